@@ -1,0 +1,133 @@
+package progress
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestDoneOfASuccess(t *testing.T) {
+	var out bytes.Buffer
+	r := New(&out, false, t.TempDir())
+	s := r.Step("start etcd")
+	_, _ = fmt.Fprintln(s.Writer(), "noise")
+	if err := s.Done(nil); err != nil {
+		t.Fatal(err)
+	}
+	if !regexp.MustCompile(`^✓ start etcd  \d+\.\ds\n$`).MatchString(out.String()) {
+		t.Errorf("got %q", out.String())
+	}
+}
+
+func TestDoneOfAFailureShowsTheEndOfTheLog(t *testing.T) {
+	var out bytes.Buffer
+	dir := t.TempDir()
+	r := New(&out, false, filepath.Join(dir, "log"))
+	s := r.Step("Build: kubelet")
+	for i := range 40 {
+		_, _ = fmt.Fprintf(s.Writer(), "line %d.\n", i)
+	}
+	boom := errors.New("exit status 2")
+	if err := s.Done(Explain(boom, "", "Run it again.")); !errors.Is(err, boom) {
+		t.Errorf("Done returned %v", err)
+	}
+	got := out.String()
+	log := filepath.Join(dir, "log", "build-kubelet.log")
+	for _, want := range []string{"✗ Build: kubelet", "exit status 2", "    line 25.\n", "    line 39.\n", "log: " + log, "Run it again."} {
+		if !strings.Contains(got, want) {
+			t.Errorf("missing %q in\n%s", want, got)
+		}
+	}
+	if strings.Contains(got, "line 24.") {
+		t.Errorf("more than 15 lines shown:\n%s", got)
+	}
+	if b, err := os.ReadFile(log); err != nil || !strings.HasPrefix(string(b), "line 0.\n") {
+		t.Errorf("log: %v, %.20q", err, b)
+	}
+}
+
+func TestExplainNamesAnotherLog(t *testing.T) {
+	var out bytes.Buffer
+	dir := t.TempDir()
+	other := filepath.Join(dir, "etcd.log")
+	if err := os.WriteFile(other, []byte("disk full\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_ = New(&out, false, dir).Step("cluster").Done(fmt.Errorf("start: %w", Explain(errors.New("etcd ended"), other, "")))
+	if !strings.Contains(out.String(), "    disk full\n  log: "+other+"\n") {
+		t.Errorf("got %q", out.String())
+	}
+	if Explain(nil, other, "x") != nil {
+		t.Error("Explain(nil) is not nil")
+	}
+}
+
+func TestHeartbeat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		r := New(&out, false, "")
+		s := r.Step("compile")
+		time.Sleep(14 * time.Second)
+		synctest.Wait()
+		if out.Len() != 0 {
+			t.Errorf("printed before 15 s: %q", out.String())
+		}
+		time.Sleep(62 * time.Second)
+		synctest.Wait()
+		_ = s.Done(nil)
+		want := "… compile  15.0s\n… compile  30.0s\n… compile  45.0s\n… compile  1m00s\n… compile  1m15s\n✓ compile  1m16s\n"
+		if out.String() != want {
+			t.Errorf("got  %q\nwant %q", out.String(), want)
+		}
+	})
+}
+
+func TestVerbosePrintsWholeLines(t *testing.T) {
+	var out bytes.Buffer
+	r := New(&out, true, t.TempDir())
+	s := r.Step("apt")
+	_, _ = io.WriteString(s.Writer(), "one\ntw")
+	if out.String() != "  apt | one\n" {
+		t.Errorf("got %q", out.String())
+	}
+	_, _ = io.WriteString(s.Writer(), "o\nthree")
+	_ = s.Done(nil)
+	if !strings.HasPrefix(out.String(), "  apt | one\n  apt | two\n  apt | three\n✓ apt") {
+		t.Errorf("got %q", out.String())
+	}
+}
+
+func TestStepsOfOneNameKeepTheirOwnLogs(t *testing.T) {
+	dir := t.TempDir()
+	r := New(io.Discard, false, dir)
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			s := r.Step("import image")
+			for range 50 {
+				_, _ = io.WriteString(s.Writer(), "x\n")
+			}
+			_ = s.Done(nil)
+			_ = s.Done(errors.New("only the first call counts"))
+		})
+	}
+	wg.Wait()
+	logs, err := filepath.Glob(filepath.Join(dir, "*.log"))
+	if err != nil || len(logs) != 8 {
+		t.Fatalf("logs: %v, %v", logs, err)
+	}
+	for _, l := range logs {
+		if fi, err := os.Stat(l); err != nil || fi.Size() != 100 {
+			t.Errorf("%s: %v, %v", l, fi.Size(), err)
+		}
+	}
+}
