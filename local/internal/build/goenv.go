@@ -1,0 +1,73 @@
+package build
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"go/version"
+	"os"
+	"os/exec"
+	"strings"
+)
+
+// ErrGo says that no usable Go toolchain was found.
+var ErrGo = errors.New("no usable Go")
+
+// MinGo is the oldest Go release that builds every module of the repository.
+const MinGo = "go1.26.4"
+
+// goEnv is what of Go's environment decides on the outcome of a build.
+type goEnv struct {
+	Version    string `json:"GOVERSION"`
+	OS         string `json:"GOOS"`
+	Arch       string `json:"GOARCH"`
+	AMD64      string `json:"GOAMD64"`
+	ARM64      string `json:"GOARM64"`
+	Experiment string `json:"GOEXPERIMENT"`
+	Flags      string `json:"GOFLAGS"`
+}
+
+// environ is the caller's environment with what every build of the project
+// sets, so that all of them share compiled packages.
+func environ() []string {
+	return append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GO111MODULE=on")
+}
+
+// findGo asks the Go that would build the module in dir for its version and
+// settings.
+func findGo(ctx context.Context, dir string) (goEnv, error) {
+	bin, err := exec.LookPath("go")
+	if err != nil {
+		return goEnv{}, fmt.Errorf("%w: there is no go on PATH: install %s or newer from https://go.dev/dl and put it on PATH", ErrGo, MinGo)
+	}
+	cmd := exec.CommandContext(ctx, bin, "env", "-json")
+	cmd.Dir, cmd.Env = dir, environ()
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil {
+		if ctx.Err() != nil {
+			return goEnv{}, context.Cause(ctx)
+		}
+		// This is how an older Go answers when it may not fetch a newer one.
+		return goEnv{}, fmt.Errorf("%w: %s: %s: %s or newer is needed: install it from https://go.dev/dl", ErrGo, bin, strings.TrimSpace(errs.String()), MinGo)
+	}
+	var g goEnv
+	if err := json.Unmarshal(out.Bytes(), &g); err != nil {
+		return goEnv{}, fmt.Errorf("%w: %s env: %w", ErrGo, bin, err)
+	}
+	return g, checkGo(bin, g.Version)
+}
+
+func checkGo(bin, have string) error {
+	// Distributions add a suffix after a blank: "go1.26.8 X:nocoverageredesign".
+	have, _, _ = strings.Cut(have, " ")
+	if strings.HasPrefix(have, "devel") {
+		return nil
+	}
+	if !version.IsValid(have) || version.Compare(have, MinGo) < 0 {
+		return fmt.Errorf("%w: %s is %s, but %s or newer is needed: install it from https://go.dev/dl, or unset GOTOOLCHAIN so that Go fetches it", ErrGo, bin, have, MinGo)
+	}
+	return nil
+}

@@ -1,0 +1,90 @@
+package build
+
+import "path"
+
+// Versions of what the table builds. go.mod of each module pins the code; these
+// are what the binaries say of themselves and what plugin folders are named.
+const (
+	KubernetesVersion         = "v1.37.2"
+	PulumiVersion             = "v3.259.0"
+	PulumiLanguageGoVersion   = "v3.66.0"
+	KubernetesProviderVersion = "v4.25.0"
+	RandomProviderVersion     = "v4.18.0"
+	DockerProviderVersion     = "v4.11.2"
+)
+
+const (
+	mib = 1 << 20
+	gib = 1 << 30
+)
+
+// A Tool is one program that Ensure can build.
+type Tool struct {
+	Name    string // file name of the binary, unique in the table
+	Module  string // folder of its module, relative to the repository
+	Package string // import path, or a path beginning with ./ inside the module
+}
+
+// A unit is what one `go build` makes: programs of one module that share their
+// flags.
+type unit struct {
+	module   string            // folder below local/modules; dir overrides it
+	dir      string            // folder relative to the repository, for modules elsewhere
+	tools    map[string]string // name → package
+	stamp    map[string]string // -X variables
+	tags     string
+	memory   int64     // peak of compiler and linker together, in bytes, measured on 2 cores
+	generate generator // files that the module embeds and git does not hold
+}
+
+func (u unit) folder() string {
+	if u.dir != "" {
+		return u.dir
+	}
+	return path.Join("local", "modules", u.module)
+}
+
+// table lists what can be built, in the order in which it is built when
+// everything is missing: what most other work waits for comes first. The
+// cluster leads because it starts and loads its images while the rest compiles;
+// then the largest compile, so that no long one is left alone at the end.
+var table = []unit{
+	{
+		module: "kubernetes",
+		tools: map[string]string{
+			"kube-apiserver":          "k8s.io/kubernetes/cmd/kube-apiserver",
+			"kube-controller-manager": "k8s.io/kubernetes/cmd/kube-controller-manager",
+			"kube-scheduler":          "k8s.io/kubernetes/cmd/kube-scheduler",
+			"kubelet":                 "k8s.io/kubernetes/cmd/kubelet",
+			"kube-proxy":              "k8s.io/kubernetes/cmd/kube-proxy",
+			"kubectl":                 "k8s.io/kubernetes/cmd/kubectl",
+			"metrics-server":          "sigs.k8s.io/metrics-server/cmd/metrics-server",
+			"coredns":                 "./cmd/coredns",
+			"netpol":                  "./cmd/netpol",
+		},
+		stamp: map[string]string{
+			"k8s.io/component-base/version.gitVersion":   KubernetesVersion,
+			"k8s.io/component-base/version.gitMajor":     "1",
+			"k8s.io/component-base/version.gitMinor":     "37",
+			"k8s.io/component-base/version.gitTreeState": "clean",
+			"k8s.io/client-go/pkg/version.gitVersion":    KubernetesVersion,
+		},
+		memory: 3 * gib,
+	},
+	{
+		module: "etcd",
+		tools:  map[string]string{"etcd": "go.etcd.io/etcd/server/v3"},
+		memory: 400 * mib,
+	},
+}
+
+// Tools returns the programs that Ensure can build, in the table's order.
+func Tools() []Tool {
+	var all []Tool
+	for _, u := range table {
+		for _, name := range u.names() {
+			all = append(all, Tool{Name: name, Module: u.folder(), Package: u.tools[name]})
+		}
+	}
+	return all
+}
