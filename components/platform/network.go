@@ -1,0 +1,106 @@
+package platform
+
+import (
+	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
+	networkingv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/networking/v1"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"net/netip"
+
+	"github.com/alphapulse/alphapulse-infra/components/internal/labels"
+	"github.com/alphapulse/alphapulse-infra/components/internal/netedge"
+)
+
+// nodeLocalDNS is the link-local address on which clusters with NodeLocal
+// DNSCache answer, by that add-on's own convention.
+const nodeLocalDNS = "169.254.20.10/32"
+
+// networkPolicies refuses everything in both directions, then allows name
+// resolution to every pod and to each workload what the edges say.
+func networkPolicies(ctx *pulumi.Context, name string, namespace pulumi.StringInput, l labels.Set, edges []netedge.Edge, opts ...pulumi.ResourceOption) error {
+	everyPod := &metav1.LabelSelectorArgs{}
+	both := pulumi.ToStringArray([]string{"Ingress", "Egress"})
+	if _, err := networkingv1.NewNetworkPolicy(ctx, name+"-default-deny", &networkingv1.NetworkPolicyArgs{
+		Metadata: meta(name+"-default-deny", namespace, l),
+		Spec:     &networkingv1.NetworkPolicySpecArgs{PodSelector: everyPod, PolicyTypes: both},
+	}, opts...); err != nil {
+		return err
+	}
+	if _, err := networkingv1.NewNetworkPolicy(ctx, name+"-dns", &networkingv1.NetworkPolicyArgs{
+		Metadata: meta(name+"-dns", namespace, l),
+		Spec: &networkingv1.NetworkPolicySpecArgs{
+			PodSelector: everyPod,
+			PolicyTypes: pulumi.ToStringArray([]string{"Egress"}),
+			Egress: networkingv1.NetworkPolicyEgressRuleArray{&networkingv1.NetworkPolicyEgressRuleArgs{
+				To: networkingv1.NetworkPolicyPeerArray{
+					&networkingv1.NetworkPolicyPeerArgs{NamespaceSelector: &metav1.LabelSelectorArgs{
+						MatchLabels: pulumi.StringMap{"kubernetes.io/metadata.name": pulumi.String("kube-system")},
+					}},
+					&networkingv1.NetworkPolicyPeerArgs{IpBlock: &networkingv1.IPBlockArgs{Cidr: pulumi.String(nodeLocalDNS)}},
+				},
+				Ports: networkingv1.NetworkPolicyPortArray{
+					&networkingv1.NetworkPolicyPortArgs{Protocol: pulumi.String("UDP"), Port: pulumi.Int(53)},
+					&networkingv1.NetworkPolicyPortArgs{Protocol: pulumi.String("TCP"), Port: pulumi.Int(53)},
+				},
+			}},
+		},
+	}, opts...); err != nil {
+		return err
+	}
+	for _, p := range netedge.Policies(edges) {
+		spec := &networkingv1.NetworkPolicySpecArgs{
+			PodSelector: &metav1.LabelSelectorArgs{MatchLabels: pulumi.ToStringMap(p.Workload.Selector)},
+			PolicyTypes: both,
+		}
+		var ingress networkingv1.NetworkPolicyIngressRuleArray
+		for _, r := range p.Ingress {
+			ingress = append(ingress, &networkingv1.NetworkPolicyIngressRuleArgs{From: peers(r.Peer), Ports: ports(r.Ports)})
+		}
+		var egress networkingv1.NetworkPolicyEgressRuleArray
+		for _, r := range p.Egress {
+			egress = append(egress, &networkingv1.NetworkPolicyEgressRuleArgs{To: peers(r.Peer), Ports: ports(r.Ports)})
+		}
+		spec.Ingress, spec.Egress = ingress, egress
+		wl := l
+		wl.Name = p.Workload.Name
+		if _, err := networkingv1.NewNetworkPolicy(ctx, name+"-"+p.Workload.Name, &networkingv1.NetworkPolicyArgs{
+			Metadata: meta(name+"-"+p.Workload.Name, namespace, wl),
+			Spec:     spec,
+		}, opts...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func peers(p netedge.Peer) networkingv1.NetworkPolicyPeerArray {
+	if p.Workload != nil {
+		return networkingv1.NetworkPolicyPeerArray{&networkingv1.NetworkPolicyPeerArgs{
+			PodSelector: &metav1.LabelSelectorArgs{MatchLabels: pulumi.ToStringMap(p.Workload.Selector)},
+		}}
+	}
+	var out networkingv1.NetworkPolicyPeerArray
+	for _, cidr := range p.Network.CIDRs {
+		// An ipBlock's exceptions must lie within it, so each block takes its own.
+		block := netip.MustParsePrefix(cidr)
+		var except []string
+		for _, e := range p.Network.Except {
+			if x := netip.MustParsePrefix(e); block.Overlaps(x) && x.Bits() >= block.Bits() {
+				except = append(except, e)
+			}
+		}
+		args := &networkingv1.IPBlockArgs{Cidr: pulumi.String(cidr)}
+		if len(except) > 0 {
+			args.Except = pulumi.ToStringArray(except)
+		}
+		out = append(out, &networkingv1.NetworkPolicyPeerArgs{IpBlock: args})
+	}
+	return out
+}
+
+func ports(numbers []int) networkingv1.NetworkPolicyPortArray {
+	var out networkingv1.NetworkPolicyPortArray
+	for _, n := range numbers {
+		out = append(out, &networkingv1.NetworkPolicyPortArgs{Protocol: pulumi.String("TCP"), Port: pulumi.Int(n)})
+	}
+	return out
+}
