@@ -1,0 +1,196 @@
+package backend
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/alphapulse/alphapulse-infra/components/internal/labels"
+	"github.com/alphapulse/alphapulse-infra/components/internal/netedge"
+	"github.com/alphapulse/alphapulse-infra/components/internal/sizing"
+)
+
+// User is the numeric uid of the backend's images: they set USER by name, which
+// runAsNonRoot cannot check.
+const User = 1000
+
+// Process is what every backend workload has in common: an image and what it reads.
+type Process struct {
+	// Image reference, with a tag or digest.
+	Image pulumi.StringInput
+	// Command replaces the image's entrypoint when not empty.
+	Command []string
+	// Args are the entrypoint's arguments; they must not contain a credential.
+	Args []string
+	// Env are plain variables of this workload alone; they win over the shared settings.
+	Env map[string]string
+	// Credentials are the variables of this workload's own Secret.
+	Credentials pulumi.StringMapInput
+	// Resources of one pod.
+	Resources sizing.Resources
+	// Port that the process listens on; 0 for a process without one.
+	Port int
+	// LivenessPath answers as long as the process works, whatever its dependencies
+	// do. "" disables the probe.
+	LivenessPath string
+	// ReadinessPath answers when the process can serve. "" disables the probe.
+	ReadinessPath string
+	// MetricsPath is scraped by Prometheus; "" when the build serves no metrics, so
+	// that there is no permanently red target.
+	MetricsPath string
+	// StartupSeconds is how long the process may take to answer LivenessPath for
+	// the first time.
+	StartupSeconds int
+}
+
+// Scaling are the bounds and targets of the horizontal autoscaler.
+type Scaling struct {
+	// Min and Max replicas.
+	Min, Max int
+	// CPUUtilization and MemoryUtilization are targets in percent of the requests.
+	CPUUtilization, MemoryUtilization int
+}
+
+// Args configure a Backend.
+type Args struct {
+	// Namespace to create the objects in.
+	Namespace pulumi.StringInput
+	// SettingsName names the shared ConfigMap, read by every workload.
+	SettingsName pulumi.StringInput
+	// API serves REST and WebSockets; it is scaled by Scaling.
+	API     Process
+	Scaling Scaling
+	// Engine is the singleton that collects data and trades; nil for a build without one.
+	Engine *Process
+	// TradingEnabled lets the engine trade. The API pods never do.
+	TradingEnabled bool
+	// PaperTrading makes the engine trade with simulated money.
+	PaperTrading bool
+	// Dashboard is the real-time dashboard; nil for a build without one.
+	Dashboard *Process
+	// RequestTimeoutSeconds bounds one request, and so the drain of a stopping pod.
+	RequestTimeoutSeconds int
+	// WaitForImage has pg_isready in it; an init container of it waits for the
+	// database instead of letting the application crash-loop.
+	WaitForImage pulumi.StringInput
+	// DatabaseHost and DatabasePort is what the init container waits for.
+	DatabaseHost pulumi.StringInput
+	DatabasePort int
+	// SpreadRequired leaves a pod pending rather than put two API pods on one host.
+	SpreadRequired bool
+	// ImagePullSecret names a Secret with registry credentials; nil for public images.
+	ImagePullSecret pulumi.StringPtrInput
+}
+
+// waitResources of the init container; it counts only while it runs.
+var waitResources = sizing.Of("50m", "32Mi", "200m", "64Mi")
+
+func (a *Args) validate() error {
+	var problems []error
+	problem := func(format string, v ...any) { problems = append(problems, fmt.Errorf("backend: "+format, v...)) }
+	if a.Namespace == nil {
+		problem("Namespace is missing: pass the namespace to create the objects in")
+	}
+	if a.SettingsName == nil {
+		problem("SettingsName is missing: pass the name of the shared ConfigMap")
+	}
+	if a.Scaling.Min < 1 || a.Scaling.Max < a.Scaling.Min {
+		problem("Scaling: Min %d and Max %d: want 1 ≤ Min ≤ Max", a.Scaling.Min, a.Scaling.Max)
+	}
+	for _, target := range []struct {
+		name    string
+		percent int
+	}{{"CPUUtilization", a.Scaling.CPUUtilization}, {"MemoryUtilization", a.Scaling.MemoryUtilization}} {
+		if target.percent < 1 || target.percent > 100 {
+			problem("Scaling: %s is %d: want a percentage of the request from 1 to 100", target.name, target.percent)
+		}
+	}
+	if a.WaitForImage != nil && (a.DatabaseHost == nil || a.DatabasePort == 0) {
+		problem("WaitForImage needs DatabaseHost and DatabasePort to wait for")
+	}
+	if a.RequestTimeoutSeconds < 1 {
+		problem("RequestTimeoutSeconds is %d: want at least 1", a.RequestTimeoutSeconds)
+	}
+	if a.API.Port == 0 {
+		problem("API.Port is missing: pass the port that the API listens on")
+	}
+	for _, p := range a.processes() {
+		if p.Image == nil {
+			problem("%s: Image is missing", p.role)
+		}
+		if err := p.Resources.Validate(); err != nil {
+			problem("%s: Resources: %w", p.role, err)
+		}
+		for _, path := range []string{p.LivenessPath, p.ReadinessPath, p.MetricsPath} {
+			if path != "" && !strings.HasPrefix(path, "/") {
+				problem("%s: path %q: start it with a slash", p.role, path)
+			}
+			if path != "" && p.Port == 0 {
+				problem("%s: path %q needs a Port", p.role, path)
+			}
+		}
+	}
+	return errors.Join(problems...)
+}
+
+type namedProcess struct {
+	*Process
+	role string
+}
+
+// processes lists the workloads that the arguments ask for.
+func (a *Args) processes() []namedProcess {
+	list := []namedProcess{{&a.API, "api"}}
+	if a.Engine != nil {
+		list = append(list, namedProcess{a.Engine, "engine"})
+	}
+	if a.Dashboard != nil {
+		list = append(list, namedProcess{a.Dashboard, "dashboard"})
+	}
+	return list
+}
+
+// Demands is what the workloads need of the quota at full scale in a rollout.
+func (a *Args) Demands(name string) []sizing.Demand {
+	w := WorkloadsOf(name)
+	demands := []sizing.Demand{{
+		Workload: w.API.Name, Replicas: a.Scaling.Max, Surge: 1,
+		Containers: []sizing.Resources{a.API.Resources}, Services: 2,
+	}}
+	if a.Engine != nil {
+		demands = append(demands, sizing.Demand{Workload: w.Engine.Name, Replicas: 1,
+			Containers: []sizing.Resources{a.Engine.Resources}})
+	}
+	if a.Dashboard != nil {
+		demands = append(demands, sizing.Demand{Workload: w.Dashboard.Name, Replicas: 1, Surge: 1,
+			Containers: []sizing.Resources{a.Dashboard.Resources}, Services: 2})
+	}
+	return demands
+}
+
+// Workloads are the identities of the backend's pods, known before they exist.
+type Workloads struct {
+	API, Engine, Dashboard netedge.Workload
+}
+
+// WorkloadsOf gives the identities of the backend instance called name.
+func WorkloadsOf(name string) Workloads {
+	of := func(l labels.Set) netedge.Workload {
+		return netedge.Workload{Name: l.Name, Selector: l.Selector()}
+	}
+	return Workloads{API: of(apiLabels(name)), Engine: of(engineLabels(name)), Dashboard: of(dashboardLabels(name))}
+}
+
+func apiLabels(name string) labels.Set {
+	return labels.Set{Name: name, Instance: name, Component: "api"}
+}
+
+func engineLabels(name string) labels.Set {
+	return labels.Set{Name: name + "-engine", Instance: name, Component: "engine"}
+}
+
+func dashboardLabels(name string) labels.Set {
+	return labels.Set{Name: name + "-dashboard", Instance: name, Component: "dashboard"}
+}
