@@ -183,7 +183,10 @@ func (j *job) make(ctx context.Context, tools []string) error {
 	}
 
 	name := path.Base(j.folder())
-	if len(tools) > 1 || tools[0] != name {
+	switch n := len(tools); {
+	case n > 3:
+		name += fmt.Sprintf(" (%d programs)", n)
+	case n > 1 || tools[0] != name:
 		name += " (" + strings.Join(tools, ", ") + ")"
 	}
 	step := j.reporter.Step("build " + name)

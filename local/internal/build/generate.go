@@ -1,12 +1,16 @@
 package build
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 )
 
 // A generator makes files that a module embeds and git does not hold. They
@@ -17,6 +21,42 @@ type generator struct {
 	id string
 	// run writes files below out, with their paths relative to the module in dir.
 	run func(ctx context.Context, dir, out string, w io.Writer) error
+}
+
+// kubernetesProviderSchema makes what the Kubernetes provider embeds from the
+// files that its module ships: the schema with the version put in, and the
+// mapping from Terraform's names.
+var kubernetesProviderSchema = generator{
+	id: "1 " + KubernetesProviderVersion,
+	run: func(ctx context.Context, dir, out string, w io.Writer) error {
+		const module = "github.com/pulumi/pulumi-kubernetes/provider/v4"
+		var stdout bytes.Buffer
+		if err := runGo(ctx, dir, io.MultiWriter(&stdout, w), "list", "-m", "-f={{.Dir}}", module); err != nil {
+			return err
+		}
+		lines := strings.Split(strings.TrimSpace(stdout.String()), "\n")
+		from := filepath.Join(lines[len(lines)-1], "cmd", "pulumi-resource-kubernetes")
+		for _, name := range []string{"schema", "terraform-mapping"} {
+			raw, err := os.ReadFile(filepath.Join(from, name+".json"))
+			if err != nil {
+				return err
+			}
+			var doc map[string]json.RawMessage
+			if err := json.Unmarshal(raw, &doc); err != nil {
+				return fmt.Errorf("%s.json of %s: %w", name, module, err)
+			}
+			if name == "schema" {
+				doc["version"] = json.RawMessage(strconv.Quote(strings.TrimPrefix(KubernetesProviderVersion, "v")))
+			}
+			if raw, err = json.Marshal(doc); err != nil {
+				return err
+			}
+			if err := os.WriteFile(filepath.Join(out, name+"-embed.json"), raw, 0o644); err != nil {
+				return err
+			}
+		}
+		return nil
+	},
 }
 
 // overlay runs the unit's generator and returns the path of the file that shows

@@ -1,6 +1,9 @@
 package build
 
-import "path"
+import (
+	"path"
+	"strings"
+)
 
 // Versions of what the table builds. go.mod of each module pins the code; these
 // are what the binaries say of themselves and what plugin folders are named.
@@ -72,9 +75,46 @@ var table = []unit{
 		memory: 3 * gib,
 	},
 	{
+		module: "provider-kubernetes",
+		tools:  map[string]string{"pulumi-resource-kubernetes": "."},
+		stamp: map[string]string{
+			"github.com/pulumi/pulumi-kubernetes/provider/v4/pkg/version.Version": strings.TrimPrefix(KubernetesProviderVersion, "v"),
+		},
+		memory:   4400 * mib,
+		generate: kubernetesProviderSchema,
+	},
+	{
+		module: "pulumi",
+		tools: map[string]string{
+			"pulumi":                 "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
+			"pulumi-resource-random": "./cmd/pulumi-resource-random",
+		},
+		stamp: map[string]string{
+			"github.com/pulumi/pulumi/sdk/v3/go/common/version.Version": PulumiVersion,
+			"main.providerVersion": RandomProviderVersion,
+		},
+		memory: 1800 * mib,
+	},
+	{
 		module: "etcd",
 		tools:  map[string]string{"etcd": "go.etcd.io/etcd/server/v3"},
 		memory: 400 * mib,
+	},
+	{
+		module: "pulumi-language-go",
+		tools:  map[string]string{"pulumi-language-go": "github.com/pulumi/pulumi/sdk/v3/go/pulumi-language-go"},
+		stamp: map[string]string{
+			"github.com/pulumi/pulumi/sdk/v3/go/common/version.Version": PulumiLanguageGoVersion,
+		},
+		memory: 400 * mib,
+	},
+	{
+		module: "provider-docker",
+		tools:  map[string]string{"pulumi-resource-docker": "."},
+		stamp:  map[string]string{"main.providerVersion": DockerProviderVersion},
+		// Compose support drags in BuildKit's and several clouds' clients.
+		tags:   "no_compose",
+		memory: 1500 * mib,
 	},
 }
 
