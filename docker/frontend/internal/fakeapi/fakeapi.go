@@ -1,0 +1,404 @@
+// Package fakeapi answers as the backend's API does, from memory, so that the user
+// interface can be worked on and tested without a database, a cache or a cluster.
+package fakeapi
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/coder/websocket/wsjson"
+)
+
+type quote struct {
+	Symbol    string    `json:"symbol"`
+	Price     float64   `json:"price"`
+	ChangePct float64   `json:"change_pct"`
+	Volume    float64   `json:"volume"`
+	TS        time.Time `json:"ts"`
+}
+
+type candle struct {
+	TS     time.Time `json:"ts"`
+	Open   float64   `json:"open"`
+	High   float64   `json:"high"`
+	Low    float64   `json:"low"`
+	Close  float64   `json:"close"`
+	Volume float64   `json:"volume"`
+}
+
+type signal struct {
+	ID         int       `json:"id"`
+	Symbol     string    `json:"symbol"`
+	Type       string    `json:"signal_type"`
+	Indicator  string    `json:"indicator"`
+	Confidence float64   `json:"confidence"`
+	Price      float64   `json:"price"`
+	TS         time.Time `json:"ts"`
+	Status     string    `json:"status"`
+	OutcomePct *float64  `json:"outcome_pct"`
+}
+
+type position struct {
+	Symbol     string    `json:"symbol"`
+	Quantity   float64   `json:"quantity"`
+	EntryPrice float64   `json:"entry_price"`
+	Price      float64   `json:"price"`
+	PnL        float64   `json:"pnl"`
+	OpenedAt   time.Time `json:"opened_at"`
+}
+
+type pnl struct {
+	Realized      float64 `json:"realized"`
+	Unrealized    float64 `json:"unrealized"`
+	Total         float64 `json:"total"`
+	Equity        float64 `json:"equity"`
+	Exposure      float64 `json:"exposure"`
+	OpenPositions int     `json:"open_positions"`
+}
+
+// Server is a small market that moves while somebody watches it.
+type Server struct {
+	mux  *http.ServeMux
+	tick time.Duration
+
+	mu        sync.Mutex
+	random    *rand.Rand
+	opens     []float64 // price of each symbol 24 h ago
+	quotes    []quote
+	signals   []signal // newest first
+	positions []position
+	watchlist []string
+	down      bool
+	sockets   map[*websocket.Conn]struct{}
+}
+
+// New returns a market whose prices move once per tick. The same seed gives the
+// same market. With symbols = 0 it is empty, as a backend is before the engine's
+// first prices.
+func New(symbols int, tick time.Duration, seed uint64) *Server {
+	s := &Server{
+		mux: http.NewServeMux(), tick: tick,
+		random:  rand.New(rand.NewPCG(seed, 1)),
+		sockets: map[*websocket.Conn]struct{}{},
+	}
+	now := time.Now().UTC()
+	for i := range symbols {
+		price := math.Pow(10, 4.5-4*float64(i)/float64(symbols)) * (0.8 + 0.4*s.random.Float64())
+		s.opens = append(s.opens, price*(1+0.1*(s.random.Float64()-0.5)))
+		s.quotes = append(s.quotes, quote{Symbol: fmt.Sprintf("SIM%04dUSDT", i+1), Price: price, Volume: 1e9 / float64(i+1), TS: now})
+	}
+	s.move(now)
+	for i := range min(symbols*3, 40) {
+		s.addSignal(now.Add(time.Duration(i-40) * 90 * time.Second))
+	}
+	for i := range min(symbols, 7) {
+		q := s.quotes[i*symbols/7]
+		entry := q.Price * (1 + 0.02*(s.random.Float64()-0.5))
+		s.positions = append(s.positions, position{Symbol: q.Symbol, Quantity: 5000 / entry * float64(1-2*(i%2)), EntryPrice: entry, OpenedAt: now.Add(-time.Hour)})
+	}
+
+	s.mux.HandleFunc("GET /api/market/status", s.getStatus)
+	s.mux.HandleFunc("GET /api/symbols", s.getSymbols)
+	s.mux.HandleFunc("GET /api/symbols/{symbol}/candles", s.getCandles)
+	s.mux.HandleFunc("GET /api/signals/latest", s.getSignals(false))
+	s.mux.HandleFunc("GET /api/signals/active", s.getSignals(true))
+	s.mux.HandleFunc("GET /api/positions", s.getPositions)
+	s.mux.HandleFunc("GET /api/watchlist", s.getWatchlist)
+	s.mux.HandleFunc("POST /api/watchlist", s.postWatchlist)
+	s.mux.HandleFunc("GET /ws", s.stream)
+	s.mux.HandleFunc("GET /ws/streaming", s.stream)
+	return s
+}
+
+// ServeHTTP answers the API's paths, and 503 while the server is down.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	down := s.down
+	s.mu.Unlock()
+	if down {
+		fail(w, http.StatusServiceUnavailable, "the database cannot be reached")
+		return
+	}
+	s.mux.ServeHTTP(w, r)
+}
+
+// SetDown takes the API away, open streams included, or brings it back.
+func (s *Server) SetDown(down bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.down = down
+	if down {
+		for c := range s.sockets {
+			_ = c.CloseNow() // already closed is what is wanted
+		}
+	}
+}
+
+// Run moves the market until ctx ends.
+func (s *Server) Run(ctx context.Context) {
+	ticker := time.NewTicker(s.tick)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-ticker.C:
+			s.mu.Lock()
+			s.move(now.UTC())
+			if s.random.IntN(5) == 0 {
+				s.addSignal(now.UTC())
+			}
+			s.mu.Unlock()
+		}
+	}
+}
+
+func (s *Server) move(now time.Time) {
+	for i := range s.quotes {
+		q := &s.quotes[i]
+		q.Price *= 1 + 0.0012*s.random.NormFloat64()
+		q.ChangePct = (q.Price/s.opens[i] - 1) * 100
+		q.TS = now
+	}
+}
+
+func (s *Server) addSignal(now time.Time) {
+	if len(s.quotes) == 0 {
+		return
+	}
+	q := s.quotes[s.random.IntN(len(s.quotes))]
+	sig := signal{
+		ID: len(s.signals) + 1, Symbol: q.Symbol, Price: q.Price, TS: now, Status: "active",
+		Type:       []string{"buy", "sell"}[s.random.IntN(2)],
+		Indicator:  []string{"rsi_reversal", "ema_cross", "macd", "breakout"}[s.random.IntN(4)],
+		Confidence: 0.5 + 0.49*s.random.Float64(),
+	}
+	s.signals = slices.Insert(s.signals, 0, sig)
+	if old := 12; len(s.signals) > old {
+		outcome := 1.5 * s.random.NormFloat64()
+		s.signals[old].OutcomePct = &outcome
+		s.signals[old].Status = map[bool]string{true: "hit", false: "missed"}[outcome > 0]
+	}
+}
+
+func (s *Server) getPnL() pnl {
+	p := pnl{Realized: 1284.5, Equity: 100_000, OpenPositions: len(s.positions)}
+	for i := range s.positions {
+		pos := &s.positions[i]
+		for _, q := range s.quotes {
+			if q.Symbol == pos.Symbol {
+				pos.Price = q.Price
+			}
+		}
+		pos.PnL = (pos.Price - pos.EntryPrice) * pos.Quantity
+		p.Unrealized += pos.PnL
+		p.Exposure += math.Abs(pos.Price * pos.Quantity)
+	}
+	p.Total = p.Realized + p.Unrealized
+	p.Equity += p.Total
+	return p
+}
+
+func (s *Server) getStatus(w http.ResponseWriter, _ *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	byChange := slices.SortedFunc(slices.Values(s.quotes), func(a, b quote) int {
+		return int(math.Copysign(1, b.ChangePct-a.ChangePct))
+	})
+	advancers, active := 0, 0
+	for _, q := range s.quotes {
+		if q.ChangePct > 0 {
+			advancers++
+		}
+	}
+	for _, sig := range s.signals {
+		if sig.Status == "active" {
+			active++
+		}
+	}
+	top := min(5, len(byChange))
+	losers := slices.Clone(byChange[len(byChange)-top:])
+	slices.Reverse(losers)
+	var accuracy *float64
+	if len(s.signals) > 12 {
+		share := 0.573
+		accuracy = &share
+	}
+	answer(w, map[string]any{
+		"simulated": true, "status": map[bool]string{true: "open", false: "waiting"}[len(s.quotes) > 0], "updated_at": time.Now().UTC(),
+		"symbols": len(s.quotes), "advancers": advancers, "decliners": len(s.quotes) - advancers, "unchanged": 0,
+		"top_gainers": byChange[:top:top], "top_losers": losers,
+		"active_signals": active, "signal_accuracy": accuracy, "pnl": s.getPnL(),
+	})
+}
+
+func (s *Server) getSymbols(w http.ResponseWriter, r *http.Request) {
+	limit, ok := number(w, r, "limit", 100)
+	if !ok {
+		return
+	}
+	query := strings.ToUpper(r.FormValue("query"))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	found := slices.DeleteFunc(slices.Clone(s.quotes), func(q quote) bool { return !strings.Contains(q.Symbol, query) })
+	sign := map[string]float64{"gainers": 1, "losers": -1}[r.FormValue("sort")]
+	slices.SortStableFunc(found, func(a, b quote) int { return int(math.Copysign(1, (b.ChangePct-a.ChangePct)*sign) * math.Abs(sign)) })
+	answer(w, map[string]any{"items": append([]quote{}, found[:min(limit, len(found))]...), "total": len(found)})
+}
+
+func (s *Server) getCandles(w http.ResponseWriter, r *http.Request) {
+	interval, ok := map[string]time.Duration{"": time.Minute, "1m": time.Minute, "5m": 5 * time.Minute, "15m": 15 * time.Minute, "1h": time.Hour}[r.FormValue("interval")]
+	if !ok {
+		fail(w, http.StatusBadRequest, "interval must be one of 1m, 5m, 15m, 1h")
+		return
+	}
+	limit, ok := number(w, r, "limit", 300)
+	if !ok {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := slices.IndexFunc(s.quotes, func(q quote) bool { return q.Symbol == r.PathValue("symbol") })
+	if i < 0 {
+		fail(w, http.StatusNotFound, fmt.Sprintf("symbol %q is not known", r.PathValue("symbol")))
+		return
+	}
+	// Backwards from the present price, so that the chart ends where the stream is;
+	// seeded by symbol and minute, so that a reload shows the same past.
+	items := make([]candle, limit)
+	start := time.Now().UTC().Truncate(interval)
+	price := s.quotes[i].Price
+	for n := range limit {
+		at := start.Add(-time.Duration(n) * interval)
+		past := rand.New(rand.NewPCG(uint64(i), uint64(at.Unix())))
+		width := 0.0016 * math.Sqrt(interval.Minutes())
+		c := candle{TS: at, Close: price, Open: price * (1 + width*past.NormFloat64()), Volume: 1e5 * (0.3 + past.ExpFloat64())}
+		c.High = max(c.Open, c.Close) * (1 + width*past.Float64())
+		c.Low = min(c.Open, c.Close) * (1 - width*past.Float64())
+		items[limit-1-n] = c
+		price = c.Open
+	}
+	answer(w, map[string]any{"symbol": r.PathValue("symbol"), "interval": r.FormValue("interval"), "items": items, "total": limit})
+}
+
+func (s *Server) getSignals(activeOnly bool) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		limit, ok := number(w, r, "limit", 50)
+		if !ok {
+			return
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		found := slices.DeleteFunc(slices.Clone(s.signals), func(sig signal) bool {
+			return activeOnly && sig.Status != "active" ||
+				r.FormValue("symbol") != "" && sig.Symbol != r.FormValue("symbol") ||
+				r.FormValue("type") != "" && sig.Type != r.FormValue("type")
+		})
+		answer(w, map[string]any{"items": append([]signal{}, found[:min(limit, len(found))]...), "total": len(found)})
+	}
+}
+
+func (s *Server) getPositions(w http.ResponseWriter, _ *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.getPnL()
+	answer(w, map[string]any{"items": append([]position{}, s.positions...), "total": len(s.positions)})
+}
+
+func (s *Server) getWatchlist(w http.ResponseWriter, _ *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	answer(w, map[string]any{"symbols": append([]string{}, s.watchlist...)})
+}
+
+func (s *Server) postWatchlist(w http.ResponseWriter, r *http.Request) {
+	var wanted struct {
+		Symbols []string `json:"symbols"`
+	}
+	if err := json.NewDecoder(r.Body).Decode(&wanted); err != nil {
+		fail(w, http.StatusBadRequest, "symbols must be a list of names")
+		return
+	}
+	s.mu.Lock()
+	s.watchlist = wanted.Symbols
+	s.mu.Unlock()
+	s.getWatchlist(w, r)
+}
+
+func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
+	c, err := websocket.Accept(w, r, nil)
+	if err != nil {
+		return // Accept has answered
+	}
+	s.mu.Lock()
+	s.sockets[c] = struct{}{}
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		delete(s.sockets, c)
+		s.mu.Unlock()
+		_ = c.CloseNow() // nothing is left to say to a stream that ended
+	}()
+	ctx := c.CloseRead(r.Context())
+	ticker := time.NewTicker(s.tick)
+	defer ticker.Stop()
+	newest := 0
+	for {
+		s.mu.Lock()
+		frames := []any{
+			map[string]any{"type": "prices", "ts": time.Now().UTC(), "items": slices.Clone(s.quotes)},
+			map[string]any{"type": "pnl", "pnl": s.getPnL()},
+		}
+		if len(s.signals) > 0 {
+			if newest > 0 && s.signals[0].ID > newest {
+				frames = append(frames, map[string]any{"type": "signal", "signal": s.signals[0]})
+			}
+			newest = s.signals[0].ID
+		}
+		s.mu.Unlock()
+		for _, f := range frames {
+			if err := wsjson.Write(ctx, c, f); err != nil {
+				return
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+func number(w http.ResponseWriter, r *http.Request, field string, fallback int) (int, bool) {
+	text := r.FormValue(field)
+	if text == "" {
+		return fallback, true
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > 1000 {
+		fail(w, http.StatusBadRequest, fmt.Sprintf("%s must be a number from 1 to 1000", field))
+		return 0, false
+	}
+	return n, true
+}
+
+func answer(w http.ResponseWriter, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(body) // fails only if the client has gone
+}
+
+func fail(w http.ResponseWriter, code int, reason string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(map[string]string{"error": reason}) // fails only if the client has gone
+}

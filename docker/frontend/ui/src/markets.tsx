@@ -1,0 +1,92 @@
+import { useState } from "preact/hooks";
+import * as format from "./format";
+import { Card, Empty, Failure, LiveChange, Price, Skeleton, Star, SymbolLink } from "./parts";
+import { useResource } from "./resource";
+import { address, setQuery } from "./router";
+import { api, learn, quote } from "./store";
+
+const pageSize = 50;
+
+export function Markets() {
+  const { query } = address.value;
+  const search = query.get("q") ?? "";
+  const sort = query.get("sort") ?? "volume";
+  const [shown, setShown] = useState(pageSize);
+  const { data, error, reload } = useResource(`${sort} ${shown} ${search}`, async (abort) => {
+    const page = await api.symbols({ query: search, sort, limit: shown }, abort);
+    learn(page.items);
+    return page;
+  });
+  return (
+    <>
+      <h1>Markets</h1>
+      <form class="filters" role="search" onSubmit={(e) => e.preventDefault()}>
+        <label class="grow">
+          <span>Symbol</span>
+          <input type="search" placeholder="Search" value={search} onInput={(e) => setQuery({ q: e.currentTarget.value.trim().toUpperCase() })} autocomplete="off" spellcheck={false} />
+        </label>
+        <label>
+          <span>Order</span>
+          <select value={sort} onChange={(e) => setQuery({ sort: e.currentTarget.value })}>
+            <option value="volume">Most traded</option>
+            <option value="gainers">Top gainers</option>
+            <option value="losers">Top losers</option>
+            <option value="symbol">Name</option>
+          </select>
+        </label>
+      </form>
+      <Card title="All symbols" aside={data && <span class="muted small">{format.count(data.total)} found</span>}>
+        {!data && (error ? <Failure message={error} retry={reload} /> : <Skeleton rows={12} />)}
+        {data?.items.length === 0 && (search ? <Empty title={`No symbol matches “${search}”`}>Try fewer letters.</Empty> : <Empty title="No symbols yet">The engine has not written its first prices.</Empty>)}
+        {data && data.items.length > 0 && (
+          <table>
+            <thead>
+              <tr>
+                <th>
+                  <span class="hidden">Watch</span>
+                </th>
+                <th>Symbol</th>
+                <th class="number">Price</th>
+                <th class="number">24 h</th>
+                <th class="number roomy">Volume</th>
+              </tr>
+            </thead>
+            <tbody>
+              {data.items.map(({ symbol }) => (
+                <tr key={symbol}>
+                  <td class="tight">
+                    <Star symbol={symbol} />
+                  </td>
+                  <td>
+                    <SymbolLink symbol={symbol} />
+                  </td>
+                  <td class="number">
+                    <Price symbol={symbol} />
+                  </td>
+                  <td class="number">
+                    <LiveChange symbol={symbol} />
+                  </td>
+                  <td class="number roomy muted">
+                    <Volume symbol={symbol} />
+                  </td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        )}
+        {data && data.total > data.items.length && (
+          <p class="center">
+            <button type="button" class="button" onClick={() => setShown(shown + pageSize)}>
+              Show more
+            </button>
+          </p>
+        )}
+      </Card>
+    </>
+  );
+}
+
+function Volume({ symbol }: { symbol: string }) {
+  const value = quote(symbol).value?.volume;
+  return <>{value === undefined ? "–" : format.compact(value)}</>;
+}

@@ -1,0 +1,129 @@
+import type { Side as SideType, Signal } from "./api";
+import * as format from "./format";
+import { Ago, Card, Change, Confidence, Empty, Failure, Side, Skeleton, SymbolLink } from "./parts";
+import { useResource } from "./resource";
+import { address, setQuery } from "./router";
+import { api, freshSignals } from "./store";
+
+const limit = 100;
+
+export function Signals() {
+  const { query } = address.value;
+  const which = query.get("state") === "active" ? "active" : "latest";
+  const side = (["buy", "sell"] as SideType[]).find((s) => s === query.get("type"));
+  const symbol = query.get("symbol") ?? "";
+  const confidence = Number(query.get("confidence") ?? 0) || 0;
+
+  const { data, error, reload } = useResource(
+    `${which} ${side} ${symbol}`,
+    (abort) => api.signals(which, { type: side, symbol, limit }, abort),
+    10_000,
+  );
+  const fits = (s: Signal) =>
+    (which === "latest" || s.status === "active") && (!side || s.signal_type === side) && (!symbol || s.symbol === symbol) && s.confidence >= confidence;
+  const items = data && merge(freshSignals.value, data.items).filter(fits).slice(0, limit);
+
+  return (
+    <>
+      <h1>Signals</h1>
+      <form class="filters" onSubmit={(e) => e.preventDefault()}>
+        <Choice
+          name="State"
+          value={which}
+          options={[
+            ["latest", "All"],
+            ["active", "Active"],
+          ]}
+          onChoose={(v) => setQuery({ state: v === "active" ? v : "" })}
+        />
+        <Choice
+          name="Type"
+          value={side ?? ""}
+          options={[
+            ["", "All"],
+            ["buy", "Buy"],
+            ["sell", "Sell"],
+          ]}
+          onChoose={(v) => setQuery({ type: v })}
+        />
+        <label class="grow">
+          <span>Symbol</span>
+          <input type="search" placeholder="Any, or one in full" value={symbol} onChange={(e) => setQuery({ symbol: e.currentTarget.value.trim().toUpperCase() })} autocomplete="off" spellcheck={false} />
+        </label>
+        <label>
+          <span>Confidence from {format.share(confidence)}</span>
+          <input type="range" min="0" max="0.95" step="0.05" value={confidence} onInput={(e) => setQuery({ confidence: Number(e.currentTarget.value) > 0 ? e.currentTarget.value : "" })} />
+        </label>
+      </form>
+      <Card title={which === "active" ? "Active signals" : "Latest signals"} aside={items && <span class="muted small">{format.count(items.length)} shown</span>}>
+        {!items && (error ? <Failure message={error} retry={reload} /> : <Skeleton rows={12} />)}
+        {items?.length === 0 && <Empty title="No signal fits">Widen the filters, or wait: new ones appear by themselves.</Empty>}
+        {items && items.length > 0 && <SignalTable items={items} />}
+      </Card>
+    </>
+  );
+}
+
+export function SignalTable({ items, ofOneSymbol }: { items: Signal[]; ofOneSymbol?: boolean }) {
+  return (
+    <table class="signals" data-testid="signals">
+      <thead>
+        <tr>
+          <th>Type</th>
+          {!ofOneSymbol && <th>Symbol</th>}
+          <th class="roomy">Indicator</th>
+          <th class="number">Price</th>
+          <th class="roomy">Confidence</th>
+          <th>Outcome</th>
+          <th class="number">When</th>
+        </tr>
+      </thead>
+      <tbody>
+        {items.map((s) => (
+          <tr key={s.id}>
+            <td>
+              <Side type={s.signal_type} />
+            </td>
+            {!ofOneSymbol && (
+              <td>
+                <SymbolLink symbol={s.symbol} />
+              </td>
+            )}
+            <td class="roomy">{format.label(s.indicator)}</td>
+            <td class="number">{format.price(s.price)}</td>
+            <td class="roomy">
+              <Confidence value={s.confidence} />
+            </td>
+            <td>{s.outcome_pct === null ? <span class="muted">{format.label(s.status)}</span> : <Change value={s.outcome_pct} />}</td>
+            <td class="number muted">
+              <Ago time={s.ts} />
+            </td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+/** The stream's news and the list, each signal once, the newest first. */
+export function merge(fresh: Signal[], listed: Signal[]): Signal[] {
+  // The list is read later than the news arrived, so its word on a signal counts.
+  const known = new Map([...fresh, ...listed].map((s) => [s.id, s]));
+  return [...known.values()].sort((a, b) => Date.parse(b.ts) - Date.parse(a.ts) || b.id - a.id);
+}
+
+function Choice({ name, value, options, onChoose }: { name: string; value: string; options: [value: string, text: string][]; onChoose: (value: string) => void }) {
+  return (
+    <fieldset class="choice">
+      <legend>{name}</legend>
+      <div>
+        {options.map(([option, text]) => (
+          <label key={option}>
+            <input type="radio" name={name} checked={option === value} onChange={() => onChoose(option)} />
+            <span>{text}</span>
+          </label>
+        ))}
+      </div>
+    </fieldset>
+  );
+}
