@@ -62,6 +62,37 @@ func Ensure(ctx context.Context, r *progress.Reporter, names ...string) (map[str
 	return ensure(ctx, r, table, root, cache, names)
 }
 
+// Missing returns those of the named tools that Ensure would have to build. It
+// builds nothing; without a usable Go every tool is missing.
+func Missing(ctx context.Context, names ...string) []string {
+	root, err := paths.Root()
+	if err != nil {
+		return names
+	}
+	cache, err := paths.Cache()
+	if err != nil {
+		return names
+	}
+	return missing(ctx, table, root, cache, names)
+}
+
+func missing(ctx context.Context, table []unit, root, cache string, names []string) []string {
+	var absent []string
+	for _, u := range table {
+		tools := slices.DeleteFunc(u.names(), func(t string) bool { return !slices.Contains(names, t) })
+		if len(tools) == 0 {
+			continue
+		}
+		j := job{unit: u, dir: filepath.Join(root, filepath.FromSlash(u.folder())), cache: cache}
+		if err := j.identify(ctx); err != nil {
+			absent = append(absent, tools...)
+			continue
+		}
+		absent = append(absent, j.missing(tools)...)
+	}
+	return absent
+}
+
 func ensure(ctx context.Context, r *progress.Reporter, table []unit, root, cache string, names []string) (map[string]string, error) {
 	wanted := make([][]string, len(table))
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(names))) {
@@ -123,13 +154,10 @@ type job struct {
 }
 
 func (j *job) run(ctx context.Context, tools []string) (map[string]string, error) {
-	g, err := findGo(ctx, j.dir)
-	if err != nil {
+	if err := j.identify(ctx); err != nil {
 		return nil, fmt.Errorf("build %s: %w", strings.Join(tools, ", "), err)
 	}
-	if j.key, err = j.unit.key(j.dir, g); err != nil {
-		return nil, fmt.Errorf("build %s: %w", strings.Join(tools, ", "), err)
-	}
+	var err error
 	if len(j.missing(tools)) > 0 {
 		if err = j.make(ctx, tools); err != nil {
 			err = fmt.Errorf("build %s: %w", strings.Join(j.missing(tools), ", "), err)
@@ -142,6 +170,16 @@ func (j *job) run(ctx context.Context, tools []string) (map[string]string, error
 		}
 	}
 	return have, err
+}
+
+// identify finds out under which key the unit's tools lie in the cache.
+func (j *job) identify(ctx context.Context) error {
+	g, err := findGo(ctx, j.dir)
+	if err != nil {
+		return err
+	}
+	j.key, err = j.unit.key(j.dir, g)
+	return err
 }
 
 // path is where a tool of the unit lies in the cache.

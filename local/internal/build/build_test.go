@@ -78,9 +78,15 @@ func TestEnsureBuildsOnceAndStamps(t *testing.T) {
 	root, table := module(t)
 	cache := t.TempDir()
 	r, out := reporter(t)
+	if m := missing(t.Context(), table, root, cache, []string{"two", "one"}); len(m) != 2 {
+		t.Errorf("missing at first: %v; want one and two", m)
+	}
 	got, err := ensure(t.Context(), r, table, root, cache, []string{"one", "two"})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if m := missing(t.Context(), table, root, cache, []string{"one", "two", "broken"}); len(m) != 1 || m[0] != "broken" {
+		t.Errorf("missing after the build: %v; want broken", m)
 	}
 	for _, name := range []string{"one", "two"} {
 		said, err := exec.Command(got[name]).Output()

@@ -1,0 +1,91 @@
+package toolchain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"syscall"
+
+	"golang.org/x/term"
+)
+
+// Command returns a pulumi command that runs in dir with the toolchain's
+// environment. When ctx ends Pulumi is interrupted, which lets it finish the
+// step in hand and save its state; it is never killed.
+//
+// Pulumi may rewrite the stack files in dir: for commands that do, use Run.
+func (t *Toolchain) Command(ctx context.Context, dir string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, t.Path, args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), t.env...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	return cmd
+}
+
+// Run runs pulumi in dir on the given streams until it ends and leaves the stack
+// files as they were, but for what the command was asked to change in them.
+//
+// An interrupt reaches Pulumi once: the first lets it finish the step in hand and
+// save its state, a second ends it at once. Run returns only when it has ended,
+// with an *exec.ExitError if it failed.
+func (t *Toolchain) Run(ctx context.Context, dir string, streams Streams, args ...string) (err error) {
+	if t.state != "" {
+		if err := t.clearStaleLocks(streams); err != nil {
+			return err
+		}
+	}
+	if t.own {
+		keep, err := readStackFiles(dir)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, keep.restore()) }()
+	}
+
+	cmd := exec.Command(t.Path, args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), t.env...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = streams.In, streams.Out, streams.Err
+	// On a terminal Pulumi must stay in the foreground group to ask questions,
+	// and gets the interrupt key from the terminal itself. Elsewhere it gets a
+	// group of its own, so that it hears of each interrupt once, from here.
+	terminal := term.IsTerminal(int(os.Stdin.Fd()))
+	if !terminal {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	}
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer signal.Stop(signals)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start %s: %w", t.Path, err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- cmd.Wait() }()
+	for {
+		select {
+		case s := <-signals:
+			if s == os.Interrupt && terminal {
+				continue
+			}
+			// It may have ended meanwhile, which done tells.
+			_ = cmd.Process.Signal(os.Interrupt)
+		case err := <-done:
+			return err
+		}
+	}
+}
+
+// Streams are what a command reads and writes.
+type Streams struct {
+	In       *os.File
+	Out, Err *os.File
+}
+
+// Std returns this process's own streams.
+func Std() Streams { return Streams{os.Stdin, os.Stdout, os.Stderr} }
