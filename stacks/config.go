@@ -1,0 +1,374 @@
+// Package stacks turns a stack's configuration into components: settings are read
+// and checked first, all of them, before any resource is registered.
+package stacks
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/prometheus/common/model"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/alphapulse/alphapulse-infra/components/platform"
+)
+
+// The values of the setting target.
+const (
+	TargetKubernetes = "kubernetes"
+	TargetDocker     = "docker"
+)
+
+// Config is a stack's configuration, checked. Secret values are Pulumi secrets
+// only from the moment they are handed to a component: nothing prints a Config.
+type Config struct {
+	Target               string
+	Domain               string
+	Namespace            string
+	Kubeconfig           string
+	KubeContext          string
+	Protect              bool
+	SpreadRequired       bool
+	StorageClass         string
+	ImagePullCredentials string
+
+	Images      Images
+	Database    Database
+	Cache       Cache
+	Backend     Backend
+	Application platform.Settings
+	Frontend    Frontend
+	Edge        Edge
+	Monitoring  Monitoring
+	EgressCIDRs []string
+}
+
+// Images are the references of every image.
+type Images struct {
+	Database, DatabaseExporter                          string
+	Cache, CacheExporter                                string
+	Backend, Dashboard, Frontend                        string
+	Edge, EdgeExporter                                  string
+	Prometheus, Alertmanager, Grafana, KubeStateMetrics string
+}
+
+// Database are the database's settings.
+type Database struct {
+	Resources      platform.Resources
+	Storage        resource.Quantity
+	MaxConnections int
+	Aliases        []string
+}
+
+// Cache are the cache's settings.
+type Cache struct {
+	Resources platform.Resources
+	Storage   resource.Quantity
+	Aliases   []string
+}
+
+// Backend are the settings of API, engine and dashboard.
+type Backend struct {
+	Resources                                platform.Resources
+	MinReplicas, MaxReplicas                 int
+	CPUUtilization, MemoryUtilization        int
+	Command, Args                            []string
+	Port                                     int
+	LivenessPath, ReadinessPath, MetricsPath string
+	StartupSeconds                           int
+	Env, SecretEnv                           map[string]string
+
+	EngineEnabled                         bool
+	EngineResources                       platform.Resources
+	EngineArgs                            []string
+	EngineLivenessPath, EngineMetricsPath string
+	TradingEnabled, PaperTrading          bool
+
+	DashboardEnabled     bool
+	DashboardResources   platform.Resources
+	DashboardArgs        []string
+	DashboardHealthPath  string
+	DashboardMetricsPath string
+}
+
+// Frontend are the settings of the user interface.
+type Frontend struct {
+	Replicas    int
+	Resources   platform.Resources
+	Env         map[string]string
+	HealthPath  string
+	MetricsPath string
+}
+
+// The values of the setting edgeExposure.
+const (
+	ExposureNodePort     = "nodePort"
+	ExposureLoadBalancer = "loadBalancer"
+	ExposureIngress      = "ingress"
+)
+
+// The values of the setting tlsMode.
+const (
+	TLSDevelopment = "development"
+	TLSProvided    = "provided"
+)
+
+// Edge are the settings of the way in.
+type Edge struct {
+	Exposure                    string
+	IngressClass                string
+	HTTPNodePort, HTTPSNodePort int
+	PublicPort                  int
+	Replicas                    int
+	Resources                   platform.Resources
+	TrustedProxies              []string
+	APIRate, APIBurst           int
+	LoginRate, WebSocketRate    int
+	Connections                 int
+	TLSMode                     string
+	TLSCertificate              string
+	TLSPrivateKey               string
+}
+
+// Monitoring are the settings of Prometheus, Alertmanager and Grafana.
+type Monitoring struct {
+	PrometheusResources       platform.Resources
+	PrometheusStorage         resource.Quantity
+	Retention                 string
+	ScrapeIntervalSeconds     int
+	GrafanaResources          platform.Resources
+	GrafanaStorage            resource.Quantity
+	AlertmanagerResources     platform.Resources
+	KubeStateMetricsResources platform.Resources
+	AlertWebhookURL           string
+	HeartbeatWebhookURL       string
+}
+
+// Parse reads the configuration of the stack called stack. values has the stack's
+// keys without the project's name; secretKeys are those that were stored as
+// secrets. The error names every problem, one a line.
+func Parse(stack string, values map[string]string, secretKeys []string) (*Config, error) {
+	r := newReader(values)
+	r.unknownKeys()
+	for _, s := range settings {
+		if _, set := values[s.Key]; set && s.Secret && !slices.Contains(secretKeys, s.Key) {
+			r.problem(s.Key, "the value is stored in plain text: set it again with `pulumi config set --secret %s`, and renew it", s.Key)
+		}
+	}
+
+	c := &Config{
+		Target:               r.oneOf("target", TargetKubernetes, TargetDocker),
+		Domain:               r.text("domain"),
+		Namespace:            r.text("namespace"),
+		Kubeconfig:           r.text("kubeconfig"),
+		KubeContext:          r.text("kubeContext"),
+		Protect:              r.toggle("protect"),
+		SpreadRequired:       r.toggle("spreadRequired"),
+		StorageClass:         r.text("storageClass"),
+		ImagePullCredentials: r.text("imagePullCredentials"),
+		EgressCIDRs:          r.cidrs("egressCidrs"),
+	}
+	c.where(r, stack)
+	c.images(r)
+	c.stateful(r)
+	c.backend(r)
+	c.frontend(r)
+	c.edge(r)
+	c.monitoring(r)
+	if err := r.err(); err != nil {
+		return nil, fmt.Errorf("the configuration of stack %s has %d problem(s), nothing was changed:\n%w", stack, len(r.problems), err)
+	}
+	return c, nil
+}
+
+func (c *Config) where(r *reader, stack string) {
+	if c.Domain == "" {
+		r.problem("domain", "it is not set: `pulumi config set domain example.com` makes alphapulse.example.com the user interface's host")
+	} else if problems := validation.IsDNS1123Subdomain(c.Domain); len(problems) > 0 {
+		r.problem("domain", "%q is not a domain: use lower-case letters, digits, dots and dashes, e.g. example.com", c.Domain)
+	} else if len("dashboard."+c.Domain) > 253 {
+		r.problem("domain", "%q is too long for the host names below it", c.Domain)
+	}
+	if c.Namespace == "" {
+		c.Namespace = "alphapulse-" + strings.ToLower(stack)
+	}
+	if problems := validation.IsDNS1123Label(c.Namespace); len(problems) > 0 {
+		r.problem("namespace", "%q cannot be a namespace: %s", c.Namespace, problems[0])
+	}
+	if reserved := []string{"default", "kube-system", "kube-public", "kube-node-lease"}; slices.Contains(reserved, c.Namespace) {
+		r.problem("namespace", "%q belongs to the cluster: choose one of the stack's own", c.Namespace)
+	}
+	if v := c.StorageClass; v != "" {
+		if problems := validation.IsDNS1123Subdomain(v); len(problems) > 0 {
+			r.problem("storageClass", "%q cannot be a StorageClass: %s", v, problems[0])
+		}
+	}
+}
+
+func (c *Config) images(r *reader) {
+	image := func(key string) string { return r.image(key, c.Protect) }
+	c.Images = Images{
+		Database: image("databaseImage"), DatabaseExporter: image("databaseExporterImage"),
+		Cache: image("cacheImage"), CacheExporter: image("cacheExporterImage"),
+		Backend: image("backendImage"), Frontend: image("frontendImage"),
+		Edge: image("edgeImage"), EdgeExporter: image("edgeExporterImage"),
+		Prometheus: image("prometheusImage"), Alertmanager: image("alertmanagerImage"),
+		Grafana: image("grafanaImage"), KubeStateMetrics: image("kubeStateMetricsImage"),
+	}
+	c.Images.Dashboard = c.Images.Backend
+	if r.text("dashboardImage") != "" {
+		c.Images.Dashboard = image("dashboardImage")
+	}
+}
+
+func (c *Config) stateful(r *reader) {
+	c.Database = Database{
+		Resources:      r.resources("databaseResources"),
+		Storage:        r.storage("databaseStorage"),
+		MaxConnections: r.number("databaseMaxConnections", 20, 1000),
+		Aliases:        r.serviceNames("databaseAliases"),
+	}
+	c.Cache = Cache{
+		Resources: r.resources("cacheResources"),
+		Storage:   r.storage("cacheStorage"),
+		Aliases:   r.serviceNames("cacheAliases"),
+	}
+}
+
+func (c *Config) backend(r *reader) {
+	c.Backend = Backend{
+		Resources:         r.resources("backendResources"),
+		MinReplicas:       r.number("backendMinReplicas", 1, 100),
+		MaxReplicas:       r.number("backendMaxReplicas", 1, 100),
+		CPUUtilization:    r.number("backendCpuUtilization", 10, 100),
+		MemoryUtilization: r.number("backendMemoryUtilization", 10, 100),
+		Command:           r.list("backendCommand"),
+		Args:              r.list("backendArgs"),
+		Port:              r.port("backendPort"),
+		LivenessPath:      r.path("backendLivenessPath"),
+		ReadinessPath:     r.path("backendReadinessPath"),
+		MetricsPath:       r.path("backendMetricsPath"),
+		StartupSeconds:    r.number("backendStartupSeconds", 10, 1800),
+		Env:               r.strings("backendEnv"),
+		SecretEnv:         r.strings("backendSecretEnv"),
+
+		EngineEnabled:      r.toggle("engineEnabled"),
+		EngineResources:    r.resources("engineResources"),
+		EngineArgs:         r.list("engineArgs"),
+		EngineLivenessPath: r.path("engineLivenessPath"),
+		EngineMetricsPath:  r.path("engineMetricsPath"),
+		TradingEnabled:     r.toggle("tradingEnabled"),
+		PaperTrading:       r.toggle("paperTrading"),
+
+		DashboardEnabled:     r.toggle("dashboardEnabled"),
+		DashboardResources:   r.resources("dashboardResources"),
+		DashboardArgs:        r.list("dashboardArgs"),
+		DashboardHealthPath:  r.path("dashboardHealthPath"),
+		DashboardMetricsPath: r.path("dashboardMetricsPath"),
+	}
+	b := c.Backend
+	if b.MinReplicas > b.MaxReplicas {
+		r.problem("backendMinReplicas", "%d is above backendMaxReplicas %d: lower the one or raise the other", b.MinReplicas, b.MaxReplicas)
+	}
+	if b.TradingEnabled && !b.EngineEnabled {
+		r.problem("tradingEnabled", "true needs engineEnabled true: API pods never trade")
+	}
+	c.Application = platform.Settings{
+		Debug:                 r.toggle("debug"),
+		PrometheusEnabled:     b.MetricsPath != "",
+		APIPort:               b.Port,
+		DashboardPort:         r.port("dashboardPort"),
+		MetricsPort:           r.port("metricsPort"),
+		MaxSymbols:            r.number("maxSymbols", 1, 10000),
+		MaxPortfolioRisk:      r.fraction("maxPortfolioRisk"),
+		CacheTTLSeconds:       r.number("cacheTtlSeconds", 1, 86400),
+		WorkerThreads:         r.number("workerThreads", 1, 64),
+		MaxConnections:        r.number("maxConnections", 1, 1000),
+		RequestTimeoutSeconds: r.number("requestTimeoutSeconds", 1, 300),
+		StressTestEnabled:     r.toggle("stressTestEnabled"),
+		ComplianceReporting:   r.toggle("complianceReporting"),
+	}
+}
+
+func (c *Config) frontend(r *reader) {
+	c.Frontend = Frontend{
+		Replicas:    r.number("frontendReplicas", 2, 100),
+		Resources:   r.resources("frontendResources"),
+		Env:         r.strings("frontendEnv"),
+		HealthPath:  r.path("frontendHealthPath"),
+		MetricsPath: r.path("frontendMetricsPath"),
+	}
+}
+
+func (c *Config) edge(r *reader) {
+	nodePort := func(key string) int {
+		n := r.number(key, 0, 32767)
+		if n != 0 && n < 30000 {
+			r.problem(key, "%d is not a node port: set 30000 to 32767, or 0 to let the cluster choose", n)
+		}
+		return n
+	}
+	c.Edge = Edge{
+		Exposure:       r.oneOf("edgeExposure", ExposureNodePort, ExposureLoadBalancer, ExposureIngress),
+		IngressClass:   r.text("edgeIngressClass"),
+		HTTPNodePort:   nodePort("edgeHttpNodePort"),
+		HTTPSNodePort:  nodePort("edgeHttpsNodePort"),
+		PublicPort:     r.port("edgePublicPort"),
+		Replicas:       r.number("edgeReplicas", 2, 50),
+		Resources:      r.resources("edgeResources"),
+		TrustedProxies: r.cidrs("edgeTrustedProxies"),
+		APIRate:        r.number("edgeApiRate", 1, 100000),
+		APIBurst:       r.number("edgeApiBurst", 0, 100000),
+		LoginRate:      r.number("edgeLoginRate", 1, 100000),
+		WebSocketRate:  r.number("edgeWebsocketRate", 1, 100000),
+		Connections:    r.number("edgeConnections", 1, 100000),
+		TLSMode:        r.oneOf("tlsMode", TLSDevelopment, TLSProvided),
+		TLSCertificate: r.text("tlsCertificate"),
+		TLSPrivateKey:  r.text("tlsPrivateKey"),
+	}
+	e := c.Edge
+	if e.Exposure == ExposureIngress && e.IngressClass == "" {
+		r.problem("edgeIngressClass", "it is not set: name the class of the cluster's controller, or choose another edgeExposure")
+	}
+	if e.Exposure != ExposureNodePort && (e.HTTPNodePort != 0 || e.HTTPSNodePort != 0) {
+		r.problem("edgeHttpsNodePort", "node ports are used only when edgeExposure is nodePort, and it is %q: remove them", e.Exposure)
+	}
+	if e.HTTPNodePort != 0 && e.HTTPNodePort == e.HTTPSNodePort {
+		r.problem("edgeHttpNodePort", "%d is edgeHttpsNodePort too: choose two ports", e.HTTPNodePort)
+	}
+	if e.TLSMode == TLSProvided {
+		for key, v := range map[string]string{"tlsCertificate": e.TLSCertificate, "tlsPrivateKey": e.TLSPrivateKey} {
+			if v == "" {
+				r.problem(key, "it is not set, and tlsMode is provided: `cat FILE | pulumi config set --secret %s`", key)
+			}
+		}
+	}
+}
+
+func (c *Config) monitoring(r *reader) {
+	c.Monitoring = Monitoring{
+		PrometheusResources:       r.resources("prometheusResources"),
+		PrometheusStorage:         r.storage("prometheusStorage"),
+		Retention:                 r.text("prometheusRetention"),
+		ScrapeIntervalSeconds:     r.number("scrapeIntervalSeconds", 5, 300),
+		GrafanaResources:          r.resources("grafanaResources"),
+		GrafanaStorage:            r.storage("grafanaStorage"),
+		AlertmanagerResources:     r.resources("alertmanagerResources"),
+		KubeStateMetricsResources: r.resources("kubeStateMetricsResources"),
+		AlertWebhookURL:           r.text("alertWebhookUrl"),
+		HeartbeatWebhookURL:       r.text("heartbeatWebhookUrl"),
+	}
+	if d, err := model.ParseDuration(c.Monitoring.Retention); err != nil || d == 0 {
+		r.problem("prometheusRetention", "%q is not a duration: write e.g. 200h or 15d", c.Monitoring.Retention)
+	}
+	for key, v := range map[string]string{"alertWebhookUrl": c.Monitoring.AlertWebhookURL, "heartbeatWebhookUrl": c.Monitoring.HeartbeatWebhookURL} {
+		if v == "" {
+			continue
+		}
+		if u, err := url.Parse(v); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+			r.problem(key, "the value is not an http or https URL") // a secret: not repeated here
+		}
+	}
+}
