@@ -59,6 +59,17 @@ func ConfigMap(ctx *pulumi.Context, name string, namespace pulumi.StringInput, l
 // Secret creates an immutable, content-named Secret and returns its name, which is
 // not itself secret. Every value is marked secret whatever the caller passed.
 func Secret(ctx *pulumi.Context, name string, namespace pulumi.StringInput, l labels.Set, data pulumi.StringMapInput, opts ...pulumi.ResourceOption) (pulumi.StringOutput, error) {
+	return secret(ctx, name, namespace, l, "Opaque", data, opts...)
+}
+
+// TLSSecret is a Secret with the keys tls.crt and tls.key, of the type that an
+// Ingress refers to.
+func TLSSecret(ctx *pulumi.Context, name string, namespace pulumi.StringInput, l labels.Set, certificate, key pulumi.StringInput, opts ...pulumi.ResourceOption) (pulumi.StringOutput, error) {
+	data := pulumi.StringMap{"tls.crt": certificate, "tls.key": key}
+	return secret(ctx, name, namespace, l, "kubernetes.io/tls", data, opts...)
+}
+
+func secret(ctx *pulumi.Context, name string, namespace pulumi.StringInput, l labels.Set, kind string, data pulumi.StringMapInput, opts ...pulumi.ResourceOption) (pulumi.StringOutput, error) {
 	key, err := random.NewRandomPassword(ctx, name+"-naming-key", &random.RandomPasswordArgs{
 		Length:  pulumi.Int(32),
 		Special: pulumi.Bool(false),
@@ -67,16 +78,16 @@ func Secret(ctx *pulumi.Context, name string, namespace pulumi.StringInput, l la
 		return pulumi.StringOutput{}, err
 	}
 	out := pulumi.ToSecret(data).(pulumi.StringMapOutput)
-	secret, err := corev1.NewSecret(ctx, name, &corev1.SecretArgs{
+	object, err := corev1.NewSecret(ctx, name, &corev1.SecretArgs{
 		Metadata:   meta(named(name, key.Result, out), namespace, l),
 		StringData: out,
 		Immutable:  pulumi.Bool(true),
-		Type:       pulumi.String("Opaque"),
+		Type:       pulumi.String(kind),
 	}, opts...)
 	if err != nil {
 		return pulumi.StringOutput{}, err
 	}
-	return pulumi.Unsecret(secret.Metadata.Name().Elem()).(pulumi.StringOutput), nil
+	return pulumi.Unsecret(object.Metadata.Name().Elem()).(pulumi.StringOutput), nil
 }
 
 func named(name string, key pulumi.StringOutput, data pulumi.StringMapOutput) pulumi.StringOutput {
