@@ -1,0 +1,363 @@
+package ingress
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/alphapulse/alphapulse-infra/components/ingress/nginx"
+	"github.com/alphapulse/alphapulse-infra/components/internal/labels"
+	"github.com/alphapulse/alphapulse-infra/components/internal/netedge"
+	"github.com/alphapulse/alphapulse-infra/components/internal/sizing"
+)
+
+// Ports of the edge's pods.
+const (
+	// HTTPPort redirects to HTTPS, and serves what a trusted proxy received by HTTPS.
+	HTTPPort = 8080
+	// HTTPSPort terminates TLS.
+	HTTPSPort = 8443
+	// MetricsPort is the exporter's.
+	MetricsPort = 9113
+	// statusPort is nginx' own, on the loopback address.
+	statusPort = 8081
+)
+
+// User is the numeric uid of the nginx-unprivileged image.
+const User = 101
+
+// Exposure is the way in.
+type Exposure string
+
+// The ways in.
+const (
+	// NodePort opens a port on each node.
+	NodePort Exposure = "nodeport"
+	// LoadBalancer asks the cloud for an address. It is not awaited: Address is ""
+	// until a later refresh finds one.
+	LoadBalancer Exposure = "loadbalancer"
+	// ClusterIP is reachable within the cluster only: something else is in front.
+	ClusterIP Exposure = "clusterip"
+	// IngressObject puts a standard Ingress of any class in front. Its controller
+	// terminates TLS with the edge's certificate and forwards plain HTTP with
+	// X-Forwarded-Proto, which the edge believes of TrustedProxies.
+	IngressObject Exposure = "ingress"
+)
+
+// Exposures lists the ways in.
+var Exposures = []Exposure{NodePort, LoadBalancer, ClusterIP, IngressObject}
+
+// Upstream is a service behind the edge.
+type Upstream struct {
+	// Host is the name of a headless Service in the same namespace: the edge
+	// balances over the pods' addresses itself.
+	Host pulumi.StringInput
+	// Port of the pods.
+	Port int
+	// WebSockets are paths whose connections may stay silent: exact, or a prefix
+	// that ends with a slash. Empty takes the route's default.
+	WebSockets []string
+	// Hidden paths are answered 404 from outside, e.g. "/metrics".
+	Hidden []string
+}
+
+// Routes are the services behind the edge. UI and API are needed; a nil one of the
+// others is not published.
+type Routes struct {
+	// UI is served on alphapulse.<domain>, with the API's /api and /ws beside it.
+	UI *Upstream
+	// API is served on api.<domain>. WebSockets: /ws and /ws/…
+	API *Upstream
+	// Dashboard is served on dashboard.<domain>. WebSockets: /ws, /ws/… and /socket.io/…
+	Dashboard *Upstream
+	// Grafana is served on monitoring.<domain>. WebSockets: /api/live/…
+	Grafana *Upstream
+	// Prometheus is served on monitoring.<domain>/prometheus behind PrometheusPassword;
+	// it runs with that route prefix.
+	Prometheus *Upstream
+}
+
+// TLS says where the certificate comes from: from the user when Certificate is set,
+// else from a development CA.
+type TLS struct {
+	// Certificate is PEM, the leaf first, then its chain. It covers all four hosts.
+	Certificate pulumi.StringInput
+	// Key is the PEM key of Certificate.
+	Key pulumi.StringInput
+}
+
+// Args configure an Ingress.
+type Args struct {
+	// Namespace to create the objects in.
+	Namespace pulumi.StringInput
+	// Image of nginx-unprivileged, 1.28 or newer. Its stop signal is SIGQUIT, by
+	// which nginx finishes what it is doing.
+	Image pulumi.StringInput
+	// ExporterImage of nginx-prometheus-exporter.
+	ExporterImage pulumi.StringInput
+	// Domain that the hosts are below.
+	Domain string
+	Routes Routes
+	TLS    TLS
+
+	// Exposure is the way in. NodePort and LoadBalancer keep the client's address
+	// (externalTrafficPolicy Local), since limits are per address: only nodes that
+	// run an edge pod answer on the NodePort.
+	Exposure Exposure
+	// HTTPNodePort and HTTPSNodePort with exposure nodeport; 0 lets Kubernetes choose.
+	HTTPNodePort, HTTPSNodePort int
+	// IngressClass of the Ingress object; "" takes the cluster's default class.
+	IngressClass string
+	// PublicHTTPSPort is the port that clients use for HTTPS; 0 means 443.
+	PublicHTTPSPort int
+	// TrustedProxies are the CIDRs whose X-Forwarded-* headers are believed. Empty
+	// trusts nobody, but with exposure ingress every private address: the controller
+	// runs at one, and nothing outside the cluster reaches the edge then.
+	TrustedProxies []string
+	// Limits per client address and edge pod; nil takes nginx.DefaultLimits.
+	Limits *nginx.Limits
+	// HSTSSeconds is how long a browser insists on HTTPS after a visit; 0 sends no such
+	// header. A browser that remembers it insists on every port of the host.
+	HSTSSeconds int
+	// MaxBodyMegabytes bounds a request's body; 0 means 10.
+	MaxBodyMegabytes int
+	// RequestTimeoutSeconds is how long a service may take to answer; 0 means 35.
+	RequestTimeoutSeconds int
+	// PrometheusPassword is for user "admin" of /prometheus, which has no login of
+	// its own; nil keeps Prometheus unreachable from outside.
+	PrometheusPassword pulumi.StringInput
+	// Resolver is the cluster's DNS service; "" means kube-dns.kube-system.svc.<ClusterDomain>.
+	Resolver string
+	// ClusterDomain is what Service names end with; "" means cluster.local.
+	ClusterDomain string
+
+	// Replicas; 0 means 2.
+	Replicas int
+	// Resources of nginx; the zero value takes DefaultResources.
+	Resources sizing.Resources
+	// ExporterResources of the exporter; the zero value takes DefaultExporterResources.
+	ExporterResources sizing.Resources
+	// SpreadRequired leaves a pod pending rather than put two on one host.
+	SpreadRequired bool
+	// PriorityClass of the pods; nil for the cluster's default.
+	PriorityClass pulumi.StringPtrInput
+	// ImagePullSecret names a Secret with registry credentials; nil for public images.
+	ImagePullSecret pulumi.StringPtrInput
+}
+
+// DefaultResources and DefaultExporterResources of one pod's containers.
+var (
+	DefaultResources         = sizing.Of("100m", "64Mi", "1", "256Mi")
+	DefaultExporterResources = sizing.Of("10m", "16Mi", "100m", "64Mi")
+)
+
+// privateNetworks are where a controller's pods and nodes are (RFC 1918, 6598, 4193).
+var privateNetworks = []string{"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"}
+
+// withDefaults gives a copy with every default filled in.
+func (a *Args) withDefaults() *Args {
+	d := *a
+	fill := func(to *int, value int) {
+		if *to == 0 {
+			*to = value
+		}
+	}
+	fill(&d.PublicHTTPSPort, 443)
+	fill(&d.MaxBodyMegabytes, 10)
+	fill(&d.RequestTimeoutSeconds, 35)
+	fill(&d.Replicas, 2)
+	if d.ClusterDomain == "" {
+		d.ClusterDomain = "cluster.local"
+	}
+	if d.Resolver == "" {
+		d.Resolver = "kube-dns.kube-system.svc." + d.ClusterDomain
+	}
+	if d.Limits == nil {
+		limits := nginx.DefaultLimits()
+		d.Limits = &limits
+	}
+	if len(d.TrustedProxies) == 0 && d.Exposure == IngressObject {
+		d.TrustedProxies = privateNetworks
+	}
+	if d.Resources == (sizing.Resources{}) {
+		d.Resources = DefaultResources
+	}
+	if d.ExporterResources == (sizing.Resources{}) {
+		d.ExporterResources = DefaultExporterResources
+	}
+	return &d
+}
+
+// validate expects the defaults to be filled in.
+func (a *Args) validate() error {
+	var problems []error
+	problem := func(format string, v ...any) { problems = append(problems, fmt.Errorf("ingress: "+format, v...)) }
+	for _, required := range []struct {
+		name    string
+		missing bool
+	}{
+		{"Namespace", a.Namespace == nil}, {"Image", a.Image == nil}, {"ExporterImage", a.ExporterImage == nil},
+	} {
+		if required.missing {
+			problem("%s is missing", required.name)
+		}
+	}
+	if !slices.Contains(Exposures, a.Exposure) {
+		problem("Exposure %q: want one of %q", a.Exposure, Exposures)
+	}
+	if (a.HTTPNodePort != 0 || a.HTTPSNodePort != 0) && a.Exposure != NodePort {
+		problem("HTTPNodePort %d and HTTPSNodePort %d need Exposure %q, not %q", a.HTTPNodePort, a.HTTPSNodePort, NodePort, a.Exposure)
+	}
+	for _, p := range []struct {
+		name   string
+		number int
+	}{{"HTTPNodePort", a.HTTPNodePort}, {"HTTPSNodePort", a.HTTPSNodePort}} {
+		if p.number < 0 || p.number > 65535 {
+			problem("%s %d: want a port that the cluster allows for nodes (30000 to 32767 by default), or 0 for any", p.name, p.number)
+		}
+	}
+	if a.HTTPNodePort != 0 && a.HTTPNodePort == a.HTTPSNodePort {
+		problem("HTTPNodePort and HTTPSNodePort are both %d: give them different ports", a.HTTPNodePort)
+	}
+	if a.IngressClass != "" && a.Exposure != IngressObject {
+		problem("IngressClass %q needs Exposure %q, not %q", a.IngressClass, IngressObject, a.Exposure)
+	}
+	if (a.TLS.Certificate == nil) != (a.TLS.Key == nil) {
+		problem("TLS: Certificate and Key go together: give both, or neither for a development CA")
+	}
+	if a.Replicas < 1 {
+		problem("Replicas %d: want at least 1", a.Replicas)
+	}
+	if err := a.Resources.Validate(); err != nil {
+		problem("Resources: %w", err)
+	}
+	if err := a.ExporterResources.Validate(); err != nil {
+		problem("ExporterResources: %w", err)
+	}
+	for _, r := range a.routes() {
+		if r.upstream == nil {
+			if r.needed {
+				problem("Routes.%s is missing", r.name)
+			}
+			continue
+		}
+		if r.upstream.Host == nil {
+			problem("Routes.%s: Host is missing: pass the name of its headless Service", r.name)
+		}
+		if r.upstream.Port < 1 || r.upstream.Port > 65535 {
+			problem("Routes.%s: Port %d: want a port from 1 to 65535", r.name, r.upstream.Port)
+		}
+	}
+	if len(problems) == 0 {
+		// The rest is the file's own to judge. Hosts are known only later; they
+		// are Service names, checked again when the file is rendered.
+		if err := a.config("namespace", "ui", "api", "dashboard", "grafana", "prometheus").Validate(); err != nil {
+			problem("%w", err)
+		}
+	}
+	return errors.Join(problems...)
+}
+
+type route struct {
+	name     string
+	upstream *Upstream
+	needed   bool
+	// webSockets is the default.
+	webSockets []string
+}
+
+// routes in the order of Routes' fields.
+func (a *Args) routes() []route {
+	return []route{
+		{"UI", a.Routes.UI, true, nil},
+		{"API", a.Routes.API, true, []string{"/ws", "/ws/"}},
+		{"Dashboard", a.Routes.Dashboard, false, []string{"/ws", "/ws/", "/socket.io/"}},
+		{"Grafana", a.Routes.Grafana, false, []string{"/api/live/"}},
+		{"Prometheus", a.Routes.Prometheus, false, nil},
+	}
+}
+
+// config is the nginx configuration for the given namespace and the Service names of
+// the routes, in their order.
+func (a *Args) config(namespace string, hosts ...string) *nginx.Config {
+	var upstreams [5]*nginx.Upstream
+	for i, r := range a.routes() {
+		if r.upstream == nil {
+			continue
+		}
+		webSockets := r.upstream.WebSockets
+		if len(webSockets) == 0 {
+			webSockets = r.webSockets
+		}
+		upstreams[i] = &nginx.Upstream{
+			Address:    fmt.Sprintf("%s.%s.svc.%s:%d", hosts[i], namespace, a.ClusterDomain, r.upstream.Port),
+			WebSockets: webSockets,
+			Hidden:     r.upstream.Hidden,
+		}
+	}
+	c := &nginx.Config{
+		Domain: a.Domain,
+		Upstreams: nginx.Upstreams{
+			UI: upstreams[0], API: upstreams[1], Dashboard: upstreams[2], Grafana: upstreams[3], Prometheus: upstreams[4],
+		},
+		HTTPPort: HTTPPort, HTTPSPort: HTTPSPort, StatusPort: statusPort,
+		PublicHTTPSPort: a.PublicHTTPSPort,
+		Resolver:        a.Resolver,
+		TrustedProxies:  a.TrustedProxies,
+		Limits:          *a.Limits,
+		CertificateFile: tlsDir + "/tls.crt", KeyFile: tlsDir + "/tls.key",
+		HSTSSeconds:           a.HSTSSeconds,
+		MaxBodyMegabytes:      a.MaxBodyMegabytes,
+		RequestTimeoutSeconds: a.RequestTimeoutSeconds,
+		ShutdownSeconds:       a.RequestTimeoutSeconds,
+		// One for each core that the limit lets it use; "auto" would count the node's.
+		Workers: max(1, int(math.Ceil(a.Resources.Limits.CPU.AsApproximateFloat64()))),
+		TempDir: "/tmp",
+	}
+	if a.PrometheusPassword != nil {
+		c.PasswordFile = passwordDir + "/" + passwordKey
+	}
+	return c
+}
+
+// Demands is what the edge needs of the quota in a rollout.
+func (a *Args) Demands(name string) []sizing.Demand {
+	d := a.withDefaults()
+	return []sizing.Demand{{
+		Workload: name, Replicas: d.Replicas, Surge: 1,
+		Containers: []sizing.Resources{d.Resources, d.ExporterResources},
+		Services:   1,
+	}}
+}
+
+// URLs are the public addresses by what is served there: ui, api, dashboard, grafana
+// and prometheus, as far as they are routed.
+func (a *Args) URLs() map[string]string {
+	d := a.withDefaults()
+	hosts := nginx.HostsOf(d.Domain)
+	port := nginx.PublicPort(d.PublicHTTPSPort)
+	urls := map[string]string{"ui": "https://" + hosts.UI + port, "api": "https://" + hosts.API + port}
+	if d.Routes.Dashboard != nil {
+		urls["dashboard"] = "https://" + hosts.Dashboard + port
+	}
+	if d.Routes.Grafana != nil {
+		urls["grafana"] = "https://" + hosts.Monitoring + port
+	}
+	if d.Routes.Prometheus != nil && d.PrometheusPassword != nil {
+		urls["prometheus"] = "https://" + hosts.Monitoring + port + nginx.PrometheusPath
+	}
+	return urls
+}
+
+// Workload is the identity of the edge's pods, known before they exist.
+func Workload(name string) netedge.Workload {
+	l := edgeLabels(name)
+	return netedge.Workload{Name: l.Name, Selector: l.Selector()}
+}
+
+func edgeLabels(name string) labels.Set {
+	return labels.Set{Name: name, Instance: name, Component: "ingress"}
+}

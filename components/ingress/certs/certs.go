@@ -1,0 +1,182 @@
+// Package certs makes the certificates of a development CA and checks those that a
+// user brings. Plain Go.
+package certs
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/hkdf"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"time"
+)
+
+// Pair is a server certificate with its key, both PEM.
+type Pair struct {
+	// Certificate is the leaf first, then what leads to the root.
+	Certificate string
+	Key         string
+	// Root is the certificate that a client must trust; "" when the pair came from
+	// outside.
+	Root string
+	// NotAfter is when the leaf expires.
+	NotAfter time.Time
+}
+
+// The development CA is as old as this project and outlives every development
+// environment. A leaf is valid for two periods from the start of the period it was
+// made in: at least one period is always left, it changes once a period, and its
+// life stays below the 825 days that Apple's clients allow a private CA.
+var (
+	rootNotBefore = time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
+	rootNotAfter  = time.Date(2045, 1, 1, 0, 0, 0, 0, time.UTC)
+)
+
+const leafPeriod = 365 * 24 * time.Hour
+
+// minSeed is the least number of bytes that hold the strength of the key made of them.
+const minSeed = 32
+
+// Development makes a root and a leaf for the hosts. Everything follows from the
+// seed and from the period that now lies in, so each run gives the same bytes and
+// nothing but the seed needs to be kept. Whoever has the seed has the CA: it is a
+// generated secret, never a user's password.
+func Development(seed string, hosts []string, now time.Time) (*Pair, error) {
+	if len(seed) < minSeed {
+		return nil, fmt.Errorf("development CA: the seed has %d bytes: generate at least %d", len(seed), minSeed)
+	}
+	if len(hosts) == 0 {
+		return nil, errors.New("development CA: name at least one host")
+	}
+	if now.Before(rootNotBefore) || now.After(rootNotAfter.Add(-2*leafPeriod)) {
+		return nil, fmt.Errorf("development CA: the clock says %s: it issues from %s to %s, set the clock",
+			now.Format(time.DateOnly), rootNotBefore.Format(time.DateOnly), rootNotAfter.Add(-2*leafPeriod).Format(time.DateOnly))
+	}
+	rootKey, err := key(seed, "root")
+	if err != nil {
+		return nil, err
+	}
+	leafKey, err := key(seed, "leaf")
+	if err != nil {
+		return nil, err
+	}
+	root := &x509.Certificate{
+		SerialNumber:          big.NewInt(1),
+		Subject:               pkix.Name{CommonName: "AlphaPulse development CA for " + hosts[0]},
+		NotBefore:             rootNotBefore,
+		NotAfter:              rootNotAfter,
+		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+		IsCA:                  true,
+		BasicConstraintsValid: true,
+		MaxPathLenZero:        true,
+		// What a trusted CA could sign is bounded by what it is for.
+		PermittedDNSDomainsCritical: true,
+		PermittedDNSDomains:         hosts,
+	}
+	rootDER, err := sign(root, root, rootKey, rootKey)
+	if err != nil {
+		return nil, fmt.Errorf("development CA: root: %w", err)
+	}
+	// The parsed form carries the key identifier that the leaf refers to.
+	if root, err = x509.ParseCertificate(rootDER); err != nil {
+		return nil, fmt.Errorf("development CA: root: %w", err)
+	}
+	period := int64(now.Sub(rootNotBefore) / leafPeriod)
+	start := rootNotBefore.Add(time.Duration(period) * leafPeriod)
+	leaf := &x509.Certificate{
+		SerialNumber: serial(seed, hosts, start),
+		Subject:      pkix.Name{CommonName: hosts[0]},
+		DNSNames:     hosts,
+		NotBefore:    start,
+		NotAfter:     start.Add(2 * leafPeriod),
+		KeyUsage:     x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	leafDER, err := sign(leaf, root, leafKey, rootKey)
+	if err != nil {
+		return nil, fmt.Errorf("development CA: leaf: %w", err)
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(leafKey)
+	if err != nil {
+		return nil, fmt.Errorf("development CA: key: %w", err)
+	}
+	return &Pair{
+		Certificate: block("CERTIFICATE", leafDER),
+		Key:         block("PRIVATE KEY", keyDER),
+		Root:        block("CERTIFICATE", rootDER),
+		NotAfter:    leaf.NotAfter,
+	}, nil
+}
+
+// key derives a P-256 key: bytes of the stream are taken until they are a scalar of
+// the curve, which the first ones are but for a chance of 2^-32.
+func key(seed, use string) (*ecdsa.PrivateKey, error) {
+	prk, err := hkdf.Extract(sha256.New, []byte(seed), []byte("alphapulse development CA"))
+	if err != nil {
+		return nil, fmt.Errorf("development CA: %w", err)
+	}
+	for attempt := range 8 {
+		scalar, err := hkdf.Expand(sha256.New, prk, fmt.Sprintf("%s key %d", use, attempt), 32)
+		if err != nil {
+			return nil, fmt.Errorf("development CA: %w", err)
+		}
+		if k, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), scalar); err == nil {
+			return k, nil
+		}
+	}
+	return nil, errors.New("development CA: the seed gives no key: generate another one")
+}
+
+// serial differs whenever the leaf does: a browser refuses two certificates of one
+// issuer with one number.
+func serial(seed string, hosts []string, start time.Time) *big.Int {
+	h := sha256.New()
+	fmt.Fprintf(h, "%d %s %d %q", len(seed), seed, start.Unix(), hosts)
+	return new(big.Int).SetBytes(h.Sum(nil)[:16])
+}
+
+// sign makes a certificate. Without a source of randomness ECDSA signs by RFC 6979:
+// the same input gives the same signature.
+func sign(cert, parent *x509.Certificate, subject, signer *ecdsa.PrivateKey) ([]byte, error) {
+	return x509.CreateCertificate(nil, cert, parent, subject.Public(), signer)
+}
+
+func block(kind string, der []byte) string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
+}
+
+// Provided checks a certificate (leaf first, then its chain) and key that a user
+// brings, both PEM, and reports every problem: that they parse, fit each other,
+// cover the hosts and are valid now.
+func Provided(certificate, key string, hosts []string, now time.Time) (*Pair, error) {
+	pair, err := tls.X509KeyPair([]byte(certificate), []byte(key))
+	if err != nil {
+		return nil, fmt.Errorf("certificate and key: %w: give PEM, the server's certificate first, with the key that belongs to it", err)
+	}
+	var problems []error
+	problem := func(format string, v ...any) {
+		problems = append(problems, fmt.Errorf("certificate: "+format, v...))
+	}
+	leaf := pair.Leaf
+	for _, h := range hosts {
+		if leaf.VerifyHostname(h) != nil {
+			problem("it does not cover %s (but %v): have it issued for all of %v", h, leaf.DNSNames, hosts)
+		}
+	}
+	if now.Before(leaf.NotBefore) {
+		problem("it is valid only from %s", leaf.NotBefore.UTC().Format(time.RFC3339))
+	}
+	if now.After(leaf.NotAfter) {
+		problem("it expired at %s: renew it", leaf.NotAfter.UTC().Format(time.RFC3339))
+	}
+	if err := errors.Join(problems...); err != nil {
+		return nil, err
+	}
+	return &Pair{Certificate: certificate, Key: key, NotAfter: leaf.NotAfter}, nil
+}

@@ -1,0 +1,105 @@
+package ingress
+
+import (
+	"fmt"
+
+	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
+	networkingv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/networking/v1"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/alphapulse/alphapulse-infra/components/ingress/nginx"
+	"github.com/alphapulse/alphapulse-infra/components/internal/labels"
+	"github.com/alphapulse/alphapulse-infra/components/internal/pods"
+)
+
+// unawaited keeps Pulumi from waiting for an address: a cluster that has no load
+// balancer or controller never gives one. The Deployment's rollout is awaited.
+var unawaited = pulumi.StringMap{"pulumi.com/skipAwait": pulumi.String("true")}
+
+// expose creates the way in and returns its address, "" as long as there is none.
+func expose(ctx *pulumi.Context, l labels.Set, args *Args, tlsSecret pulumi.StringInput, opts ...pulumi.ResourceOption) (pulumi.StringOutput, error) {
+	port := func(name string, number, node int) *corev1.ServicePortArgs {
+		p := &corev1.ServicePortArgs{Name: pulumi.String(name), Port: pulumi.Int(number), TargetPort: pulumi.String(name)}
+		if node != 0 {
+			p.NodePort = pulumi.Int(node)
+		}
+		return p
+	}
+	spec := &corev1.ServiceSpecArgs{
+		Type:     pulumi.String("ClusterIP"),
+		Selector: pulumi.ToStringMap(l.Selector()),
+		Ports:    corev1.ServicePortArray{port("http", 80, args.HTTPNodePort), port("https", 443, args.HTTPSNodePort)},
+	}
+	switch args.Exposure {
+	case NodePort, LoadBalancer:
+		spec.Type = pulumi.String(map[Exposure]string{NodePort: "NodePort", LoadBalancer: "LoadBalancer"}[args.Exposure])
+		spec.ExternalTrafficPolicy = pulumi.String("Local")
+	}
+	meta := pods.Meta(l.Name, args.Namespace, l)
+	meta.Annotations = unawaited
+	service, err := corev1.NewService(ctx, l.Name, &corev1.ServiceArgs{Metadata: meta, Spec: spec}, opts...)
+	if err != nil {
+		return pulumi.StringOutput{}, fmt.Errorf("service: %w", err)
+	}
+	switch args.Exposure {
+	case LoadBalancer:
+		return service.Status.ApplyT(func(s *corev1.ServiceStatus) string {
+			if s == nil || s.LoadBalancer == nil || len(s.LoadBalancer.Ingress) == 0 {
+				return ""
+			}
+			return either(s.LoadBalancer.Ingress[0].Hostname, s.LoadBalancer.Ingress[0].Ip)
+		}).(pulumi.StringOutput), nil
+	case IngressObject:
+		return ingressObject(ctx, l, args, service.Metadata.Name().Elem(), tlsSecret, opts...)
+	default:
+		return pulumi.String("").ToStringOutput(), nil
+	}
+}
+
+// ingressObject puts an Ingress in front. It needs no annotation of any controller:
+// every host goes to the edge, which does the rest.
+func ingressObject(ctx *pulumi.Context, l labels.Set, args *Args, service pulumi.StringOutput, tlsSecret pulumi.StringInput, opts ...pulumi.ResourceOption) (pulumi.StringOutput, error) {
+	hosts := nginx.HostsOf(args.Domain).All()
+	var rules networkingv1.IngressRuleArray
+	for _, h := range hosts {
+		rules = append(rules, &networkingv1.IngressRuleArgs{
+			Host: pulumi.String(h),
+			Http: &networkingv1.HTTPIngressRuleValueArgs{Paths: networkingv1.HTTPIngressPathArray{&networkingv1.HTTPIngressPathArgs{
+				Path:     pulumi.String("/"),
+				PathType: pulumi.String("Prefix"),
+				Backend: &networkingv1.IngressBackendArgs{Service: &networkingv1.IngressServiceBackendArgs{
+					Name: service,
+					Port: &networkingv1.ServiceBackendPortArgs{Name: pulumi.String("http")},
+				}},
+			}}},
+		})
+	}
+	spec := &networkingv1.IngressSpecArgs{
+		Rules: rules,
+		Tls:   networkingv1.IngressTLSArray{&networkingv1.IngressTLSArgs{Hosts: pulumi.ToStringArray(hosts), SecretName: tlsSecret.ToStringOutput()}},
+	}
+	if args.IngressClass != "" {
+		spec.IngressClassName = pulumi.String(args.IngressClass)
+	}
+	meta := pods.Meta(l.Name, args.Namespace, l)
+	meta.Annotations = unawaited
+	object, err := networkingv1.NewIngress(ctx, l.Name, &networkingv1.IngressArgs{Metadata: meta, Spec: spec}, opts...)
+	if err != nil {
+		return pulumi.StringOutput{}, fmt.Errorf("ingress: %w", err)
+	}
+	return object.Status.ApplyT(func(s *networkingv1.IngressStatus) string {
+		if s == nil || s.LoadBalancer == nil || len(s.LoadBalancer.Ingress) == 0 {
+			return ""
+		}
+		return either(s.LoadBalancer.Ingress[0].Hostname, s.LoadBalancer.Ingress[0].Ip)
+	}).(pulumi.StringOutput), nil
+}
+
+func either(values ...*string) string {
+	for _, v := range values {
+		if v != nil && *v != "" {
+			return *v
+		}
+	}
+	return ""
+}

@@ -1,0 +1,111 @@
+// Package ingress runs the edge: nginx in front of every service, which terminates
+// TLS, limits clients, balances over pods and passes WebSockets on. The way in
+// (NodePort, LoadBalancer, an Ingress object of any class) is one setting.
+package ingress
+
+import (
+	"fmt"
+
+	"github.com/pulumi/pulumi-random/sdk/v4/go/random"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/alphapulse/alphapulse-infra/components/ingress/nginx"
+	"github.com/alphapulse/alphapulse-infra/components/internal/content"
+)
+
+// Ingress is the edge of one stack.
+type Ingress struct {
+	pulumi.ResourceState
+
+	// URLs are the public addresses; see Args.URLs.
+	URLs pulumi.StringMapOutput
+	// Address is the load balancer's or Ingress controller's address, "" as long as
+	// there is none: it is not awaited.
+	Address pulumi.StringOutput
+	// CACertificate is the development CA's certificate (PEM) that a client must
+	// trust; "" with a certificate of the user's.
+	CACertificate pulumi.StringOutput
+	// CertificateExpiry is when the server certificate expires, in Unix seconds.
+	CertificateExpiry pulumi.IntOutput
+}
+
+// NewIngress creates the edge.
+func NewIngress(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) (*Ingress, error) {
+	if args == nil {
+		args = &Args{}
+	}
+	args = args.withDefaults()
+	if err := args.validate(); err != nil {
+		return nil, err
+	}
+	e := &Ingress{}
+	if err := ctx.RegisterComponentResource("alphapulse:index:Ingress", name, e, opts...); err != nil {
+		return nil, err
+	}
+	parent := pulumi.Parent(e)
+	l := edgeLabels(name)
+
+	// What the development CA and the password file's salt follow from. It is kept
+	// in the state, so both stay what they are from run to run.
+	seed, err := random.NewRandomPassword(ctx, name+"-seed", &random.RandomPasswordArgs{
+		Length:  pulumi.Int(48), // 62 characters each: 285 bits
+		Special: pulumi.Bool(false),
+	}, parent)
+	if err != nil {
+		return nil, fmt.Errorf("seed: %w", err)
+	}
+	var files mounted
+	if files.config, err = content.ConfigMap(ctx, name+"-nginx", args.Namespace, l, pulumi.StringMap{
+		configKey: args.render(),
+	}, parent); err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	pair := certificate(args, seed.Result)
+	if files.tls, err = content.TLSSecret(ctx, name+"-tls", args.Namespace, l, pair.certificate, pair.key, parent); err != nil {
+		return nil, fmt.Errorf("certificate: %w", err)
+	}
+	if args.PrometheusPassword != nil {
+		line := pulumi.All(seed.Result, args.PrometheusPassword).ApplyT(func(v []any) (string, error) {
+			return nginx.PasswordLine(v[0].(string), v[1].(string))
+		}).(pulumi.StringOutput)
+		files.password, err = content.Secret(ctx, name+"-password", args.Namespace, l, pulumi.StringMap{passwordKey: line}, parent)
+		if err != nil {
+			return nil, fmt.Errorf("password file: %w", err)
+		}
+		files.guarded = true
+	}
+	if err := deployment(ctx, l, args, files, parent); err != nil {
+		return nil, err
+	}
+	if e.Address, err = expose(ctx, l, args, files.tls, parent); err != nil {
+		return nil, err
+	}
+	e.URLs = pulumi.ToStringMap(args.URLs()).ToStringMapOutput()
+	e.CACertificate = pair.root
+	e.CertificateExpiry = pair.expiry
+	return e, ctx.RegisterResourceOutputs(e, pulumi.Map{
+		"urls":              e.URLs,
+		"address":           e.Address,
+		"caCertificate":     e.CACertificate,
+		"certificateExpiry": e.CertificateExpiry,
+	})
+}
+
+// render gives nginx.conf once the namespace and the Services' names are known.
+func (a *Args) render() pulumi.StringOutput {
+	inputs := []any{a.Namespace}
+	for _, r := range a.routes() {
+		if r.upstream == nil {
+			inputs = append(inputs, "")
+			continue
+		}
+		inputs = append(inputs, r.upstream.Host)
+	}
+	return pulumi.All(inputs...).ApplyT(func(v []any) (string, error) {
+		hosts := make([]string, 0, len(v)-1)
+		for _, h := range v[1:] {
+			hosts = append(hosts, h.(string))
+		}
+		return a.config(v[0].(string), hosts...).Render()
+	}).(pulumi.StringOutput)
+}
