@@ -23,6 +23,8 @@ func main() {
 		Name:        "random",
 		DisplayName: "Random",
 		Version:     providerVersion[1:],
+		// It records how tokens changed between releases; this one has no past.
+		MetadataInfo: bridge.NewProviderMetadata([]byte("{}")),
 	}
 	// random_password → random:index/randomPassword:RandomPassword
 	info.MustComputeTokens(tokens.SingleModule("", "index", tokens.MakeStandard("random")))
