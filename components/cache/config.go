@@ -1,0 +1,108 @@
+package cache
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Paths inside the container.
+const (
+	dataPath   = "/data"
+	configPath = "/etc/redis/redis.conf"
+	aclPath    = "/etc/redis/acl/users.acl"
+)
+
+// Users beside the default one, which the application logs in as by password alone.
+const (
+	// MonitoringUser is the exporter's.
+	MonitoringUser = "monitoring"
+	// HealthUser needs no password, and can do nothing but ask whether the server lives.
+	HealthUser = "health"
+)
+
+// Policies are the values of maxmemory-policy that a cache may have. "noeviction"
+// is not one: a full cache would refuse the application's writes.
+var Policies = []string{
+	"allkeys-lru", "allkeys-lfu", "allkeys-random", "volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl",
+}
+
+const miB int64 = 1 << 20
+
+// MaxMemory is how much of a memory limit the data may take: half. A rewrite of
+// the append-only file forks the server, and each page that is written meanwhile
+// exists twice, all of them at worst; Redis' documentation therefore asks for up to
+// twice the memory ("Redis administration", section Memory,
+// https://redis.io/docs/latest/operate/oss_and_stack/management/admin/). What a
+// rewrite leaves of the other half is for clients' buffers and fragmentation.
+func MaxMemory(limit int64) int64 { return limit / 2 / miB * miB }
+
+// rewriteAtLeast is the size below which the append-only file is not rewritten.
+const rewriteAtLeast = 64 * miB
+
+// LeastStorage is how large the volume must be: the file may grow to twice the data
+// before it is rewritten, and the new one grows beside it meanwhile.
+func LeastStorage(maxMemory int64) int64 { return 4*maxMemory + rewriteAtLeast }
+
+// LoadingSeconds is how long the server may read a full append-only file at a
+// start, at 20 MB/s, with a minute for everything else.
+func LoadingSeconds(maxMemory int64) int {
+	return 60 + int((2*maxMemory+rewriteAtLeast)/(20*miB))
+}
+
+// RenderConfig renders redis.conf.
+func RenderConfig(maxMemory int64, policy string) string {
+	lines := []string{
+		"# Rendered by the program; an edit here is lost.",
+		"bind * -::*",
+		fmt.Sprintf("port %d", Port),
+		"protected-mode yes",
+		"aclfile " + aclPath,
+		// A vanished client pod frees its connection.
+		"tcp-keepalive 60",
+		"dir " + dataPath,
+		// The append-only file survives a restart with at most a second lost; a dump
+		// beside it would only double the writing.
+		`save ""`,
+		"appendonly yes",
+		"appendfsync everysec",
+		"auto-aof-rewrite-percentage 100",
+		fmt.Sprintf("auto-aof-rewrite-min-size %d", rewriteAtLeast),
+		fmt.Sprintf("maxmemory %d", maxMemory),
+		"maxmemory-policy " + policy,
+		// Subscribers that read too slowly are disconnected before their buffers push
+		// the data out.
+		"maxmemory-clients 20%",
+		// Large values are freed beside the one thread that answers.
+		"lazyfree-lazy-eviction yes",
+		"lazyfree-lazy-expire yes",
+		// For the exporter; in milliseconds.
+		"latency-monitor-threshold 100",
+	}
+	return strings.Join(lines, "\n") + "\n"
+}
+
+// RenderACL renders the users. It holds digests only: who reads the file, or a dump
+// of it, cannot log in. Redis keeps unsalted SHA-256, so a password must be long
+// and random, as the generated ones are.
+func RenderACL(applicationPassword, monitoringPassword string) (string, error) {
+	if applicationPassword == "" || monitoringPassword == "" {
+		return "", errors.New("cache: a password is empty: pass a generated one")
+	}
+	lines := []string{
+		"user default on #" + digest(applicationPassword) + " ~* &* +@all -@admin",
+		// What redis_exporter sends with neither key checks nor CONFIG.
+		"user " + MonitoringUser + " on #" + digest(monitoringPassword) +
+			" resetkeys resetchannels -@all +ping +info +client|setname +slowlog|len +slowlog|get +latency|latest +latency|histogram",
+		// TIME is answered while the data loads, PING only afterwards.
+		"user " + HealthUser + " on nopass resetkeys resetchannels -@all +ping +time",
+	}
+	return strings.Join(lines, "\n") + "\n", nil
+}
+
+func digest(password string) string {
+	sum := sha256.Sum256([]byte(password))
+	return hex.EncodeToString(sum[:])
+}

@@ -1,0 +1,92 @@
+package database
+
+import (
+	_ "embed" // the scripts
+	"fmt"
+	"strings"
+)
+
+// Paths inside the container.
+const (
+	// volumePath is where the volume is mounted, as the image declares it.
+	volumePath = "/var/lib/postgresql/data"
+	// dataPath lies below the mount: a volume's own lost+found or a snapshot folder
+	// does not make initdb refuse it.
+	dataPath    = volumePath + "/pgdata"
+	socketPath  = "/var/run/postgresql"
+	configPath  = "/etc/postgresql"
+	rolesPath   = "/etc/alphapulse/roles"
+	scriptsPath = "/etc/alphapulse/scripts"
+)
+
+// The scripts that bring the roles, the database and the extension to what is declared.
+var (
+	//go:embed scripts/reconcile.sh
+	reconcileScript string
+	//go:embed scripts/roles.sql
+	rolesSQL string
+)
+
+// RenderConfig renders postgresql.conf.
+func RenderConfig(t Tuning) string {
+	settings := []setting{
+		{"listen_addresses", "'*'"},
+		{"port", fmt.Sprint(Port)},
+		{"unix_socket_directories", quote(socketPath)},
+		{"shared_preload_libraries", "'timescaledb'"},
+		{"timescaledb.telemetry_level", "off"},
+		{"password_encryption", "scram-sha-256"},
+		// A slot each for the operator and for the exporter when an application has
+		// taken every other one.
+		{"superuser_reserved_connections", "3"},
+		{"reserved_connections", "2"},
+		// A vanished client pod frees its connection within two minutes, not two hours.
+		{"tcp_keepalives_idle", "60"},
+		{"tcp_keepalives_interval", "10"},
+		{"tcp_keepalives_count", "6"},
+		// A pod has no huge pages unless it asks for them; where the node has some,
+		// taking them would end in SIGBUS.
+		{"huge_pages", "off"},
+		{"timezone", "'UTC'"},
+		{"log_timezone", "'UTC'"},
+		{"log_destination", "'stderr'"},
+		{"logging_collector", "off"},
+		{"log_line_prefix", "'%m [%p] %q%u@%d/%a '"},
+		{"log_checkpoints", "on"},
+		{"log_lock_waits", "on"},
+		{"log_autovacuum_min_duration", "'10s'"},
+		{"log_temp_files", "'10MB'"},
+		{"log_min_duration_statement", "'1s'"},
+		// Values may be secret: statements are logged as the client prepared them.
+		{"log_statement", "none"},
+		{"log_parameter_max_length", "0"},
+		{"log_parameter_max_length_on_error", "0"},
+	}
+	var b strings.Builder
+	b.WriteString("# Rendered by the program; an edit here is lost.\n")
+	for _, s := range append(settings, t.settings()...) {
+		fmt.Fprintf(&b, "%s = %s\n", s.name, s.value)
+	}
+	return b.String()
+}
+
+// RenderAccess renders pg_hba.conf: the superuser comes in through the socket
+// only, as the operating system's user postgres; the exporter from its own pod;
+// everybody else over the network with a password.
+func RenderAccess() string {
+	rules := [][]string{
+		{"local", "all", SuperuserRole, "", "peer"},
+		{"host", "all", SuperuserRole, "all", "reject"},
+		{"host", "all", MonitoringRole, "127.0.0.1/32", "scram-sha-256"},
+		{"host", "all", MonitoringRole, "all", "reject"},
+		{"host", "all", "all", "all", "scram-sha-256"},
+	}
+	var b strings.Builder
+	b.WriteString("# Rendered by the program; an edit here is lost.\n")
+	for _, r := range rules {
+		fmt.Fprintf(&b, "%-5s %-4s %-18s %-13s %s\n", r[0], r[1], r[2], r[3], r[4])
+	}
+	return b.String()
+}
+
+func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }

@@ -1,0 +1,227 @@
+// Package database runs TimescaleDB: one PostgreSQL server on a volume of its
+// own, tuned to its limits, with its roles brought to what is declared at every
+// start.
+package database
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+
+	policyv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/policy/v1"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/alphapulse/alphapulse-infra/components/internal/labels"
+	"github.com/alphapulse/alphapulse-infra/components/internal/netedge"
+	"github.com/alphapulse/alphapulse-infra/components/internal/pods"
+	"github.com/alphapulse/alphapulse-infra/components/internal/sizing"
+	"github.com/alphapulse/alphapulse-infra/components/internal/volume"
+)
+
+// Ports of the database's pod.
+const (
+	// Port of PostgreSQL.
+	Port = 5432
+	// MetricsPort of the exporter.
+	MetricsPort = 9187
+)
+
+// What the application and the exporter log in to, fixed by the application's contract.
+const (
+	// Name of the application's database.
+	Name = "alphapulse"
+	// ApplicationRole owns the database and is no superuser.
+	ApplicationRole = "alphapulse_user"
+	// MonitoringRole is a member of pg_monitor and logs in from its own pod only.
+	MonitoringRole = "alphapulse_monitor"
+	// SuperuserRole logs in through the server's socket only, inside the pod.
+	SuperuserRole = "postgres"
+)
+
+// User is the numeric uid and gid of "postgres" in the Alpine image.
+const User = 70
+
+// Resources of the two containers beside the server. The exporter holds its
+// metrics in memory; the reconciler sleeps once it is done.
+var (
+	exporterResources   = sizing.Of("20m", "48Mi", "200m", "128Mi")
+	reconcilerResources = sizing.Of("10m", "32Mi", "200m", "64Mi")
+)
+
+// leastMemory and leastStorage is what the server needs to start and to initialise
+// its volume with a write-ahead log of the least size.
+var (
+	leastMemory  = resource.MustParse("256Mi")
+	leastStorage = resource.MustParse("1Gi")
+)
+
+// Args configure a Database.
+type Args struct {
+	// Namespace to create the objects in.
+	Namespace pulumi.StringInput
+	// Image of TimescaleDB on PostgreSQL 17, Alpine edition (uid 70). Nothing needs
+	// the Timescale-licensed features, and nothing takes them away where the image has them.
+	Image pulumi.StringInput
+	// ExporterImage of postgres_exporter.
+	ExporterImage pulumi.StringInput
+	// Resources of the server; its settings are computed from the limits.
+	Resources sizing.Resources
+	// MaxConnections of the server; 0 takes the recommendation for the memory: 25, 50,
+	// 75 and 100 for a limit of up to 2, 4, 6 GiB and more.
+	MaxConnections int
+	// Storage is the volume's size. It may grow later, never shrink.
+	Storage resource.Quantity
+	// StorageClass of the volume when it is first made; "" takes the cluster's default.
+	StorageClass string
+	// SuperuserPassword, ApplicationPassword and MonitoringPassword of the three
+	// roles: printable ASCII. A changed one reaches the running database.
+	SuperuserPassword, ApplicationPassword, MonitoringPassword pulumi.StringInput
+	// AliasServices are further names under which clients reach the database, for
+	// builds that hard-code a host name.
+	AliasServices []string
+	// PriorityClass of the pod; nil for the cluster's default.
+	PriorityClass pulumi.StringPtrInput
+	// ImagePullSecret names a Secret with registry credentials; nil for public images.
+	ImagePullSecret pulumi.StringPtrInput
+	// Protect makes Pulumi refuse to delete the claim and the StatefulSet, and keep
+	// them if the stack is destroyed all the same.
+	Protect bool
+}
+
+// Database is one server.
+type Database struct {
+	pulumi.ResourceState
+
+	// Host is the name under which pods of the namespace reach the server, on Port.
+	Host pulumi.StringOutput
+	// Claim names the claim that holds the data.
+	Claim pulumi.StringOutput
+	// PodName is the name of the server's only pod.
+	PodName pulumi.StringOutput
+}
+
+// Workload is the identity of the database's pods, for edges.
+func Workload(name string) netedge.Workload {
+	return netedge.Workload{Name: name, Selector: labelsOf(name).Selector()}
+}
+
+// Demands is what the database needs of the quota: its pod is stopped before the
+// next one starts.
+func (a *Args) Demands(name string) []sizing.Demand {
+	return []sizing.Demand{{
+		Workload:   name,
+		Replicas:   1,
+		Containers: []sizing.Resources{a.Resources, reconcilerResources, exporterResources},
+		Volumes:    []resource.Quantity{a.Storage},
+		Services:   2 + len(a.AliasServices),
+	}}
+}
+
+// Tuning returns the server settings that follow from the arguments.
+func (a *Args) Tuning() Tuning {
+	return Tune(Machine{
+		MemoryBytes:  a.Resources.Limits.Memory.Value(),
+		CPUs:         int(a.Resources.Limits.CPU.Value()), // Value rounds up
+		Connections:  a.MaxConnections,
+		StorageBytes: a.Storage.Value(),
+	})
+}
+
+// serviceName is what Kubernetes accepts as the name of a Service (RFC 1035).
+var serviceName = regexp.MustCompile(`^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$`)
+
+func (a *Args) validate(name string) error {
+	var problems []error
+	problem := func(format string, v ...any) { problems = append(problems, fmt.Errorf("database: "+format, v...)) }
+	for _, required := range []struct {
+		name  string
+		value pulumi.StringInput
+	}{
+		{"Namespace", a.Namespace}, {"Image", a.Image}, {"ExporterImage", a.ExporterImage},
+		{"SuperuserPassword", a.SuperuserPassword}, {"ApplicationPassword", a.ApplicationPassword},
+		{"MonitoringPassword", a.MonitoringPassword},
+	} {
+		if required.value == nil {
+			problem("%s is missing: set it", required.name)
+		}
+	}
+	if err := a.Resources.Validate(); err != nil {
+		problem("Resources: %w", err)
+	}
+	memory := a.Resources.Limits.Memory
+	if memory.Cmp(leastMemory) < 0 {
+		problem("Resources: limits.memory is %s: PostgreSQL with TimescaleDB needs at least %s", memory.String(), leastMemory.String())
+	} else if c, most := a.MaxConnections, MostConnections(memory.Value()); c != 0 && (c < connectionFloor || c > most) {
+		problem("MaxConnections is %d: want 0 (computed) or %d to %d with limits.memory %s; each connection keeps about %d MiB, "+
+			"so lower it or raise the memory", c, connectionFloor, most, memory.String(), connectionBytes/miB)
+	}
+	if a.Storage.Cmp(leastStorage) < 0 {
+		problem("Storage is %s: the volume needs at least %s", a.Storage.String(), leastStorage.String())
+	}
+	taken := []string{name, headless(name)}
+	for _, alias := range a.AliasServices {
+		switch {
+		case !serviceName.MatchString(alias):
+			problem("AliasServices: %q is no Service name: use lower-case letters, digits and '-', beginning with a letter, 63 at most", alias)
+		case slices.Contains(taken, alias):
+			problem("AliasServices: %q is given twice or is the database's own Service: remove it", alias)
+		}
+		taken = append(taken, alias)
+	}
+	return errors.Join(problems...)
+}
+
+func labelsOf(name string) labels.Set {
+	return labels.Set{Name: name, Instance: name, Component: "database"}
+}
+
+func headless(name string) string { return name + "-headless" }
+
+// NewDatabase creates the database.
+func NewDatabase(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) (*Database, error) {
+	if args == nil {
+		args = &Args{}
+	}
+	if err := args.validate(name); err != nil {
+		return nil, err
+	}
+	d := &Database{}
+	if err := ctx.RegisterComponentResource("alphapulse:index:Database", name, d, opts...); err != nil {
+		return nil, err
+	}
+	parent := pulumi.Parent(d)
+	l := labelsOf(name)
+
+	claim, err := volume.New(ctx, name, &volume.Args{
+		Namespace: args.Namespace, Labels: l, Size: args.Storage, StorageClass: args.StorageClass, Protect: args.Protect,
+	}, parent)
+	if err != nil {
+		return nil, err
+	}
+	d.Claim = claim.Metadata.Name().Elem()
+	if d.Host, err = services(ctx, name, args, l, parent); err != nil {
+		return nil, err
+	}
+	files, err := newFiles(ctx, name, args, l, parent)
+	if err != nil {
+		return nil, err
+	}
+	set, err := statefulSet(ctx, name, args, l, d.Claim, files, parent)
+	if err != nil {
+		return nil, err
+	}
+	d.PodName = pulumi.Sprintf("%s-0", set.Metadata.Name().Elem())
+	if _, err := policyv1.NewPodDisruptionBudget(ctx, name, &policyv1.PodDisruptionBudgetArgs{
+		Metadata: pods.Meta(name, args.Namespace, l),
+		Spec: &policyv1.PodDisruptionBudgetSpecArgs{
+			Selector: pods.Selector(l),
+			// One pod: a drain must be able to move it, after a clean shutdown.
+			MaxUnavailable: pulumi.Int(1),
+		},
+	}, parent); err != nil {
+		return nil, err
+	}
+	return d, ctx.RegisterResourceOutputs(d, pulumi.Map{"host": d.Host, "claim": d.Claim, "podName": d.PodName})
+}
