@@ -3,6 +3,7 @@
 package fakeapi
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -212,9 +213,8 @@ func (s *Server) getPnL() pnl {
 func (s *Server) getStatus(w http.ResponseWriter, _ *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	byChange := slices.SortedFunc(slices.Values(s.quotes), func(a, b quote) int {
-		return int(math.Copysign(1, b.ChangePct-a.ChangePct))
-	})
+	byChange := append([]quote{}, s.quotes...)
+	slices.SortFunc(byChange, func(a, b quote) int { return cmp.Compare(b.ChangePct, a.ChangePct) })
 	advancers, active := 0, 0
 	for _, q := range s.quotes {
 		if q.ChangePct > 0 {
@@ -252,7 +252,7 @@ func (s *Server) getSymbols(w http.ResponseWriter, r *http.Request) {
 	defer s.mu.Unlock()
 	found := slices.DeleteFunc(slices.Clone(s.quotes), func(q quote) bool { return !strings.Contains(q.Symbol, query) })
 	sign := map[string]float64{"gainers": 1, "losers": -1}[r.FormValue("sort")]
-	slices.SortStableFunc(found, func(a, b quote) int { return int(math.Copysign(1, (b.ChangePct-a.ChangePct)*sign) * math.Abs(sign)) })
+	slices.SortStableFunc(found, func(a, b quote) int { return cmp.Compare(b.ChangePct*sign, a.ChangePct*sign) })
 	answer(w, map[string]any{"items": append([]quote{}, found[:min(limit, len(found))]...), "total": len(found)})
 }
 
@@ -356,7 +356,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
 	for {
 		s.mu.Lock()
 		frames := []any{
-			map[string]any{"type": "prices", "ts": time.Now().UTC(), "items": slices.Clone(s.quotes)},
+			map[string]any{"type": "prices", "ts": time.Now().UTC(), "items": append([]quote{}, s.quotes...)},
 			map[string]any{"type": "pnl", "pnl": s.getPnL()},
 		}
 		if len(s.signals) > 0 {

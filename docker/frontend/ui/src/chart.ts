@@ -68,14 +68,17 @@ export class CandleChart {
     const digits = priceDigits(candles.at(-1)!.close);
     this.bars.applyOptions({ priceFormat: { type: "custom", formatter: price, minMove: 10 ** -digits } });
     this.draw();
-    if (first) this.chart.timeScale().setVisibleLogicalRange({ from: candles.length - 90, to: candles.length + 3 });
+    if (first) {
+      const fit = Math.max(30, Math.min(110, this.chart.chartElement().clientWidth / 11));
+      this.chart.timeScale().setVisibleLogicalRange({ from: candles.length - fit, to: candles.length + 3 });
+    }
   }
 
-  /** Moves the last candle to a new price, or begins the next one. */
-  tick(quote: Quote): void {
+  /** Moves the last candle to a new price, or begins the next one, and returns it. */
+  tick(quote: Quote): Candle | undefined {
     const start = Math.floor(Date.parse(quote.ts) / 1000 / this.interval) * this.interval;
     const last = this.candles.at(-1);
-    if (!last || start < seconds(last.ts)) return;
+    if (!last || start < seconds(last.ts)) return last;
     let candle: Candle;
     if (start === seconds(last.ts)) {
       candle = { ...last, close: quote.price, high: Math.max(last.high, quote.price), low: Math.min(last.low, quote.price) };
@@ -86,6 +89,7 @@ export class CandleChart {
     }
     this.bars.update({ ...candle, time: seconds(candle.ts) });
     this.volumes.update(this.volume(candle));
+    return candle;
   }
 
   /** Marks where signals were given. */

@@ -5,6 +5,7 @@ import { useResource } from "./resource";
 import { api, freshSignals, learn, pnl, pnlHistory, quote, status, statusError, watchlist } from "./store";
 
 const shownPrices = 8;
+const shownSignals = 9;
 
 export function Overview() {
   return (
@@ -50,7 +51,8 @@ function Figures() {
           <rect class="down" x={100 - (market.decliners / moving) * 100} width={(market.decliners / moving) * 100} height="4" />
         </svg>
         <p class="note">
-          <span class="up">{format.count(market.advancers)} up</span> · <span class="down">{format.count(market.decliners)} down</span> of {format.count(market.symbols)}
+          <span class="up">{format.count(market.advancers)} up</span> · <span class="down">{format.count(market.decliners)} down</span>
+          <span class="roomy"> of {format.count(market.symbols)}</span>
         </p>
       </section>
       <section class="card figure">
@@ -61,7 +63,7 @@ function Figures() {
         <p class="note">
           {format.money(profit.realized)} realized · {format.money(profit.unrealized)} open
         </p>
-        <Spark values={pnlHistory.value} label="Total PnL since this page was opened" />
+        {new Set(pnlHistory.value).size > 4 && <Spark values={pnlHistory.value} label="Total PnL since this page was opened" />}
       </section>
       <section class="card figure">
         <h2>Active signals</h2>
@@ -153,8 +155,8 @@ function PriceRow({ symbol, past }: { symbol: string; past: boolean }) {
 }
 
 function ActiveSignals() {
-  const { data, error, reload } = useResource(`active`, (abort) => api.signals("active", { limit: 8 }, abort), 10_000);
-  const items = [...freshSignals.value.filter((s) => s.status === "active" && !data?.items.some((d) => d.id === s.id)), ...(data?.items ?? [])].slice(0, 8);
+  const { data, error, reload } = useResource(`active`, (abort) => api.signals("active", { limit: shownSignals }, abort), 10_000);
+  const items = [...freshSignals.value.filter((s) => s.status === "active" && !data?.items.some((d) => d.id === s.id)), ...(data?.items ?? [])].slice(0, shownSignals);
   return (
     <Card
       title="Active signals"
@@ -164,7 +166,7 @@ function ActiveSignals() {
         </a>
       }
     >
-      {!data && (error ? <Failure message={error} retry={reload} /> : <Skeleton rows={8} />)}
+      {!data && (error ? <Failure message={error} retry={reload} /> : <Skeleton rows={shownSignals} />)}
       {data && items.length === 0 && <Empty title="No active signal">New ones appear here as soon as the engine finds them.</Empty>}
       {data && items.length > 0 && (
         <ul class="rows">

@@ -1,6 +1,6 @@
 // The frame around every page: navigation, the state of the stream, the theme.
 import type { ComponentChildren } from "preact";
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { address } from "./router";
 import { connection, settings, statusError, watchlistError } from "./store";
 
@@ -18,7 +18,7 @@ const sections = [
 
 export function Shell({ children }: { children: ComponentChildren }) {
   const { page } = address.value.route;
-  const problem = statusError.value ?? watchlistError.value;
+  const problem = statusError.value ? `What is shown may be old: ${statusError.value}` : watchlistError.value;
   return (
     <>
       <a class="skip" href="#main" data-external>
@@ -112,10 +112,15 @@ function Stream() {
 function ThemeToggle() {
   const root = document.documentElement;
   const [theme, setTheme] = useState(root.dataset.theme);
+  useEffect(() => {
+    // The system's preference can change while the page is open.
+    const observer = new MutationObserver(() => setTheme(root.dataset.theme));
+    observer.observe(root, { attributeFilter: ["data-theme"] });
+    return () => observer.disconnect();
+  }, []);
   const next = theme === "dark" ? "light" : "dark";
   const choose = () => {
     root.dataset.theme = next;
-    setTheme(next);
     try {
       localStorage.setItem("theme", next);
     } catch {

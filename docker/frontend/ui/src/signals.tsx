@@ -1,3 +1,4 @@
+import type { ComponentChildren } from "preact";
 import type { Side as SideType, Signal } from "./api";
 import * as format from "./format";
 import { Ago, Card, Change, Confidence, Empty, Failure, Side, Skeleton, SymbolLink } from "./parts";
@@ -71,11 +72,11 @@ export function SignalTable({ items, ofOneSymbol }: { items: Signal[]; ofOneSymb
         <tr>
           <th>Type</th>
           {!ofOneSymbol && <th>Symbol</th>}
-          <th class="roomy">Indicator</th>
-          <th class="number">Price</th>
+          <th class={ofOneSymbol ? "" : "roomy"}>Indicator</th>
+          <th class="number roomy">Price</th>
           <th class="roomy">Confidence</th>
-          <th>Outcome</th>
-          <th class="number">When</th>
+          <th class="last">Outcome</th>
+          <th class="number roomy">When</th>
         </tr>
       </thead>
       <tbody>
@@ -87,15 +88,26 @@ export function SignalTable({ items, ofOneSymbol }: { items: Signal[]; ofOneSymb
             {!ofOneSymbol && (
               <td>
                 <SymbolLink symbol={s.symbol} />
+                <Under>
+                  {format.label(s.indicator)} at {format.price(s.price)}
+                </Under>
               </td>
             )}
-            <td class="roomy">{format.label(s.indicator)}</td>
-            <td class="number">{format.price(s.price)}</td>
+            <td class={ofOneSymbol ? "" : "roomy"}>
+              {format.label(s.indicator)}
+              {ofOneSymbol && <Under>at {format.price(s.price)}</Under>}
+            </td>
+            <td class="number roomy">{format.price(s.price)}</td>
             <td class="roomy">
               <Confidence value={s.confidence} />
             </td>
-            <td>{s.outcome_pct === null ? <span class="muted">{format.label(s.status)}</span> : <Change value={s.outcome_pct} />}</td>
-            <td class="number muted">
+            <td class="last">
+              {s.outcome_pct === null ? <span class="muted">{format.label(s.status)}</span> : <Change value={s.outcome_pct} />}
+              <Under>
+                <Ago time={s.ts} />
+              </Under>
+            </td>
+            <td class="number roomy muted">
               <Ago time={s.ts} />
             </td>
           </tr>
@@ -103,6 +115,11 @@ export function SignalTable({ items, ofOneSymbol }: { items: Signal[]; ofOneSymb
       </tbody>
     </table>
   );
+}
+
+// On a phone, where columns are left out, their content stands below another.
+function Under({ children }: { children: ComponentChildren }) {
+  return <span class="under">{children}</span>;
 }
 
 /** The stream's news and the list, each signal once, the newest first. */

@@ -85,8 +85,23 @@ async function refreshStatus(): Promise<void> {
   }
 }
 
+// Until the stored list is known, saving would overwrite it.
+let watchlistKnown = false;
+
+async function readWatchlist(): Promise<boolean> {
+  try {
+    watchlist.value = (await api.watchlist()).symbols;
+    watchlistError.value = undefined;
+    watchlistKnown = true;
+  } catch (error) {
+    watchlistError.value = `The watchlist could not be read. ${(error as Error).message}`;
+  }
+  return watchlistKnown;
+}
+
 /** Stars or unstars a symbol; a star that could not be stored is taken back. */
 export async function toggleWatched(symbol: string): Promise<void> {
+  if (!watchlistKnown && !(await readWatchlist())) return;
   const before = watchlist.peek();
   const after = before.includes(symbol) ? before.filter((s) => s !== symbol) : [...before, symbol];
   watchlist.value = after;
@@ -123,10 +138,10 @@ export async function start(): Promise<void> {
   });
 
   setInterval(() => (now.value = Date.now()), 5_000);
-  setInterval(() => void refreshStatus(), 5_000);
-  void refreshStatus();
-  void api.watchlist().then(
-    (list) => (watchlist.value = list.symbols),
-    (error: Error) => (watchlistError.value = `The watchlist could not be read. ${error.message}`),
-  );
+  const refresh = () => {
+    void refreshStatus();
+    if (!watchlistKnown) void readWatchlist();
+  };
+  setInterval(refresh, 5_000);
+  refresh();
 }

@@ -63,6 +63,7 @@ function Chart({ symbol, interval, items, signals }: { symbol: string; interval:
   const element = useRef<HTMLDivElement>(null);
   const [chart, setChart] = useState<CandleChart>();
   const [hovered, setHovered] = useState<Candle>();
+  const [latest, setLatest] = useState<Candle>();
   const current = quote(symbol).value;
 
   useEffect(() => {
@@ -83,23 +84,25 @@ function Chart({ symbol, interval, items, signals }: { symbol: string; interval:
   }, []);
   useEffect(() => chart?.show(items, intervalSeconds[interval]), [chart, items, interval]);
   useEffect(() => chart?.mark(signals), [chart, items, signals.map((s) => s.id).join()]);
-  useEffect(() => {
-    if (current) chart?.tick(current);
-  }, [chart, items, current]);
+  useEffect(() => setLatest(current && chart?.tick(current)), [chart, items, current]);
 
-  const shown = hovered ?? items.at(-1)!;
+  const shown = hovered ?? latest ?? items.at(-1)!;
   return (
     <>
       <dl class="ohlc">
         {(["open", "high", "low", "close"] as const).map((field) => (
           <div key={field}>
             <dt>{field}</dt>
-            <dd>{format.price(hovered || field !== "close" ? shown[field] : (current?.price ?? shown.close))}</dd>
+            <dd>{format.price(shown[field])}</dd>
           </div>
         ))}
         <div>
           <dt>volume</dt>
           <dd>{format.compact(shown.volume)}</dd>
+        </div>
+        <div class="zone">
+          <dt class="hidden">time zone</dt>
+          <dd>UTC</dd>
         </div>
       </dl>
       <div ref={element} class="chart" data-testid="chart" role="img" aria-label={`Candles of ${symbol}, ${interval} each, the latest at ${format.price(shown.close)}`} />
