@@ -1,0 +1,68 @@
+package config
+
+// DatasourceUID identifies the provisioned datasource; the dashboards refer to it.
+const DatasourceUID = "prometheus"
+
+// Grafana is what the provisioning files of Grafana depend on.
+type Grafana struct {
+	// PrometheusURL is where Grafana reaches Prometheus, path prefix included.
+	PrometheusURL string
+	// DashboardsPath is the folder of the dashboards in the container.
+	DashboardsPath string
+}
+
+// Datasources gives provisioning/datasources/*.yaml.
+func (g Grafana) Datasources() (string, error) {
+	return render(datasourceFile{APIVersion: 1, Datasources: []datasource{{
+		Name:      "Prometheus",
+		UID:       DatasourceUID,
+		Type:      "prometheus",
+		Access:    "proxy",
+		URL:       g.PrometheusURL,
+		IsDefault: true,
+		// Grafana derives $__rate_interval from the scrape interval.
+		JSONData: map[string]string{"timeInterval": ScrapeInterval, "httpMethod": "POST"},
+	}}})
+}
+
+// Providers gives provisioning/dashboards/*.yaml. Without a provider file Grafana
+// looks at no dashboard file at all.
+func (g Grafana) Providers() (string, error) {
+	return render(providerFile{APIVersion: 1, Providers: []provider{{
+		Name:            "alphapulse",
+		Folder:          "AlphaPulse",
+		Type:            "file",
+		DisableDeletion: true,
+		Options:         map[string]string{"path": g.DashboardsPath},
+	}}})
+}
+
+type datasourceFile struct {
+	APIVersion  int          `yaml:"apiVersion"`
+	Datasources []datasource `yaml:"datasources"`
+}
+
+type datasource struct {
+	Name      string            `yaml:"name"`
+	UID       string            `yaml:"uid"`
+	Type      string            `yaml:"type"`
+	Access    string            `yaml:"access"`
+	URL       string            `yaml:"url"`
+	IsDefault bool              `yaml:"isDefault"`
+	Editable  bool              `yaml:"editable"`
+	JSONData  map[string]string `yaml:"jsonData"`
+}
+
+type providerFile struct {
+	APIVersion int        `yaml:"apiVersion"`
+	Providers  []provider `yaml:"providers"`
+}
+
+type provider struct {
+	Name            string            `yaml:"name"`
+	Folder          string            `yaml:"folder"`
+	Type            string            `yaml:"type"`
+	DisableDeletion bool              `yaml:"disableDeletion"`
+	AllowUIUpdates  bool              `yaml:"allowUiUpdates"`
+	Options         map[string]string `yaml:"options"`
+}

@@ -1,0 +1,203 @@
+// Package config renders the configuration files of Prometheus, Alertmanager and
+// Grafana. Plain Go without Pulumi types: Prometheus' and Alertmanager's own
+// loaders read the results in the tests.
+package config
+
+import (
+	"bytes"
+	"fmt"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// The intervals of scraping and rule evaluation. Prometheus refuses a timeout
+// that is longer than its interval.
+const (
+	ScrapeInterval     = "15s"
+	ScrapeTimeout      = "10s"
+	EvaluationInterval = "15s"
+)
+
+// sampleLimit bounds one scrape of one pod. A build with a label of unbounded
+// values then shows as a failed target instead of filling the memory of
+// Prometheus. The reference backend's largest metric has at most one series for
+// each symbol and signal type: 3000 × 3.
+const sampleLimit = 50_000
+
+// KubeStateMetricsInstance is the instance label of kube-state-metrics: a constant,
+// so that its series, which describe other pods, outlive its own.
+const KubeStateMetricsInstance = "kube-state-metrics"
+
+// Prometheus is what the configuration of Prometheus depends on.
+type Prometheus struct {
+	// Namespace is the value of the external label of that name, by which a
+	// receiver tells two stacks apart.
+	Namespace string
+	// KubeStateMetrics is the app.kubernetes.io/name label of kube-state-metrics.
+	KubeStateMetrics string
+	// Alertmanager is the host and port of Alertmanager, AlertmanagerPath the
+	// path that it serves below.
+	Alertmanager, AlertmanagerPath string
+	// RulesFile is the path of the rules in the container.
+	RulesFile string
+	// Retention is the age at which samples are dropped, e.g. "200h";
+	// RetentionBytes the size of all blocks at which the oldest are.
+	Retention      string
+	RetentionBytes int64
+}
+
+// Render gives prometheus.yml.
+func (p Prometheus) Render() (string, error) {
+	return render(prometheusFile{
+		Global: prometheusGlobal{
+			ScrapeInterval:     ScrapeInterval,
+			ScrapeTimeout:      ScrapeTimeout,
+			EvaluationInterval: EvaluationInterval,
+			ExternalLabels:     map[string]string{"namespace": p.Namespace},
+		},
+		RuleFiles: []string{p.RulesFile},
+		Alerting: alerting{Alertmanagers: []alertmanagerTarget{{
+			PathPrefix:    p.AlertmanagerPath,
+			StaticConfigs: []staticConfig{{Targets: []string{p.Alertmanager}}},
+		}}},
+		ScrapeConfigs: []scrapeConfig{p.pods(), p.kubeStateMetrics()},
+		Storage: storage{TSDB: tsdb{Retention: retention{
+			Time: p.Retention,
+			Size: fmt.Sprintf("%dB", p.RetentionBytes),
+		}}},
+	})
+}
+
+const (
+	metaAnnotation = "__meta_kubernetes_pod_annotation_prometheus_io_"
+	metaName       = "__meta_kubernetes_pod_label_app_kubernetes_io_name"
+)
+
+// pods scrapes every pod that asks for it: each replica on its own, not one of
+// them at random behind a Service.
+func (p Prometheus) pods() scrapeConfig {
+	return scrapeConfig{
+		JobName:             "pods",
+		SampleLimit:         sampleLimit,
+		KubernetesSDConfigs: ownPods,
+		RelabelConfigs: append([]relabel{
+			{SourceLabels: []string{metaName}, Regex: p.KubeStateMetrics, Action: "drop"},
+		}, append(targets,
+			relabel{SourceLabels: []string{"__meta_kubernetes_pod_name"}, TargetLabel: "pod"},
+			relabel{SourceLabels: []string{"__meta_kubernetes_pod_label_app_kubernetes_io_component"}, TargetLabel: "component"},
+		)...),
+	}
+}
+
+// kubeStateMetrics has a scrape configuration of its own because its series carry
+// the labels of the objects that they describe (pod, namespace), and the target's
+// own would overwrite them.
+func (p Prometheus) kubeStateMetrics() scrapeConfig {
+	return scrapeConfig{
+		JobName:             "kube-state-metrics",
+		HonorLabels:         true,
+		SampleLimit:         sampleLimit,
+		KubernetesSDConfigs: ownPods,
+		RelabelConfigs: append([]relabel{
+			{SourceLabels: []string{metaName}, Regex: p.KubeStateMetrics, Action: "keep"},
+		}, append(targets,
+			relabel{TargetLabel: "instance", Replacement: KubeStateMetricsInstance},
+		)...),
+	}
+}
+
+// ownPods discovers the pods of Prometheus' own namespace, which is all that its
+// Role allows it to see.
+var ownPods = []kubernetesSD{{Role: "pod", Namespaces: sdNamespaces{OwnNamespace: true}}}
+
+// targets are the rules of the annotations' convention.
+var targets = []relabel{
+	{SourceLabels: []string{metaAnnotation + "scrape"}, Regex: "true", Action: "keep"},
+	// A finished or evicted pod keeps its address for a while, and answers nothing.
+	{SourceLabels: []string{"__meta_kubernetes_pod_phase"}, Regex: "Succeeded|Failed", Action: "drop"},
+	// Discovery yields one target for each declared port of each container: keep
+	// the one that the annotation names, so that each pod is scraped once.
+	{SourceLabels: []string{metaAnnotation + "port"}, TargetLabel: "__meta_kubernetes_pod_container_port_number", Action: "keepequal"},
+	{SourceLabels: []string{metaAnnotation + "path"}, Regex: "(.+)", TargetLabel: "__metrics_path__"},
+	{SourceLabels: []string{metaName}, TargetLabel: "job"},
+}
+
+// The types below are the part of Prometheus' configuration that this program
+// uses. Prometheus' own types are not used: they do not marshal into what their
+// loader reads back, and pull in every service discovery there is.
+
+type prometheusFile struct {
+	Global        prometheusGlobal `yaml:"global"`
+	RuleFiles     []string         `yaml:"rule_files"`
+	Alerting      alerting         `yaml:"alerting"`
+	ScrapeConfigs []scrapeConfig   `yaml:"scrape_configs"`
+	Storage       storage          `yaml:"storage"`
+}
+
+type prometheusGlobal struct {
+	ScrapeInterval     string            `yaml:"scrape_interval"`
+	ScrapeTimeout      string            `yaml:"scrape_timeout"`
+	EvaluationInterval string            `yaml:"evaluation_interval"`
+	ExternalLabels     map[string]string `yaml:"external_labels"`
+}
+
+type alerting struct {
+	Alertmanagers []alertmanagerTarget `yaml:"alertmanagers"`
+}
+
+type alertmanagerTarget struct {
+	PathPrefix    string         `yaml:"path_prefix"`
+	StaticConfigs []staticConfig `yaml:"static_configs"`
+}
+
+type staticConfig struct {
+	Targets []string `yaml:"targets"`
+}
+
+type scrapeConfig struct {
+	JobName             string         `yaml:"job_name"`
+	HonorLabels         bool           `yaml:"honor_labels,omitempty"`
+	SampleLimit         int            `yaml:"sample_limit"`
+	KubernetesSDConfigs []kubernetesSD `yaml:"kubernetes_sd_configs"`
+	RelabelConfigs      []relabel      `yaml:"relabel_configs"`
+}
+
+type kubernetesSD struct {
+	Role       string       `yaml:"role"`
+	Namespaces sdNamespaces `yaml:"namespaces"`
+}
+
+type sdNamespaces struct {
+	OwnNamespace bool `yaml:"own_namespace"`
+}
+
+type relabel struct {
+	SourceLabels []string `yaml:"source_labels,omitempty,flow"`
+	Regex        string   `yaml:"regex,omitempty"`
+	TargetLabel  string   `yaml:"target_label,omitempty"`
+	Replacement  string   `yaml:"replacement,omitempty"`
+	Action       string   `yaml:"action,omitempty"`
+}
+
+type storage struct {
+	TSDB tsdb `yaml:"tsdb"`
+}
+
+type tsdb struct {
+	Retention retention `yaml:"retention"`
+}
+
+type retention struct {
+	Time string `yaml:"time"`
+	Size string `yaml:"size"`
+}
+
+func render(v any) (string, error) {
+	var b bytes.Buffer
+	e := yaml.NewEncoder(&b)
+	e.SetIndent(2)
+	if err := e.Encode(v); err != nil {
+		return "", err
+	}
+	return b.String(), e.Close()
+}

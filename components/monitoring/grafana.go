@@ -1,0 +1,138 @@
+package monitoring
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/alphapulse/alphapulse-infra/components/internal/content"
+	"github.com/alphapulse/alphapulse-infra/components/internal/pods"
+	"github.com/alphapulse/alphapulse-infra/components/monitoring/config"
+	"github.com/alphapulse/alphapulse-infra/components/monitoring/dashboards"
+)
+
+// grafanaUser is the uid of Grafana's image.
+const grafanaUser = 472
+
+// GrafanaAdmin is the name of Grafana's administrator.
+const GrafanaAdmin = "admin"
+
+const (
+	grafanaData       = "/var/lib/grafana"
+	provisioningPath  = "/etc/grafana/provisioning"
+	dashboardsPath    = "/etc/grafana/dashboards"
+	grafanaSecretPath = "/etc/grafana-admin"
+	passwordKey       = "password"
+	datasourcesFile   = "datasources.yaml"
+	providersFile     = "providers.yaml"
+)
+
+// grafanaSettings are the settings that are the same everywhere: nothing is
+// downloaded and nobody is called home.
+var grafanaSettings = map[string]string{
+	"GF_SECURITY_ADMIN_USER":                    GrafanaAdmin,
+	"GF_SECURITY_ADMIN_PASSWORD__FILE":          grafanaSecretPath + "/" + passwordKey,
+	"GF_SECURITY_DISABLE_GRAVATAR":              "true",
+	"GF_SECURITY_COOKIE_SECURE":                 "true",
+	"GF_USERS_ALLOW_SIGN_UP":                    "false",
+	"GF_AUTH_ANONYMOUS_ENABLED":                 "false",
+	"GF_ANALYTICS_REPORTING_ENABLED":            "false",
+	"GF_ANALYTICS_CHECK_FOR_UPDATES":            "false",
+	"GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES":     "false",
+	"GF_ANALYTICS_FEEDBACK_LINKS_ENABLED":       "false",
+	"GF_NEWS_NEWS_FEED_ENABLED":                 "false",
+	"GF_SNAPSHOTS_EXTERNAL_ENABLED":             "false",
+	"GF_PLUGINS_PREINSTALL_DISABLED":            "true",
+	"GF_PLUGINS_PLUGIN_ADMIN_ENABLED":           "false",
+	"GF_PLUGINS_PUBLIC_KEY_RETRIEVAL_DISABLED":  "true",
+	"GF_LOG_MODE":                               "console",
+	"GF_PATHS_DATA":                             grafanaData,
+	"GF_PATHS_PROVISIONING":                     provisioningPath,
+	"GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH": dashboardsPath + "/" + dashboards.OverviewFile,
+	"GF_SERVER_HTTP_PORT":                       fmt.Sprint(GrafanaPort),
+}
+
+// applyPassword gives a database that exists the password of the Secret: Grafana
+// itself reads it only when it makes the database. The password goes through a
+// file, so that no process shows it among its arguments.
+const applyPassword = `[ -s ` + grafanaData + `/grafana.db ] || exit 0
+exec grafana cli --homepath "$GF_PATHS_HOME" admin reset-admin-password --password-from-stdin < "$GF_SECURITY_ADMIN_PASSWORD__FILE"`
+
+func (m *Monitoring) grafana(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) error {
+	l := grafanaLabels(name)
+	provisioning := config.Grafana{
+		PrometheusURL:  fmt.Sprintf("http://%s:%d%s", args.Watched.Prometheus, PrometheusPort, PrometheusPath),
+		DashboardsPath: dashboardsPath,
+	}
+	datasources, err := provisioning.Datasources()
+	if err != nil {
+		return err
+	}
+	providers, err := provisioning.Providers()
+	if err != nil {
+		return err
+	}
+	provisioningMap, err := content.ConfigMap(ctx, l.Name+"-provisioning", args.Namespace, l, pulumi.StringMap{
+		datasourcesFile: pulumi.String(datasources), providersFile: pulumi.String(providers),
+	}, opts...)
+	if err != nil {
+		return err
+	}
+	files, err := dashboards.Files(args.Watched)
+	if err != nil {
+		return fmt.Errorf("dashboards: %w", err)
+	}
+	dashboardsMap, err := content.ConfigMap(ctx, l.Name+"-dashboards", args.Namespace, l, pulumi.ToStringMap(files), opts...)
+	if err != nil {
+		return err
+	}
+	secret, err := content.Secret(ctx, l.Name+"-admin", args.Namespace, l, pulumi.StringMap{
+		passwordKey: args.Grafana.Password,
+	}, opts...)
+	if err != nil {
+		return err
+	}
+
+	var volumes corev1.VolumeArray
+	var mounts corev1.VolumeMountArray
+	add := func(v *corev1.VolumeArgs, m *corev1.VolumeMountArgs) {
+		volumes, mounts = append(volumes, v), append(mounts, m)
+	}
+	// Only the two folders are covered: the image has others beside them that
+	// Grafana complains about when they are missing.
+	add(configVolume("datasources", provisioningMap, provisioningPath+"/datasources", datasourcesFile))
+	add(configVolume("providers", provisioningMap, provisioningPath+"/dashboards", providersFile))
+	add(configVolume("dashboards", dashboardsMap, dashboardsPath))
+	add(secretVolume("admin", secret, grafanaSecretPath))
+	tmp, tmpMount := pods.EmptyDirs("64Mi", map[string]string{"tmp": "/tmp"})
+	volumes, mounts = append(volumes, tmp...), append(mounts, tmpMount...)
+
+	env := corev1.EnvVarArray{&corev1.EnvVarArgs{
+		Name: pulumi.String("GF_SERVER_ROOT_URL"), Value: pulumi.Sprintf("%s/", args.ExternalURL),
+	}}
+	for _, k := range slices.Sorted(maps.Keys(grafanaSettings)) {
+		env = append(env, &corev1.EnvVarArgs{Name: pulumi.String(k), Value: pulumi.String(grafanaSettings[k])})
+	}
+	m.GrafanaHost, err = stateful{
+		labels: l, args: args, image: args.Images.Grafana,
+		env:  env,
+		port: GrafanaPort, resources: args.Grafana.Resources, user: grafanaUser,
+		dataPath: grafanaData, storage: args.Grafana.Storage,
+		livenessPath: "/api/health", readinessPath: "/api/health",
+		metricsPath: "/metrics",
+		// A new version migrates its database before it answers.
+		startupSeconds: 300, graceSeconds: 30,
+		init: corev1.ContainerArray{pods.Container(corev1.ContainerArgs{
+			Name:         pulumi.String("apply-password"),
+			Image:        args.Images.Grafana,
+			Command:      pulumi.ToStringArray([]string{"sh", "-c", applyPassword}),
+			Env:          env,
+			VolumeMounts: append(mounts, dataMount(grafanaData)),
+		}, args.Grafana.Resources)},
+		volumes: volumes, mounts: mounts,
+	}.create(ctx, opts...)
+	return err
+}

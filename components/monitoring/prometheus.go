@@ -1,0 +1,119 @@
+package monitoring
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
+	rbacv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/rbac/v1"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/alphapulse/alphapulse-infra/components/internal/content"
+	"github.com/alphapulse/alphapulse-infra/components/internal/labels"
+	"github.com/alphapulse/alphapulse-infra/components/internal/pods"
+	"github.com/alphapulse/alphapulse-infra/components/monitoring/config"
+	"github.com/alphapulse/alphapulse-infra/components/monitoring/rules"
+)
+
+// nobody is the uid of the images of Prometheus, Alertmanager and kube-state-metrics.
+const nobody = 65534
+
+const (
+	prometheusConfigPath = "/etc/prometheus"
+	prometheusFile       = "prometheus.yml"
+	rulesFile            = "rules.yml"
+)
+
+func (m *Monitoring) prometheus(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) error {
+	l := prometheusLabels(name)
+	if err := prometheusRole(ctx, l, args.Namespace, opts...); err != nil {
+		return err
+	}
+	notAfter := args.CertificateNotAfter
+	if notAfter == nil {
+		notAfter = pulumi.Int(0)
+	}
+	files := pulumi.All(args.Namespace, notAfter).ApplyT(func(v []any) (map[string]string, error) {
+		rendered, err := rules.Options{Watched: args.Watched, CertificateNotAfter: int64(v[1].(int))}.Render()
+		if err != nil {
+			return nil, fmt.Errorf("rules: %w", err)
+		}
+		file, err := config.Prometheus{
+			Namespace:        v[0].(string),
+			KubeStateMetrics: args.Watched.KubeStateMetrics,
+			Alertmanager:     fmt.Sprintf("%s:%d", args.Watched.Alertmanager, AlertmanagerPort),
+			AlertmanagerPath: AlertmanagerPath,
+			RulesFile:        prometheusConfigPath + "/" + rulesFile,
+			Retention:        args.Prometheus.Retention,
+			RetentionBytes:   retentionBytes(args.Prometheus.Storage),
+		}.Render()
+		return map[string]string{prometheusFile: file, rulesFile: rendered}, err
+	}).(pulumi.StringMapOutput)
+	configMap, err := content.ConfigMap(ctx, l.Name+"-config", args.Namespace, l, files, opts...)
+	if err != nil {
+		return err
+	}
+	configs, configsMount := configVolume("config", configMap, prometheusConfigPath)
+	m.PrometheusHost, err = stateful{
+		labels: l, args: args, image: args.Images.Prometheus,
+		arguments: pulumi.StringArray{
+			pulumi.String("--config.file=" + prometheusConfigPath + "/" + prometheusFile),
+			pulumi.String("--storage.tsdb.path=/prometheus"),
+			pulumi.Sprintf("--web.external-url=%s%s", args.ExternalURL, PrometheusPath),
+			pulumi.String("--web.route-prefix=" + PrometheusPath),
+			pulumi.Sprintf("--web.listen-address=0.0.0.0:%d", PrometheusPort),
+		},
+		port: PrometheusPort, resources: args.Prometheus.Resources, user: nobody,
+		dataPath: "/prometheus", storage: args.Prometheus.Storage,
+		livenessPath: PrometheusPath + "/-/healthy", readinessPath: PrometheusPath + "/-/ready",
+		metricsPath: PrometheusPath + "/metrics",
+		// Replaying the write-ahead log of a full volume takes minutes.
+		startupSeconds: 600, graceSeconds: 120,
+		mountToken: true,
+		volumes:    corev1.VolumeArray{configs}, mounts: corev1.VolumeMountArray{configsMount},
+	}.create(ctx, opts...)
+	return err
+}
+
+// retentionBytes is the size at which Prometheus drops the oldest blocks.
+func retentionBytes(storage resource.Quantity) int64 {
+	return storage.Value() / 100 * retentionShare
+}
+
+// prometheusRole lets Prometheus discover the pods of its own namespace.
+func prometheusRole(ctx *pulumi.Context, l labels.Set, namespace pulumi.StringInput, opts ...pulumi.ResourceOption) error {
+	return role(ctx, l, namespace, map[string]string{"pods": ""}, opts...)
+}
+
+// role allows a workload's account to read the given resources (plural name →
+// API group) of its own namespace.
+func role(ctx *pulumi.Context, l labels.Set, namespace pulumi.StringInput, resources map[string]string, opts ...pulumi.ResourceOption) error {
+	byGroup := map[string][]string{}
+	for r, group := range resources {
+		byGroup[group] = append(byGroup[group], r)
+	}
+	var policy rbacv1.PolicyRuleArray
+	for _, group := range slices.Sorted(maps.Keys(byGroup)) {
+		policy = append(policy, &rbacv1.PolicyRuleArgs{
+			ApiGroups: pulumi.ToStringArray([]string{group}),
+			Resources: pulumi.ToStringArray(slices.Sorted(slices.Values(byGroup[group]))),
+			Verbs:     pulumi.ToStringArray([]string{"get", "list", "watch"}),
+		})
+	}
+	r, err := rbacv1.NewRole(ctx, l.Name, &rbacv1.RoleArgs{Metadata: pods.Meta(l.Name, namespace, l), Rules: policy}, opts...)
+	if err != nil {
+		return err
+	}
+	_, err = rbacv1.NewRoleBinding(ctx, l.Name, &rbacv1.RoleBindingArgs{
+		Metadata: pods.Meta(l.Name, namespace, l),
+		RoleRef: &rbacv1.RoleRefArgs{
+			ApiGroup: pulumi.String("rbac.authorization.k8s.io"), Kind: pulumi.String("Role"), Name: r.Metadata.Name().Elem(),
+		},
+		Subjects: rbacv1.SubjectArray{&rbacv1.SubjectArgs{
+			Kind: pulumi.String("ServiceAccount"), Name: pulumi.String(l.Name), Namespace: namespace,
+		}},
+	}, opts...)
+	return err
+}

@@ -1,0 +1,39 @@
+// Package rules holds what Prometheus computes and alerts on. Plain Go without
+// Pulumi types: the tests feed the rendered rules to promtool.
+package rules
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Watched says what there is to monitor. A job is the app.kubernetes.io/name label
+// of the pods that serve the metrics; an empty one is not scraped, and its alerts
+// and panels are left out instead of staying red or empty for ever.
+type Watched struct {
+	// API serves http_requests_total and http_request_duration_seconds.
+	API string
+	// Engine is the singleton that trades.
+	Engine string
+	// Database runs postgres_exporter beside it, Cache redis_exporter, Edge
+	// nginx-prometheus-exporter.
+	Database, Cache, Edge string
+	// DatabaseClaim and CacheClaim are the names of their claims.
+	DatabaseClaim, CacheClaim string
+	// The monitoring workloads themselves.
+	Prometheus, Alertmanager, Grafana, KubeStateMetrics string
+	// PrometheusClaim is the name of Prometheus' claim.
+	PrometheusClaim string
+}
+
+// Validate reports what the rules cannot do without.
+func (w Watched) Validate() error {
+	var problems []error
+	if w.Database != "" && w.DatabaseClaim == "" {
+		problems = append(problems, fmt.Errorf("DatabaseClaim is missing: name the claim of the database %q", w.Database))
+	}
+	if w.Cache != "" && w.CacheClaim == "" {
+		problems = append(problems, fmt.Errorf("CacheClaim is missing: name the claim of the cache %q", w.Cache))
+	}
+	return errors.Join(problems...)
+}
