@@ -75,6 +75,17 @@ var table = []unit{
 		memory: 3 * gib,
 	},
 	{
+		module: "helpers",
+		tools:  map[string]string{"pause": "./cmd/pause", "probe": "./cmd/probe"},
+		memory: 300 * mib,
+	},
+	{
+		module: "local-path-provisioner",
+		tools:  map[string]string{"local-path-provisioner": "github.com/rancher/local-path-provisioner"},
+		stamp:  map[string]string{"main.VERSION": "v0.0.30"},
+		memory: 600 * mib,
+	},
+	{
 		module: "provider-kubernetes",
 		tools:  map[string]string{"pulumi-resource-kubernetes": "."},
 		stamp: map[string]string{
@@ -115,6 +126,38 @@ var table = []unit{
 		// Compose support drags in BuildKit's and several clouds' clients.
 		tags:   "no_compose",
 		memory: 1500 * mib,
+	},
+	{
+		module: "exporters",
+		tools: map[string]string{
+			"nginx-prometheus-exporter": "github.com/nginx/nginx-prometheus-exporter",
+			"postgres_exporter":         "github.com/prometheus-community/postgres_exporter/cmd/postgres_exporter",
+			"redis_exporter":            "github.com/oliver006/redis_exporter",
+		},
+		stamp: map[string]string{
+			"main.BuildVersion": "v1.88.0", // redis_exporter; the others take theirs from the module
+		},
+		memory: 600 * mib,
+	},
+	{
+		module: "kube-state-metrics",
+		tools:  map[string]string{"kube-state-metrics": "k8s.io/kube-state-metrics/v2"},
+		stamp:  map[string]string{"github.com/prometheus/common/version.Version": "v2.20.0"},
+		memory: 1000 * mib,
+	},
+	{
+		module: "prometheus",
+		tools:  map[string]string{"prometheus": "github.com/prometheus/prometheus/cmd/prometheus"},
+		stamp:  map[string]string{"github.com/prometheus/common/version.Version": "3.16.0"},
+		// Discovery in clouds drags in every cloud's client.
+		tags:   "remove_all_sd,enable_kubernetes_sd,enable_dns_sd",
+		memory: 1500 * mib,
+	},
+	{
+		module: "grafana",
+		tools:  map[string]string{"grafana-server": "github.com/grafana/grafana/pkg/cmd/grafana-server"},
+		stamp:  map[string]string{"main.version": "6.1.6"},
+		memory: 800 * mib,
 	},
 }
 
