@@ -137,7 +137,6 @@ type Monitoring struct {
 	PrometheusResources       platform.Resources
 	PrometheusStorage         resource.Quantity
 	Retention                 string
-	ScrapeIntervalSeconds     int
 	GrafanaResources          platform.Resources
 	GrafanaStorage            resource.Quantity
 	AlertmanagerResources     platform.Resources
@@ -148,8 +147,9 @@ type Monitoring struct {
 
 // Parse reads the configuration of the stack called stack. values has the stack's
 // keys without the project's name; secretKeys are those that were stored as
-// secrets. The error names every problem, one a line.
-func Parse(stack string, values map[string]string, secretKeys []string) (*Config, error) {
+// secrets; before is what the stack's last update left. The error names every
+// problem, one a line.
+func Parse(stack string, values map[string]string, secretKeys []string, before Previous) (*Config, error) {
 	r := newReader(values)
 	r.unknownKeys()
 	for _, s := range settings {
@@ -177,6 +177,7 @@ func Parse(stack string, values map[string]string, secretKeys []string) (*Config
 	c.frontend(r)
 	c.edge(r)
 	c.monitoring(r)
+	c.keeps(r, before)
 	if err := r.err(); err != nil {
 		return nil, fmt.Errorf("the configuration of stack %s has %d problem(s), nothing was changed:\n%w", stack, len(r.problems), err)
 	}
@@ -352,7 +353,6 @@ func (c *Config) monitoring(r *reader) {
 		PrometheusResources:       r.resources("prometheusResources"),
 		PrometheusStorage:         r.storage("prometheusStorage"),
 		Retention:                 r.text("prometheusRetention"),
-		ScrapeIntervalSeconds:     r.number("scrapeIntervalSeconds", 5, 300),
 		GrafanaResources:          r.resources("grafanaResources"),
 		GrafanaStorage:            r.storage("grafanaStorage"),
 		AlertmanagerResources:     r.resources("alertmanagerResources"),

@@ -176,7 +176,6 @@ var settings = []Setting{
 	resources("prometheusResources", "500m", "1Gi", "1", "2Gi", "Prometheus"),
 	text("prometheusStorage", "20Gi", "Size of Prometheus' volume. It can grow, never shrink."),
 	text("prometheusRetention", "200h", "How long Prometheus keeps samples."),
-	number("scrapeIntervalSeconds", 15, "How often Prometheus scrapes."),
 	resources("grafanaResources", "250m", "512Mi", "500m", "1Gi", "Grafana"),
 	text("grafanaStorage", "10Gi", "Size of Grafana's volume. It can grow, never shrink."),
 	resources("alertmanagerResources", "50m", "64Mi", "200m", "128Mi", "Alertmanager"),

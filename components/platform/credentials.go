@@ -36,6 +36,8 @@ type Credentials struct {
 	JWTSecret, AppSecret pulumi.StringOutput
 	// GrafanaAdmin is the password of Grafana's admin user.
 	GrafanaAdmin pulumi.StringOutput
+	// PrometheusAdmin is the password that the edge asks for in front of Prometheus.
+	PrometheusAdmin pulumi.StringOutput
 }
 
 // NewCredentials generates the credentials.
@@ -59,6 +61,7 @@ func NewCredentials(ctx *pulumi.Context, name string, args *CredentialsArgs, opt
 		{"jwt-secret", &c.JWTSecret},
 		{"app-secret", &c.AppSecret},
 		{"grafana-admin", &c.GrafanaAdmin},
+		{"prometheus-admin", &c.PrometheusAdmin},
 	} {
 		generated, err := random.NewRandomPassword(ctx, name+"-"+g.name, &random.RandomPasswordArgs{
 			Length:  pulumi.Int(passwordLength),

@@ -33,6 +33,9 @@ type Args struct {
 	Edges []netedge.Edge
 	// Settings are the keys of the ConfigMap that the workloads share.
 	Settings map[string]string
+	// PullCredentials are credentials of image registries in the form of Docker's
+	// config.json; nil for public images.
+	PullCredentials pulumi.StringInput
 	// Protect makes Pulumi refuse to delete the namespace, and keep it if the stack
 	// is destroyed all the same: deleting a namespace deletes every claim in it.
 	Protect bool
@@ -68,6 +71,8 @@ type Platform struct {
 	SettingsName pulumi.StringOutput
 	// StatefulPriority names the PriorityClass of workloads that hold data.
 	StatefulPriority pulumi.StringOutput
+	// PullSecret names the Secret with PullCredentials; unset without them.
+	PullSecret pulumi.StringPtrInput
 }
 
 // NewPlatform creates the platform.
@@ -137,6 +142,11 @@ func NewPlatform(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Re
 	p.SettingsName, err = content.ConfigMap(ctx, name+"-settings", p.Namespace, l, pulumi.ToStringMap(args.Settings), parent)
 	if err != nil {
 		return nil, err
+	}
+	if args.PullCredentials != nil {
+		if p.PullSecret, err = content.PullSecret(ctx, name+"-registry", p.Namespace, l, args.PullCredentials, parent); err != nil {
+			return nil, err
+		}
 	}
 	return p, ctx.RegisterResourceOutputs(p, pulumi.Map{
 		"namespace":        p.Namespace,

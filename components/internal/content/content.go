@@ -69,6 +69,11 @@ func TLSSecret(ctx *pulumi.Context, name string, namespace pulumi.StringInput, l
 	return secret(ctx, name, namespace, l, "kubernetes.io/tls", data, opts...)
 }
 
+// PullSecret holds credentials of image registries in the form of Docker's config.json.
+func PullSecret(ctx *pulumi.Context, name string, namespace pulumi.StringInput, l labels.Set, config pulumi.StringInput, opts ...pulumi.ResourceOption) (pulumi.StringOutput, error) {
+	return secret(ctx, name, namespace, l, "kubernetes.io/dockerconfigjson", pulumi.StringMap{".dockerconfigjson": config}, opts...)
+}
+
 func secret(ctx *pulumi.Context, name string, namespace pulumi.StringInput, l labels.Set, kind string, data pulumi.StringMapInput, opts ...pulumi.ResourceOption) (pulumi.StringOutput, error) {
 	key, err := random.NewRandomPassword(ctx, name+"-naming-key", &random.RandomPasswordArgs{
 		Length:  pulumi.Int(32),

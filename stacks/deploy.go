@@ -1,0 +1,58 @@
+package stacks
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+// Deploy is the Pulumi program: it checks the whole configuration, then composes
+// the components of the stack's target.
+func Deploy(ctx *pulumi.Context) error {
+	before, err := previous(ctx)
+	if err != nil {
+		return err
+	}
+	values, secretKeys, err := configuration(ctx)
+	if err != nil {
+		return err
+	}
+	c, err := Parse(ctx.Stack(), values, secretKeys, before)
+	if err != nil {
+		return err
+	}
+	return deployKubernetes(ctx, c)
+}
+
+// configuration returns what the stack sets, without the project's name in the
+// keys. The SDK hands out known keys one by one only, so that the unknown ones,
+// which must be reported, come from the environment that the engine fills.
+func configuration(ctx *pulumi.Context) (values map[string]string, secretKeys []string, err error) {
+	prefix := ctx.Project() + ":"
+	all := map[string]string{}
+	if raw := os.Getenv(pulumi.EnvConfig); raw != "" {
+		if err := json.Unmarshal([]byte(raw), &all); err != nil {
+			return nil, nil, fmt.Errorf("reading %s: %w", pulumi.EnvConfig, err)
+		}
+	}
+	values = map[string]string{}
+	for key, v := range all {
+		if name, ours := strings.CutPrefix(key, prefix); ours {
+			values[name] = v
+		}
+	}
+	for _, s := range settings {
+		if v, ok := ctx.GetConfig(prefix + s.Key); ok {
+			values[s.Key] = v
+		}
+	}
+	for key := range values {
+		if ctx.IsConfigSecret(prefix + key) {
+			secretKeys = append(secretKeys, key)
+		}
+	}
+	return values, secretKeys, nil
+}

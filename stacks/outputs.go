@@ -1,0 +1,49 @@
+package stacks
+
+import (
+	"os"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/alphapulse/alphapulse-infra/components/database"
+	"github.com/alphapulse/alphapulse-infra/components/ingress"
+	"github.com/alphapulse/alphapulse-infra/components/platform"
+)
+
+// readmeFile is shown by `pulumi stack output readme` and by Pulumi's console.
+const readmeFile = "Pulumi.README.md"
+
+// outputs are what operators and scripts read. Credentials are secret outputs; the
+// plain ones hold nothing that opens anything.
+func (k *cluster) outputs(ctx *pulumi.Context, ground *platform.Platform, edge *ingress.Ingress) error {
+	sizes := pulumi.StringMap{}
+	for claim, v := range k.config.volumes() {
+		sizes[claim] = pulumi.String(v.size.String())
+	}
+	readme, err := os.ReadFile(readmeFile)
+	if err != nil {
+		return err
+	}
+	for name, value := range map[string]pulumi.Input{
+		outputTarget:    pulumi.String(k.config.Target),
+		outputNamespace: ground.Namespace,
+		outputVolumes:   sizes,
+		"urls":          edge.URLs,
+		"edgeAddress":   edge.Address,
+		"caCertificate": edge.CACertificate,
+		"credentials": pulumi.StringMap{
+			"Grafana, user admin":                        pulumi.String(commandFor("grafanaPassword")),
+			"Prometheus, user admin":                     pulumi.String(commandFor("prometheusPassword")),
+			"database, user " + database.ApplicationRole: pulumi.String(commandFor("databasePassword")),
+			"cache, default user":                        pulumi.String(commandFor("cachePassword")),
+		},
+		"grafanaPassword":    k.credentials.GrafanaAdmin,
+		"prometheusPassword": k.credentials.PrometheusAdmin,
+		"databasePassword":   k.credentials.DatabaseApplication,
+		"cachePassword":      k.credentials.CacheApplication,
+		"readme":             pulumi.String(readme),
+	} {
+		ctx.Export(name, value)
+	}
+	return nil
+}

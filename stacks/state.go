@@ -1,0 +1,87 @@
+package stacks
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"k8s.io/apimachinery/pkg/api/resource"
+)
+
+// Previous is what the stack's last update left: the facts that an edit of the
+// configuration must not contradict.
+type Previous struct {
+	// Namespace of every object; "" before the first update.
+	Namespace string
+	// Volumes are the sizes of the claims, by name.
+	Volumes map[string]string
+	// Target of the stack.
+	Target string
+}
+
+// The names of the stack outputs that the next update reads back.
+const (
+	outputNamespace = "namespace"
+	outputVolumes   = "volumes"
+	outputTarget    = "target"
+)
+
+// previous reads the stack's own outputs, before anything is registered.
+func previous(ctx *pulumi.Context) (Previous, error) {
+	var result struct {
+		Outputs map[string]any `pulumi:"outputs"`
+	}
+	name := fmt.Sprintf("%s/%s/%s", ctx.Organization(), ctx.Project(), ctx.Stack())
+	args := map[string]any{"name": name}
+	if err := ctx.Invoke("pulumi:pulumi:readStackOutputs", args, &result); err != nil {
+		return Previous{}, fmt.Errorf("reading the outputs of the last update of %s: %w", name, err)
+	}
+	p := Previous{Volumes: map[string]string{}}
+	p.Namespace, _ = result.Outputs[outputNamespace].(string)
+	p.Target, _ = result.Outputs[outputTarget].(string)
+	if volumes, ok := result.Outputs[outputVolumes].(map[string]any); ok {
+		for claim, size := range volumes {
+			p.Volumes[claim], _ = size.(string)
+		}
+	}
+	return p, nil
+}
+
+// keeps reports every edit that would lose what the previous update stored.
+func (c *Config) keeps(r *reader, p Previous) {
+	if p.Target != "" && p.Target != c.Target {
+		r.problem("target", "the stack runs on %s and cannot move to %s, its data would stay behind: use another stack", p.Target, c.Target)
+	}
+	if p.Namespace != "" && c.Target == TargetKubernetes && p.Namespace != c.Namespace {
+		r.problem("namespace", "%q: the stack's data is in namespace %q and would stay behind: set that one, or use another stack", c.Namespace, p.Namespace)
+	}
+	sizes := c.volumes()
+	for _, claim := range slices.Sorted(maps.Keys(sizes)) {
+		had, ok := p.Volumes[claim]
+		if !ok {
+			continue
+		}
+		now := sizes[claim].size
+		if q, err := resource.ParseQuantity(had); err == nil && now.Cmp(q) < 0 {
+			r.problem(sizes[claim].key, "%s is smaller than the %s that volume %s has: a volume cannot shrink, set at least %s",
+				now.String(), had, claim, had)
+		}
+	}
+}
+
+// sized is a claim's size and the setting that it comes from.
+type sized struct {
+	key  string
+	size resource.Quantity
+}
+
+// volumes are the claims whose sizes users set, by name.
+func (c *Config) volumes() map[string]sized {
+	return map[string]sized{
+		databaseName:                   {"databaseStorage", c.Database.Storage},
+		cacheName:                      {"cacheStorage", c.Cache.Storage},
+		monitoringName + "-prometheus": {"prometheusStorage", c.Monitoring.PrometheusStorage},
+		monitoringName + "-grafana":    {"grafanaStorage", c.Monitoring.GrafanaStorage},
+	}
+}
