@@ -184,6 +184,21 @@ func (s *Step) Done(err error) error {
 	return err
 }
 
+// Skip ends a step that had nothing to do, without a line.
+func (s *Step) Skip() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.done {
+		return nil
+	}
+	s.done = true
+	close(s.stop)
+	if s.file != nil {
+		_ = s.file.Close()
+	}
+	return nil
+}
+
 type failure struct {
 	err       error
 	log, hint string
