@@ -35,12 +35,12 @@ type Exposure string
 // The ways in.
 const (
 	// NodePort opens a port on each node.
-	NodePort Exposure = "nodeport"
+	NodePort Exposure = "nodePort"
 	// LoadBalancer asks the cloud for an address. It is not awaited: Address is ""
 	// until a later refresh finds one.
-	LoadBalancer Exposure = "loadbalancer"
+	LoadBalancer Exposure = "loadBalancer"
 	// ClusterIP is reachable within the cluster only: something else is in front.
-	ClusterIP Exposure = "clusterip"
+	ClusterIP Exposure = "clusterIP"
 	// IngressObject puts a standard Ingress of any class in front. Its controller
 	// terminates TLS with the edge's certificate and forwards plain HTTP with
 	// X-Forwarded-Proto, which the edge believes of TrustedProxies.
@@ -107,7 +107,7 @@ type Args struct {
 	// (externalTrafficPolicy Local), since limits are per address: only nodes that
 	// run an edge pod answer on the NodePort.
 	Exposure Exposure
-	// HTTPNodePort and HTTPSNodePort with exposure nodeport; 0 lets Kubernetes choose.
+	// HTTPNodePort and HTTPSNodePort with exposure nodePort; 0 lets Kubernetes choose.
 	HTTPNodePort, HTTPSNodePort int
 	// IngressClass of the Ingress object; "" takes the cluster's default class.
 	IngressClass string

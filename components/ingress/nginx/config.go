@@ -193,6 +193,18 @@ func (c *Config) Validate() error {
 	for _, u := range c.named() {
 		problems = append(problems, u.validate())
 	}
+	if ui, api := c.Upstreams.UI, c.Upstreams.API; ui != nil && api != nil {
+		for _, p := range ui.Hidden {
+			if p == "/api" || strings.HasPrefix(p, "/api/") || slices.Contains(api.WebSockets, p) {
+				problem("upstream ui: hidden path %q belongs to the API on the UI's host: hide it there", p)
+			}
+		}
+		for _, p := range api.Hidden {
+			if p == "/api" || p == "/api/" {
+				problem("upstream api: hidden path %q is the whole API: remove it", p)
+			}
+		}
+	}
 	return errors.Join(problems...)
 }
 
@@ -275,8 +287,9 @@ func (c *Config) named() []namedUpstream {
 var source string
 
 var tmpl = template.Must(template.New("nginx.conf").Funcs(template.FuncMap{
-	"location": location,
-	"scope":    func(c *Config, name string, u *Upstream) scope { return scope{Config: c, Name: name, Upstream: u} },
+	"location":      location,
+	"hiddenBelowUI": hiddenBelowUI,
+	"scope":         func(c *Config, name string, u *Upstream) scope { return scope{Config: c, Name: name, Upstream: u} },
 }).Parse(source))
 
 // scope is what the blocks that several servers share need to know.
@@ -285,6 +298,17 @@ type scope struct {
 	// Name of the upstream in the file.
 	Name     string
 	Upstream *Upstream
+}
+
+// hiddenBelowUI keeps those hidden paths of the API that the UI's host passes to it;
+// the others are the UI's own there.
+func hiddenBelowUI(api scope) scope {
+	u := *api.Upstream
+	u.Hidden = slices.DeleteFunc(slices.Clone(u.Hidden), func(p string) bool {
+		return p != "/api" && !strings.HasPrefix(p, "/api/")
+	})
+	api.Upstream = &u
+	return api
 }
 
 // location renders the matching part of a location: a path that ends with a slash is
