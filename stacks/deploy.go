@@ -9,20 +9,32 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// Deploy is the Pulumi program: it checks the whole configuration, then composes
-// the components of the stack's target.
+// Deploy is the Pulumi program: it composes the stack and exports its outputs.
 func Deploy(ctx *pulumi.Context) error {
-	before, err := previous(ctx)
+	outputs, err := Compose(ctx)
 	if err != nil {
 		return err
+	}
+	for name, value := range outputs {
+		ctx.Export(name, value)
+	}
+	return nil
+}
+
+// Compose checks the whole configuration, then composes the components of the
+// stack's target and returns the stack's outputs.
+func Compose(ctx *pulumi.Context) (pulumi.Map, error) {
+	before, err := previous(ctx)
+	if err != nil {
+		return nil, err
 	}
 	values, secretKeys, err := configuration(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	c, err := Parse(ctx.Stack(), values, secretKeys, before)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	return deployKubernetes(ctx, c)
 }

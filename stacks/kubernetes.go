@@ -47,14 +47,14 @@ type cluster struct {
 	monitoring *monitoring.Args
 }
 
-func deployKubernetes(ctx *pulumi.Context, c *Config) error {
+func deployKubernetes(ctx *pulumi.Context, c *Config) (pulumi.Map, error) {
 	provider, err := newProvider(ctx, c)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	k := &cluster{config: c, opts: []pulumi.ResourceOption{pulumi.Provider(provider)}}
 	if k.credentials, err = platform.NewCredentials(ctx, "credentials", &platform.CredentialsArgs{Protect: c.Protect}); err != nil {
-		return err
+		return nil, err
 	}
 	k.sizes()
 
@@ -67,37 +67,37 @@ func deployKubernetes(ctx *pulumi.Context, c *Config) error {
 		Protect:         c.Protect,
 	}, k.opts...)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	k.on(ground)
 
 	db, err := database.NewDatabase(ctx, databaseName, k.database, k.opts...)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	store, err := cache.NewCache(ctx, cacheName, k.cache, k.opts...)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	k.connect(db, store)
 	app, err := backend.NewBackend(ctx, backendName, k.backend, k.opts...)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	ui, err := frontend.NewFrontend(ctx, frontendName, k.frontend, k.opts...)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	k.routes(app, ui)
 	edge, err := ingress.NewIngress(ctx, edgeName, k.edge, k.opts...)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	k.monitoring.CertificateNotAfter = edge.CertificateExpiry
 	if _, err := monitoring.NewMonitoring(ctx, monitoringName, k.monitoring, k.opts...); err != nil {
-		return err
+		return nil, err
 	}
-	return k.outputs(ctx, ground, edge)
+	return k.outputs(ground, edge)
 }
 
 // newProvider is explicit, so that a stack says which cluster it means and never

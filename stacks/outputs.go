@@ -15,16 +15,16 @@ const readmeFile = "Pulumi.README.md"
 
 // outputs are what operators and scripts read. Credentials are secret outputs; the
 // plain ones hold nothing that opens anything.
-func (k *cluster) outputs(ctx *pulumi.Context, ground *platform.Platform, edge *ingress.Ingress) error {
+func (k *cluster) outputs(ground *platform.Platform, edge *ingress.Ingress) (pulumi.Map, error) {
 	sizes := pulumi.StringMap{}
 	for claim, v := range k.config.volumes() {
 		sizes[claim] = pulumi.String(v.size.String())
 	}
 	readme, err := os.ReadFile(readmeFile)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	for name, value := range map[string]pulumi.Input{
+	return pulumi.Map{
 		outputTarget:    pulumi.String(k.config.Target),
 		outputNamespace: ground.Namespace,
 		outputVolumes:   sizes,
@@ -42,8 +42,5 @@ func (k *cluster) outputs(ctx *pulumi.Context, ground *platform.Platform, edge *
 		"databasePassword":   k.credentials.DatabaseApplication,
 		"cachePassword":      k.credentials.CacheApplication,
 		"readme":             pulumi.String(readme),
-	} {
-		ctx.Export(name, value)
-	}
-	return nil
+	}, nil
 }

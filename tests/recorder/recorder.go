@@ -1,0 +1,240 @@
+// Package recorder runs the program on Pulumi mocks and keeps everything that it
+// registered: no engine, no provider, no cluster. Tests assert on the recording
+// after the run; make render writes it as YAML.
+package recorder
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
+	"gopkg.in/yaml.v3"
+
+	"github.com/alphapulse/alphapulse-infra/stacks"
+)
+
+// Project is the name in Pulumi.yaml.
+const Project = "alphapulse"
+
+// Resource is one registration.
+type Resource struct {
+	Type string
+	Name string
+	// Inputs keep their secretness.
+	Inputs resource.PropertyMap
+	// RPC carries the resource options: parent, protect, aliases, dependencies, time-outs.
+	RPC *pulumirpc.RegisterResourceRequest
+}
+
+// Kubernetes tells whether the resource is an object of the cluster.
+func (r Resource) Kubernetes() bool {
+	return strings.HasPrefix(r.Type, "kubernetes:") && r.Inputs["kind"].HasValue()
+}
+
+// Kind is a Kubernetes object's kind, "" for others.
+func (r Resource) Kind() string {
+	if k := r.Inputs["kind"]; k.IsString() {
+		return k.StringValue()
+	}
+	return ""
+}
+
+// ObjectName is a Kubernetes object's metadata.name.
+func (r Resource) ObjectName() string {
+	if !r.Inputs["metadata"].IsObject() {
+		return ""
+	}
+	name := r.Inputs["metadata"].ObjectValue()["name"]
+	if name.IsSecret() {
+		name = name.SecretValue().Element
+	}
+	if name.IsString() {
+		return name.StringValue()
+	}
+	return ""
+}
+
+// Recording is everything that one run registered.
+type Recording struct {
+	Resources []Resource
+	// Outputs are the stack's plain outputs; Secrets those that are secret.
+	Outputs, Secrets map[string]any
+}
+
+// Find returns the registrations of a type and, when name is not empty, of that
+// logical name.
+func (r *Recording) Find(typ, name string) []Resource {
+	var found []Resource
+	for _, x := range r.Resources {
+		if x.Type == typ && (name == "" || x.Name == name) {
+			found = append(found, x)
+		}
+	}
+	return found
+}
+
+// Options of a run.
+type Options struct {
+	Stack string
+	// Config is the stack's configuration without the project's name in the keys.
+	Config map[string]string
+	// SecretKeys are the keys of Config that are stored as secrets.
+	SecretKeys []string
+	// Previous are the stack outputs of the last update; nil before the first.
+	Previous map[string]any
+	// Unknown makes every computed output unknown, as in a preview before the first update.
+	Unknown bool
+}
+
+// Run runs the whole program.
+func Run(o Options) (*Recording, error) {
+	r := &Recording{Outputs: map[string]any{}, Secrets: map[string]any{}}
+	var mu sync.Mutex
+	err := r.Program(o, func(ctx *pulumi.Context) error {
+		outputs, err := stacks.Compose(ctx)
+		if err != nil {
+			return err
+		}
+		for name, value := range outputs {
+			secret := pulumi.ToOutput(value)
+			secret.ApplyT(func(v any) any {
+				mu.Lock()
+				defer mu.Unlock()
+				r.Outputs[name] = v
+				return v
+			})
+			if pulumi.IsSecret(secret) {
+				mu.Lock()
+				r.Secrets[name] = nil
+				mu.Unlock()
+			}
+		}
+		return nil
+	})
+	for name := range r.Secrets {
+		r.Secrets[name] = r.Outputs[name]
+		delete(r.Outputs, name)
+	}
+	return r, err
+}
+
+// Program runs any program on the recorder's mocks: a component alone, as a user of
+// it would compose it.
+func (r *Recording) Program(o Options, program pulumi.RunFunc) error {
+	m := &mocks{recording: r, options: o}
+	config := map[string]string{}
+	for k, v := range o.Config {
+		config[Project+":"+k] = v
+	}
+	var secretKeys []string
+	for _, k := range o.SecretKeys {
+		secretKeys = append(secretKeys, Project+":"+k)
+	}
+	raw, err := json.Marshal(config)
+	if err != nil {
+		return err
+	}
+	// Keys that no setting has reach the program by this way only.
+	env.Lock()
+	defer env.Unlock()
+	if err := os.Setenv(pulumi.EnvConfig, string(raw)); err != nil {
+		return err
+	}
+	defer os.Unsetenv(pulumi.EnvConfig)
+	return pulumi.RunErr(program, pulumi.WithMocksWithOrganization("organization", Project, o.Stack, m), func(info *pulumi.RunInfo) {
+		info.Config, info.ConfigSecretKeys, info.DryRun = config, secretKeys, o.Unknown
+	})
+}
+
+// env guards the environment variable that carries the configuration.
+var env sync.Mutex
+
+type mocks struct {
+	recording *Recording
+	options   Options
+	mu        sync.Mutex
+}
+
+// Call answers the program's question for the outputs of its last update.
+func (m *mocks) Call(args pulumi.MockCallArgs) (resource.PropertyMap, error) {
+	if args.Token != "pulumi:pulumi:readStackOutputs" {
+		return nil, fmt.Errorf("the program called %s, which no mock answers", args.Token)
+	}
+	previous := m.options.Previous
+	if previous == nil {
+		previous = map[string]any{}
+	}
+	return resource.PropertyMap{"outputs": resource.NewObjectProperty(resource.NewPropertyMapFromMap(previous))}, nil
+}
+
+// NewResource records a registration and answers with its inputs and with what a
+// provider would generate.
+func (m *mocks) NewResource(args pulumi.MockResourceArgs) (string, resource.PropertyMap, error) {
+	m.mu.Lock()
+	m.recording.Resources = append(m.recording.Resources, Resource{
+		Type: args.TypeToken, Name: args.Name, Inputs: args.Inputs, RPC: args.RegisterRPC,
+	})
+	m.mu.Unlock()
+	state := args.Inputs.Copy()
+	if args.TypeToken == "random:index/randomPassword:RandomPassword" {
+		value := resource.NewStringProperty(Generated(args.Name))
+		if m.options.Unknown {
+			value = resource.MakeComputed(resource.NewStringProperty(""))
+		}
+		state["result"] = resource.MakeSecret(value)
+	}
+	if m.options.Unknown && args.Custom {
+		return "", state, nil
+	}
+	return args.Name + "-id", state, nil
+}
+
+// Generated is the value that the mocks give to the random password called name:
+// the same in every run, so that recordings can be compared.
+func Generated(name string) string {
+	sum := sha256.Sum256([]byte("generated " + name))
+	return hex.EncodeToString(sum[:])[:32]
+}
+
+// StackConfig reads a stack's file from the repository's root, in the form that the
+// engine hands to the program.
+func StackConfig(root, stack string) (map[string]string, error) {
+	raw, err := os.ReadFile(filepath.Join(root, "Pulumi."+stack+".yaml"))
+	if err != nil {
+		return nil, err
+	}
+	var file struct {
+		Config map[string]any `yaml:"config"`
+	}
+	if err := yaml.Unmarshal(raw, &file); err != nil {
+		return nil, fmt.Errorf("Pulumi.%s.yaml: %w", stack, err)
+	}
+	config := map[string]string{}
+	for key, v := range file.Config {
+		name, ours := strings.CutPrefix(key, Project+":")
+		if !ours {
+			continue
+		}
+		switch v := v.(type) {
+		case string:
+			config[name] = v
+		case bool, int, float64:
+			config[name] = fmt.Sprint(v)
+		default:
+			j, err := json.Marshal(v)
+			if err != nil {
+				return nil, fmt.Errorf("Pulumi.%s.yaml: %s: %w", stack, key, err)
+			}
+			config[name] = string(j)
+		}
+	}
+	return config, nil
+}
