@@ -1,0 +1,134 @@
+package nginx_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/alphapulse/alphapulse-infra/components/ingress/nginx"
+	"github.com/alphapulse/alphapulse-infra/components/ingress/nginx/nginxtest"
+)
+
+// minimal is the smallest edge: UI and API, nothing trusted, nothing private.
+func minimal() nginx.Config {
+	return nginx.Config{
+		Domain: "example.test",
+		Upstreams: nginx.Upstreams{
+			UI:  &nginx.Upstream{Address: "ui.test:3000"},
+			API: &nginx.Upstream{Address: "api.test:8000", WebSockets: []string{"/ws", "/ws/"}},
+		},
+		HTTPPort: 8080, HTTPSPort: 8443, StatusPort: 8081, PublicHTTPSPort: 443,
+		Resolver: "127.0.0.1:53", Limits: nginx.DefaultLimits(),
+		CertificateFile: "/tls.crt", KeyFile: "/tls.key", TempDir: "/tmp",
+		MaxBodyMegabytes: 1, RequestTimeoutSeconds: 5, ShutdownSeconds: 5, Workers: 2,
+	}
+}
+
+// full uses every setting.
+func full() nginx.Config {
+	c := minimal()
+	c.Upstreams.API.Hidden = []string{"/metrics", "/api/internal/"}
+	c.Upstreams.UI.Hidden = []string{"/metrics"}
+	c.Upstreams.Dashboard = &nginx.Upstream{Address: "dashboard.test:8050", WebSockets: []string{"/ws", "/socket.io/"}}
+	c.Upstreams.Grafana = &nginx.Upstream{Address: "grafana.test:3000", WebSockets: []string{"/api/live/"}, Hidden: []string{"/metrics"}}
+	c.Upstreams.Prometheus = &nginx.Upstream{Address: "prometheus.test:9090"}
+	c.PasswordFile = "/htpasswd"
+	c.TrustedProxies = []string{"127.0.0.9/32", "2001:db8::/32"}
+	c.Limits.ExemptCIDRs = []string{"127.0.0.8/32", "2001:db8:1::/48"}
+	c.HSTSSeconds = 31536000
+	c.PublicHTTPSPort = 30443
+	return c
+}
+
+func TestNginxAcceptsTheConfiguration(t *testing.T) {
+	for name, c := range map[string]nginx.Config{
+		"minimal": minimal(),
+		"full":    full(),
+		"without Grafana": func() nginx.Config {
+			c := full()
+			c.Upstreams.Grafana = nil
+			return c
+		}(),
+		"without a password": func() nginx.Config {
+			c := full()
+			c.PasswordFile = ""
+			return c
+		}(),
+		"without logins": func() nginx.Config {
+			c := full()
+			c.Limits.LoginPaths = nil
+			return c
+		}(),
+	} {
+		t.Run(name, func(t *testing.T) {
+			nginxtest.Files(t, &c)
+			text, err := c.Render()
+			require.NoError(t, err)
+			said, err := nginxtest.Check(t, text)
+			require.NoError(t, err, said)
+			assert.NotContains(t, said, "[warn]")
+
+			said, err = nginxtest.Check(t, text+"\nunknown on;\n")
+			require.Error(t, err, "nginx must really have read the file")
+			assert.Contains(t, said, `unknown directive "unknown"`)
+		})
+	}
+}
+
+func TestValidateNamesWhatIsWrong(t *testing.T) {
+	for want, spoil := range map[string]func(*nginx.Config){
+		`Domain "Example.test; return 200"`:              func(c *nginx.Config) { c.Domain = "Example.test; return 200" },
+		`Resolver "a b"`:                                 func(c *nginx.Config) { c.Resolver = "a b" },
+		"PublicHTTPSPort 0":                              func(c *nginx.Config) { c.PublicHTTPSPort = 0 },
+		"HTTPPort 65536":                                 func(c *nginx.Config) { c.HTTPPort = 65536 },
+		`TrustedProxies: "10.0.0.1" is not a network`:    func(c *nginx.Config) { c.TrustedProxies = []string{"10.0.0.1"} },
+		`write "10.0.0.0/8"`:                             func(c *nginx.Config) { c.TrustedProxies = []string{"10.1.0.0/8"} },
+		`Limits: ExemptCIDRs: "x"`:                       func(c *nginx.Config) { c.Limits.ExemptCIDRs = []string{"x"} },
+		"Limits: APIRate 0":                              func(c *nginx.Config) { c.Limits.APIRate = 0 },
+		"Limits: APIBurst -1":                            func(c *nginx.Config) { c.Limits.APIBurst = -1 },
+		"Limits: LoginRate 0":                            func(c *nginx.Config) { c.Limits.LoginRate = 0 },
+		"Limits: WebSocketRate 0":                        func(c *nginx.Config) { c.Limits.WebSocketRate = 0 },
+		"Limits: Connections 0":                          func(c *nginx.Config) { c.Limits.Connections = 0 },
+		`Limits: LoginPaths: "login"`:                    func(c *nginx.Config) { c.Limits.LoginPaths = []string{"login"} },
+		`CertificateFile "tls.crt"`:                      func(c *nginx.Config) { c.CertificateFile = "tls.crt" },
+		`PasswordFile "/a b"`:                            func(c *nginx.Config) { c.PasswordFile = "/a b" },
+		"HSTSSeconds -1":                                 func(c *nginx.Config) { c.HSTSSeconds = -1 },
+		"MaxBodyMegabytes 0":                             func(c *nginx.Config) { c.MaxBodyMegabytes = 0 },
+		"Workers 0":                                      func(c *nginx.Config) { c.Workers = 0 },
+		"UI and API are both needed":                     func(c *nginx.Config) { c.Upstreams.UI = nil },
+		`upstream api: Address "api"`:                    func(c *nginx.Config) { c.Upstreams.API.Address = "api" },
+		`upstream dashboard: path "/a;b"`:                func(c *nginx.Config) { c.Upstreams.Dashboard.Hidden = []string{"/a;b"} },
+		`upstream api: path "/ws" is both`:               func(c *nginx.Config) { c.Upstreams.API.Hidden = []string{"/ws"} },
+		`hidden path "/api/x" belongs to the API`:        func(c *nginx.Config) { c.Upstreams.UI.Hidden = []string{"/api/x"} },
+		`upstream api: hidden path "/api/" is the whole`: func(c *nginx.Config) { c.Upstreams.API.Hidden = []string{"/api/"} },
+	} {
+		c := full()
+		require.NoError(t, c.Validate())
+		spoil(&c)
+		assert.ErrorContains(t, c.Validate(), want)
+		_, err := c.Render()
+		assert.ErrorContains(t, err, want, "an invalid configuration must not be rendered")
+	}
+	c := full()
+	c.Domain, c.Workers = "", 0
+	err := c.Validate()
+	assert.ErrorContains(t, err, "Domain")
+	assert.ErrorContains(t, err, "Workers", "all problems are reported at once")
+}
+
+func TestPasswordLine(t *testing.T) {
+	line, err := nginx.PasswordLine("seed", "secret")
+	require.NoError(t, err)
+	again, err := nginx.PasswordLine("seed", "secret")
+	require.NoError(t, err)
+	assert.Equal(t, line, again, "a run without a change changes nothing")
+	assert.NotContains(t, line, "secret")
+	other, err := nginx.PasswordLine("another seed", "secret")
+	require.NoError(t, err)
+	assert.NotEqual(t, line, other)
+	for _, bad := range []string{"", "two\nlines"} {
+		_, err := nginx.PasswordLine("seed", bad)
+		assert.Error(t, err)
+	}
+}
