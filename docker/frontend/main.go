@@ -41,7 +41,15 @@ func run(ctx context.Context, log *slog.Logger, args []string) error {
 	}
 	switch {
 	case len(args) == 0:
-		return serve(ctx, log, cfg)
+		files, err := ui.Files()
+		if err != nil {
+			return err
+		}
+		handler, err := server.New(files, cfg.Runtime)
+		if err != nil {
+			return err
+		}
+		return serve(ctx, log, cfg, handler)
 	case len(args) == 1 && args[0] == "healthcheck":
 		return healthcheck(ctx, cfg.Port)
 	default:
@@ -50,15 +58,7 @@ func run(ctx context.Context, log *slog.Logger, args []string) error {
 }
 
 // serve answers until ctx ends, then lets running requests finish.
-func serve(ctx context.Context, log *slog.Logger, cfg settings.Settings) error {
-	files, err := ui.Files()
-	if err != nil {
-		return err
-	}
-	handler, err := server.New(files, cfg.Runtime)
-	if err != nil {
-		return err
-	}
+func serve(ctx context.Context, log *slog.Logger, cfg settings.Settings, handler http.Handler) error {
 	srv := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 5 * time.Second,

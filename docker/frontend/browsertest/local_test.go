@@ -144,7 +144,7 @@ func TestLostServiceIsToldAndComesBack(t *testing.T) {
 }
 
 func TestEmptyMarket(t *testing.T) {
-	s, _ := newSite(t, 0)
+	s, api := newSite(t, 0)
 	p := newTab(t, newBrowser(t, s), s, false)
 	p.desktop()
 	for path, text := range map[string]string{"/": "No prices yet", "/symbols": "No symbols yet", "/signals": "No signal fits", "/no/such/page": "no such page"} {
@@ -152,4 +152,9 @@ func TestEmptyMarket(t *testing.T) {
 		p.await(text, `document.querySelector('main')?.innerText.includes('`+text+`')`)
 		p.shot("at" + path)
 	}
+
+	p.open(s.url + "/")
+	p.await("an empty list", `document.querySelector('main')?.innerText.includes('No prices yet')`)
+	api.Fill(20)
+	p.await("the first prices without a reload", `document.querySelectorAll('main table [data-testid=price]').length > 0`)
 }

@@ -92,6 +92,29 @@ func New(symbols int, tick time.Duration, seed uint64) *Server {
 		random:  rand.New(rand.NewPCG(seed, 1)),
 		sockets: map[*websocket.Conn]struct{}{},
 	}
+	s.fill(symbols)
+
+	s.mux.HandleFunc("GET /api/market/status", s.getStatus)
+	s.mux.HandleFunc("GET /api/symbols", s.getSymbols)
+	s.mux.HandleFunc("GET /api/symbols/{symbol}/candles", s.getCandles)
+	s.mux.HandleFunc("GET /api/signals/latest", s.getSignals(false))
+	s.mux.HandleFunc("GET /api/signals/active", s.getSignals(true))
+	s.mux.HandleFunc("GET /api/positions", s.getPositions)
+	s.mux.HandleFunc("GET /api/watchlist", s.getWatchlist)
+	s.mux.HandleFunc("POST /api/watchlist", s.postWatchlist)
+	s.mux.HandleFunc("GET /ws", s.stream)
+	s.mux.HandleFunc("GET /ws/streaming", s.stream)
+	return s
+}
+
+// Fill gives an empty market its symbols, as the engine does at its first start.
+func (s *Server) Fill(symbols int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fill(symbols)
+}
+
+func (s *Server) fill(symbols int) {
 	now := time.Now().UTC()
 	for i := range symbols {
 		price := math.Pow(10, 4.5-4*float64(i)/float64(symbols)) * (0.8 + 0.4*s.random.Float64())
@@ -107,18 +130,6 @@ func New(symbols int, tick time.Duration, seed uint64) *Server {
 		entry := q.Price * (1 + 0.02*(s.random.Float64()-0.5))
 		s.positions = append(s.positions, position{Symbol: q.Symbol, Quantity: 5000 / entry * float64(1-2*(i%2)), EntryPrice: entry, OpenedAt: now.Add(-time.Hour)})
 	}
-
-	s.mux.HandleFunc("GET /api/market/status", s.getStatus)
-	s.mux.HandleFunc("GET /api/symbols", s.getSymbols)
-	s.mux.HandleFunc("GET /api/symbols/{symbol}/candles", s.getCandles)
-	s.mux.HandleFunc("GET /api/signals/latest", s.getSignals(false))
-	s.mux.HandleFunc("GET /api/signals/active", s.getSignals(true))
-	s.mux.HandleFunc("GET /api/positions", s.getPositions)
-	s.mux.HandleFunc("GET /api/watchlist", s.getWatchlist)
-	s.mux.HandleFunc("POST /api/watchlist", s.postWatchlist)
-	s.mux.HandleFunc("GET /ws", s.stream)
-	s.mux.HandleFunc("GET /ws/streaming", s.stream)
-	return s
 }
 
 // ServeHTTP answers the API's paths, and 503 while the server is down.

@@ -14,7 +14,8 @@ type Settings struct {
 	// Port is the TCP port to listen on (PORT, default 3000).
 	Port int
 	// ShutdownTimeout bounds how long running requests may take after SIGTERM
-	// (SHUTDOWN_TIMEOUT, a Go duration, default 20s).
+	// (SHUTDOWN_TIMEOUT, a Go duration, default 8s: less than the 10 s after which
+	// Docker kills).
 	ShutdownTimeout time.Duration
 	// Runtime is handed to the browser.
 	Runtime Runtime
@@ -51,7 +52,7 @@ func FromEnv(lookup func(string) (string, bool)) (Settings, error) {
 	if s.Port, err = port("PORT", get("PORT", "3000")); err != nil {
 		return Settings{}, err
 	}
-	if s.ShutdownTimeout, err = duration("SHUTDOWN_TIMEOUT", get("SHUTDOWN_TIMEOUT", "20s")); err != nil {
+	if s.ShutdownTimeout, err = duration("SHUTDOWN_TIMEOUT", get("SHUTDOWN_TIMEOUT", "8s")); err != nil {
 		return Settings{}, err
 	}
 	if s.Runtime.WSPath, err = path("WS_PATH", get("WS_PATH", "/ws/streaming")); err != nil {
@@ -80,7 +81,7 @@ func port(key, value string) (int, error) {
 func duration(key, value string) (time.Duration, error) {
 	d, err := time.ParseDuration(value)
 	if err != nil || d <= 0 {
-		return 0, fmt.Errorf("%s=%q is not a positive duration: give one such as 20s", key, value)
+		return 0, fmt.Errorf("%s=%q is not a positive duration: give one such as 8s", key, value)
 	}
 	return d, nil
 }

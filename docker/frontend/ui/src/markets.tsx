@@ -16,7 +16,7 @@ export function Markets() {
     const page = await api.symbols({ query: search, sort, limit: shown }, abort);
     learn(page.items);
     return page;
-  });
+  }, 15_000);
   return (
     <>
       <h1>Markets</h1>
@@ -37,7 +37,7 @@ export function Markets() {
       </form>
       <Card title="All symbols" aside={data && <span class="muted small">{format.count(data.total)} found</span>}>
         {!data && (error ? <Failure message={error} retry={reload} /> : <Skeleton rows={12} />)}
-        {data?.items.length === 0 && (search ? <Empty title={`No symbol matches “${search}”`}>Try fewer letters.</Empty> : <Empty title="No symbols yet">The engine has not written its first prices.</Empty>)}
+        {data?.items.length === 0 && (search ? <Empty title={`No symbol matches “${search}”`}>Try fewer letters.</Empty> : <Empty title="No symbols yet">The engine has not written its first prices. They appear here by themselves.</Empty>)}
         {data && data.items.length > 0 && (
           <table>
             <thead>

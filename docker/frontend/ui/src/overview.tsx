@@ -87,7 +87,7 @@ function Prices() {
     const page = await api.symbols({ sort: "volume", limit: shownPrices }, abort);
     learn(page.items);
     return page.items.map((q) => q.symbol);
-  });
+  }, 15_000);
   const symbols = watched.length > 0 ? watched : popular.data;
   return (
     <Card

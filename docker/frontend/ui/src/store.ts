@@ -60,6 +60,7 @@ function learnPnL(value: PnL): void {
 
 /** Applies one frame of the stream. Frames of unknown type are left alone. */
 export function apply(message: unknown): void {
+  if (typeof message !== "object" || message === null) return;
   const frame = message as { type?: string; items?: Quote[]; signal?: Signal; pnl?: PnL };
   batch(() => {
     if (frame.type === "prices" && frame.items) learn(frame.items);

@@ -1,0 +1,189 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/alphapulse/alphapulse-infra/docker/frontend/internal/settings"
+)
+
+// binary builds the command, with the user interface as it is in ui/dist.
+func binary(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "frontend")
+	build := exec.Command("go", "build", "-o", path, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	return path
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
+func TestStopsOnSIGTERM(t *testing.T) {
+	path, port := binary(t), freePort(t)
+	healthcheck := func() error {
+		cmd := exec.Command(path, "healthcheck")
+		cmd.Env = []string{"PORT=" + port}
+		return cmd.Run()
+	}
+	if err := healthcheck(); err == nil {
+		t.Fatal("healthcheck succeeds with no server")
+	}
+
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var log bytes.Buffer
+	server := exec.CommandContext(ctx, path)
+	server.Env = []string{"PORT=" + port}
+	server.Stdout, server.Stderr = &log, &log
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	exited := make(chan error, 1)
+	go func() { exited <- server.Wait() }()
+	for healthcheck() != nil {
+		select {
+		case err := <-exited:
+			t.Fatalf("the server ended: %v\n%s", err, log.String())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	if err := server.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-exited; err != nil {
+		t.Errorf("the server ended with %v\n%s", err, log.String())
+	}
+	if !strings.Contains(log.String(), `"stopped"`) {
+		t.Errorf("the log does not say that it stopped:\n%s", log.String())
+	}
+}
+
+// A request that is being answered when the server is told to stop gets its answer.
+func TestDrains(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		timeout time.Duration
+		want    string
+	}{
+		{name: "in time", timeout: time.Minute},
+		{name: "too slow", timeout: time.Millisecond, want: "SHUTDOWN_TIMEOUT=1ms"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			port := freePort(t)
+			n, err := strconv.Atoi(port)
+			if err != nil {
+				t.Fatal(err)
+			}
+			running, release := make(chan struct{}), make(chan struct{})
+			handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/slow" {
+					close(running)
+					<-release
+				}
+				_, _ = io.WriteString(w, "answered")
+			})
+			ctx, stop := context.WithCancel(t.Context())
+			defer stop()
+			ended := make(chan error, 1)
+			go func() {
+				ended <- serve(ctx, slog.New(slog.DiscardHandler), settings.Settings{Port: n, ShutdownTimeout: c.timeout}, handler)
+			}()
+
+			get := func(path string) (string, error) {
+				req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://127.0.0.1:"+port+path, nil)
+				if err != nil {
+					return "", err
+				}
+				res, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
+				if err != nil {
+					return "", err
+				}
+				defer func() { _ = res.Body.Close() }()
+				body, err := io.ReadAll(res.Body)
+				return string(body), err
+			}
+			for {
+				if _, err := get("/"); err == nil {
+					break
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+			answer := make(chan string, 1)
+			go func() {
+				body, err := get("/slow")
+				if err != nil {
+					body = err.Error()
+				}
+				answer <- body
+			}()
+			<-running
+			stop()
+			for {
+				if _, err := get("/"); errors.Is(err, syscall.ECONNREFUSED) {
+					break
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+			if c.want != "" {
+				if err := <-ended; err == nil || !strings.Contains(err.Error(), c.want) {
+					t.Errorf("got %v, want an error with %s", err, c.want)
+				}
+				close(release)
+				return
+			}
+			close(release)
+			if got := <-answer; got != "answered" {
+				t.Errorf("the open request got %q", got)
+			}
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestBadInputIsOneClearError(t *testing.T) {
+	path := binary(t)
+	for _, c := range []struct {
+		args, env []string
+		want      string
+	}{
+		{args: []string{"serve"}, want: "give none to serve, or healthcheck"},
+		{env: []string{"PORT=http"}, want: `PORT=\"http\" is not a TCP port`},
+	} {
+		cmd := exec.Command(path, c.args...)
+		cmd.Env = append([]string{"PORT=" + freePort(t)}, c.env...)
+		out, err := cmd.CombinedOutput()
+		if err == nil || !strings.Contains(string(out), c.want) || strings.Count(string(out), "\n") != 1 {
+			t.Errorf("%v %v: err %v, want one line with %q, got\n%s", c.env, c.args, err, c.want, out)
+		}
+	}
+}
