@@ -173,7 +173,14 @@ func nodeReady(n *corev1.Node, since time.Time) bool {
 
 // deploymentUnready says why the Deployment does not serve, or nothing.
 func deploymentUnready(d *appsv1.Deployment, pods []corev1.Pod, since time.Time) string {
-	ready, why := 0, "no pod yet"
+	want := int32(1)
+	if d.Spec.Replicas != nil {
+		want = *d.Spec.Replicas
+	}
+	if d.Status.ObservedGeneration < d.Generation || d.Status.UpdatedReplicas < want {
+		return "not rolled out yet"
+	}
+	ready, why := int32(0), "no pod yet"
 	for _, p := range pods {
 		if p.DeletionTimestamp != nil {
 			continue
@@ -185,7 +192,7 @@ func deploymentUnready(d *appsv1.Deployment, pods []corev1.Pod, since time.Time)
 			why = w
 		}
 	}
-	if d.Spec.Replicas != nil && ready >= int(*d.Spec.Replicas) {
+	if ready >= want {
 		return ""
 	}
 	return why

@@ -128,13 +128,13 @@ func processes() []process {
 	all := []process{
 		{name: "containerd", args: []string{"--config", inConfig + "/containerd.toml"}},
 		{name: "etcd", args: []string{
-			"--name=default",
+			"--name=" + Name,
 			"--data-dir=/var/lib/etcd",
 			"--listen-client-urls=https://127.0.0.1:2379",
 			"--advertise-client-urls=https://127.0.0.1:2379",
 			"--listen-peer-urls=http://127.0.0.1:2380",
 			"--initial-advertise-peer-urls=http://127.0.0.1:2380",
-			"--initial-cluster=default=http://127.0.0.1:2380",
+			"--initial-cluster=" + Name + "=http://127.0.0.1:2380",
 			"--cert-file=" + crt("etcd"), "--key-file=" + key("etcd"),
 			"--trusted-ca-file=" + crt("etcd-ca"), "--client-cert-auth",
 			// Only a crash of the whole machine could lose what was not yet on

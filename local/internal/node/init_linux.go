@@ -85,49 +85,65 @@ func RunInit(stateDir string) error {
 	return runNode(listeners)
 }
 
-// runNode keeps everything running until SIGTERM.
+// runNode keeps everything running until SIGTERM, and then ends it in order:
+// what would start pods again, the pods, and last what those need.
 func runNode(listeners []*os.File) error {
 	stop, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer cancel()
-	// What runs pods ends first, the store and the runtime last.
-	pods, endPods := context.WithCancel(context.Background())
-	base, endBase := context.WithCancel(context.Background())
-	defer endBase()
-	defer endPods()
-
 	s := &supervisor{
 		reaper: newReaper(), logs: "/var/log",
 		status: inOwn + "/components.json", state: map[string]*Component{},
 	}
-	waits := newNeeds()
-	var podsDone, baseDone sync.WaitGroup
-	for _, p := range processes() {
-		ctx, wg := pods, &podsDone
-		if p.name == "containerd" || p.name == "etcd" || p.name == "kube-apiserver" {
-			ctx, wg = base, &baseDone
+	agents, api, base := newGroup(), newGroup(), newGroup()
+	group := func(name string) *group {
+		switch name {
+		case "containerd", "etcd":
+			return base
+		case "kube-apiserver":
+			return api
 		}
-		wg.Go(func() {
+		return agents
+	}
+	waits := newNeeds()
+	for _, p := range processes() {
+		g := group(p.name)
+		g.Go(func() {
 			for _, n := range p.needs {
-				if !waits.wait(ctx, n) {
+				if !waits.wait(g.ctx, n) {
 					return
 				}
 			}
-			s.keep(ctx, p.name, append([]string{inBin + "/" + p.name}, p.args...), p.env)
+			s.keep(g.ctx, p.name, append([]string{inBin + "/" + p.name}, p.args...), p.env)
 		})
 	}
-	baseDone.Go(func() { s.keep(base, "forwarder", []string{"/proc/self/exe", ForwardCommand}, nil, listeners...) })
+	base.Go(func() { s.keep(base.ctx, "forwarder", []string{"/proc/self/exe", ForwardCommand}, nil, listeners...) })
 
 	<-stop.Done()
 	log.Print("stopping")
-	endPods()
-	podsDone.Wait()
+	api.end() // takes a while, and needs its store meanwhile
+	agents.end()
+	agents.Wait()
 	if err := stopPods(); err != nil {
 		log.Printf("pods did not end in order: %v", err)
 	}
-	endBase()
-	baseDone.Wait()
+	api.Wait()
+	base.end()
+	base.Wait()
 	log.Print("stopped")
 	return nil
+}
+
+// group is a set of goroutines that are ended together.
+type group struct {
+	sync.WaitGroup
+	ctx context.Context
+	end context.CancelFunc
+}
+
+func newGroup() *group {
+	g := &group{}
+	g.ctx, g.end = context.WithCancel(context.Background())
+	return g
 }
 
 // joinCgroups moves this process, and so all that it starts, below the node's

@@ -139,7 +139,7 @@ func bringUp(ctx context.Context, r *progress.Reporter, opts Options, command st
 			return err
 		}
 	}
-	err = l.settle(ctx, r, m, opts)
+	err = l.settle(ctx, r, m, fresh, opts)
 	if err != nil && fresh && ctx.Err() == nil {
 		// What could not start must not be taken for a running cluster later on.
 		return errors.Join(err, teardown(m))
@@ -361,8 +361,8 @@ func inNetns(f func() error) error {
 }
 
 // settle waits until the node and its services answer, and meanwhile loads
-// images.
-func (l layout) settle(ctx context.Context, r *progress.Reporter, m *machine, opts Options) error {
+// images. A node that was just launched (fresh) is reported on step by step.
+func (l layout) settle(ctx context.Context, r *progress.Reporter, m *machine, fresh bool, opts Options) error {
 	g, ctx := errgroup.WithContext(ctx)
 	clusterImages := make(chan struct{})
 	g.Go(func() error {
@@ -395,14 +395,12 @@ func (l layout) settle(ctx context.Context, r *progress.Reporter, m *machine, op
 		if err != nil {
 			return err
 		}
-		// Steps that take no time on a running cluster say nothing.
-		quiet := time.Since(m.Started) > apiTimeout
 		step := func(name string, do func() error) error {
 			s := r.Step(name)
-			if err := do(); err != nil || !quiet {
+			if err := do(); err != nil || fresh {
 				return s.Done(err)
 			}
-			return s.Skip()
+			return s.Skip() // it ran already
 		}
 		if err := step("start the API server", func() error { return l.waitAPI(ctx, m, client) }); err != nil {
 			return err
