@@ -53,6 +53,11 @@ func (u unit) folder() string {
 // then the largest compile, so that no long one is left alone at the end.
 var table = []unit{
 	{
+		module: "etcd",
+		tools:  map[string]string{"etcd": "go.etcd.io/etcd/server/v3"},
+		memory: 400 * mib,
+	},
+	{
 		module: "kubernetes",
 		tools: map[string]string{
 			"kube-apiserver":          "k8s.io/kubernetes/cmd/kube-apiserver",
@@ -107,11 +112,6 @@ var table = []unit{
 		memory: 1800 * mib,
 	},
 	{
-		module: "etcd",
-		tools:  map[string]string{"etcd": "go.etcd.io/etcd/server/v3"},
-		memory: 400 * mib,
-	},
-	{
 		module: "pulumi-language-go",
 		tools:  map[string]string{"pulumi-language-go": "github.com/pulumi/pulumi/sdk/v3/go/pulumi-language-go"},
 		stamp: map[string]string{
@@ -126,6 +126,17 @@ var table = []unit{
 		// Compose support drags in BuildKit's and several clouds' clients.
 		tags:   "no_compose",
 		memory: 1500 * mib,
+	},
+	{
+		dir:    "docker/backend",
+		tools:  map[string]string{"alphapulse": "."},
+		memory: 600 * mib,
+	},
+	{
+		dir:      "docker/frontend",
+		tools:    map[string]string{"frontend": "."},
+		memory:   600 * mib,
+		generate: userInterface,
 	},
 	{
 		module: "exporters",

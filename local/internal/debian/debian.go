@@ -44,7 +44,7 @@ var ErrRegistry = errors.New("the Debian mirror did not give the packages")
 // A Recipe says what a root file system holds.
 type Recipe struct {
 	Suite    string   // Stable or Unstable
-	Packages []string // with everything that they depend on
+	Packages []string // the first names the recipe; with everything that they depend on
 	// Keep, if not empty, names all that is kept of the packages' files. Drop
 	// names what is not. Both hold patterns of path.Match for absolute paths; one
 	// that matches a directory takes in everything below it.
@@ -68,15 +68,24 @@ type Rootfs struct {
 	Versions map[string]string // versions of all packages in it, by name
 }
 
-// Ensure returns the root file system of a recipe from the folder dir, and
-// builds it first if it is not there. w gets the output of the tools. It needs
-// root. Errors wrap ErrRegistry when packages could not be fetched.
-func (r Recipe) Ensure(ctx context.Context, dir string, w io.Writer) (*Rootfs, error) {
-	tarPath := filepath.Join(dir, r.Key()+".tar")
-	listPath := filepath.Join(dir, r.Key()+".json")
-	if fs, err := load(tarPath, listPath); err == nil {
-		return fs, nil
+func (r Recipe) files(dir string) (tarPath, listPath string) {
+	return filepath.Join(dir, r.Key()+".tar"), filepath.Join(dir, r.Key()+".json")
+}
+
+// Load returns the root file system that an earlier Build left in the folder dir.
+func (r Recipe) Load(dir string) (*Rootfs, error) {
+	tarPath, listPath := r.files(dir)
+	return load(tarPath, listPath)
+}
+
+// Build makes the root file system in the folder dir. w gets the output of the
+// tools. It needs root and what Install installs. Errors wrap ErrRegistry when
+// packages could not be fetched.
+func (r Recipe) Build(ctx context.Context, dir string, w io.Writer) (*Rootfs, error) {
+	if err := r.validate(); err != nil {
+		return nil, err
 	}
+	tarPath, listPath := r.files(dir)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("cache folder: %w", err)
 	}
@@ -142,7 +151,7 @@ func (r Recipe) fetch(ctx context.Context, tmp, out string, w io.Writer) (map[st
 	}
 	args := []string{
 		"--quiet", "--variant=extract", "--mode=root", "--architectures=amd64", "--format=tar",
-		"--include=" + strings.Join(slices.Concat([]string{"base-files"}, r.Packages), ","),
+		"--include=" + strings.Join(r.Packages, ","),
 		// The sandbox user of apt cannot write below a private folder.
 		`--aptopt=APT::Sandbox::User "root"`,
 		`--aptopt=Acquire::Retries "3"`,

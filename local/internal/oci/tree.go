@@ -40,14 +40,12 @@ type below struct {
 	gid  int
 }
 
-// ReadBelow reads which entries an uncompressed layer has.
-func ReadBelow(layer string) (Below, error) {
-	b := Below{}
-	err := each(layer, func(h *tar.Header, _ io.Reader) error {
+// Add reads which entries one more uncompressed layer has.
+func (b Below) Add(layer string) error {
+	return each(layer, func(h *tar.Header, _ io.Reader) error {
 		b[path.Clean("/"+h.Name)] = below{dir: h.Typeflag == tar.TypeDir, link: symlink(h), mode: h.Mode, uid: h.Uid, gid: h.Gid}
 		return nil
 	})
-	return b, err
 }
 
 func symlink(h *tar.Header) string {

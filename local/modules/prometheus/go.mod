@@ -66,7 +66,7 @@ require (
 	github.com/felixge/fgprof v0.9.5 // indirect
 	github.com/felixge/httpsnoop v1.1.0 // indirect
 	github.com/fsnotify/fsnotify v1.10.1 // indirect
-	github.com/fxamacker/cbor/v2 v2.9.1 // indirect
+	github.com/fxamacker/cbor/v2 v2.9.2 // indirect
 	github.com/go-logr/logr v1.4.4 // indirect
 	github.com/go-logr/stdr v1.2.2 // indirect
 	github.com/go-openapi/analysis v1.0.0 // indirect
@@ -97,7 +97,7 @@ require (
 	github.com/gogo/protobuf v1.3.2 // indirect
 	github.com/golang-jwt/jwt/v5 v5.3.1 // indirect
 	github.com/golang/snappy v1.0.0 // indirect
-	github.com/google/gnostic-models v0.7.0 // indirect
+	github.com/google/gnostic-models v0.7.1 // indirect
 	github.com/google/go-cmp v0.7.0 // indirect
 	github.com/google/go-querystring v1.2.0 // indirect
 	github.com/google/pprof v0.0.0-20261016150608-1facf8f91b50 // indirect
@@ -251,3 +251,39 @@ require (
 	sigs.k8s.io/structured-merge-diff/v6 v6.4.2 // indirect
 	sigs.k8s.io/yaml v1.6.0 // indirect
 )
+
+replace golang.org/x/net => golang.org/x/net v0.60.0
+
+replace golang.org/x/term => golang.org/x/term v0.46.0
+
+replace golang.org/x/text => golang.org/x/text v0.42.0
+
+replace github.com/go-openapi/jsonpointer => github.com/go-openapi/jsonpointer v1.0.0
+
+replace github.com/go-openapi/jsonreference => github.com/go-openapi/jsonreference v1.0.0
+
+replace google.golang.org/genproto/googleapis/rpc => google.golang.org/genproto/googleapis/rpc v0.0.0-20260928230214-8a89bd6388cc
+
+replace github.com/go-openapi/swag => github.com/go-openapi/swag v0.27.1
+
+replace github.com/go-openapi/swag/cmdutils => github.com/go-openapi/swag/cmdutils v0.27.1
+
+replace github.com/go-openapi/swag/conv => github.com/go-openapi/swag/conv v0.27.1
+
+replace github.com/go-openapi/swag/fileutils => github.com/go-openapi/swag/fileutils v0.27.1
+
+replace github.com/go-openapi/swag/jsonutils => github.com/go-openapi/swag/jsonutils v0.27.1
+
+replace github.com/go-openapi/swag/loading => github.com/go-openapi/swag/loading v0.27.1
+
+replace github.com/go-openapi/swag/mangling => github.com/go-openapi/swag/mangling v0.27.1
+
+replace github.com/go-openapi/swag/netutils => github.com/go-openapi/swag/netutils v0.27.1
+
+replace github.com/go-openapi/swag/pools => github.com/go-openapi/swag/pools v0.27.1
+
+replace github.com/go-openapi/swag/stringutils => github.com/go-openapi/swag/stringutils v0.27.1
+
+replace github.com/go-openapi/swag/typeutils => github.com/go-openapi/swag/typeutils v0.27.1
+
+replace github.com/go-openapi/swag/yamlutils => github.com/go-openapi/swag/yamlutils v0.27.1

@@ -1,0 +1,95 @@
+package build
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+
+	"github.com/alphapulse/alphapulse-infra/local/internal/progress"
+)
+
+// ErrNpm says that the packages of the user interface could not be fetched or
+// that it could not be built.
+var ErrNpm = errors.New("the user interface was not built")
+
+// userInterface builds the site that the frontend embeds. It works on a copy, so
+// that neither a developer's node_modules nor ui/dist is touched.
+var userInterface = generator{
+	id: "npm ci, npm run build: 1",
+	run: func(ctx context.Context, dir, out string, w io.Writer) error {
+		work, err := os.MkdirTemp(filepath.Dir(out), "ui-")
+		if err != nil {
+			return err
+		}
+		if err := copySources(dir, work); err != nil {
+			return fmt.Errorf("copy %s: %w", dir, err)
+		}
+		for _, args := range [][]string{{"ci", "--no-audit", "--no-fund"}, {"run", "build"}} {
+			if err := npm(ctx, work, w, args...); err != nil {
+				return err
+			}
+		}
+		if err := os.Mkdir(filepath.Join(out, "ui"), 0o755); err != nil {
+			return err
+		}
+		return os.Rename(filepath.Join(work, "ui", "dist"), filepath.Join(out, "ui", "dist"))
+	},
+}
+
+// copySources copies what git holds of a package: not what npm made in it.
+func copySources(from, to string) error {
+	return filepath.WalkDir(from, func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(from, p)
+		if err != nil {
+			return err
+		}
+		target := filepath.Join(to, rel)
+		switch {
+		case d.IsDir() && d.Name() == "node_modules":
+			return filepath.SkipDir
+		case d.IsDir() && rel == filepath.Join("ui", "dist"):
+			if err := os.MkdirAll(target, 0o755); err != nil {
+				return err
+			}
+			return filepath.SkipDir
+		case d.IsDir():
+			return os.MkdirAll(target, 0o755)
+		case !d.Type().IsRegular():
+			return nil
+		}
+		raw, err := os.ReadFile(p)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(target, raw, 0o644)
+	})
+}
+
+func npm(ctx context.Context, dir string, w io.Writer, args ...string) error {
+	fmt.Fprintf(w, "%s: npm %v\n", dir, args)
+	cmd := exec.CommandContext(ctx, "npm", args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "CI=true", "NO_UPDATE_NOTIFIER=1")
+	cmd.Stdout, cmd.Stderr = w, w
+	// npm starts others: a group of its own, so that an interrupt reaches them.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
+	cmd.WaitDelay = stopGrace
+	if err := cmd.Run(); err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return progress.Explain(fmt.Errorf("%w: npm %s: %w", ErrNpm, args[0], err), "",
+			"Check that the npm registry can be reached (npm ping), then run it again; what is built is kept.")
+	}
+	return nil
+}

@@ -1,0 +1,79 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/alphapulse/alphapulse-infra/local/internal/images"
+)
+
+func imagesCommand() *cobra.Command {
+	var show bool
+	c := &cobra.Command{
+		Use:   "images",
+		Short: "Make the container images and print what each is made from",
+		Long: `Make the container images that the local cluster runs, where the cache does not
+hold them yet, and print the table that says what each is made from and in what
+it is not what a public registry has under the same name.
+
+What it changes on the machine:
+  - installs the Debian packages mmdebstrap and gpg where their commands are
+    missing, and nodejs and npm where there is no npm; they stay
+  - unpacks Debian packages, builds programs and keeps the images in the cache
+    folder (~/.cache/alphapulse-infra); images that nothing has asked for in two
+    weeks are removed`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !show {
+				r, err := reporter(cmd)
+				if err != nil {
+					return err
+				}
+				if _, err := images.Ensure(cmd.Context(), r); err != nil {
+					return err
+				}
+			}
+			have, err := images.Have()
+			if err != nil {
+				return err
+			}
+			return printImages(cmd.OutOrStdout(), images.Table(), have)
+		},
+	}
+	c.Flags().BoolVar(&show, "table", false, "only print the table: make nothing, change nothing")
+	return c
+}
+
+// printImages prints the table; have are the archives that exist, by name.
+func printImages(w io.Writer, table []images.Image, have map[string]images.Archive) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "IMAGE\tBUILT\tFROM")
+	for _, i := range table {
+		built := "not yet"
+		if a, ok := have[i.Name]; ok {
+			built = a.Version
+		}
+		for n, ref := range i.Refs {
+			if n > 0 {
+				fmt.Fprintf(t, "%s\tthe same\t\n", ref)
+				continue
+			}
+			fmt.Fprintf(t, "%s\t%s\t%s\n", ref, built, i.Source)
+		}
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintln(w, "\nWhere the image here is not what the registry has under that name:")
+	for _, i := range table {
+		if i.Differs != "" {
+			if _, err := fmt.Fprintf(w, "  %s: %s\n", i.Refs[0], i.Differs); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,459 @@
+// Package images makes the container images that the local cluster runs, under
+// the names and tags that users get from public registries. There is no registry
+// here, so each image is put together from Debian packages or Go modules and
+// keeps the contract of its upstream: users, entrypoint, paths, environment.
+package images
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/alphapulse/alphapulse-infra/local/internal/build"
+	"github.com/alphapulse/alphapulse-infra/local/internal/debian"
+	"github.com/alphapulse/alphapulse-infra/local/internal/oci"
+	"github.com/alphapulse/alphapulse-infra/local/internal/paths"
+	"github.com/alphapulse/alphapulse-infra/local/internal/progress"
+)
+
+// An Image is a row of the table: what one image is made of.
+type Image struct {
+	// Name is short and unique.
+	Name string
+	// Refs are the full names under which runtimes find the image; the first is
+	// what the stacks use by default.
+	Refs []string
+	// Cluster marks what the cluster itself needs before it runs anything else.
+	Cluster bool
+	// Source says what the image is built from.
+	Source string
+	// Version is the version of what is built. Of Debian's unstable release, which
+	// moves, it is the version when the row was written.
+	Version string
+	// Differs says in what the image is not what users get upstream under the same
+	// name. It is never empty if the versions differ.
+	Differs string
+
+	debPackage string            // the Debian package whose version the image has, if any
+	layers     []debian.Recipe   // root file systems, the lowest first
+	tools      map[string]string // path in the image → name in the table of package build
+	commands   map[string]string // commands that building the tools needs on PATH → Debian package
+	modules    []moduleFiles
+	appends    map[string]string // path in the root file systems → text to add at its end
+	tree       oci.Tree
+	config     v1.Config
+}
+
+// moduleFiles are files of a Go module that an image carries as they are.
+type moduleFiles struct {
+	pinnedBy string // folder below local/modules whose go.mod names the module
+	module   string
+	from, to string // folder in the module, path in the image
+}
+
+// UpstreamVersion returns the version that the first reference's tag promises.
+func (i Image) UpstreamVersion() string {
+	_, tag, _ := strings.Cut(i.Refs[0][strings.LastIndex(i.Refs[0], "/"):], ":")
+	tag, _, _ = strings.Cut(tag, "-")
+	return strings.TrimPrefix(tag, "v")
+}
+
+// An Archive is an image on disk.
+type Archive struct {
+	Name    string   // of its row in the table
+	Refs    []string // as in the table
+	Path    string   // for `ctr images import` or `docker load`
+	ID      string   // digest of the image's configuration: the ID that runtimes show
+	Version string   // of what is inside
+}
+
+const (
+	// format changes when the same row gives another archive.
+	format = "1"
+	// unused is how long the cache keeps what no run has asked for.
+	unused = 14 * 24 * time.Hour
+	// parallel is how many images are fetched or written at once.
+	parallel = 2
+)
+
+// Ensure makes those archives of the table that the cache does not hold and
+// returns all. It needs root and, for what is missing, the Debian mirror, the Go
+// module proxy and the npm registry. One image that fails does not stop the
+// others: its error names it, and the archives of the others are returned with
+// it.
+func Ensure(ctx context.Context, r *progress.Reporter) ([]Archive, error) {
+	return ensure(ctx, r, Table())
+}
+
+// EnsureCluster is Ensure for the images that the cluster itself needs first.
+func EnsureCluster(ctx context.Context, r *progress.Reporter) ([]Archive, error) {
+	return ensure(ctx, r, slices.DeleteFunc(Table(), func(i Image) bool { return !i.Cluster }))
+}
+
+// Have returns the archives that the cache holds of the images as they were last
+// made, by name, without making any.
+func Have() (map[string]Archive, error) {
+	dir, err := paths.Cache("images")
+	if err != nil {
+		return nil, err
+	}
+	have := map[string]Archive{}
+	for _, i := range Table() {
+		var newest time.Time
+		lists, err := filepath.Glob(filepath.Join(dir, i.Name+"-*.json"))
+		if err != nil {
+			return nil, err
+		}
+		for _, list := range lists {
+			fi, err := os.Stat(list)
+			if err != nil || !fi.ModTime().After(newest) {
+				continue
+			}
+			if a, err := load(strings.TrimSuffix(list, ".json"), i); err == nil {
+				newest, have[i.Name] = fi.ModTime(), *a
+			}
+		}
+	}
+	return have, nil
+}
+
+// A factory makes images into one cache.
+type factory struct {
+	r       *progress.Reporter
+	rootfs  string // folder of root file systems
+	archive string // folder of archives
+	tools   func(ctx context.Context, names ...string) (map[string]string, error)
+	turns   chan struct{}
+
+	mu      sync.Mutex
+	recipes map[string]func() (*debian.Rootfs, error)
+	apt     sync.Mutex // two at once would wait for each other's lock and fail
+}
+
+func ensure(ctx context.Context, r *progress.Reporter, rows []Image) ([]Archive, error) {
+	rootfs, err := paths.CacheDir("rootfs")
+	if err != nil {
+		return nil, err
+	}
+	archive, err := paths.CacheDir("images")
+	if err != nil {
+		return nil, err
+	}
+	f := &factory{
+		r: r, rootfs: rootfs, archive: archive,
+		tools: func(ctx context.Context, names ...string) (map[string]string, error) {
+			return build.Ensure(ctx, r, names...)
+		},
+		turns:   make(chan struct{}, parallel),
+		recipes: map[string]func() (*debian.Rootfs, error){},
+	}
+	return f.all(ctx, rows)
+}
+
+func (f *factory) all(ctx context.Context, rows []Image) ([]Archive, error) {
+	archives := make([]*Archive, len(rows))
+	errs := make([]error, len(rows))
+	var wg sync.WaitGroup
+	for n, row := range rows {
+		wg.Go(func() {
+			a, err := f.one(ctx, row)
+			if err != nil {
+				err = fmt.Errorf("image %s: %w", row.Name, err)
+			}
+			archives[n], errs[n] = a, err
+		})
+	}
+	wg.Wait()
+	var made []Archive
+	for _, a := range archives {
+		if a != nil {
+			made = append(made, *a)
+		}
+	}
+	err := errors.Join(errs...)
+	if err == nil {
+		err = errors.Join(debian.Prune(f.rootfs, unused), debian.Prune(f.archive, unused))
+	}
+	return made, err
+}
+
+// one makes one image, unless it is there.
+func (f *factory) one(ctx context.Context, i Image) (*Archive, error) {
+	binaries := map[string]string{}
+	if len(i.tools) > 0 {
+		if err := f.install(ctx, i.commands); err != nil {
+			return nil, err
+		}
+		names := slices.Sorted(mapValues(i.tools))
+		var err error
+		if binaries, err = f.tools(ctx, slices.Compact(names)...); err != nil {
+			return nil, err
+		}
+	}
+	key, err := f.key(i, binaries)
+	if err != nil {
+		return nil, err
+	}
+	base := filepath.Join(f.archive, i.Name+"-"+key)
+	if a, err := load(base, i); err == nil {
+		return a, nil
+	}
+
+	var below []*debian.Rootfs
+	for _, recipe := range i.layers {
+		fs, err := f.base(ctx, i, recipe)
+		if err != nil {
+			return nil, err
+		}
+		below = append(below, fs)
+	}
+	if err := f.turn(ctx); err != nil {
+		return nil, err
+	}
+	defer func() { <-f.turns }()
+	s := f.r.Step("image " + strings.TrimPrefix(i.Refs[0], "docker.io/"))
+	a, err := f.write(ctx, i, base, below, binaries, s)
+	return a, s.Done(err)
+}
+
+// install installs the packages of those commands that are missing.
+func (f *factory) install(ctx context.Context, commands map[string]string) error {
+	f.apt.Lock()
+	defer f.apt.Unlock()
+	return debian.Install(ctx, f.r, commands)
+}
+
+func mapValues(m map[string]string) func(func(string) bool) {
+	return func(yield func(string) bool) {
+		for _, v := range m {
+			if !yield(v) {
+				return
+			}
+		}
+	}
+}
+
+func (f *factory) turn(ctx context.Context) error {
+	select {
+	case f.turns <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// base returns a root file system, which several images may share.
+func (f *factory) base(ctx context.Context, i Image, recipe debian.Recipe) (*debian.Rootfs, error) {
+	f.mu.Lock()
+	get := f.recipes[recipe.Key()]
+	if get == nil {
+		get = sync.OnceValues(func() (*debian.Rootfs, error) {
+			if fs, err := recipe.Load(f.rootfs); err == nil {
+				return fs, nil
+			}
+			if err := f.install(ctx, debian.Commands()); err != nil {
+				return nil, err
+			}
+			if err := f.turn(ctx); err != nil {
+				return nil, err
+			}
+			defer func() { <-f.turns }()
+			s := f.r.Step("unpack " + strings.Join(recipe.Packages[:1], " ") + " of Debian " + recipe.Suite)
+			fs, err := recipe.Build(ctx, f.rootfs, s.Writer())
+			return fs, s.Done(err)
+		})
+		f.recipes[recipe.Key()] = get
+	}
+	f.mu.Unlock()
+	return get()
+}
+
+// key names what an image is made of: equal keys, equal images, as long as the
+// Debian mirror offers the same versions.
+func (f *factory) key(i Image, binaries map[string]string) (string, error) {
+	h := sha256.New()
+	put := func(v any) {
+		raw, err := json.Marshal(v)
+		if err != nil {
+			panic(err) // strings, numbers and maps of them
+		}
+		h.Write(raw)
+		h.Write([]byte{'\n'})
+	}
+	put(format)
+	put(i.Refs)
+	put(i.Version)
+	put(i.Source)
+	put(i.config)
+	put(i.tree)
+	put(i.appends)
+	for _, l := range i.layers {
+		put(l.Key())
+	}
+	put(i.tools)
+	for _, m := range i.modules {
+		put([]string{m.module, m.from, m.to})
+		sums, err := pinFile(m.pinnedBy)
+		if err != nil {
+			return "", err
+		}
+		put(string(sums))
+	}
+	for _, name := range slices.Sorted(mapValues(i.tools)) {
+		// The path has the key of what the binary was built from in it.
+		put(binaries[name])
+	}
+	return hex.EncodeToString(h.Sum(nil))[:16], nil
+}
+
+// list is what lies beside an archive.
+type list struct {
+	ID      string
+	Version string
+	// Packages are the Debian packages in the image, with their versions.
+	Packages map[string]string `json:",omitempty"`
+}
+
+func load(base string, i Image) (*Archive, error) {
+	if _, err := os.Stat(base + ".tar"); err != nil {
+		return nil, err
+	}
+	raw, err := os.ReadFile(base + ".json")
+	if err != nil {
+		return nil, err
+	}
+	var l list
+	if err := json.Unmarshal(raw, &l); err != nil {
+		return nil, fmt.Errorf("%s.json: %w", base, err)
+	}
+	return &Archive{Name: i.Name, Refs: i.Refs, Path: base + ".tar", ID: l.ID, Version: l.Version}, nil
+}
+
+func touch(base string) {
+	now := time.Now()
+	_ = os.Chtimes(base+".tar", now, now) // what is used stays: Prune goes by this time
+	_ = os.Chtimes(base+".json", now, now)
+}
+
+// write puts the image together.
+func (f *factory) write(ctx context.Context, i Image, base string, below []*debian.Rootfs, binaries map[string]string, s *progress.Step) (*Archive, error) {
+	tmp, err := os.MkdirTemp(f.archive, ".image-")
+	if err != nil {
+		return nil, fmt.Errorf("cache folder: %w", err)
+	}
+	defer func() { _ = os.RemoveAll(tmp) }()
+
+	tree := oci.Tree{}
+	for name, e := range i.tree {
+		tree[name] = e
+	}
+	for name, tool := range i.tools {
+		tree[name] = oci.Entry{Mode: 0o755, Source: binaries[tool]}
+	}
+	for _, m := range i.modules {
+		if err := m.add(ctx, tree, s.Writer()); err != nil {
+			return nil, err
+		}
+	}
+	l := list{Version: i.Version, Packages: map[string]string{}}
+	under := oci.Below{}
+	var layers []string
+	for _, fs := range below {
+		if err := under.Add(fs.Path); err != nil {
+			return nil, err
+		}
+		layers = append(layers, fs.Path)
+		for p, v := range fs.Versions {
+			l.Packages[p] = v
+		}
+	}
+	for name, text := range i.appends {
+		e, err := appended(layers, name, text)
+		if err != nil {
+			return nil, err
+		}
+		tree[name] = e
+	}
+	if i.debPackage != "" {
+		l.Version = upstream(l.Packages[i.debPackage])
+		if l.Version != i.Version {
+			f.r.Infof("  %s: Debian has %s by now, the table of images says %s", i.Name, l.Version, i.Version)
+		}
+	}
+
+	top := filepath.Join(tmp, "top.tar")
+	file, err := os.Create(top)
+	if err != nil {
+		return nil, err
+	}
+	err = tree.WriteLayer(file, under)
+	if e := file.Close(); err == nil {
+		err = e
+	}
+	if err != nil {
+		return nil, err
+	}
+
+	config := i.config
+	config.Labels = map[string]string{
+		"org.opencontainers.image.title":       i.Name,
+		"org.opencontainers.image.version":     l.Version,
+		"org.opencontainers.image.description": "Made for the local cluster of alphapulse-infra from " + i.Source,
+	}
+	if l.ID, err = oci.CreateArchive(filepath.Join(tmp, "tar"), i.Refs, config, append(layers, top)...); err != nil {
+		return nil, err
+	}
+	raw, err := json.Marshal(l)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(filepath.Join(tmp, "json"), raw, 0o644); err != nil {
+		return nil, err
+	}
+	for _, ext := range []string{"json", "tar"} {
+		if err := os.Rename(filepath.Join(tmp, ext), base+"."+ext); err != nil {
+			return nil, err
+		}
+	}
+	return load(base, i)
+}
+
+// appended returns the file that the topmost layer with that name has, with text
+// at its end.
+func appended(layers []string, name, text string) (oci.Entry, error) {
+	var errs []error
+	for _, l := range slices.Backward(layers) {
+		raw, err := oci.ReadFile(l, name)
+		if err == nil {
+			return oci.Entry{Mode: 0o644, Content: append(raw, text...)}, nil
+		}
+		errs = append(errs, err)
+	}
+	return oci.Entry{}, errors.Join(errs...)
+}
+
+// upstream returns the version that a Debian version is a packaging of:
+// 5:8.0.6-3 → 8.0.6, 2.19.3+dfsg-1+deb13u1 → 2.19.3.
+func upstream(debian string) string {
+	if _, rest, ok := strings.Cut(debian, ":"); ok {
+		debian = rest
+	}
+	if i := strings.LastIndex(debian, "-"); i >= 0 {
+		debian = debian[:i]
+	}
+	if i := strings.IndexAny(debian, "+~"); i >= 0 {
+		debian = debian[:i]
+	}
+	return debian
+}

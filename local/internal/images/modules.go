@@ -1,0 +1,50 @@
+package images
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/alphapulse/alphapulse-infra/local/internal/oci"
+	"github.com/alphapulse/alphapulse-infra/local/internal/paths"
+)
+
+// pinFile returns the checksums that pin a module's dependencies.
+func pinFile(module string) ([]byte, error) {
+	root, err := paths.Root()
+	if err != nil {
+		return nil, err
+	}
+	return os.ReadFile(filepath.Join(root, "local", "modules", module, "go.sum"))
+}
+
+// add puts the files into the tree.
+func (m moduleFiles) add(ctx context.Context, t oci.Tree, w io.Writer) error {
+	root, err := paths.Root()
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, "go", "mod", "download", "-json", m.module)
+	cmd.Dir = filepath.Join(root, "local", "modules", m.pinnedBy)
+	cmd.Stderr = w
+	out, err := cmd.Output()
+	var found struct{ Dir, Error string }
+	if jsonErr := json.Unmarshal(out, &found); err != nil || jsonErr != nil || found.Error != "" {
+		return fmt.Errorf("download module %s: %s (%w)", m.module, found.Error, err)
+	}
+	base := filepath.Join(found.Dir, filepath.FromSlash(m.from))
+	return filepath.WalkDir(base, func(p string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		t[path.Join(m.to, filepath.ToSlash(strings.TrimPrefix(p, base)))] = oci.Entry{Mode: 0o644, Source: p}
+		return nil
+	})
+}

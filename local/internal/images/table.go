@@ -1,0 +1,468 @@
+package images
+
+import (
+	"embed"
+	"fmt"
+	"slices"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/alphapulse/alphapulse-infra/local/internal/debian"
+	"github.com/alphapulse/alphapulse-infra/local/internal/oci"
+)
+
+//go:embed files
+var files embed.FS
+
+// file returns an embedded file as an entry of an image.
+func file(name string, mode int64) oci.Entry {
+	raw, err := files.ReadFile("files/" + name)
+	if err != nil {
+		panic(err) // the name is a constant of this package
+	}
+	return oci.Entry{Mode: mode, Content: raw}
+}
+
+func text(s string) oci.Entry          { return oci.Entry{Mode: 0o644, Content: []byte(s)} }
+func link(to string) oci.Entry         { return oci.Entry{Link: to} }
+func dir(mode int64, id int) oci.Entry { return oci.Entry{Dir: true, Mode: mode, UID: id, GID: id} }
+
+// owned is the entry, owned by a user and a group.
+func owned(e oci.Entry, uid, gid int) oci.Entry {
+	e.UID, e.GID = uid, gid
+	return e
+}
+
+const (
+	searchPath    = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+	nobody        = 65534
+	tag           = "0.1.0" // of the images that are this repository's own
+	ownRepository = "docker.io/alphapulse/"
+)
+
+// ports and volumes are sets in an image's configuration.
+func set(names ...string) map[string]struct{} {
+	m := map[string]struct{}{}
+	for _, n := range names {
+		m[n] = struct{}{}
+	}
+	return m
+}
+
+// accounts returns /etc/passwd and /etc/group with root, nobody and, if name is
+// not empty, one user whose group has the same name and number.
+func accounts(name string, id int, home string) oci.Tree {
+	passwd := "root:x:0:0:root:/root:/bin/sh\n"
+	group := "root:x:0:\n"
+	if name != "" {
+		passwd += fmt.Sprintf("%s:x:%d:%d::%s:/bin/sh\n", name, id, id, home)
+		group += fmt.Sprintf("%s:x:%d:\n", name, id)
+	}
+	passwd += "nobody:x:65534:65534:nobody:/nonexistent:/sbin/nologin\n"
+	group += "nobody:x:65534:\n"
+	return oci.Tree{
+		"/etc/passwd": text(passwd),
+		"/etc/group":  text(group),
+		"/tmp":        {Dir: true, Mode: 0o1777},
+	}
+}
+
+// join puts trees together.
+func join(trees ...oci.Tree) oci.Tree {
+	all := oci.Tree{}
+	for _, t := range trees {
+		for name, e := range t {
+			if _, twice := all[name]; twice {
+				panic("two entries for " + name)
+			}
+			all[name] = e
+		}
+	}
+	return all
+}
+
+// Root file systems that several images lie on.
+var (
+	// certificates are what a static binary needs of a system.
+	certificates = debian.Recipe{
+		Suite:    debian.Stable,
+		Packages: []string{"ca-certificates", "tzdata"},
+		Keep:     []string{"/usr/share/zoneinfo"},
+	}
+	busybox = debian.Recipe{
+		Suite:    debian.Stable,
+		Packages: []string{"busybox-static"},
+		Keep:     []string{"/usr/bin/busybox"},
+	}
+)
+
+// applets are the commands of busybox that an image gets; upstream images on
+// busybox have them, and probes and people in a hurry use them.
+const applets = `[ arp awk base64 basename cat chgrp chmod chown clear cmp cp cut date dd df diff dirname du echo env expr
+	false find free getopt grep egrep fgrep gunzip gzip head hexdump hostname id ifconfig ip kill killall ln ls md5sum mkdir mkfifo
+	mktemp more mv nc netstat nproc nslookup od paste pidof ping printf ps pwd readlink realpath rm rmdir route sed seq sh
+	sha256sum sleep sort stat strings stty sync tail tar tee test time timeout top touch tr traceroute true tty uname uniq
+	uptime vi watch wc wget which whoami xargs xxd yes zcat`
+
+// shell is busybox under its commands' names.
+func shell() oci.Tree {
+	t := oci.Tree{"/bin/busybox": link("/usr/bin/busybox")}
+	for _, a := range strings.Fields(applets) {
+		t["/bin/"+a] = link("/usr/bin/busybox")
+	}
+	return t
+}
+
+// system are the commands that entrypoints, probes and people expect in an image
+// that is not one static binary.
+var system = []string{"base-files", "bash", "coreutils", "findutils", "grep", "libc-bin", "sed", "tzdata", "util-linux", "ca-certificates"}
+
+// debianShell is the shell of an image on Debian: the package that would make
+// this link does it in a script.
+func debianShell() oci.Tree { return oci.Tree{"/usr/bin/sh": link("bash")} }
+
+// static is the usual image of a server that is one static binary.
+func static(binary, tool, user string) Image {
+	return Image{
+		layers: []debian.Recipe{certificates},
+		tools:  map[string]string{binary: tool},
+		tree:   accounts("", 0, ""),
+		config: v1.Config{User: user, Env: []string{searchPath}, WorkingDir: "/", Entrypoint: []string{binary}},
+	}
+}
+
+// row completes an image with what the table says of it.
+func (i Image) row(name, source, version, differs string, refs ...string) Image {
+	i.Name, i.Source, i.Version, i.Differs, i.Refs = name, source, version, differs, refs
+	return i
+}
+
+func (i Image) forCluster() Image {
+	i.Cluster = true
+	return i
+}
+
+func (i Image) with(change func(*Image)) Image {
+	change(&i)
+	return i
+}
+
+// Table returns all images, those that the cluster needs first at its beginning.
+func Table() []Image {
+	return slices.Concat(clusterImages(), stackImages(), ownImages())
+}
+
+func clusterImages() []Image {
+	return []Image{
+		static("/pause", "pause", "65535:65535").
+			with(func(i *Image) { i.layers = nil }).
+			row("pause", "local/modules/helpers", "3.10.1", "written anew in Go; it holds namespaces and reaps orphans as upstream's does",
+				"registry.k8s.io/pause:3.10.1").
+			forCluster(),
+		static("/coredns", "coredns", "65532:65532").
+			row("coredns", "Go module github.com/coredns/coredns", "1.15.0", "only the plugins that a cluster's DNS uses; no file capability, so port 53 must be open to users",
+				"registry.k8s.io/coredns/coredns:v1.15.0").
+			with(func(i *Image) { i.config.ExposedPorts = set("53/tcp", "53/udp") }).
+			forCluster(),
+		static("/metrics-server", "metrics-server", "65534").
+			row("metrics-server", "Go module sigs.k8s.io/metrics-server", "0.9.0", "",
+				"registry.k8s.io/metrics-server/metrics-server:v0.9.0").
+			forCluster(),
+		Image{
+			layers: []debian.Recipe{certificates, busybox},
+			tools:  map[string]string{"/usr/bin/local-path-provisioner": "local-path-provisioner"},
+			tree:   join(accounts("", 0, ""), shell()),
+			config: v1.Config{Env: []string{searchPath}, WorkingDir: "/", Entrypoint: []string{"local-path-provisioner"}},
+		}.
+			row("local-path-provisioner", "Go module github.com/rancher/local-path-provisioner", "0.0.30", "",
+				"docker.io/rancher/local-path-provisioner:v0.0.30").
+			forCluster(),
+		Image{
+			layers:     []debian.Recipe{busybox},
+			debPackage: "busybox-static",
+			tree: join(accounts("", 0, ""), shell(), oci.Tree{
+				"/root": {Dir: true, Mode: 0o700},
+				"/home": {Dir: true, Mode: 0o755, UID: nobody, GID: nobody},
+			}),
+			config: v1.Config{Env: []string{searchPath}, WorkingDir: "/", Cmd: []string{"sh"}},
+		}.
+			row("busybox", "Debian trixie: busybox-static", "1.37.0", "a part of the commands; the tag 1.37 is the newest 1.37.x",
+				"docker.io/library/busybox:1.37").
+			forCluster(),
+	}
+}
+
+func stackImages() []Image {
+	return []Image{
+		timescaledb(), redis(), nginx(),
+		static("/usr/bin/nginx-prometheus-exporter", "nginx-prometheus-exporter", "1001:1001").
+			row("nginx-exporter", "Go module github.com/nginx/nginx-prometheus-exporter", "1.5.1", "",
+				"docker.io/nginx/nginx-prometheus-exporter:1.5.1"),
+		prometheus(), alertmanager(),
+		Image{
+			layers: []debian.Recipe{certificates, busybox},
+			tools:  map[string]string{"/bin/postgres_exporter": "postgres_exporter"},
+			tree:   join(accounts("", 0, ""), shell()),
+			config: v1.Config{User: "nobody", Env: []string{searchPath}, WorkingDir: "/", ExposedPorts: set("9187/tcp"), Entrypoint: []string{"/bin/postgres_exporter"}},
+		}.
+			row("postgres-exporter", "Go module github.com/prometheus-community/postgres_exporter", "0.19.1", "",
+				"docker.io/prometheuscommunity/postgres-exporter:v0.19.1"),
+		static("/redis_exporter", "redis_exporter", "59000:59000").
+			with(func(i *Image) { i.config.ExposedPorts = set("9121/tcp") }).
+			row("redis-exporter", "Go module github.com/oliver006/redis_exporter", "1.88.0", "",
+				"docker.io/oliver006/redis_exporter:v1.88.0"),
+		static("/kube-state-metrics", "kube-state-metrics", "nobody").
+			with(func(i *Image) {
+				i.config.Entrypoint = []string{"/kube-state-metrics", "--port=8080", "--telemetry-port=8081"}
+				i.config.ExposedPorts = set("8080/tcp", "8081/tcp")
+			}).
+			row("kube-state-metrics", "Go module k8s.io/kube-state-metrics/v2", "2.20.0", "with the client libraries of Kubernetes 1.37.2, which upstream's release does not have yet",
+				"registry.k8s.io/kube-state-metrics/kube-state-metrics:v2.20.0"),
+		grafana(),
+	}
+}
+
+func ownImages() []Image {
+	return []Image{
+		static("/alphapulse", "alphapulse", "1000:1000").
+			with(func(i *Image) {
+				i.tree = join(accounts("alphapulse", 1000, "/app"), oci.Tree{
+					"/app":        dir(0o755, 1000),
+					"/app/logs":   dir(0o755, 1000),
+					"/app/models": dir(0o755, 1000),
+					"/app/cache":  dir(0o755, 1000),
+					"/app/data":   dir(0o755, 1000),
+				})
+				i.config.WorkingDir = "/app"
+				i.config.ExposedPorts = set("8000/tcp", "8050/tcp", "9090/tcp")
+			}).
+			row("backend", "docker/backend", tag, "", ownRepository+"backend:"+tag),
+		static("/frontend", "frontend", "1001:1001").
+			with(func(i *Image) {
+				i.tree = accounts("frontend", 1001, "/")
+				i.commands = map[string]string{"node": "nodejs", "npm": "npm"}
+				i.config.ExposedPorts = set("3000/tcp")
+			}).
+			row("frontend", "docker/frontend", tag, "", ownRepository+"frontend:"+tag),
+		static("/probe", "probe", "65532:65532").
+			row("probe", "local/modules/helpers", tag, "", ownRepository+"probe:"+tag),
+	}
+}
+
+func timescaledb() Image {
+	const (
+		id  = 70
+		bin = "/usr/lib/postgresql/17/bin/"
+	)
+	tree := join(accounts("postgres", id, "/var/lib/postgresql"), debianShell(), oci.Tree{
+		"/usr/local/bin/docker-entrypoint.sh":                    file("postgres-entrypoint.sh", 0o755),
+		"/docker-entrypoint-initdb.d/000_install_timescaledb.sh": file("timescaledb-initdb.sh", 0o755),
+		"/var/lib/postgresql":                                    dir(0o1777, id),
+		"/var/lib/postgresql/data":                               dir(0o1777, id),
+		"/run/postgresql":                                        dir(0o3777, id),
+	})
+	for _, program := range []string{"clusterdb", "createdb", "createuser", "dropdb", "dropuser", "initdb", "pg_basebackup", "pg_checksums",
+		"pg_controldata", "pg_ctl", "pg_dump", "pg_dumpall", "pg_isready", "pg_receivewal", "pg_resetwal", "pg_restore", "pg_rewind",
+		"pg_upgrade", "pg_verifybackup", "pg_waldump", "pgbench", "postgres", "psql", "reindexdb", "vacuumdb"} {
+		tree["/usr/local/bin/"+program] = link(bin + program)
+	}
+	return Image{
+		debPackage: "postgresql-17-timescaledb",
+		layers: []debian.Recipe{{
+			Suite:    debian.Stable,
+			Packages: append([]string{"postgresql-17-timescaledb", "gzip", "xz-utils", "zstd"}, system...),
+			// Just-in-time compiling needs a compiler of 150 MB. Debian's own commands
+			// around PostgreSQL are in Perl; links to the real ones take their place.
+			Drop: []string{
+				"/usr/lib/postgresql/17/lib/bitcode", "/usr/lib/postgresql/17/lib/llvmjit*",
+				"/usr/lib/x86_64-linux-gnu/libLLVM*", "/usr/lib/llvm*", "/usr/lib/x86_64-linux-gnu/libz3*",
+				"/usr/share/postgresql-common", "/usr/share/postgresql-client-common",
+				"/usr/bin/pg_*", "/usr/bin/psql", "/usr/bin/createdb", "/usr/bin/createuser", "/usr/bin/dropdb", "/usr/bin/dropuser",
+				"/usr/bin/clusterdb", "/usr/bin/reindexdb", "/usr/bin/vacuumdb", "/usr/bin/vacuumlo", "/usr/bin/oid2name", "/usr/bin/pgbench",
+				"/usr/lib/python3*", "/usr/share/python3",
+			},
+		}},
+		tree: tree,
+		appends: map[string]string{"/usr/share/postgresql/17/postgresql.conf.sample": `
+# as the upstream image has it
+listen_addresses = '*'
+shared_preload_libraries = 'timescaledb'
+`},
+		config: v1.Config{
+			Env:          []string{searchPath, "LANG=C.UTF-8", "PG_MAJOR=17", "PGDATA=/var/lib/postgresql/data"},
+			Entrypoint:   []string{"docker-entrypoint.sh"},
+			Cmd:          []string{"postgres"},
+			ExposedPorts: set("5432/tcp"),
+			Volumes:      set("/var/lib/postgresql/data"),
+			StopSignal:   "SIGINT",
+		},
+	}.row("timescaledb", "Debian trixie: postgresql-17-timescaledb", "2.19.3",
+		"the Apache edition: hypertables and time_bucket work, compression, continuous aggregates and retention policies do not; locale C.UTF-8; no tuning at first start (NO_TS_TUNE has nothing to turn off)",
+		"docker.io/timescale/timescaledb:2.19.3-pg17")
+}
+
+func redis() Image {
+	const id = 999
+	return Image{
+		debPackage: "redis-server",
+		layers:     []debian.Recipe{{Suite: debian.Unstable, Packages: append([]string{"redis-server", "redis-tools"}, system...), Drop: []string{"/etc/redis", "/etc/default"}}},
+		tree: join(accounts("redis", id, "/data"), debianShell(), oci.Tree{
+			"/usr/local/bin/docker-entrypoint.sh": file("redis-entrypoint.sh", 0o755),
+			"/data":                               dir(0o755, id),
+		}),
+		config: v1.Config{
+			Env:          []string{searchPath, "REDIS_VERSION=8.0.6"},
+			WorkingDir:   "/data",
+			Entrypoint:   []string{"docker-entrypoint.sh"},
+			Cmd:          []string{"redis-server"},
+			ExposedPorts: set("6379/tcp"),
+			Volumes:      set("/data"),
+		},
+	}.row("redis", "Debian sid: redis-server", "8.0.6",
+		"without the modules for search, JSON, time series and Bloom filters",
+		"docker.io/library/redis:8.0.6")
+}
+
+func nginx() Image {
+	const id = 101
+	return Image{
+		debPackage: "nginx",
+		layers: []debian.Recipe{{
+			Suite:    debian.Unstable,
+			Packages: append([]string{"nginx", "gettext-base", "curl"}, system...),
+			Drop:     []string{"/etc/nginx/sites-*", "/etc/nginx/snippets", "/etc/nginx/nginx.conf", "/etc/ufw", "/etc/default", "/var/www", "/usr/share/nginx/html"},
+		}},
+		tree: join(accounts("nginx", id, "/nonexistent"), debianShell(), oci.Tree{
+			"/docker-entrypoint.sh":                            file("nginx-entrypoint.sh", 0o755),
+			"/docker-entrypoint.d/15-local-resolvers.envsh":    file("nginx-local-resolvers.envsh", 0o755),
+			"/docker-entrypoint.d/20-envsubst-on-templates.sh": file("nginx-templates.sh", 0o755),
+			"/docker-entrypoint.d/30-tune-worker-processes.sh": file("nginx-workers.sh", 0o755),
+			"/etc/nginx":                       {Dir: true, Mode: 0o775, UID: id},
+			"/etc/nginx/conf.d":                {Dir: true, Mode: 0o775, UID: id},
+			"/etc/nginx/nginx.conf":            owned(file("nginx.conf", 0o664), id, 0),
+			"/etc/nginx/conf.d/default.conf":   owned(file("nginx-default.conf", 0o664), id, 0),
+			"/usr/share/nginx/html/index.html": file("nginx-index.html", 0o644),
+			"/var/cache/nginx":                 {Dir: true, Mode: 0o775, UID: id},
+			"/var/log/nginx":                   {Dir: true, Mode: 0o755},
+			"/var/log/nginx/access.log":        link("/dev/stdout"),
+			"/var/log/nginx/error.log":         link("/dev/stderr"),
+			"/var/lib/nginx":                   {Dir: true, Mode: 0o775, UID: id},
+		}),
+		config: v1.Config{
+			User:         "101",
+			Env:          []string{searchPath, "NGINX_VERSION=1.30.6"},
+			WorkingDir:   "/",
+			Entrypoint:   []string{"/docker-entrypoint.sh"},
+			Cmd:          []string{"nginx", "-g", "daemon off;"},
+			ExposedPorts: set("8080/tcp"),
+			StopSignal:   "SIGQUIT",
+		},
+	}.row("nginx", "Debian sid: nginx", "1.30.6",
+		"modules that Debian packages apart (stream, mail, image filter, XSLT, GeoIP) are not in it",
+		"docker.io/nginxinc/nginx-unprivileged:1.30.6")
+}
+
+func prometheus() Image {
+	return Image{
+		layers: []debian.Recipe{certificates, busybox},
+		tools:  map[string]string{"/bin/prometheus": "prometheus"},
+		tree: join(accounts("", 0, ""), shell(), oci.Tree{
+			"/etc/prometheus":                dir(0o755, nobody),
+			"/etc/prometheus/prometheus.yml": owned(file("prometheus.yml", 0o644), nobody, nobody),
+			"/prometheus":                    dir(0o775, nobody),
+		}),
+		config: v1.Config{
+			User:         "nobody",
+			Env:          []string{searchPath},
+			WorkingDir:   "/prometheus",
+			Entrypoint:   []string{"/bin/prometheus"},
+			Cmd:          []string{"--config.file=/etc/prometheus/prometheus.yml", "--storage.tsdb.path=/prometheus"},
+			ExposedPorts: set("9090/tcp"),
+			Volumes:      set("/prometheus"),
+		},
+	}.row("prometheus", "Go module github.com/prometheus/prometheus", "3.16.0",
+		"without web pages (its API and /metrics answer), without promtool, and with discovery by Kubernetes, DNS, files and HTTP only",
+		"docker.io/prom/prometheus:v3.16.0")
+}
+
+func alertmanager() Image {
+	return Image{
+		debPackage: "prometheus-alertmanager",
+		layers: []debian.Recipe{{
+			Suite:    debian.Unstable,
+			Packages: []string{"prometheus-alertmanager", "base-files", "busybox-static", "ca-certificates", "libc6", "tzdata"},
+			Keep: []string{
+				"/usr/bin/prometheus-alertmanager", "/usr/bin/amtool", "/usr/bin/busybox", "/usr/lib/x86_64-linux-gnu", "/usr/lib64",
+				"/usr/share/zoneinfo", "/bin", "/lib", "/lib64", "/usr/share/prometheus/alertmanager",
+			},
+		}},
+		tree: join(accounts("", 0, ""), shell(), oci.Tree{
+			"/bin/alertmanager":                  link("/usr/bin/prometheus-alertmanager"),
+			"/etc/alertmanager":                  dir(0o775, nobody),
+			"/etc/alertmanager/alertmanager.yml": owned(file("alertmanager.yml", 0o664), nobody, nobody),
+			"/alertmanager":                      dir(0o775, nobody),
+		}),
+		config: v1.Config{
+			User:         "nobody",
+			Env:          []string{searchPath},
+			WorkingDir:   "/alertmanager",
+			Entrypoint:   []string{"/bin/alertmanager"},
+			Cmd:          []string{"--config.file=/etc/alertmanager/alertmanager.yml", "--storage.path=/alertmanager"},
+			ExposedPorts: set("9093/tcp"),
+			Volumes:      set("/alertmanager"),
+		},
+	}.row("alertmanager", "Debian sid: prometheus-alertmanager", "0.33.1",
+		"0.34.2 cannot be built from its Go module, which lacks the pages that it embeds; Debian's newest is 0.33.1; it has no web pages either",
+		"docker.io/prom/alertmanager:v0.34.2")
+}
+
+func grafana() Image {
+	const (
+		id   = 472
+		home = "/usr/share/grafana"
+	)
+	source := func(from, to string) moduleFiles {
+		return moduleFiles{pinnedBy: "grafana", module: "github.com/grafana/grafana", from: from, to: to}
+	}
+	folder := oci.Entry{Dir: true, Mode: 0o777, UID: id}
+	return Image{
+		layers: []debian.Recipe{certificates, busybox},
+		tools:  map[string]string{home + "/bin/grafana-server": "grafana-server"},
+		modules: []moduleFiles{
+			source("conf", home+"/conf"),
+			source("public/emails", home+"/public/emails"),
+		},
+		tree: join(accounts("", 0, ""), shell(), oci.Tree{
+			"/run.sh":                               file("grafana-run.sh", 0o755),
+			home + "/public/views/index.html":       file("grafana-index.html", 0o644),
+			home + "/public/views/error.html":       file("grafana-error.html", 0o644),
+			"/etc/grafana":                          folder,
+			"/etc/grafana/grafana.ini":              owned(text("# Settings come from the environment: GF_SECTION_KEY.\n"), id, 0),
+			"/etc/grafana/provisioning":             folder,
+			"/etc/grafana/provisioning/dashboards":  folder,
+			"/etc/grafana/provisioning/datasources": folder,
+			"/etc/grafana/provisioning/notifiers":   folder,
+			"/var/lib/grafana":                      folder,
+			"/var/lib/grafana/plugins":              folder,
+			"/var/log/grafana":                      folder,
+		}),
+		config: v1.Config{
+			User: "472",
+			Env: []string{
+				"PATH=" + home + "/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+				"GF_PATHS_CONFIG=/etc/grafana/grafana.ini",
+				"GF_PATHS_DATA=/var/lib/grafana",
+				"GF_PATHS_HOME=" + home,
+				"GF_PATHS_LOGS=/var/log/grafana",
+				"GF_PATHS_PLUGINS=/var/lib/grafana/plugins",
+				"GF_PATHS_PROVISIONING=/etc/grafana/provisioning",
+			},
+			WorkingDir:   home,
+			Entrypoint:   []string{"/run.sh"},
+			ExposedPorts: set("3000/tcp"),
+		},
+	}.row("grafana", "Go module github.com/grafana/grafana", "6.1.6",
+		"6.1.6 is the newest release whose server can be built from Go modules; it provisions data sources and dashboards, answers its HTTP API and forwards queries, but has no pages to look at",
+		"docker.io/grafana/grafana:13.2.3")
+}
