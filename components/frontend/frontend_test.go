@@ -1,0 +1,57 @@
+package frontend
+
+import (
+	"testing"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/alphapulse/alphapulse-infra/components/internal/sizing"
+)
+
+func valid() *Args {
+	return &Args{Namespace: pulumi.String("shop"), Image: pulumi.String("ui:1")}
+}
+
+func TestDefaults(t *testing.T) {
+	a := valid()
+	d := a.withDefaults()
+	require.NoError(t, d.validate())
+	assert.Equal(t, 2, d.Replicas)
+	assert.Equal(t, DefaultPort, d.Port)
+	assert.Equal(t, "/healthz", d.LivenessPath)
+	assert.Equal(t, "/healthz", d.ReadinessPath)
+	assert.Zero(t, a.Replicas, "the caller's value is not changed")
+}
+
+func TestDemands(t *testing.T) {
+	demands := valid().Demands("ui")
+	require.Len(t, demands, 1)
+	assert.Equal(t, 3, demands[0].Pods(), "two replicas and one that surges")
+	assert.Equal(t, []sizing.Resources{DefaultResources}, demands[0].Containers)
+	assert.Equal(t, 2, demands[0].Services)
+	assert.Equal(t, demands[0].Workload, Workload("ui").Name)
+}
+
+func TestValidateNamesWhatIsWrong(t *testing.T) {
+	for want, spoil := range map[string]func(*Args){
+		"Namespace is missing":       func(a *Args) { a.Namespace = nil },
+		"Image is missing":           func(a *Args) { a.Image = nil },
+		"Port 80: want":              func(a *Args) { a.Port = 80 },
+		`LivenessPath "healthz"`:     func(a *Args) { a.LivenessPath = "healthz" },
+		`MetricsPath "metrics"`:      func(a *Args) { a.MetricsPath = "metrics" },
+		"StartupSeconds -1":          func(a *Args) { a.StartupSeconds = -1 },
+		"Replicas -1":                func(a *Args) { a.Replicas = -1 },
+		`Env: "A-B" is no variable`:  func(a *Args) { a.Env = map[string]string{"A-B": "x"} },
+		"Env: PORT follows":          func(a *Args) { a.Env = map[string]string{"PORT": "1"} },
+		"Resources: requests.memory": func(a *Args) { a.Resources = sizing.Of("1", "2Gi", "1", "1Gi") },
+	} {
+		a := valid()
+		spoil(a)
+		assert.ErrorContains(t, a.withDefaults().validate(), want)
+	}
+	err := (&Args{}).withDefaults().validate()
+	assert.ErrorContains(t, err, "Namespace")
+	assert.ErrorContains(t, err, "Image", "all problems are reported at once")
+}

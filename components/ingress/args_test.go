@@ -1,0 +1,138 @@
+package ingress
+
+import (
+	"testing"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/alphapulse/alphapulse-infra/components/ingress/nginx"
+	"github.com/alphapulse/alphapulse-infra/components/ingress/nginx/nginxtest"
+	"github.com/alphapulse/alphapulse-infra/components/internal/sizing"
+)
+
+func valid() *Args {
+	return &Args{
+		Namespace: pulumi.String("shop"), Image: pulumi.String("nginx:1"), ExporterImage: pulumi.String("exporter:1"),
+		Domain: "example.test", Exposure: ClusterIP,
+		Routes: Routes{
+			UI:         &Upstream{Host: pulumi.String("ui-pods"), Port: 3000},
+			API:        &Upstream{Host: pulumi.String("api-pods"), Port: 8000, Hidden: []string{"/metrics"}},
+			Dashboard:  &Upstream{Host: pulumi.String("dashboard-pods"), Port: 8050},
+			Grafana:    &Upstream{Host: pulumi.String("grafana"), Port: 3000},
+			Prometheus: &Upstream{Host: pulumi.String("prometheus"), Port: 9090},
+		},
+		PrometheusPassword: pulumi.String("password"),
+	}
+}
+
+// configOf is the configuration as NewIngress renders it.
+func configOf(a *Args) *nginx.Config {
+	return a.withDefaults().config("shop", "ui-pods", "api-pods", "dashboard-pods", "grafana", "prometheus")
+}
+
+func TestNginxAcceptsEveryExposure(t *testing.T) {
+	for _, exposure := range Exposures {
+		for name, password := range map[string]pulumi.StringInput{"guarded": pulumi.String("password"), "unpublished": nil} {
+			t.Run(string(exposure)+" "+name, func(t *testing.T) {
+				a := valid()
+				a.Exposure, a.PrometheusPassword = exposure, password
+				require.NoError(t, a.withDefaults().validate())
+				c := configOf(a)
+				assert.Equal(t, "/etc/edge-tls/tls.crt", c.CertificateFile)
+				assert.Equal(t, "/etc/edge-tls/tls.key", c.KeyFile)
+				assert.Equal(t, "kube-dns.kube-system.svc.cluster.local", c.Resolver)
+				nginxtest.Files(t, c)    // the pod's paths do not exist here,
+				c.Resolver = "127.0.0.1" // nor does the cluster's DNS
+				text, err := c.Render()
+				require.NoError(t, err)
+				said, err := nginxtest.Check(t, text)
+				require.NoError(t, err, said)
+				assert.Contains(t, text, "server api-pods.shop.svc.cluster.local:8000 resolve max_fails=3 fail_timeout=30s;")
+				assert.Equal(t, password != nil, a.URLs()["prometheus"] != "")
+			})
+		}
+	}
+}
+
+func TestDefaults(t *testing.T) {
+	a := valid()
+	a.ClusterDomain = "other.test"
+	c := configOf(a)
+	assert.Equal(t, nginx.DefaultLimits(), c.Limits)
+	assert.Equal(t, 443, c.PublicHTTPSPort)
+	assert.Equal(t, "kube-dns.kube-system.svc.other.test", c.Resolver)
+	assert.Equal(t, "api-pods.shop.svc.other.test:8000", c.Upstreams.API.Address)
+	assert.Equal(t, []string{"/ws", "/ws/"}, c.Upstreams.API.WebSockets)
+	assert.Empty(t, c.TrustedProxies)
+	assert.Equal(t, 1, c.Workers)
+
+	a.Exposure = IngressObject
+	assert.Equal(t, privateNetworks, configOf(a).TrustedProxies, "without them every request would be redirected for ever")
+	a.TrustedProxies = []string{"10.9.0.0/16"}
+	assert.Equal(t, a.TrustedProxies, configOf(a).TrustedProxies)
+
+	a.Resources = sizing.Of("1", "1Gi", "2500m", "1Gi")
+	a.Routes.API.WebSockets = []string{"/stream"}
+	assert.Equal(t, 3, configOf(a).Workers)
+	assert.Equal(t, []string{"/stream"}, configOf(a).Upstreams.API.WebSockets)
+	assert.Zero(t, a.Replicas, "the caller's value is not changed")
+}
+
+func TestURLs(t *testing.T) {
+	a := valid()
+	a.PublicHTTPSPort = 30443
+	assert.Equal(t, map[string]string{
+		"ui":         "https://alphapulse.example.test:30443",
+		"api":        "https://api.example.test:30443",
+		"dashboard":  "https://dashboard.example.test:30443",
+		"grafana":    "https://monitoring.example.test:30443",
+		"prometheus": "https://monitoring.example.test:30443/prometheus",
+	}, a.URLs())
+	a.PublicHTTPSPort = 443
+	a.Routes.Dashboard, a.Routes.Grafana, a.Routes.Prometheus = nil, nil, nil
+	assert.Equal(t, map[string]string{"ui": "https://alphapulse.example.test", "api": "https://api.example.test"}, a.URLs())
+}
+
+func TestDemands(t *testing.T) {
+	demands := valid().Demands("edge")
+	require.Len(t, demands, 1)
+	assert.Equal(t, 3, demands[0].Pods(), "two replicas and one that surges")
+	assert.Equal(t, []sizing.Resources{DefaultResources, DefaultExporterResources}, demands[0].Containers)
+	assert.Equal(t, 1, demands[0].Services)
+	assert.Equal(t, demands[0].Workload, Workload("edge").Name)
+}
+
+func TestValidateNamesWhatIsWrong(t *testing.T) {
+	for want, spoil := range map[string]func(*Args){
+		"Namespace is missing":             func(a *Args) { a.Namespace = nil },
+		"Image is missing":                 func(a *Args) { a.Image = nil },
+		"ExporterImage is missing":         func(a *Args) { a.ExporterImage = nil },
+		`Exposure "gateway": want one of`:  func(a *Args) { a.Exposure = "gateway" },
+		"HTTPNodePort 30080":               func(a *Args) { a.HTTPNodePort = 30080 },
+		"HTTPNodePort 70000: want":         func(a *Args) { a.Exposure, a.HTTPNodePort = NodePort, 70000 },
+		"are both 30080":                   func(a *Args) { a.Exposure, a.HTTPNodePort, a.HTTPSNodePort = NodePort, 30080, 30080 },
+		`IngressClass "traefik" needs`:     func(a *Args) { a.IngressClass = "traefik" },
+		"Certificate and Key go together":  func(a *Args) { a.TLS.Certificate = pulumi.String("x") },
+		"Replicas -1":                      func(a *Args) { a.Replicas = -1 },
+		"Resources: requests.cpu":          func(a *Args) { a.Resources = sizing.Of("2", "1Gi", "1", "1Gi") },
+		"ExporterResources: requests.cpu":  func(a *Args) { a.ExporterResources = sizing.Of("2", "1Gi", "1", "1Gi") },
+		"Routes.UI is missing":             func(a *Args) { a.Routes.UI = nil },
+		"Routes.Grafana: Host is missing":  func(a *Args) { a.Routes.Grafana.Host = nil },
+		"Routes.Dashboard: Port 0":         func(a *Args) { a.Routes.Dashboard.Port = 0 },
+		`Domain "Example"`:                 func(a *Args) { a.Domain = "Example" },
+		`TrustedProxies: "10.0.0.1"`:       func(a *Args) { a.TrustedProxies = []string{"10.0.0.1"} },
+		"RequestTimeoutSeconds -1":         func(a *Args) { a.RequestTimeoutSeconds = -1 },
+		`upstream api: path "/metrics?x=1`: func(a *Args) { a.Routes.API.Hidden = []string{"/metrics?x=1"} },
+	} {
+		a := valid()
+		require.NoError(t, a.withDefaults().validate())
+		spoil(a)
+		assert.ErrorContains(t, a.withDefaults().validate(), want)
+	}
+	err := (&Args{}).withDefaults().validate()
+	for _, want := range []string{"Namespace", "Image", "ExporterImage", "Exposure", "Routes.UI", "Routes.API"} {
+		assert.ErrorContains(t, err, want, "all problems are reported at once")
+	}
+}
