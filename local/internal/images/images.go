@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -80,7 +81,7 @@ type Archive struct {
 
 const (
 	// format changes when the same row gives another archive.
-	format = "1"
+	format = "2"
 	// unused is how long the cache keeps what no run has asked for.
 	unused = 14 * 24 * time.Hour
 	// parallel is how many images are fetched or written at once.
@@ -134,7 +135,7 @@ type factory struct {
 	rootfs  string // folder of root file systems
 	archive string // folder of archives
 	tools   func(ctx context.Context, names ...string) (map[string]string, error)
-	turns   chan struct{}
+	turns   *queue
 
 	mu      sync.Mutex
 	recipes map[string]func() (*debian.Rootfs, error)
@@ -155,7 +156,7 @@ func ensure(ctx context.Context, r *progress.Reporter, rows []Image) ([]Archive,
 		tools: func(ctx context.Context, names ...string) (map[string]string, error) {
 			return build.Ensure(ctx, r, names...)
 		},
-		turns:   make(chan struct{}, parallel),
+		turns:   newQueue(parallel),
 		recipes: map[string]func() (*debian.Rootfs, error){},
 	}
 	return f.all(ctx, rows)
@@ -167,7 +168,7 @@ func (f *factory) all(ctx context.Context, rows []Image) ([]Archive, error) {
 	var wg sync.WaitGroup
 	for n, row := range rows {
 		wg.Go(func() {
-			a, err := f.one(ctx, row)
+			a, err := f.one(ctx, n, row)
 			if err != nil {
 				err = fmt.Errorf("image %s: %w", row.Name, err)
 			}
@@ -188,14 +189,22 @@ func (f *factory) all(ctx context.Context, rows []Image) ([]Archive, error) {
 	return made, err
 }
 
-// one makes one image, unless it is there.
-func (f *factory) one(ctx context.Context, i Image) (*Archive, error) {
+// one makes one image, unless it is there. Its rank decides who goes first.
+func (f *factory) one(ctx context.Context, rank int, i Image) (*Archive, error) {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	if older, err := filepath.Glob(filepath.Join(f.archive, i.Name+"-*.tar")); err == nil && len(older) == 0 {
+		// It has to be made in any case: fetch packages while programs compile.
+		for _, recipe := range i.layers {
+			wg.Go(func() { _, _ = f.base(ctx, rank, recipe) }) // an error shows below
+		}
+	}
 	binaries := map[string]string{}
 	if len(i.tools) > 0 {
 		if err := f.install(ctx, i.commands); err != nil {
 			return nil, err
 		}
-		names := slices.Sorted(mapValues(i.tools))
+		names := slices.Sorted(maps.Values(i.tools))
 		var err error
 		if binaries, err = f.tools(ctx, slices.Compact(names)...); err != nil {
 			return nil, err
@@ -207,21 +216,22 @@ func (f *factory) one(ctx context.Context, i Image) (*Archive, error) {
 	}
 	base := filepath.Join(f.archive, i.Name+"-"+key)
 	if a, err := load(base, i); err == nil {
+		touch(base)
 		return a, nil
 	}
 
 	var below []*debian.Rootfs
 	for _, recipe := range i.layers {
-		fs, err := f.base(ctx, i, recipe)
+		fs, err := f.base(ctx, rank, recipe)
 		if err != nil {
 			return nil, err
 		}
 		below = append(below, fs)
 	}
-	if err := f.turn(ctx); err != nil {
+	if err := f.turns.take(ctx, rank); err != nil {
 		return nil, err
 	}
-	defer func() { <-f.turns }()
+	defer f.turns.leave()
 	s := f.r.Step("image " + strings.TrimPrefix(i.Refs[0], "docker.io/"))
 	a, err := f.write(ctx, i, base, below, binaries, s)
 	return a, s.Done(err)
@@ -234,27 +244,8 @@ func (f *factory) install(ctx context.Context, commands map[string]string) error
 	return debian.Install(ctx, f.r, commands)
 }
 
-func mapValues(m map[string]string) func(func(string) bool) {
-	return func(yield func(string) bool) {
-		for _, v := range m {
-			if !yield(v) {
-				return
-			}
-		}
-	}
-}
-
-func (f *factory) turn(ctx context.Context) error {
-	select {
-	case f.turns <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
 // base returns a root file system, which several images may share.
-func (f *factory) base(ctx context.Context, i Image, recipe debian.Recipe) (*debian.Rootfs, error) {
+func (f *factory) base(ctx context.Context, rank int, recipe debian.Recipe) (*debian.Rootfs, error) {
 	f.mu.Lock()
 	get := f.recipes[recipe.Key()]
 	if get == nil {
@@ -265,10 +256,10 @@ func (f *factory) base(ctx context.Context, i Image, recipe debian.Recipe) (*deb
 			if err := f.install(ctx, debian.Commands()); err != nil {
 				return nil, err
 			}
-			if err := f.turn(ctx); err != nil {
+			if err := f.turns.take(ctx, rank); err != nil {
 				return nil, err
 			}
-			defer func() { <-f.turns }()
+			defer f.turns.leave()
 			s := f.r.Step("unpack " + strings.Join(recipe.Packages[:1], " ") + " of Debian " + recipe.Suite)
 			fs, err := recipe.Build(ctx, f.rootfs, s.Writer())
 			return fs, s.Done(err)
@@ -310,7 +301,7 @@ func (f *factory) key(i Image, binaries map[string]string) (string, error) {
 		}
 		put(string(sums))
 	}
-	for _, name := range slices.Sorted(mapValues(i.tools)) {
+	for _, name := range slices.Sorted(maps.Values(i.tools)) {
 		// The path has the key of what the binary was built from in it.
 		put(binaries[name])
 	}

@@ -11,12 +11,10 @@ import (
 	"path"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/compression"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
@@ -53,7 +51,7 @@ func WriteArchive(w io.Writer, refs []string, config v1.Config, layers ...string
 func compose(config v1.Config, layers []string) (v1.Image, error) {
 	image := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
 	for _, file := range layers {
-		layer, err := tarball.LayerFromFile(file, tarball.WithCompression(compression.None), tarball.WithMediaType(types.OCIUncompressedLayer))
+		layer, err := newPlainLayer(file)
 		if err != nil {
 			return nil, fmt.Errorf("layer %s: %w", file, err)
 		}
@@ -72,6 +70,32 @@ func compose(config v1.Config, layers []string) (v1.Image, error) {
 	cf.Config = config
 	return mutate.ConfigFile(image, cf)
 }
+
+// A plainLayer is a tar file as a layer, stored as it is. The library's own layers
+// are always compressed.
+type plainLayer struct {
+	file string
+	sum  v1.Hash
+	size int64
+}
+
+func newPlainLayer(file string) (*plainLayer, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	l := &plainLayer{file: file}
+	l.sum, l.size, err = v1.SHA256(f)
+	return l, err
+}
+
+func (l *plainLayer) Digest() (v1.Hash, error)             { return l.sum, nil }
+func (l *plainLayer) DiffID() (v1.Hash, error)             { return l.sum, nil }
+func (l *plainLayer) Size() (int64, error)                 { return l.size, nil }
+func (l *plainLayer) Compressed() (io.ReadCloser, error)   { return os.Open(l.file) }
+func (l *plainLayer) Uncompressed() (io.ReadCloser, error) { return os.Open(l.file) }
+func (l *plainLayer) MediaType() (types.MediaType, error)  { return types.OCIUncompressedLayer, nil }
 
 type archive struct {
 	tw   *tar.Writer
