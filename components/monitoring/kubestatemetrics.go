@@ -11,19 +11,8 @@ import (
 
 	"github.com/alphapulse/alphapulse-infra/components/internal/pods"
 	"github.com/alphapulse/alphapulse-infra/components/internal/rollout"
+	"github.com/alphapulse/alphapulse-infra/components/monitoring/config"
 )
-
-// observed are the resources that kube-state-metrics reads, with their API groups:
-// what the rules and dashboards query, and all of it namespaced.
-var observed = map[string]string{
-	"pods":                     "",
-	"persistentvolumeclaims":   "",
-	"resourcequotas":           "",
-	"deployments":              "apps",
-	"statefulsets":             "apps",
-	"horizontalpodautoscalers": "autoscaling",
-	"jobs":                     "batch",
-}
 
 func (m *Monitoring) kubeStateMetrics(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) error {
 	l := kubeStateMetricsLabels(name)
@@ -31,7 +20,7 @@ func (m *Monitoring) kubeStateMetrics(ctx *pulumi.Context, name string, args *Ar
 	if err != nil {
 		return err
 	}
-	if err := role(ctx, l, args.Namespace, observed, opts...); err != nil {
+	if err := role(ctx, l, args.Namespace, config.Observed, opts...); err != nil {
 		return err
 	}
 	const telemetryPort, telemetryName = 8081, "telemetry"
@@ -63,7 +52,7 @@ func (m *Monitoring) kubeStateMetrics(ctx *pulumi.Context, name string, args *Ar
 					Image: args.Images.KubeStateMetrics,
 					Args: pulumi.StringArray{
 						pulumi.Sprintf("--namespaces=%s", args.Namespace),
-						pulumi.String("--resources=" + strings.Join(slices.Sorted(maps.Keys(observed)), ",")),
+						pulumi.String("--resources=" + strings.Join(slices.Sorted(maps.Keys(config.Observed)), ",")),
 						pulumi.Sprintf("--port=%d", KubeStateMetricsPort),
 						pulumi.Sprintf("--telemetry-port=%d", telemetryPort),
 					},

@@ -1,0 +1,192 @@
+package rules_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/alphapulse/alphapulse-infra/components/monitoring/config"
+	"github.com/alphapulse/alphapulse-infra/components/monitoring/dashboards"
+	"github.com/alphapulse/alphapulse-infra/components/monitoring/rules"
+)
+
+// dashboard is the part of Grafana's model that the tests look at.
+type dashboard struct {
+	Title         string
+	UID           string
+	SchemaVersion int
+	Panels        []panel
+}
+
+type panel struct {
+	ID         int
+	Type       string
+	Title      string
+	Datasource *datasource
+	GridPos    struct{ X, Y, W, H int }
+	Targets    []struct {
+		RefID      string
+		Expr       string
+		Datasource *datasource
+	}
+	Panels []panel
+}
+
+type datasource struct{ Type, UID string }
+
+// allPanels lists the panels, those in rows included.
+func (d dashboard) allPanels() []panel {
+	var all []panel
+	for _, p := range d.Panels {
+		all = append(append(all, p), p.Panels...)
+	}
+	return all
+}
+
+func loadDashboards(t *testing.T, w rules.Watched) map[string]dashboard {
+	t.Helper()
+	files, err := dashboards.Files(w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	loaded := map[string]dashboard{}
+	for name, content := range files {
+		var d dashboard
+		if err := json.Unmarshal([]byte(content), &d); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		loaded[name] = d
+	}
+	return loaded
+}
+
+func TestDashboardsLoad(t *testing.T) {
+	// Kinds of panels that every Grafana has.
+	builtIn := []string{"row", "stat", "timeseries", "table"}
+	loaded := loadDashboards(t, watched)
+	titles := map[string]bool{}
+	uids := map[string]bool{}
+	for name, d := range loaded {
+		// A file of the form {"dashboard": …}, as the API takes it, has no title at
+		// the top: Grafana refuses to load it.
+		if d.Title == "" || d.UID == "" || d.SchemaVersion == 0 || len(d.Panels) == 0 {
+			t.Errorf("%s: title %q, uid %q, schema version %d, %d panels", name, d.Title, d.UID, d.SchemaVersion, len(d.Panels))
+		}
+		titles[d.Title] = true
+		if uids[d.UID] {
+			t.Errorf("%s: the uid %s is another dashboard's", name, d.UID)
+		}
+		uids[d.UID] = true
+		for _, p := range d.allPanels() {
+			if !slices.Contains(builtIn, p.Type) {
+				t.Errorf("%s, %s: a panel of kind %q needs a plugin", name, p.Title, p.Type)
+			}
+			if p.Type == "row" {
+				continue
+			}
+			if len(p.Targets) == 0 || p.Title == "" {
+				t.Errorf("%s, %q: %d queries", name, p.Title, len(p.Targets))
+			}
+			if p.Datasource == nil || p.Datasource.UID != config.DatasourceUID {
+				t.Errorf("%s, %s: datasource %+v", name, p.Title, p.Datasource)
+			}
+			refs := map[string]bool{}
+			for _, q := range p.Targets {
+				if q.Datasource == nil || q.Datasource.UID != config.DatasourceUID || refs[q.RefID] {
+					t.Errorf("%s, %s: query %s of datasource %+v", name, p.Title, q.RefID, q.Datasource)
+				}
+				refs[q.RefID] = true
+			}
+		}
+	}
+	for _, want := range []string{"AlphaPulse Overview", "AlphaPulse Trading", "AlphaPulse Infrastructure"} {
+		if !titles[want] {
+			t.Errorf("no dashboard is called %q", want)
+		}
+	}
+	if _, ok := loaded[dashboards.OverviewFile]; !ok {
+		t.Errorf("there is no %s, which Grafana opens with", dashboards.OverviewFile)
+	}
+}
+
+func TestPanelsDoNotOverlap(t *testing.T) {
+	for name, d := range loadDashboards(t, watched) {
+		taken := map[[2]int]string{}
+		for _, p := range d.allPanels() {
+			g := p.GridPos
+			if g.W == 0 || g.H == 0 || g.X+g.W > 24 {
+				t.Errorf("%s, %s: at %+v, outside of the grid", name, p.Title, g)
+			}
+			for x := g.X; x < g.X+g.W; x++ {
+				for y := g.Y; y < g.Y+g.H; y++ {
+					cell := [2]int{x, y}
+					if other, ok := taken[cell]; ok {
+						t.Fatalf("%s: %q lies upon %q at %v", name, p.Title, other, cell)
+					}
+					taken[cell] = p.Title
+				}
+			}
+		}
+	}
+}
+
+func TestDashboardsOfABareBuildLoad(t *testing.T) {
+	bare := watched
+	bare.API, bare.Engine, bare.Database, bare.Cache, bare.Edge = "", "", "", "", ""
+	for name, d := range loadDashboards(t, bare) {
+		for _, p := range d.allPanels() {
+			for _, q := range p.Targets {
+				if strings.Contains(q.Expr, `job=""`) {
+					t.Errorf("%s, %s asks for nobody's series: %s", name, p.Title, q.Expr)
+				}
+			}
+		}
+	}
+}
+
+func TestGrafanaProvisioning(t *testing.T) {
+	g := config.Grafana{PrometheusURL: "http://monitoring-prometheus:9090/prometheus", DashboardsPath: "/etc/grafana/dashboards"}
+	var sources struct {
+		APIVersion  int `yaml:"apiVersion"`
+		Datasources []struct {
+			UID, URL, Type, Access string
+			IsDefault              bool `yaml:"isDefault"`
+		}
+	}
+	decode(t, g.Datasources, &sources)
+	if sources.APIVersion != 1 || len(sources.Datasources) != 1 {
+		t.Fatalf("%+v, want one datasource", sources)
+	}
+	if d := sources.Datasources[0]; d.UID != config.DatasourceUID || d.URL != g.PrometheusURL || d.Type != "prometheus" || d.Access != "proxy" || !d.IsDefault {
+		t.Errorf("datasource %+v", d)
+	}
+	var providers struct {
+		APIVersion int `yaml:"apiVersion"`
+		Providers  []struct {
+			Type    string
+			Options struct{ Path string }
+		}
+	}
+	decode(t, g.Providers, &providers)
+	if providers.APIVersion != 1 || len(providers.Providers) != 1 {
+		t.Fatalf("%+v, want one provider", providers)
+	}
+	if p := providers.Providers[0]; p.Type != "file" || p.Options.Path != g.DashboardsPath {
+		t.Errorf("provider %+v", p)
+	}
+}
+
+func decode(t *testing.T, render func() (string, error), into any) {
+	t.Helper()
+	rendered, err := render()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := yaml.Unmarshal([]byte(rendered), into); err != nil {
+		t.Fatal(fmt.Errorf("%w\n%s", err, rendered))
+	}
+}

@@ -1,0 +1,204 @@
+package rules_test
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql/parser"
+
+	"github.com/alphapulse/alphapulse-infra/components/monitoring/config"
+)
+
+// served lists what each job serves of what is queried, under the names that the
+// programs' own sources give them.
+var served = map[string][]string{
+	// docker/backend, mode api
+	watched.API: {
+		"http_requests_total", "http_request_duration_seconds_bucket", "http_request_duration_seconds_count",
+	},
+	// docker/backend, mode engine
+	watched.Engine: {
+		"trading_signals_total", "signal_accuracy_total", "trading_pnl", "trading_equity", "trading_exposure",
+		"trading_open_positions", "market_symbols", "market_last_update_timestamp_seconds",
+	},
+	// postgres_exporter 0.19: collectors database, settings, stat_database and wal,
+	// which are on by default
+	watched.Database: {
+		"pg_up", "pg_database_size_bytes", "pg_settings_max_connections", "pg_wal_size_bytes",
+		"pg_stat_database_numbackends", "pg_stat_database_xact_commit", "pg_stat_database_xact_rollback",
+		"pg_stat_database_blks_hit", "pg_stat_database_blks_read", "pg_stat_database_tup_inserted",
+		"pg_stat_database_tup_updated", "pg_stat_database_tup_deleted", "pg_stat_database_deadlocks",
+		"pg_stat_database_temp_files",
+	},
+	// redis_exporter 1.88
+	watched.Cache: {
+		"redis_up", "redis_memory_used_bytes", "redis_memory_max_bytes", "redis_memory_used_rss_bytes",
+		"redis_evicted_keys_total", "redis_expired_keys_total", "redis_keyspace_hits_total", "redis_keyspace_misses_total",
+		"redis_commands_total", "redis_connected_clients", "redis_aof_current_size_bytes", "redis_aof_last_write_status",
+		"redis_aof_last_bgrewrite_status", "redis_rdb_last_bgsave_status",
+	},
+	// nginx-prometheus-exporter 1.5 on stub_status
+	watched.Edge: {
+		"nginx_up", "nginx_http_requests_total", "nginx_connections_active", "nginx_connections_reading",
+		"nginx_connections_writing", "nginx_connections_waiting", "nginx_connections_accepted", "nginx_connections_handled",
+	},
+	// Prometheus 3.16
+	watched.Prometheus: {
+		"prometheus_config_last_reload_successful", "prometheus_rule_evaluation_failures_total",
+		"prometheus_rule_group_last_duration_seconds", "prometheus_tsdb_head_series", "prometheus_tsdb_storage_blocks_bytes",
+		"prometheus_tsdb_wal_storage_size_bytes", "prometheus_tsdb_head_chunks_storage_size_bytes",
+	},
+	// Alertmanager 0.34
+	watched.Alertmanager: {"alertmanager_notifications_failed_total"},
+	// kube-state-metrics 2.20, of the resources in config.Observed
+	watched.KubeStateMetrics: {
+		"kube_pod_status_ready", "kube_pod_status_phase", "kube_pod_container_status_restarts_total",
+		"kube_pod_container_status_waiting_reason", "kube_pod_init_container_status_waiting_reason",
+		"kube_pod_container_status_last_terminated_reason",
+		"kube_deployment_spec_replicas", "kube_deployment_status_replicas_available",
+		"kube_statefulset_replicas", "kube_statefulset_status_replicas_ready",
+		"kube_horizontalpodautoscaler_status_current_replicas", "kube_horizontalpodautoscaler_spec_max_replicas",
+		"kube_horizontalpodautoscaler_spec_min_replicas", "kube_horizontalpodautoscaler_status_condition",
+		"kube_persistentvolumeclaim_resource_requests_storage_bytes", "kube_resourcequota",
+	},
+}
+
+// everywhere lists series that Prometheus makes itself, and those that most
+// programs serve about their process.
+var everywhere = []string{"up", "ALERTS", "process_resident_memory_bytes", "process_cpu_seconds_total"}
+
+// query is an expression and where it stands.
+type query struct{ where, expr string }
+
+// queries lists every expression of the rules and of the dashboards.
+func queries(t *testing.T) []query {
+	t.Helper()
+	var all []query
+	for _, g := range options.Groups() {
+		for _, r := range g.Rules {
+			all = append(all, query{"rule " + r.Alert + r.Record, r.Expr})
+		}
+	}
+	for file, d := range loadDashboards(t, watched) {
+		for _, p := range d.allPanels() {
+			for _, target := range p.Targets {
+				all = append(all, query{file + ", panel " + p.Title, target.Expr})
+			}
+		}
+	}
+	return all
+}
+
+func parse(t *testing.T, q query) parser.Expr {
+	t.Helper()
+	// Grafana fills in the interval.
+	expr, err := promql.ParseExpr(strings.ReplaceAll(q.expr, "$__rate_interval", "1m"))
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", q.where, err, q.expr)
+	}
+	return expr
+}
+
+// selectors lists each series selector of an expression.
+func selectors(t *testing.T, q query) []*parser.VectorSelector {
+	t.Helper()
+	var all []*parser.VectorSelector
+	parser.Inspect(parse(t, q), func(n parser.Node, _ []parser.Node) error {
+		if s, ok := n.(*parser.VectorSelector); ok {
+			all = append(all, s)
+		}
+		return nil
+	})
+	return all
+}
+
+// A misspelt metric is no error for Prometheus: the alert just never fires.
+func TestEachQueriedMetricIsServedByAScrapedJob(t *testing.T) {
+	jobOf := map[string]string{}
+	for job, metrics := range served {
+		for _, m := range metrics {
+			jobOf[m] = job
+		}
+	}
+	recorded := map[string]bool{}
+	for _, g := range options.Groups() {
+		for _, r := range g.Rules {
+			if r.Record != "" {
+				recorded[r.Record] = true
+			}
+		}
+	}
+	queried := map[string]bool{}
+	for _, q := range queries(t) {
+		for _, s := range selectors(t, q) {
+			queried[s.Name] = true
+			selected := ""
+			for _, m := range s.LabelMatchers {
+				if m.Name == "job" && m.Type == labels.MatchEqual {
+					selected = m.Value
+				}
+			}
+			job, known := jobOf[s.Name]
+			switch {
+			case recorded[s.Name], slices.Contains(everywhere, s.Name):
+				if _, scraped := served[selected]; selected != "" && !scraped {
+					t.Errorf("%s: %s of the job %q, which nothing scrapes", q.where, s.Name, selected)
+				}
+			case !known:
+				t.Errorf("%s: no scraped job serves %s", q.where, s.Name)
+			case selected != job && (selected != "" || job != watched.KubeStateMetrics):
+				// Only one job serves series of the cluster's state; names such as
+				// http_requests_total are anybody's.
+				t.Errorf("%s: %s is served by the job %q, the query selects %q", q.where, s.Name, job, selected)
+			}
+		}
+	}
+	for m, job := range jobOf {
+		if !queried[m] {
+			t.Errorf("%s of %s is listed, but nothing queries it", m, job)
+		}
+	}
+}
+
+// kube-state-metrics may read what is queried, and nothing else.
+func TestObservedResourcesAreQueried(t *testing.T) {
+	used := map[string]bool{}
+	for _, m := range served[watched.KubeStateMetrics] {
+		found := false
+		for resource := range config.Observed {
+			if strings.HasPrefix(m, "kube_"+strings.TrimSuffix(resource, "s")+"_") || m == "kube_"+strings.TrimSuffix(resource, "s") {
+				used[resource], found = true, true
+			}
+		}
+		if !found {
+			t.Errorf("%s: kube-state-metrics may not read the resource that it describes", m)
+		}
+	}
+	for _, resource := range slices.Sorted(maps.Keys(config.Observed)) {
+		if !used[resource] {
+			t.Errorf("kube-state-metrics may read %s, and nothing queries it", resource)
+		}
+	}
+}
+
+// Ratios of a counter without rate, and the like, give numbers that mean nothing.
+func TestCountersAreRated(t *testing.T) {
+	for _, q := range queries(t) {
+		parser.Inspect(parse(t, q), func(n parser.Node, path []parser.Node) error {
+			s, ok := n.(*parser.VectorSelector)
+			if !ok || !strings.HasSuffix(s.Name, "_total") && !strings.HasSuffix(s.Name, "_bucket") {
+				return nil
+			}
+			for _, parent := range path {
+				if call, ok := parent.(*parser.Call); ok && slices.Contains([]string{"rate", "increase"}, call.Func.Name) {
+					return nil
+				}
+			}
+			t.Errorf("%s: the counter %s is used without rate or increase", q.where, s.Name)
+			return nil
+		})
+	}
+}

@@ -1,0 +1,177 @@
+package rules_test
+
+import (
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/alphapulse/alphapulse-infra/components/monitoring/rules"
+)
+
+// promtool runs Prometheus' own test tool: the binary that PROMTOOL names, or the
+// one of this module, which Go builds once and keeps in its cache. Without the
+// service discoveries of two dozen clouds it builds in a fraction of the time.
+func promtool(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	cmd := exec.Command("go", append([]string{"tool", "promtool"}, args...)...)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-tags=remove_all_sd,enable_kubernetes_sd")
+	if path := os.Getenv("PROMTOOL"); path != "" {
+		cmd = exec.Command(path, args...)
+	}
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// needPromtool fails the test, rather than skip it, where promtool cannot run. The
+// first call builds it, before tests run side by side.
+var needPromtool = sync.OnceValues(func() (string, error) {
+	return promtool(&testing.T{}, "--version")
+})
+
+// rulesFile renders the rules once for all tests.
+var rulesFile = sync.OnceValues(func() (string, error) {
+	rendered, err := options.Render()
+	if err != nil {
+		return "", err
+	}
+	dir, err := os.MkdirTemp("", "rules")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "rules.yml")
+	return path, os.WriteFile(path, []byte(rendered), 0o600)
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if path, err := rulesFile(); err == nil {
+		_ = os.RemoveAll(filepath.Dir(path))
+	}
+	os.Exit(code)
+}
+
+// The types below are promtool's file format for unit tests.
+
+type unitTests struct {
+	RuleFiles          []string   `yaml:"rule_files"`
+	EvaluationInterval string     `yaml:"evaluation_interval"`
+	Tests              []unitTest `yaml:"tests"`
+}
+
+type unitTest struct {
+	Name           string          `yaml:"name"`
+	Interval       string          `yaml:"interval"`
+	StartTimestamp int64           `yaml:"start_timestamp,omitempty"`
+	InputSeries    []inputSeries   `yaml:"input_series,omitempty"`
+	AlertRuleTest  []alertRuleTest `yaml:"alert_rule_test"`
+}
+
+type inputSeries struct {
+	Series string `yaml:"series"`
+	Values string `yaml:"values"`
+}
+
+type alertRuleTest struct {
+	EvalTime  string          `yaml:"eval_time"`
+	Alertname string          `yaml:"alertname"`
+	ExpAlerts []expectedAlert `yaml:"exp_alerts"`
+}
+
+type expectedAlert struct {
+	Labels      map[string]string `yaml:"exp_labels"`
+	Annotations map[string]string `yaml:"exp_annotations"`
+}
+
+func (s situation) test(alert string) unitTest {
+	u := unitTest{Name: s.name, Interval: "1m", StartTimestamp: s.start}
+	for _, name := range slices.Sorted(maps.Keys(s.series)) {
+		u.InputSeries = append(u.InputSeries, inputSeries{Series: name, Values: s.series[name]})
+	}
+	expected := alertRuleTest{EvalTime: s.at, Alertname: alert, ExpAlerts: []expectedAlert{}}
+	for _, f := range s.fires {
+		labels := maps.Clone(f.labels)
+		if labels == nil {
+			labels = map[string]string{}
+		}
+		labels["severity"] = string(f.severity)
+		expected.ExpAlerts = append(expected.ExpAlerts, expectedAlert{
+			Labels: labels,
+			Annotations: map[string]string{
+				"summary":     f.summary,
+				"description": f.description,
+				"runbook_url": rules.RunbookURL + alert + ".md",
+			},
+		})
+	}
+	u.AlertRuleTest = []alertRuleTest{expected}
+	return u
+}
+
+// Each alert fires in the situations that it is for, with the text that a person
+// then reads, and stays quiet in those that look alike.
+func TestAlerts(t *testing.T) {
+	if out, err := needPromtool(); err != nil {
+		t.Fatalf("promtool does not run: %v\n%s", err, out)
+	}
+	path, err := rulesFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for alert, list := range situations {
+		t.Run(alert, func(t *testing.T) {
+			t.Parallel()
+			file := unitTests{RuleFiles: []string{path}, EvaluationInterval: "1m"}
+			for _, s := range list {
+				file.Tests = append(file.Tests, s.test(alert))
+			}
+			content, err := yaml.Marshal(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if out, err := promtool(t, "test", "rules", write(t, "test.yml", string(content))); err != nil {
+				t.Errorf("%v\n%s", err, out)
+			}
+		})
+	}
+}
+
+// An alert that was never seen to fire may never do so, and one that was never seen
+// quiet may never be.
+func TestEachAlertIsTestedBothWays(t *testing.T) {
+	names := alertNames()
+	for _, name := range names {
+		var fires, quiet bool
+		for _, s := range situations[name] {
+			fires = fires || len(s.fires) > 0
+			quiet = quiet || len(s.fires) == 0
+		}
+		if !fires || !quiet {
+			t.Errorf("%s: a situation in which it fires: %v, in which it does not: %v; want both", name, fires, quiet)
+		}
+	}
+	for name := range situations {
+		if !slices.Contains(names, name) {
+			t.Errorf("situations for %s, which is no alert", name)
+		}
+	}
+	if len(names) < 12 {
+		t.Errorf("%d alerts, want at least 12", len(names))
+	}
+}
+
+// promtool's linter knows more than the parser: duplicate rules, label names.
+func TestPromtoolChecksTheRules(t *testing.T) {
+	path, err := rulesFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := promtool(t, "check", "rules", "--lint=all", "--lint-fatal", path); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
