@@ -5,18 +5,18 @@ package cache
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
-	policyv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/policy/v1"
+	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/alphapulse/alphapulse-infra/components/internal/labels"
 	"github.com/alphapulse/alphapulse-infra/components/internal/netedge"
-	"github.com/alphapulse/alphapulse-infra/components/internal/pods"
+	"github.com/alphapulse/alphapulse-infra/components/internal/rollout"
 	"github.com/alphapulse/alphapulse-infra/components/internal/sizing"
+	"github.com/alphapulse/alphapulse-infra/components/internal/stateful"
 	"github.com/alphapulse/alphapulse-infra/components/internal/volume"
 )
 
@@ -96,7 +96,7 @@ func (a *Args) Demands(name string) []sizing.Demand {
 		Replicas:   1,
 		Containers: []sizing.Resources{a.Resources, exporterResources},
 		Volumes:    []resource.Quantity{a.Storage},
-		Services:   2 + len(a.AliasServices),
+		Services:   stateful.ServiceCount(a.AliasServices),
 	}}
 }
 
@@ -109,9 +109,6 @@ func (a *Args) policy() string {
 	}
 	return a.Policy
 }
-
-// serviceName is what Kubernetes accepts as the name of a Service (RFC 1035).
-var serviceName = regexp.MustCompile(`^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$`)
 
 func (a *Args) validate(name string) error {
 	var problems []error
@@ -140,15 +137,8 @@ func (a *Args) validate(name string) error {
 	if !slices.Contains(Policies, a.policy()) {
 		problem("Policy is %q: want one of %s", a.Policy, strings.Join(Policies, ", "))
 	}
-	taken := []string{name, headless(name)}
-	for _, alias := range a.AliasServices {
-		switch {
-		case !serviceName.MatchString(alias):
-			problem("AliasServices: %q is no Service name: use lower-case letters, digits and '-', beginning with a letter, 63 at most", alias)
-		case slices.Contains(taken, alias):
-			problem("AliasServices: %q is given twice or is the cache's own Service: remove it", alias)
-		}
-		taken = append(taken, alias)
+	for _, err := range stateful.ValidateAliases(name, a.AliasServices) {
+		problem("%w", err)
 	}
 	return errors.Join(problems...)
 }
@@ -156,8 +146,6 @@ func (a *Args) validate(name string) error {
 func labelsOf(name string) labels.Set {
 	return labels.Set{Name: name, Instance: name, Component: "cache"}
 }
-
-func headless(name string) string { return name + "-headless" }
 
 // NewCache creates the cache.
 func NewCache(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) (*Cache, error) {
@@ -181,24 +169,24 @@ func NewCache(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Resou
 		return nil, err
 	}
 	c.Claim = claim.Metadata.Name().Elem()
-	if c.Host, err = services(ctx, name, args, l, parent); err != nil {
-		return nil, err
-	}
 	files, err := newFiles(ctx, name, args, l, parent)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := statefulSet(ctx, name, args, l, c.Claim, files, parent); err != nil {
-		return nil, err
-	}
-	if _, err := policyv1.NewPodDisruptionBudget(ctx, name, &policyv1.PodDisruptionBudgetArgs{
-		Metadata: pods.Meta(name, args.Namespace, l),
-		Spec: &policyv1.PodDisruptionBudgetSpecArgs{
-			Selector: pods.Selector(l),
-			// One pod: a drain must be able to move it, after a clean shutdown.
-			MaxUnavailable: pulumi.Int(1),
+	if c.Host, err = (stateful.Server{
+		Labels: l, Namespace: args.Namespace, PortName: portName, Port: Port, MetricsPort: MetricsPort,
+		Aliases: args.AliasServices, Protect: args.Protect,
+		Startup:      rollout.StartupFor(startup.BudgetSeconds() + LoadingSeconds(args.MaxMemoryBytes())),
+		GraceSeconds: graceSeconds,
+		User:         User, PriorityClass: args.PriorityClass, ImagePullSecret: args.ImagePullSecret,
+		Containers: corev1.ContainerArray{server(args), exporter(args)},
+		Volumes: corev1.VolumeArray{
+			stateful.DataVolume("data", c.Claim),
+			stateful.ConfigVolume("config", files.config, "redis.conf"),
+			stateful.SecretVolume("acl", files.acl, "users.acl"),
+			stateful.SecretVolume("exporter", files.exporter, "passwords.json"),
 		},
-	}, parent); err != nil {
+	}).Create(ctx, parent); err != nil {
 		return nil, err
 	}
 	return c, ctx.RegisterResourceOutputs(c, pulumi.Map{"host": c.Host, "claim": c.Claim})

@@ -47,9 +47,10 @@ const rewriteAtLeast = 64 * miB
 func LeastStorage(maxMemory int64) int64 { return 4*maxMemory + rewriteAtLeast }
 
 // LoadingSeconds is how long the server may read a full append-only file at a
-// start, at 20 MB/s, with a minute for everything else.
+// start, with a minute for everything else: commands replay at about 10 MB/s, and
+// the bound takes half of that.
 func LoadingSeconds(maxMemory int64) int {
-	return 60 + int((2*maxMemory+rewriteAtLeast)/(20*miB))
+	return 60 + int((2*maxMemory+rewriteAtLeast)/(5*miB))
 }
 
 // RenderConfig renders redis.conf.

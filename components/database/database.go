@@ -6,17 +6,16 @@ package database
 import (
 	"errors"
 	"fmt"
-	"regexp"
-	"slices"
 
-	policyv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/policy/v1"
+	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/alphapulse/alphapulse-infra/components/internal/labels"
 	"github.com/alphapulse/alphapulse-infra/components/internal/netedge"
-	"github.com/alphapulse/alphapulse-infra/components/internal/pods"
+	"github.com/alphapulse/alphapulse-infra/components/internal/rollout"
 	"github.com/alphapulse/alphapulse-infra/components/internal/sizing"
+	"github.com/alphapulse/alphapulse-infra/components/internal/stateful"
 	"github.com/alphapulse/alphapulse-infra/components/internal/volume"
 )
 
@@ -115,7 +114,7 @@ func (a *Args) Demands(name string) []sizing.Demand {
 		Replicas:   1,
 		Containers: []sizing.Resources{a.Resources, reconcilerResources, exporterResources},
 		Volumes:    []resource.Quantity{a.Storage},
-		Services:   2 + len(a.AliasServices),
+		Services:   stateful.ServiceCount(a.AliasServices),
 	}}
 }
 
@@ -128,9 +127,6 @@ func (a *Args) Tuning() Tuning {
 		StorageBytes: a.Storage.Value(),
 	})
 }
-
-// serviceName is what Kubernetes accepts as the name of a Service (RFC 1035).
-var serviceName = regexp.MustCompile(`^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$`)
 
 func (a *Args) validate(name string) error {
 	var problems []error
@@ -160,15 +156,8 @@ func (a *Args) validate(name string) error {
 	if a.Storage.Cmp(leastStorage) < 0 {
 		problem("Storage is %s: the volume needs at least %s", a.Storage.String(), leastStorage.String())
 	}
-	taken := []string{name, headless(name)}
-	for _, alias := range a.AliasServices {
-		switch {
-		case !serviceName.MatchString(alias):
-			problem("AliasServices: %q is no Service name: use lower-case letters, digits and '-', beginning with a letter, 63 at most", alias)
-		case slices.Contains(taken, alias):
-			problem("AliasServices: %q is given twice or is the database's own Service: remove it", alias)
-		}
-		taken = append(taken, alias)
+	for _, err := range stateful.ValidateAliases(name, a.AliasServices) {
+		problem("%w", err)
 	}
 	return errors.Join(problems...)
 }
@@ -176,8 +165,6 @@ func (a *Args) validate(name string) error {
 func labelsOf(name string) labels.Set {
 	return labels.Set{Name: name, Instance: name, Component: "database"}
 }
-
-func headless(name string) string { return name + "-headless" }
 
 // NewDatabase creates the database.
 func NewDatabase(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) (*Database, error) {
@@ -201,27 +188,22 @@ func NewDatabase(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Re
 		return nil, err
 	}
 	d.Claim = claim.Metadata.Name().Elem()
-	if d.Host, err = services(ctx, name, args, l, parent); err != nil {
-		return nil, err
-	}
 	files, err := newFiles(ctx, name, args, l, parent)
 	if err != nil {
 		return nil, err
 	}
-	set, err := statefulSet(ctx, name, args, l, d.Claim, files, parent)
-	if err != nil {
+	tuning := args.Tuning()
+	if d.Host, err = (stateful.Server{
+		Labels: l, Namespace: args.Namespace, PortName: portName, Port: Port, MetricsPort: MetricsPort,
+		Aliases: args.AliasServices, Protect: args.Protect,
+		Startup:      rollout.StartupFor(startup.BudgetSeconds() + tuning.RecoverySeconds()),
+		GraceSeconds: tuning.GraceSeconds(),
+		User:         User, PriorityClass: args.PriorityClass, ImagePullSecret: args.ImagePullSecret,
+		Containers: corev1.ContainerArray{server(args), reconciler(args), exporter(args)},
+		Volumes:    volumes(d.Claim, files, tuning),
+	}).Create(ctx, parent); err != nil {
 		return nil, err
 	}
-	d.PodName = pulumi.Sprintf("%s-0", set.Metadata.Name().Elem())
-	if _, err := policyv1.NewPodDisruptionBudget(ctx, name, &policyv1.PodDisruptionBudgetArgs{
-		Metadata: pods.Meta(name, args.Namespace, l),
-		Spec: &policyv1.PodDisruptionBudgetSpecArgs{
-			Selector: pods.Selector(l),
-			// One pod: a drain must be able to move it, after a clean shutdown.
-			MaxUnavailable: pulumi.Int(1),
-		},
-	}, parent); err != nil {
-		return nil, err
-	}
+	d.PodName = pulumi.Sprintf("%s-0", name)
 	return d, ctx.RegisterResourceOutputs(d, pulumi.Map{"host": d.Host, "claim": d.Claim, "podName": d.PodName})
 }
