@@ -97,7 +97,7 @@ func deployKubernetes(ctx *pulumi.Context, c *Config) (pulumi.Map, error) {
 	if _, err := monitoring.NewMonitoring(ctx, monitoringName, k.monitoring, k.opts...); err != nil {
 		return nil, err
 	}
-	return k.outputs(ground, edge)
+	return k.outputs(ctx, ground, edge)
 }
 
 // newProvider is explicit, so that a stack says which cluster it means and never

@@ -2,6 +2,7 @@ package stacks
 
 import (
 	"os"
+	"path/filepath"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
@@ -10,17 +11,17 @@ import (
 	"github.com/alphapulse/alphapulse-infra/components/platform"
 )
 
-// readmeFile is shown by `pulumi stack output readme` and by Pulumi's console.
+// readmeFile, beside Pulumi.yaml, is shown by `pulumi stack output readme` and by Pulumi's console.
 const readmeFile = "Pulumi.README.md"
 
 // outputs are what operators and scripts read. Credentials are secret outputs; the
 // plain ones hold nothing that opens anything.
-func (k *cluster) outputs(ground *platform.Platform, edge *ingress.Ingress) (pulumi.Map, error) {
+func (k *cluster) outputs(ctx *pulumi.Context, ground *platform.Platform, edge *ingress.Ingress) (pulumi.Map, error) {
 	sizes := pulumi.StringMap{}
 	for claim, v := range k.config.volumes() {
 		sizes[claim] = pulumi.String(v.size.String())
 	}
-	readme, err := os.ReadFile(readmeFile)
+	readme, err := os.ReadFile(filepath.Join(ctx.RootDirectory(), readmeFile))
 	if err != nil {
 		return nil, err
 	}

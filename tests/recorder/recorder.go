@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -142,6 +143,10 @@ func (r *Recording) Program(o Options, program pulumi.RunFunc) error {
 	if err != nil {
 		return err
 	}
+	root, err := Root()
+	if err != nil {
+		return err
+	}
 	// Keys that no setting has reach the program by this way only.
 	env.Lock()
 	defer env.Unlock()
@@ -151,6 +156,7 @@ func (r *Recording) Program(o Options, program pulumi.RunFunc) error {
 	defer os.Unsetenv(pulumi.EnvConfig)
 	return pulumi.RunErr(program, pulumi.WithMocksWithOrganization("organization", Project, o.Stack, m), func(info *pulumi.RunInfo) {
 		info.Config, info.ConfigSecretKeys, info.DryRun = config, secretKeys, o.Unknown
+		info.RootDirectory = root
 	})
 }
 
@@ -204,9 +210,30 @@ func Generated(name string) string {
 	return hex.EncodeToString(sum[:])[:32]
 }
 
-// StackConfig reads a stack's file from the repository's root, in the form that the
-// engine hands to the program.
-func StackConfig(root, stack string) (map[string]string, error) {
+// Root is the project's directory: the nearest one above the working directory that
+// has a Pulumi.yaml.
+func Root() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "Pulumi.yaml")); err == nil {
+			return dir, nil
+		}
+		if filepath.Dir(dir) == dir {
+			return "", errors.New("no Pulumi.yaml here or above")
+		}
+		dir = filepath.Dir(dir)
+	}
+}
+
+// StackConfig reads a stack's file in the form that the engine hands to the program.
+func StackConfig(stack string) (map[string]string, error) {
+	root, err := Root()
+	if err != nil {
+		return nil, err
+	}
 	raw, err := os.ReadFile(filepath.Join(root, "Pulumi."+stack+".yaml"))
 	if err != nil {
 		return nil, err

@@ -32,7 +32,7 @@ func main() {
 }
 
 func render(stack, out string) (int, error) {
-	config, err := recorder.StackConfig(".", stack)
+	config, err := recorder.StackConfig(stack)
 	if err != nil {
 		return 0, err
 	}

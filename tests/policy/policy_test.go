@@ -1,0 +1,570 @@
+// Package policy holds every stack to the rules of the API server and to our own.
+package policy
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/distribution/reference"
+	pulumiresource "github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	podsecurity "k8s.io/pod-security-admission/api"
+	"k8s.io/pod-security-admission/policy"
+
+	"github.com/alphapulse/alphapulse-infra/tests/recorder"
+)
+
+// stack is one recorded stack with its objects decoded.
+type stack struct {
+	name      string
+	recording *recorder.Recording
+	objects   []recorder.Object
+	workloads []recorder.Workload
+}
+
+// variants of the stacks that every rule holds for, beside the stacks as they are.
+var variants = map[string]map[string]string{
+	"dev":  {},
+	"prod": {},
+	"prod behind an Ingress": {"edgeExposure": "ingress", "edgeIngressClass": "any",
+		"databaseAliases": `["timescaledb","postgres"]`, "cacheAliases": `["redis"]`},
+	"prod with another team's image": {"backendImage": "registry.example.com/team/api:2.0", "backendMetricsPath": "-",
+		"backendReadinessPath": "/health", "engineEnabled": "false", "dashboardEnabled": "false"},
+}
+
+func eachStack(t *testing.T, check func(t *testing.T, s stack)) {
+	for _, name := range slices.Sorted(mapsKeys(variants)) {
+		t.Run(name, func(t *testing.T) {
+			base, _, _ := strings.Cut(name, " ")
+			config, err := recorder.StackConfig(base)
+			require.NoError(t, err)
+			for k, v := range variants[name] {
+				config[k] = v
+			}
+			recording, err := recorder.Run(recorder.Options{Stack: base, Config: config})
+			require.NoError(t, err)
+			objects, err := recording.Objects()
+			require.NoError(t, err)
+			s := stack{name: name, recording: recording, objects: objects, workloads: recorder.Workloads(objects)}
+			require.NotEmpty(t, s.workloads)
+			check(t, s)
+		})
+	}
+}
+
+func mapsKeys[V any](m map[string]V) func(func(string) bool) {
+	return func(yield func(string) bool) {
+		for k := range m {
+			if !yield(k) {
+				return
+			}
+		}
+	}
+}
+
+// matching lists the workloads whose pods a selector selects.
+func (s stack) matching(t *testing.T, selector *metav1.LabelSelector) []recorder.Workload {
+	m, err := metav1.LabelSelectorAsSelector(selector)
+	require.NoError(t, err)
+	var found []recorder.Workload
+	for _, w := range s.workloads {
+		if m.Matches(labels.Set(w.Template.Labels)) {
+			found = append(found, w)
+		}
+	}
+	return found
+}
+
+// TestPodSecurityRestricted asks the API server's own evaluator.
+func TestPodSecurityRestricted(t *testing.T) {
+	evaluator, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
+	require.NoError(t, err)
+	eachStack(t, func(t *testing.T, s stack) {
+		for _, w := range s.workloads {
+			result := policy.AggregateCheckResults(evaluator.EvaluatePod(
+				podsecurity.LevelVersion{Level: podsecurity.LevelRestricted, Version: podsecurity.LatestVersion()},
+				&w.Template.ObjectMeta, &w.Template.Spec))
+			assert.True(t, result.Allowed, "%s: %s: %s", w.Object, result.ForbiddenReason(), result.ForbiddenDetail())
+		}
+	})
+}
+
+// TestNamespaceEnforcesRestricted holds for all three modes at a pinned version.
+func TestNamespaceEnforcesRestricted(t *testing.T) {
+	eachStack(t, func(t *testing.T, s stack) {
+		namespaces := recorder.Of[*corev1.Namespace](s.objects)
+		require.Len(t, namespaces, 1)
+		for _, mode := range []string{"enforce", "audit", "warn"} {
+			l := namespaces[0].Labels
+			assert.Equal(t, "restricted", l["pod-security.kubernetes.io/"+mode])
+			assert.Regexp(t, `^v1\.\d+$`, l["pod-security.kubernetes.io/"+mode+"-version"], "the version is not pinned")
+		}
+	})
+}
+
+// TestHardening is what "restricted" does not ask for and we do.
+func TestHardening(t *testing.T) {
+	eachStack(t, func(t *testing.T, s stack) {
+		for _, w := range s.workloads {
+			spec := w.Template.Spec
+			assert.NotNil(t, spec.SecurityContext.RunAsUser, "%s: no numeric user", w.Object)
+			assert.NotNil(t, spec.TerminationGracePeriodSeconds, "%s: no grace period", w.Object)
+			for _, c := range recorder.Containers(spec) {
+				where := fmt.Sprintf("%s container %s", w.Object, c.Name)
+				require.NotNil(t, c.SecurityContext, where)
+				assert.True(t, *c.SecurityContext.ReadOnlyRootFilesystem, "%s: the root file system is writable", where)
+				for _, list := range []corev1.ResourceList{c.Resources.Requests, c.Resources.Limits} {
+					assert.False(t, list.Cpu().IsZero(), "%s: no CPU request or limit", where)
+					assert.False(t, list.Memory().IsZero(), "%s: no memory request or limit", where)
+				}
+				assert.True(t, c.Resources.Requests.Cpu().Cmp(*c.Resources.Limits.Cpu()) <= 0, "%s: request above limit", where)
+				assert.True(t, c.Resources.Requests.Memory().Cmp(*c.Resources.Limits.Memory()) <= 0, "%s: request above limit", where)
+			}
+			for _, v := range spec.Volumes {
+				if v.EmptyDir != nil {
+					assert.NotNil(t, v.EmptyDir.SizeLimit, "%s: emptyDir %s can fill the node", w.Object, v.Name)
+				}
+			}
+		}
+	})
+}
+
+// TestUniformLabels holds for every object and every pod.
+func TestUniformLabels(t *testing.T) {
+	want := []string{"name", "instance", "component", "part-of", "managed-by"}
+	eachStack(t, func(t *testing.T, s stack) {
+		for _, o := range s.objects {
+			for _, key := range want {
+				assert.NotEmpty(t, o.Meta().GetLabels()["app.kubernetes.io/"+key], "%s has no label %s", o, key)
+			}
+		}
+		for _, w := range s.workloads {
+			for _, key := range want {
+				assert.NotEmpty(t, w.Template.Labels["app.kubernetes.io/"+key], "pods of %s have no label %s", w.Object, key)
+			}
+			m, err := metav1.LabelSelectorAsSelector(w.Selector)
+			require.NoError(t, err)
+			assert.True(t, m.Matches(labels.Set(w.Template.Labels)), "%s does not select its own pods", w.Object)
+			assert.Len(t, s.matching(t, w.Selector), 1, "%s selects pods of another workload, too", w.Object)
+		}
+	})
+}
+
+// TestServiceAccounts: one for each workload, never the default one, and a token
+// only where a RoleBinding gives it something to do.
+func TestServiceAccounts(t *testing.T) {
+	eachStack(t, func(t *testing.T, s stack) {
+		bound := map[string]bool{}
+		for _, b := range recorder.Of[*rbacv1.RoleBinding](s.objects) {
+			for _, subject := range b.Subjects {
+				bound[subject.Name] = true
+			}
+		}
+		exists := map[string]bool{}
+		for _, a := range recorder.Of[*corev1.ServiceAccount](s.objects) {
+			exists[a.Name] = true
+			assert.False(t, *a.AutomountServiceAccountToken, "ServiceAccount %s offers its token to every pod", a.Name)
+		}
+		used := map[string]string{}
+		for _, w := range s.workloads {
+			account := w.Template.Spec.ServiceAccountName
+			assert.NotContains(t, []string{"", "default"}, account, "%s uses the default ServiceAccount", w.Object)
+			assert.True(t, exists[account], "%s: ServiceAccount %s is not created", w.Object, account)
+			assert.Empty(t, used[account], "%s shares ServiceAccount %s with %s", w.Object, account, used[account])
+			used[account] = w.Name
+			require.NotNil(t, w.Template.Spec.AutomountServiceAccountToken, "%s", w.Object)
+			assert.Equal(t, bound[account], *w.Template.Spec.AutomountServiceAccountToken, "%s: a token goes with a RoleBinding", w.Object)
+		}
+	})
+}
+
+// TestRBACHasNoWildcard: roles are namespaced and name what they allow.
+func TestRBACHasNoWildcard(t *testing.T) {
+	eachStack(t, func(t *testing.T, s stack) {
+		assert.Empty(t, recorder.Of[*rbacv1.ClusterRole](s.objects))
+		assert.Empty(t, recorder.Of[*rbacv1.ClusterRoleBinding](s.objects))
+		roles := recorder.Of[*rbacv1.Role](s.objects)
+		require.NotEmpty(t, roles)
+		for _, role := range roles {
+			for _, rule := range role.Rules {
+				for _, list := range [][]string{rule.APIGroups, rule.Resources, rule.Verbs} {
+					assert.NotContains(t, list, "*", "Role %s", role.Name)
+				}
+				assert.NotContains(t, rule.Resources, "secrets", "Role %s", role.Name)
+				for _, verb := range rule.Verbs {
+					assert.Contains(t, []string{"get", "list", "watch"}, verb, "Role %s", role.Name)
+				}
+			}
+		}
+	})
+}
+
+// TestServicesSelectPods: every Service selects one workload's pods, and its target
+// port is one that they declare.
+func TestServicesSelectPods(t *testing.T) {
+	eachStack(t, func(t *testing.T, s stack) {
+		services := recorder.Of[*corev1.Service](s.objects)
+		require.NotEmpty(t, services)
+		for _, svc := range services {
+			pods := s.matching(t, &metav1.LabelSelector{MatchLabels: svc.Spec.Selector})
+			if !assert.Len(t, pods, 1, "Service %s", svc.Name) {
+				continue
+			}
+			for _, p := range svc.Spec.Ports {
+				_, ok := containerPort(pods[0].Template.Spec, p.TargetPort)
+				assert.True(t, ok, "Service %s: no container of %s has port %s", svc.Name, pods[0].Name, p.TargetPort.String())
+			}
+		}
+	})
+}
+
+func containerPort(spec corev1.PodSpec, want intstr.IntOrString) (int32, bool) {
+	for _, c := range spec.Containers {
+		for _, p := range c.Ports {
+			if p.Name == want.StrVal && want.Type == intstr.String || p.ContainerPort == want.IntVal && want.Type == intstr.Int {
+				return p.ContainerPort, true
+			}
+		}
+	}
+	return 0, false
+}
+
+// TestNetworkPolicies: everything is denied first; then each policy is for one
+// workload, each end that it names exists, and each port is one that is listened on.
+func TestNetworkPolicies(t *testing.T) {
+	eachStack(t, func(t *testing.T, s stack) {
+		covered := map[string]bool{}
+		denied := false
+		for _, p := range recorder.Of[*networkingv1.NetworkPolicy](s.objects) {
+			everyone := len(p.Spec.PodSelector.MatchLabels) == 0 && len(p.Spec.PodSelector.MatchExpressions) == 0
+			if everyone {
+				if len(p.Spec.Ingress) == 0 && len(p.Spec.Egress) == 0 && len(p.Spec.PolicyTypes) == 2 {
+					denied = true
+				}
+				assert.Empty(t, p.Spec.Ingress, "NetworkPolicy %s opens every pod", p.Name)
+				continue
+			}
+			owners := s.matching(t, &p.Spec.PodSelector)
+			if !assert.Len(t, owners, 1, "NetworkPolicy %s", p.Name) {
+				continue
+			}
+			covered[owners[0].Name] = true
+			assert.Len(t, p.Spec.PolicyTypes, 2, "NetworkPolicy %s", p.Name)
+			for _, rule := range p.Spec.Ingress {
+				require.NotEmpty(t, rule.From, "NetworkPolicy %s lets everybody in", p.Name)
+				s.peersExist(t, p.Name, rule.From)
+				listening(t, p.Name, owners[0], rule.Ports)
+			}
+			for _, rule := range p.Spec.Egress {
+				require.NotEmpty(t, rule.To, "NetworkPolicy %s lets everything out", p.Name)
+				require.NotEmpty(t, rule.Ports, "NetworkPolicy %s lets everything out", p.Name)
+				for _, target := range s.peersExist(t, p.Name, rule.To) {
+					listening(t, p.Name, target, rule.Ports)
+				}
+			}
+		}
+		assert.True(t, denied, "no policy denies by default")
+		for _, w := range s.workloads {
+			assert.True(t, covered[w.Name], "%s has no network policy: nothing could reach it or be reached", w.Object)
+		}
+	})
+}
+
+func (s stack) peersExist(t *testing.T, policy string, peers []networkingv1.NetworkPolicyPeer) []recorder.Workload {
+	var targets []recorder.Workload
+	for _, peer := range peers {
+		if peer.PodSelector == nil {
+			require.NotNil(t, peer.IPBlock, "NetworkPolicy %s: a peer is neither pods nor addresses", policy)
+			continue
+		}
+		found := s.matching(t, peer.PodSelector)
+		assert.Len(t, found, 1, "NetworkPolicy %s names pods that no workload has: %v", policy, peer.PodSelector.MatchLabels)
+		targets = append(targets, found...)
+	}
+	return targets
+}
+
+func listening(t *testing.T, policy string, w recorder.Workload, ports []networkingv1.NetworkPolicyPort) {
+	for _, p := range ports {
+		_, ok := containerPort(w.Template.Spec, *p.Port)
+		assert.True(t, ok, "NetworkPolicy %s: %s does not listen on %s", policy, w.Name, p.Port.String())
+	}
+}
+
+// TestDisruptionBudgetsAllowADrain: a budget that never lets a pod go blocks every
+// upgrade of a node.
+func TestDisruptionBudgetsAllowADrain(t *testing.T) {
+	eachStack(t, func(t *testing.T, s stack) {
+		budgets := recorder.Of[*policyv1.PodDisruptionBudget](s.objects)
+		protected := map[string]bool{}
+		for _, b := range budgets {
+			owners := s.matching(t, b.Spec.Selector)
+			if !assert.Len(t, owners, 1, "PodDisruptionBudget %s", b.Name) {
+				continue
+			}
+			protected[owners[0].Name] = true
+			least := s.leastReplicas(owners[0])
+			switch {
+			case b.Spec.MaxUnavailable != nil:
+				n, err := intstr.GetScaledValueFromIntOrPercent(b.Spec.MaxUnavailable, least, true)
+				require.NoError(t, err)
+				assert.GreaterOrEqual(t, n, 1, "PodDisruptionBudget %s never lets a pod go", b.Name)
+			default:
+				n, err := intstr.GetScaledValueFromIntOrPercent(b.Spec.MinAvailable, least, true)
+				require.NoError(t, err)
+				assert.Less(t, n, least, "PodDisruptionBudget %s never lets a pod go", b.Name)
+			}
+		}
+		for _, w := range s.workloads {
+			if _, stateful := w.Object.Recorded, w.Object.Recorded.Kind() == "StatefulSet"; stateful || s.leastReplicas(w) > 1 {
+				assert.True(t, protected[w.Name], "%s has no PodDisruptionBudget", w.Object)
+			}
+		}
+	})
+}
+
+func (s stack) autoscaler(w recorder.Workload) *autoscalingv2.HorizontalPodAutoscaler {
+	for _, h := range recorder.Of[*autoscalingv2.HorizontalPodAutoscaler](s.objects) {
+		if h.Spec.ScaleTargetRef.Name == w.Name && h.Spec.ScaleTargetRef.Kind == w.Object.Recorded.Kind() {
+			return h
+		}
+	}
+	return nil
+}
+
+func (s stack) leastReplicas(w recorder.Workload) int {
+	if h := s.autoscaler(w); h != nil {
+		return int(*h.Spec.MinReplicas)
+	}
+	if w.Replicas == nil {
+		return 1
+	}
+	return int(*w.Replicas)
+}
+
+func (s stack) mostReplicas(w recorder.Workload) int {
+	if h := s.autoscaler(w); h != nil {
+		return int(h.Spec.MaxReplicas)
+	}
+	return s.leastReplicas(w)
+}
+
+// TestAutoscalerOwnsReplicas: a replicas field beside an autoscaler would undo its
+// work at every update, and conflict with it under server-side apply.
+func TestAutoscalerOwnsReplicas(t *testing.T) {
+	eachStack(t, func(t *testing.T, s stack) {
+		scaled := 0
+		for _, w := range s.workloads {
+			if s.autoscaler(w) != nil {
+				scaled++
+				assert.Nil(t, w.Replicas, "%s sets replicas and has an autoscaler", w.Object)
+			} else {
+				assert.NotNil(t, w.Replicas, "%s sets no replicas and has no autoscaler", w.Object)
+			}
+		}
+		assert.Equal(t, 1, scaled)
+	})
+}
+
+// TestRolloutAtMaximumScaleFitsTheQuota adds up, from the objects themselves, what
+// exists when every workload rolls at its maximum scale at once.
+func TestRolloutAtMaximumScaleFitsTheQuota(t *testing.T) {
+	eachStack(t, func(t *testing.T, s stack) {
+		quotas := recorder.Of[*corev1.ResourceQuota](s.objects)
+		require.Len(t, quotas, 1)
+		need := map[corev1.ResourceName]*resource.Quantity{}
+		add := func(name corev1.ResourceName, q resource.Quantity) {
+			if need[name] == nil {
+				need[name] = &resource.Quantity{}
+			}
+			need[name].Add(q)
+		}
+		for _, w := range s.workloads {
+			for range s.mostReplicas(w) + w.Surge {
+				add("pods", resource.MustParse("1"))
+				for _, r := range []corev1.ResourceName{"cpu", "memory"} {
+					add("requests."+r, effective(w.Template.Spec, func(c corev1.Container) resource.Quantity { return c.Resources.Requests[r] }))
+					add("limits."+r, effective(w.Template.Spec, func(c corev1.Container) resource.Quantity { return c.Resources.Limits[r] }))
+				}
+			}
+		}
+		for _, claim := range recorder.Of[*corev1.PersistentVolumeClaim](s.objects) {
+			add("persistentvolumeclaims", resource.MustParse("1"))
+			add("requests.storage", claim.Spec.Resources.Requests["storage"])
+		}
+		add("services", *resource.NewQuantity(int64(len(recorder.Of[*corev1.Service](s.objects))), resource.DecimalSI))
+		for name, q := range need {
+			hard, limited := quotas[0].Spec.Hard[name]
+			require.True(t, limited, "the quota does not limit %s", name)
+			assert.True(t, hard.Cmp(*q) >= 0, "%s: a rollout at maximum scale needs %s, the quota allows %s", name, q.String(), hard.String())
+		}
+		// Room for a job and an operator's pod, but not for a second application.
+		extra := quotas[0].Spec.Hard["pods"]
+		assert.LessOrEqual(t, extra.Value()-need["pods"].Value(), int64(4))
+	})
+}
+
+// effective is a pod's request as the scheduler and the quota count it: the sum of
+// the containers, or the largest init container if that is more.
+func effective(spec corev1.PodSpec, of func(corev1.Container) resource.Quantity) resource.Quantity {
+	var sum resource.Quantity
+	for _, c := range spec.Containers {
+		sum.Add(of(c))
+	}
+	for _, c := range spec.InitContainers {
+		if c.RestartPolicy != nil { // a native sidecar runs beside the containers
+			sum.Add(of(c))
+		} else if q := of(c); q.Cmp(sum) > 0 {
+			sum = q
+		}
+	}
+	return sum
+}
+
+// TestSecretsStayInSecrets: no value that Pulumi knows as secret, and none that was
+// generated, appears in any other object, in any form of argument or name.
+func TestSecretsStayInSecrets(t *testing.T) {
+	eachStack(t, func(t *testing.T, s stack) {
+		var secrets []string
+		for _, r := range s.recording.Find("random:index/randomPassword:RandomPassword", "") {
+			secrets = append(secrets, recorder.Generated(r.Name))
+		}
+		require.NotEmpty(t, secrets)
+		for _, r := range s.recording.Resources {
+			if r.Kind() == "Secret" || !r.Kubernetes() {
+				continue
+			}
+			assert.False(t, pulumiresource.NewObjectProperty(r.Inputs).ContainsSecrets(), "%s %s carries a secret", r.Kind(), r.Name)
+			raw, err := json.Marshal(recorder.Plain(r.Inputs))
+			require.NoError(t, err)
+			for _, secret := range secrets {
+				assert.NotContains(t, string(raw), secret, "%s %s carries a secret", r.Kind(), r.Name)
+			}
+		}
+		for name, v := range s.recording.Outputs {
+			raw, err := json.Marshal(v)
+			require.NoError(t, err)
+			for _, secret := range secrets {
+				assert.NotContains(t, string(raw), secret, "plain output %s carries a secret", name)
+			}
+		}
+		for _, o := range s.objects {
+			if secret, ok := o.Object.(*corev1.Secret); ok {
+				require.NotNil(t, secret.Immutable, "%s", o)
+				assert.True(t, *secret.Immutable, "%s", o)
+				assert.True(t, o.Recorded.Inputs["stringData"].IsSecret() || o.Recorded.Inputs["data"].IsSecret() ||
+					o.Recorded.Inputs["stringData"].ContainsSecrets(), "%s: Pulumi would keep its values in plain text", o)
+			}
+		}
+	})
+}
+
+// TestImagesArePinned: every container says which version it runs.
+func TestImagesArePinned(t *testing.T) {
+	eachStack(t, func(t *testing.T, s stack) {
+		for _, w := range s.workloads {
+			for _, c := range recorder.Containers(w.Template.Spec) {
+				ref, err := reference.ParseNormalizedNamed(c.Image)
+				require.NoError(t, err, "%s: %s", w.Object, c.Image)
+				tagged, tag := ref.(reference.Tagged)
+				_, digest := ref.(reference.Digested)
+				assert.True(t, tag || digest, "%s: %s is not pinned", w.Object, c.Image)
+				if tag && !digest {
+					assert.NotEqual(t, "latest", tagged.Tag(), "%s: %s is not pinned", w.Object, c.Image)
+				}
+			}
+		}
+	})
+}
+
+// TestProbesSayNoCredential: probe commands and arguments are world-readable.
+func TestProbesSayNoCredential(t *testing.T) {
+	eachStack(t, func(t *testing.T, s stack) {
+		for _, w := range s.workloads {
+			for _, c := range w.Template.Spec.Containers {
+				words := append(slices.Clone(c.Command), c.Args...)
+				for _, p := range []*corev1.Probe{c.LivenessProbe, c.ReadinessProbe, c.StartupProbe} {
+					if p != nil && p.Exec != nil {
+						words = append(words, p.Exec.Command...)
+					}
+				}
+				for _, e := range c.Env {
+					if e.Value != "" && strings.Contains(strings.ToUpper(e.Name), "PASSWORD") && !strings.HasSuffix(strings.ToUpper(e.Name), "FILE") {
+						t.Errorf("%s container %s: %s stands in the pod", w.Object, c.Name, e.Name)
+					}
+				}
+				for _, word := range words {
+					assert.NotContains(t, word, "PASSWORD", "%s container %s: %q", w.Object, c.Name, word)
+				}
+			}
+		}
+	})
+}
+
+// TestServedPodsHaveReadiness: a pod behind a Service that is never asked whether it
+// is ready gets requests that it cannot answer.
+func TestServedPodsHaveReadiness(t *testing.T) {
+	eachStack(t, func(t *testing.T, s stack) {
+		for _, svc := range recorder.Of[*corev1.Service](s.objects) {
+			for _, w := range s.matching(t, &metav1.LabelSelector{MatchLabels: svc.Spec.Selector}) {
+				ready := slices.ContainsFunc(w.Template.Spec.Containers, func(c corev1.Container) bool { return c.ReadinessProbe != nil })
+				assert.True(t, ready, "%s is behind Service %s and has no readiness probe", w.Object, svc.Name)
+			}
+		}
+	})
+}
+
+// TestEveryReferenceExists: ConfigMaps, Secrets and claims that pods name are created
+// by the same stack, so that no pod waits for what never comes.
+func TestEveryReferenceExists(t *testing.T) {
+	eachStack(t, func(t *testing.T, s stack) {
+		exists := map[string]bool{}
+		for _, o := range s.objects {
+			exists[o.Recorded.Kind()+"/"+o.Meta().GetName()] = true
+		}
+		need := func(w recorder.Workload, kind, name string) {
+			assert.True(t, exists[kind+"/"+name], "%s refers to %s %s, which the stack does not create", w.Object, kind, name)
+		}
+		for _, w := range s.workloads {
+			spec := w.Template.Spec
+			for _, v := range spec.Volumes {
+				switch {
+				case v.ConfigMap != nil:
+					need(w, "ConfigMap", v.ConfigMap.Name)
+				case v.Secret != nil:
+					need(w, "Secret", v.Secret.SecretName)
+				case v.PersistentVolumeClaim != nil:
+					need(w, "PersistentVolumeClaim", v.PersistentVolumeClaim.ClaimName)
+				}
+			}
+			for _, c := range recorder.Containers(spec) {
+				for _, from := range c.EnvFrom {
+					if from.ConfigMapRef != nil {
+						need(w, "ConfigMap", from.ConfigMapRef.Name)
+					}
+					if from.SecretRef != nil {
+						need(w, "Secret", from.SecretRef.Name)
+					}
+				}
+				for _, e := range c.Env {
+					if e.ValueFrom != nil && e.ValueFrom.SecretKeyRef != nil {
+						need(w, "Secret", e.ValueFrom.SecretKeyRef.Name)
+					}
+				}
+			}
+		}
+	})
+}

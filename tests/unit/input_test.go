@@ -1,0 +1,101 @@
+package unit
+
+import (
+	"maps"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/alphapulse/alphapulse-infra/tests/recorder"
+)
+
+// refused runs prod with the given settings and returns the problems; nothing may
+// have been registered.
+func refused(t *testing.T, o recorder.Options) string {
+	t.Helper()
+	config, err := recorder.StackConfig("prod")
+	require.NoError(t, err)
+	maps.Copy(config, o.Config)
+	o.Config, o.Stack = config, "prod"
+	r, err := recorder.Run(o)
+	require.Error(t, err)
+	assert.Empty(t, r.Resources, "something was registered before the configuration was checked")
+	return err.Error()
+}
+
+// TestBadInput: each problem names the setting, its value, and what would be right.
+func TestBadInput(t *testing.T) {
+	for _, c := range []struct {
+		key, value string
+		says       []string
+	}{
+		{"databaseStorge", "5Gi", []string{"no such setting", "databaseStorage"}},
+		{"domain", "Not A Domain", []string{`"Not A Domain"`, "example.com"}},
+		{"namespace", "kube-system", []string{`"kube-system"`, "stack's own"}},
+		{"namespace", "UPPER", []string{`"UPPER"`}},
+		{"target", "swarm", []string{`"swarm"`, "kubernetes"}},
+		{"databaseImage", "timescale/timescaledb", []string{"no tag and no digest", ":1.2.3"}},
+		{"backendImage", "alphapulse/backend:latest", []string{":latest", "another tag or a digest"}},
+		{"backendImage", "UPPER/case:1", []string{`"UPPER/case:1"`, "not an image reference"}},
+		{"databaseStorage", "5 GB", []string{`"5 GB"`, "2Gi"}},
+		{"databaseStorage", "1Mi", []string{`"1Mi"`, "too small"}},
+		{"backendResources", `{"requests":{"cpu":"4"}}`, []string{"requests.cpu 4 is above limits.cpu 1"}},
+		{"backendResources", `{"requests":{"gpu":"4"}}`, []string{"backendResources.requests.gpu", "cpu or memory"}},
+		{"backendResources", `{"request":{"cpu":"4"}}`, []string{"backendResources.request", "requests or limits"}},
+		{"backendResources", `"4"`, []string{"not an object"}},
+		{"cacheResources", `{"limits":{"memory":"lots"}}`, []string{"cacheResources.limits.memory", `"lots"`, "512Mi"}},
+		{"backendMinReplicas", "20", []string{"20 is above backendMaxReplicas 10"}},
+		{"backendMinReplicas", "many", []string{`"many"`, "from 1 to 100"}},
+		{"backendCpuUtilization", "150", []string{`"150"`, "from 10 to 100"}},
+		{"protect", "maybe", []string{`"maybe"`, "true nor false"}},
+		{"maxPortfolioRisk", "7", []string{`"7"`, "from 0 to 1"}},
+		{"egressCidrs", `["10.0.0.1/8"]`, []string{`"10.0.0.1/8"`, "write 10.0.0.0/8"}},
+		{"egressCidrs", `["everywhere"]`, []string{`"everywhere"`, "203.0.113.0/24"}},
+		{"edgeTrustedProxies", `"x"`, []string{"not a list"}},
+		{"edgeExposure", "magic", []string{`"magic"`, "nodePort, loadBalancer, ingress"}},
+		{"edgeExposure", "ingress", []string{"edgeIngressClass", "name the class"}},
+		{"edgeHttpsNodePort", "443", []string{"443", "30000 to 32767"}},
+		{"backendLivenessPath", "health", []string{`"health"`, "start it with a slash"}},
+		{"backendEnv", `{"a b":"c"}`, []string{"backendEnv.a b", "variable"}},
+		{"backendEnv", `["a"]`, []string{"backendEnv", "--path backendEnv.NAME"}},
+		{"databaseAliases", `["Bad_Name"]`, []string{`"Bad_Name"`, "Service"}},
+		{"prometheusRetention", "forever", []string{`"forever"`, "200h"}},
+		{"tlsMode", "provided", []string{"tlsCertificate", "tlsPrivateKey", "--secret"}},
+		{"alertWebhookUrl", "https://hook.example.com/secret", []string{"stored in plain text", "--secret alertWebhookUrl"}},
+		{"storageClass", "No Such", []string{`"No Such"`}},
+	} {
+		t.Run(c.key+"="+c.value, func(t *testing.T) {
+			message := refused(t, recorder.Options{Config: map[string]string{c.key: c.value}})
+			assert.Contains(t, message, c.key)
+			for _, want := range c.says {
+				assert.Contains(t, message, want)
+			}
+		})
+	}
+}
+
+// TestAllProblemsAtOnce: a user corrects the file once.
+func TestAllProblemsAtOnce(t *testing.T) {
+	message := refused(t, recorder.Options{
+		Config:   map[string]string{"domain": "", "databaseStorage": "10Gi", "backendMinReplicas": "99", "typo": "1", "cacheImage": "redis"},
+		Previous: map[string]any{"volumes": map[string]any{"database": "50Gi"}, "namespace": "elsewhere"},
+	})
+	for _, key := range []string{"domain:", "databaseStorage:", "backendMinReplicas:", "typo:", "cacheImage:", "namespace:"} {
+		assert.Contains(t, message, "\n"+key)
+	}
+	assert.Contains(t, message, "6 problem(s), nothing was changed")
+	assert.Contains(t, message, "10Gi is smaller than the 50Gi")
+	assert.Equal(t, 1, strings.Count(message, "databaseStorage:"))
+}
+
+// TestSecretsAreNotRepeated: a refused secret does not end up in a build's log.
+func TestSecretsAreNotRepeated(t *testing.T) {
+	message := refused(t, recorder.Options{
+		Config:     map[string]string{"alertWebhookUrl": "not-a-url-but-secret"},
+		SecretKeys: []string{"alertWebhookUrl"},
+	})
+	assert.Contains(t, message, "alertWebhookUrl")
+	assert.NotContains(t, message, "not-a-url-but-secret")
+}
