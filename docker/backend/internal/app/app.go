@@ -1,0 +1,268 @@
+// Package app puts the parts together, one process for each mode.
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/api"
+	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/cache"
+	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/config"
+	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/engine"
+	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/httpx"
+	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/store"
+	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/telemetry"
+)
+
+// Process is what the modes take from their surroundings.
+type Process struct {
+	// Version of the build.
+	Version string
+	// Log takes JSON lines.
+	Log io.Writer
+	// Listening, when set, is told the address that the process serves on.
+	Listening func(net.Addr)
+}
+
+// Modes are the ways to run the binary.
+var Modes = map[string]func(context.Context, *config.Config, Process) error{
+	"api": API, "dashboard": Dashboard, "engine": Engine,
+}
+
+// parts are what every mode has.
+type parts struct {
+	config   *config.Config
+	process  Process
+	log      *slog.Logger
+	registry *prometheus.Registry
+	store    *store.Store
+	cache    *cache.Cache
+	router   *httpx.Router
+}
+
+func assemble(mode string, c *config.Config, p Process) (*parts, error) {
+	a := &parts{config: c, process: p, log: telemetry.NewLog(p.Log, mode, c.Debug), registry: telemetry.NewRegistry(mode, p.Version)}
+	var err error
+	a.store, err = store.Open(store.Options{
+		URL: c.DatabaseURL, Name: "alphapulse-" + mode, MaxConnections: min(c.MaxConnections, 2*c.WorkerThreads),
+		QueryTimeout: c.RequestTimeout, Log: a.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	client, err := cache.NewClient(c.CacheURL, "alphapulse-"+mode, min(c.MaxConnections, 4*c.WorkerThreads))
+	if err != nil {
+		return nil, err
+	}
+	a.cache = cache.New(cache.Options{
+		Client: client, TTL: c.CacheTTL, LoadTimeout: c.RequestTimeout, Metrics: cache.NewMetrics(a.registry), Log: a.log,
+	})
+	a.router = httpx.NewRouter(a.log, a.registry, c.RequestTimeout)
+	if c.MetricsEnabled {
+		a.router.HandleHTTP("GET /metrics", telemetry.Handler(a.registry))
+	}
+	a.router.Handle("GET /ready", a.ready)
+	return a, nil
+}
+
+// health answers as long as the process works, whatever its dependencies do.
+func (a *parts) health(check func() error) httpx.Handler {
+	return func(w http.ResponseWriter, _ *http.Request) error {
+		if err := check(); err != nil {
+			return &httpx.StatusError{Status: http.StatusServiceUnavailable, Message: err.Error()}
+		}
+		httpx.WriteJSON(w, http.StatusOK, []byte(`{"status":"alive","simulated":true}`))
+		return nil
+	}
+}
+
+// readyTimeout bounds the look at each dependency.
+const readyTimeout = time.Second
+
+// readiness is the answer of /ready.
+type readiness struct {
+	// Status is ready, degraded or unavailable.
+	Status   string `json:"status"`
+	Database string `json:"database"`
+	Cache    string `json:"cache"`
+	Reason   string `json:"reason,omitempty"`
+}
+
+// ready answers 200 if requests can be served: the database must be there. A lost
+// cache only makes answers slower, so it is told but not held against the process.
+func (a *parts) ready(w http.ResponseWriter, r *http.Request) error {
+	answer, status := readiness{Status: "ready", Database: "ok", Cache: "ok"}, http.StatusOK
+	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
+	defer cancel()
+	switch err := a.cache.Check(ctx); {
+	case a.config.CacheURL == "":
+		answer.Cache = "off"
+	case err != nil:
+		answer.Cache, answer.Status = "cannot be reached", "degraded"
+	}
+	var problems []string
+	if err := a.store.Check(); err != nil {
+		var lost *store.Unavailable
+		if errors.As(err, &lost) {
+			answer.Database = lost.Reason
+		}
+		problems = append(problems, err.Error())
+	}
+	if a.router.Draining() {
+		problems = append(problems, "the process is stopping")
+	}
+	if len(problems) > 0 {
+		answer.Status, answer.Reason, status = "unavailable", strings.Join(problems, "; "), http.StatusServiceUnavailable
+	}
+	raw, err := json.Marshal(answer)
+	if err != nil {
+		return err
+	}
+	httpx.WriteJSON(w, status, raw)
+	return nil
+}
+
+// run serves on an address, beside what else the mode does, until ctx ends.
+func (a *parts) run(ctx context.Context, address string, onDrain func(), others ...func(context.Context)) error {
+	// What the requests need outlives the stop: it ends after the last of them.
+	background, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	var g errgroup.Group
+	for _, f := range append(others, a.store.Watch, a.flush) {
+		g.Go(func() error { f(background); return nil })
+	}
+	server := &httpx.Server{
+		Address: address, Router: a.router, DrainTime: a.config.DrainTime, OnDrain: onDrain, Log: a.log, Listening: a.process.Listening,
+	}
+	err := server.Run(ctx)
+	end()
+	_ = g.Wait() // none of them returns an error
+	a.store.Close()
+	return err
+}
+
+// flush tells the cache what it could not be told while it was lost.
+func (a *parts) flush(ctx context.Context) {
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			a.cache.Flush(ctx)
+		}
+	}
+}
+
+func alive() error { return nil }
+
+// freshFor is the age up to which a quote counts as current.
+func freshFor(c *config.Config) time.Duration { return 5*c.IngestInterval + 5*time.Second }
+
+// API serves REST.
+func API(ctx context.Context, c *config.Config, p Process) error {
+	a, err := assemble("api", c, p)
+	if err != nil {
+		return err
+	}
+	a.router.Handle("GET /health", a.health(alive))
+	(&api.API{Store: a.store, Cache: a.cache, Fresh: freshFor(c)}).Register(a.router)
+	return a.run(ctx, c.APIAddress, nil)
+}
+
+// Dashboard serves the live page.
+func Dashboard(ctx context.Context, c *config.Config, p Process) error {
+	a, err := assemble("dashboard", c, p)
+	if err != nil {
+		return err
+	}
+	a.router.Handle("GET /health", a.health(alive))
+	a.router.Handle("GET /api/health", a.health(alive))
+	return a.run(ctx, c.DashboardAddress, nil)
+}
+
+// Engine runs the market.
+func Engine(ctx context.Context, c *config.Config, p Process) error {
+	a, err := assemble("engine", c, p)
+	if err != nil {
+		return err
+	}
+	e := engine.New(c, a.store, publisher{a}, a.log)
+	a.router.Handle("GET /health", a.health(e.Check))
+	// The engine stops at once: nobody sends it requests that would be dropped.
+	a.config.DrainTime = 0
+	working, stop := context.WithCancel(ctx)
+	defer stop()
+	return a.run(ctx, c.MetricsAddress, stop, func(context.Context) { e.Run(working) })
+}
+
+type publisher struct{ a *parts }
+
+func (p publisher) Publish(ctx context.Context, _ engine.Batch) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	p.a.cache.Invalidate(ctx, api.MarketScope)
+}
+
+// Healthcheck asks the process that runs beside it, in the same container, whether
+// it is alive.
+func Healthcheck(ctx context.Context, env config.Environment, modes []string) error {
+	addresses, err := config.Addresses(env)
+	if err != nil {
+		return err
+	}
+	if len(modes) == 0 {
+		for m := range addresses {
+			modes = append(modes, m)
+		}
+		slices.Sort(modes)
+	}
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	var problems []error
+	for _, mode := range modes {
+		address, ok := addresses[mode]
+		if !ok {
+			return fmt.Errorf("there is no mode %q: use api, dashboard or engine", mode)
+		}
+		if err := ask(ctx, address); err != nil {
+			problems = append(problems, fmt.Errorf("%s: %w", mode, err))
+			continue
+		}
+		return nil
+	}
+	return errors.Join(problems...)
+}
+
+func ask(ctx context.Context, address string) error {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://127.0.0.1:"+port+"/health", nil)
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("/health answers %s", response.Status)
+	}
+	return nil
+}
