@@ -33,7 +33,7 @@ const (
 	// bootstrap is the program that resolves, fetches and verifies packages.
 	bootstrap = "mmdebstrap"
 	// format changes when Build makes something else of the same recipe.
-	format = "1"
+	format = "2"
 	// stopGrace is what an interrupted program gets to clean up after itself.
 	stopGrace = 15 * time.Second
 )

@@ -26,7 +26,7 @@ var never = []string{
 	"/usr/share/debconf", "/usr/share/initramfs-tools", "/usr/share/pixmaps", "/usr/share/icons",
 	"/usr/lib/systemd", "/usr/lib/udev", "/usr/lib/init", "/etc/init.d", "/etc/systemd", "/etc/cron.d", "/etc/cron.daily", "/etc/logrotate.d",
 	"/var/lib/dpkg", "/var/lib/apt", "/var/cache/*", "/var/log/*", "/etc/apt",
-	"/etc/resolv.conf", "/etc/hostname",
+	"/var/run", "/var/lock", "/etc/resolv.conf", "/etc/hostname",
 }
 
 const (

@@ -107,7 +107,7 @@ const applets = `[ arp awk base64 basename cat chgrp chmod chown clear cmp cp cu
 
 // shell is busybox under its commands' names.
 func shell() oci.Tree {
-	t := oci.Tree{"/bin/busybox": link("/usr/bin/busybox")}
+	t := oci.Tree{"/bin/busybox": link("/usr/bin/busybox"), "/usr/bin/env": link("busybox")}
 	for _, a := range strings.Fields(applets) {
 		t["/bin/"+a] = link("/usr/bin/busybox")
 	}
@@ -118,9 +118,10 @@ func shell() oci.Tree {
 // that is not one static binary.
 var system = []string{"base-files", "bash", "coreutils", "findutils", "grep", "libc-bin", "sed", "tzdata", "util-linux", "ca-certificates"}
 
-// debianShell is the shell of an image on Debian: the package that would make
-// this link does it in a script.
-func debianShell() oci.Tree { return oci.Tree{"/usr/bin/sh": link("bash")} }
+// debianShell are the links that packages would make in scripts.
+func debianShell() oci.Tree {
+	return oci.Tree{"/usr/bin/sh": link("bash"), "/var/run": link("/run"), "/var/lock": link("/run/lock"), "/run/lock": {Dir: true, Mode: 0o1777}}
+}
 
 // static is the usual image of a server that is one static binary.
 func static(binary, tool, user string) Image {
@@ -312,7 +313,7 @@ func redis() Image {
 			"/data":                               dir(0o755, id),
 		}),
 		config: v1.Config{
-			Env:          []string{searchPath, "REDIS_VERSION=8.0.6"},
+			Env:          []string{searchPath},
 			WorkingDir:   "/data",
 			Entrypoint:   []string{"docker-entrypoint.sh"},
 			Cmd:          []string{"redis-server"},
@@ -351,7 +352,7 @@ func nginx() Image {
 		}),
 		config: v1.Config{
 			User:         "101",
-			Env:          []string{searchPath, "NGINX_VERSION=1.30.6"},
+			Env:          []string{searchPath},
 			WorkingDir:   "/",
 			Entrypoint:   []string{"/docker-entrypoint.sh"},
 			Cmd:          []string{"nginx", "-g", "daemon off;"},
@@ -394,7 +395,7 @@ func alertmanager() Image {
 			Packages: []string{"prometheus-alertmanager", "base-files", "busybox-static", "ca-certificates", "libc6", "tzdata"},
 			Keep: []string{
 				"/usr/bin/prometheus-alertmanager", "/usr/bin/amtool", "/usr/bin/busybox", "/usr/lib/x86_64-linux-gnu", "/usr/lib64",
-				"/usr/share/zoneinfo", "/bin", "/lib", "/lib64", "/usr/share/prometheus/alertmanager",
+				"/usr/share/zoneinfo", "/lib", "/lib64", "/usr/share/prometheus/alertmanager",
 			},
 		}},
 		tree: join(accounts("", 0, ""), shell(), oci.Tree{

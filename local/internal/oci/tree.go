@@ -112,6 +112,9 @@ func (t Tree) WriteLayer(w io.Writer, b Below) error {
 				return fmt.Errorf("layer entry %s: %w", name, err)
 			}
 		}
+		if e.Link == p {
+			return fmt.Errorf("layer entry %s: a link to itself", name)
+		}
 		if _, twice := real[p]; twice {
 			return fmt.Errorf("layer entry %s: there are two for %s", name, p)
 		}
