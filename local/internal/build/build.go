@@ -126,6 +126,27 @@ func ensure(ctx context.Context, r *progress.Reporter, table []unit, root, cache
 	return found, errors.Join(errs...)
 }
 
+// Warm compiles the program in dir into Go's cache, within the limits that hold
+// for tools, so that the language host only has to link it. The result is not
+// kept.
+func Warm(ctx context.Context, r *progress.Reporter, dir string) error {
+	if _, err := findGo(ctx, dir); err != nil {
+		return err
+	}
+	l := limits()
+	if err := l.compile.acquire(ctx, warmRank, warmMemory); err != nil {
+		return err
+	}
+	defer l.compile.release(warmMemory)
+	s := r.Step("compile the program")
+	return s.Done(runGo(ctx, dir, s.Writer(), "list", "-export", "-deps", "-f={{/* only the compiling counts */}}", "."))
+}
+
+const (
+	warmRank   = 4 // after the CLI, with which the program shares packages
+	warmMemory = 2800 * mib
+)
+
 func (u unit) names() []string { return slices.Sorted(maps.Keys(u.tools)) }
 
 // args are the flags of `go build` that belong to the unit.

@@ -307,14 +307,13 @@ func TestTable(t *testing.T) {
 				t.Errorf("%s: one go build of several packages would name it %s", name, path.Base(pkg))
 			}
 		}
-		for _, f := range []string{"go.mod", "go.sum"} {
-			if _, err := os.Stat(filepath.Join(root, u.folder(), f)); err != nil {
-				t.Errorf("not committed: %v", err)
-			}
-		}
 		mod, err := os.ReadFile(filepath.Join(root, u.folder(), "go.mod"))
 		if err != nil {
+			t.Errorf("not committed: %v", err)
 			continue
+		}
+		if _, err := os.Stat(filepath.Join(root, u.folder(), "go.sum")); err != nil && strings.Contains(string(mod), "require") {
+			t.Errorf("not committed: %v", err)
 		}
 		if want := "module github.com/alphapulse/alphapulse-infra/" + u.folder() + "\n"; !strings.HasPrefix(string(mod), want) {
 			t.Errorf("%s/go.mod does not begin with %q", u.folder(), want)

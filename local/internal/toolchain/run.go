@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -52,7 +53,8 @@ func (t *Toolchain) Run(ctx context.Context, dir string, streams Streams, args .
 	// On a terminal Pulumi must stay in the foreground group to ask questions,
 	// and gets the interrupt key from the terminal itself. Elsewhere it gets a
 	// group of its own, so that it hears of each interrupt once, from here.
-	terminal := term.IsTerminal(int(os.Stdin.Fd()))
+	in, ok := streams.In.(*os.File)
+	terminal := ok && term.IsTerminal(int(in.Fd()))
 	if !terminal {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	}
@@ -81,10 +83,15 @@ func (t *Toolchain) Run(ctx context.Context, dir string, streams Streams, args .
 	}
 }
 
+// Quiet is Run for commands that ask nothing: their output goes to w.
+func (t *Toolchain) Quiet(ctx context.Context, dir string, w io.Writer, args ...string) error {
+	return t.Run(ctx, dir, Streams{Out: w, Err: w}, append(args, "--non-interactive")...)
+}
+
 // Streams are what a command reads and writes.
 type Streams struct {
-	In       *os.File
-	Out, Err *os.File
+	In       io.Reader // nil: nothing to read
+	Out, Err io.Writer
 }
 
 // Std returns this process's own streams.

@@ -40,6 +40,9 @@ var (
 	Docker     = []string{"pulumi-resource-docker", "pulumi-resource-random"}
 )
 
+// commands are the programs of the pinned toolchain besides providers.
+var commands = []string{"pulumi", "pulumi-language-go"}
+
 var versions = map[string]string{
 	"pulumi-resource-kubernetes": build.KubernetesProviderVersion,
 	"pulumi-resource-random":     build.RandomProviderVersion,
@@ -123,7 +126,7 @@ func orUnknown(v string) string {
 // pinned builds the toolchain and lays it out as Pulumi's installer does: the
 // command and its language host side by side, providers in the plugin folder.
 func pinned(ctx context.Context, r *progress.Reporter, providers []string) (*Toolchain, error) {
-	found, err := build.Ensure(ctx, r, slices.Concat([]string{"pulumi", "pulumi-language-go"}, providers)...)
+	found, err := build.Ensure(ctx, r, slices.Concat(commands, providers)...)
 	if err != nil {
 		return nil, err
 	}
@@ -150,13 +153,22 @@ func pinned(ctx context.Context, r *progress.Reporter, providers []string) (*Too
 	return t, nil
 }
 
-// Built tells whether the pinned toolchain lies in the cache or a usable Pulumi
-// is on PATH, so that Ensure would not have to build.
-func Built(ctx context.Context, r *progress.Reporter) bool {
+// Missing returns the tools that Ensure would have to build, by their names in
+// build's table: none if a usable Pulumi is on PATH.
+func Missing(ctx context.Context, r *progress.Reporter) []string {
 	if t, err := onPath(ctx, r); err == nil && t != nil {
-		return true
+		return nil
 	}
-	return len(build.Missing(ctx, slices.Concat([]string{"pulumi", "pulumi-language-go"}, Kubernetes)...)) == 0
+	return build.Missing(ctx, slices.Concat(commands, Kubernetes)...)
+}
+
+// Fresh tells whether the clone's own backend holds no stack yet.
+func (t *Toolchain) Fresh() (bool, error) {
+	if t.state == "" {
+		return false, nil
+	}
+	files, err := filepath.Glob(filepath.Join(t.state, ".pulumi", "stacks", "*", "*.json"))
+	return len(files) == 0, err
 }
 
 // place makes to the same file as from. Pulumi resolves symbolic links to find

@@ -1,0 +1,402 @@
+// Package deploy puts the dev stack on a cluster and takes it away again: what
+// `make up`, `make down` and `make pulumi` run.
+package deploy
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/term"
+
+	"github.com/alphapulse/alphapulse-infra/local/internal/build"
+	"github.com/alphapulse/alphapulse-infra/local/internal/node"
+	"github.com/alphapulse/alphapulse-infra/local/internal/paths"
+	"github.com/alphapulse/alphapulse-infra/local/internal/preflight"
+	"github.com/alphapulse/alphapulse-infra/local/internal/progress"
+	"github.com/alphapulse/alphapulse-infra/local/internal/toolchain"
+)
+
+// Stack is the stack that Up deploys.
+const Stack = "dev"
+
+var errInterrupted = errors.New("interrupted: the next run goes on where this one stopped")
+
+// Up deploys the dev stack and prints where it answers and how to log in. It
+// chooses the cluster (see Setting); the local one it builds and starts first. It
+// may be run again at any time: it goes on after an interrupt, and changes
+// nothing when there is nothing to change.
+func Up(ctx context.Context, r *progress.Reporter) error {
+	root, err := paths.Root()
+	if err != nil {
+		return err
+	}
+	where, err := where(ctx, r)
+	if err != nil {
+		return err
+	}
+	tools, where, err := makeReady(ctx, r, root, where)
+	if ctx.Err() != nil {
+		return errInterrupted
+	}
+	if err != nil {
+		return err
+	}
+
+	args := []string{"up", "--stack", Stack, "--yes", "--skip-preview", "--suppress-outputs"}
+	args = append(args, renewed(r, Stack, where)...)
+	if err := selectStack(ctx, r, tools, root); err != nil {
+		return err
+	}
+	// Before the first change, so that an interrupted run is found again.
+	if err := remember(Stack, where); err != nil {
+		return err
+	}
+	if err := tools.Run(ctx, root, toolchain.Std(), args...); err != nil {
+		if ctx.Err() != nil {
+			return errInterrupted
+		}
+		explain(ctx, r, where, "alphapulse-"+Stack)
+		return fmt.Errorf("pulumi up of stack %s: %w", Stack, err)
+	}
+	return report(ctx, r, tools, root, where, os.Stdout)
+}
+
+// renewed returns the options that `pulumi up` needs when the local cluster that
+// the stack's state speaks of was erased and another stands in its place: Pulumi
+// then looks what is left, which is nothing, and creates it again. Generated
+// credentials, which are no part of the cluster, stay.
+func renewed(r *progress.Reporter, stack string, now target) []string {
+	was, err := remembered(stack)
+	if err != nil || was == nil || !was.Local || !now.Local || was.UID == now.UID {
+		return nil
+	}
+	r.Infof("the local cluster is a new one: everything is created again, generated credentials stay")
+	return []string{"--refresh"}
+}
+
+// where chooses the cluster.
+func where(ctx context.Context, r *progress.Reporter) (target, error) {
+	s := situation{
+		setting:     os.Getenv(Setting),
+		stack:       Stack,
+		interactive: term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(os.Stdout.Fd())),
+	}
+	var err error
+	if s.was, err = remembered(Stack); err != nil {
+		return target{}, err
+	}
+	s.current, s.currentErr = current(ctx)
+	switch {
+	case runtime.GOOS != "linux":
+		s.noLocal = node.ErrNotLinux
+	case os.Geteuid() != 0:
+		s.noLocal = node.ErrNotRoot
+	}
+	c, note, err := choose(s)
+	if err != nil {
+		return target{}, err
+	}
+	if note != "" {
+		r.Infof("%s", note)
+	}
+	if c == askUser {
+		yes, err := agree(fmt.Sprintf("The current kube context leads to %s.\nDeploy stack %s to it? No starts the cluster of this machine instead. [y/N] ", s.current.target, Stack))
+		if err != nil {
+			return target{}, err
+		}
+		if yes {
+			c = useCurrent
+		} else if s.noLocal != nil {
+			return target{}, s.noLocal
+		}
+	}
+	if c == useCurrent {
+		return s.current.target, nil
+	}
+	return target{Local: true, Server: node.APIServer}, nil
+}
+
+func agree(question string) (bool, error) {
+	fmt.Print(question)
+	answer, err := bufio.NewReader(os.Stdin).ReadString('\n')
+	if err != nil {
+		return false, fmt.Errorf("no answer: %w: set %s", err, Setting)
+	}
+	answer = strings.ToLower(strings.TrimSpace(answer))
+	return answer == "y" || answer == "yes", nil
+}
+
+// makeReady brings up everything that a deployment needs, at the same time where
+// it can: the cluster with its images, the toolchain, the compiled program. It
+// returns the toolchain, set to the target, and the target as it then is.
+func makeReady(ctx context.Context, r *progress.Reporter, root string, where target) (*toolchain.Toolchain, target, error) {
+	if where.Local {
+		// What is wrong with the machine is said before a long compile begins.
+		if err := check(ctx, r); err != nil {
+			return nil, where, err
+		}
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var (
+		wg    sync.WaitGroup
+		tools *toolchain.Toolchain
+		mu    sync.Mutex
+		first error
+	)
+	run := func(f func() error) {
+		wg.Go(func() {
+			if err := f(); err != nil {
+				mu.Lock()
+				if first == nil {
+					first = err
+				}
+				mu.Unlock()
+				cancel(errors.New("stopped because another step failed"))
+			}
+		})
+	}
+	if where.Local {
+		run(func() error { return node.Up(ctx, r, node.Options{Archives: archives}) })
+	}
+	run(func() (err error) { tools, err = toolchain.Ensure(ctx, r); return err })
+	run(func() error { return build.Warm(ctx, r, root) })
+	wg.Wait()
+	if first != nil {
+		return nil, where, first
+	}
+	if !where.Local {
+		return tools, where, nil
+	}
+	now, kubeconfig, err := local(ctx)
+	if err != nil {
+		return nil, where, fmt.Errorf("the local cluster does not answer: %w: `make status` tells more", err)
+	}
+	return tools.With("KUBECONFIG=" + kubeconfig), now, nil
+}
+
+// check looks for everything on the machine that would stop the cluster or the
+// build of the toolchain.
+func check(ctx context.Context, r *progress.Reporter) error {
+	needs, err := node.Needs(ctx)
+	if err != nil {
+		return err
+	}
+	if missing := toolchain.Missing(ctx, r); len(missing) > 0 {
+		root, err := paths.Root()
+		if err != nil {
+			return err
+		}
+		for _, t := range build.Tools() {
+			if dir := filepath.Join(root, filepath.FromSlash(t.Module)); slices.Contains(missing, t.Name) && !slices.Contains(needs.GoModules, dir) {
+				needs.GoModules = append(needs.GoModules, dir)
+			}
+		}
+	}
+	s := r.Step("look whether the machine can do it")
+	return s.Done(preflight.Run(ctx, needs))
+}
+
+// selectStack makes dev the stack that commands without --stack work on, and
+// creates it if it is not there.
+func selectStack(ctx context.Context, r *progress.Reporter, tools *toolchain.Toolchain, root string) error {
+	s := r.Step("select stack " + Stack)
+	return s.Done(tools.Quiet(ctx, root, s.Writer(), "stack", "select", "--create", Stack))
+}
+
+// Destroy takes away what stands on the local cluster, and dev wherever it is. It
+// is what `make down` does before the cluster goes, so a local cluster that does
+// not answer is no obstacle: what it held ends with it.
+func Destroy(ctx context.Context, r *progress.Reporter) error {
+	root, err := paths.Root()
+	if err != nil {
+		return err
+	}
+	names, err := stacks()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, name := range names {
+		was, err := remembered(name)
+		switch {
+		case err != nil:
+			errs = append(errs, err)
+		case was.Local:
+			errs = append(errs, destroyLocal(ctx, r, root, name))
+		case name == Stack:
+			errs = append(errs, destroyCurrent(ctx, r, root, name, *was))
+		}
+		if ctx.Err() != nil {
+			return errInterrupted
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func destroyLocal(ctx context.Context, r *progress.Reporter, root, stack string) error {
+	_, kubeconfig, notThere := local(ctx)
+	if notThere != nil || len(toolchain.Missing(ctx, r)) > 0 {
+		why := "it does not answer"
+		if notThere == nil {
+			why = "there is no pulumi to ask it with"
+		}
+		r.Infof("stack %s is forgotten together with the local cluster (%s)", stack, why)
+		return drop(stack)
+	}
+	tools, err := toolchain.Ensure(ctx, r)
+	if err != nil {
+		return err
+	}
+	tools = tools.With("KUBECONFIG=" + kubeconfig)
+	if err := tools.Run(ctx, root, toolchain.Std(), "destroy", "--stack", stack, "--yes", "--skip-preview"); err != nil {
+		if ctx.Err() != nil {
+			return err
+		}
+		// Protected things stay, and broken ones may: they end with the cluster.
+		r.Infof("pulumi destroy of stack %s left something (%v), which ends with the local cluster", stack, err)
+	}
+	return drop(stack)
+}
+
+func destroyCurrent(ctx context.Context, r *progress.Reporter, root, stack string, was target) error {
+	now, err := current(ctx)
+	if err != nil {
+		return err
+	}
+	if now == nil || !was.same(now.target) {
+		return fmt.Errorf("stack %s is deployed to %s, which is not the current kube context: switch to it with `kubectl config use-context %s`, then run this again", stack, was, was.Context)
+	}
+	if now.err != nil {
+		return fmt.Errorf("stack %s is deployed to %s, which does not answer: %w", stack, was, now.err)
+	}
+	tools, err := toolchain.Ensure(ctx, r)
+	if err != nil {
+		return err
+	}
+	if err := tools.Run(ctx, root, toolchain.Std(), "destroy", "--stack", stack, "--yes", "--skip-preview"); err != nil {
+		return fmt.Errorf("pulumi destroy of stack %s on %s: %w", stack, was, err)
+	}
+	return forget(stack)
+}
+
+// drop removes the state of a stack whose cluster is gone or about to go.
+func drop(stack string) error {
+	dir, err := paths.State("state", ".pulumi")
+	if err != nil {
+		return err
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "stacks", "*", stack+".json*"))
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if err := os.Remove(f); err != nil {
+			return fmt.Errorf("state of stack %s: %w", stack, err)
+		}
+	}
+	return forget(stack)
+}
+
+// Pulumi runs pulumi with the given arguments on the clone's state, against the
+// cluster that the stack is deployed to. An *exec.ExitError carries pulumi's own
+// exit code.
+func Pulumi(ctx context.Context, r *progress.Reporter, args []string) error {
+	root, err := paths.Root()
+	if err != nil {
+		return err
+	}
+	stack := stackOf(args)
+	if stack == "" {
+		// The one that was selected, which only pulumi knows.
+		tools, err := toolchain.EnsureWith(ctx, r)
+		if err != nil {
+			return err
+		}
+		var name bytes.Buffer
+		if stack = Stack; tools.Quiet(ctx, root, &name, "stack", "--show-name") == nil {
+			stack = strings.TrimSpace(name.String())
+		}
+	}
+	docker, err := onDocker(root, stack)
+	if err != nil {
+		return err
+	}
+	providers := toolchain.Kubernetes
+	if docker {
+		providers = toolchain.Docker
+	}
+	tools, err := toolchain.EnsureWith(ctx, r, providers...)
+	if err != nil {
+		return err
+	}
+	reaches := !docker && reachesCluster(args)
+	var now *target
+	if !docker {
+		env, t, err := route(ctx, r, stack, reaches)
+		if err != nil {
+			return err
+		}
+		tools, now = tools.With(env...), t
+	}
+	if first, err := tools.Fresh(); err != nil {
+		return err
+	} else if first {
+		if err := selectStack(ctx, r, tools, root); err != nil {
+			return err
+		}
+	}
+	if now != nil && command(args) == "up" {
+		args = append(slices.Clone(args), renewed(r, stack, *now)...)
+		if err := remember(stack, *now); err != nil {
+			return err
+		}
+	}
+	err = tools.Run(ctx, root, toolchain.Std(), args...)
+	if err == nil && now != nil && command(args) == "destroy" && !strings.Contains(strings.Join(args, " "), "-target") {
+		return forget(stack)
+	}
+	return err
+}
+
+// route returns what the environment of a pulumi command for the stack must hold
+// to reach its cluster, and that cluster. A command that changes the cluster is
+// refused when the stack stands on another one.
+func route(ctx context.Context, r *progress.Reporter, stack string, reaches bool) ([]string, *target, error) {
+	was, err := remembered(stack)
+	if err != nil {
+		return nil, nil, err
+	}
+	here, kubeconfig, localErr := local(ctx)
+	if was == nil && localErr == nil || was != nil && was.Local {
+		if reaches && localErr != nil {
+			return nil, nil, fmt.Errorf("stack %s is deployed to the local cluster, which does not answer: %w", stack, localErr)
+		}
+		return []string{"KUBECONFIG=" + kubeconfig}, &here, nil
+	}
+	if !reaches {
+		return nil, nil, nil
+	}
+	now, err := current(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if now == nil {
+		// The program's own settings may name a kubeconfig.
+		return nil, nil, nil
+	}
+	if was != nil && !was.same(now.target) {
+		return nil, nil, fmt.Errorf("stack %s is deployed to %s, but the current kube context is now %s: switch back with `kubectl config use-context %s`", stack, was, now.target, was.Context)
+	}
+	r.Infof("stack %s, cluster %s", stack, now.target)
+	return nil, &now.target, nil
+}
