@@ -4,8 +4,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
 	"syscall"
 
@@ -16,8 +18,12 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := cli.New().ExecuteContext(ctx)
 	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "local:", err)
-		os.Exit(1)
+	if err == nil {
+		return
 	}
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.Exited() {
+		os.Exit(exit.ExitCode()) // of pulumi, which has told why
+	}
+	fmt.Fprintln(os.Stderr, "local:", err)
+	os.Exit(1)
 }

@@ -26,6 +26,7 @@ Each command's --help says what it changes on the machine.`,
 	root.PersistentFlags().BoolP("verbose", "v", false, "print the output of the tools that are run")
 	root.AddCommand(clusterCommands()...)
 	root.AddCommand(imagesCommand())
+	root.AddCommand(deployCommands()...)
 	return root
 }
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -8,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/alphapulse/alphapulse-infra/local/internal/images"
+	"github.com/alphapulse/alphapulse-infra/local/internal/node"
 )
 
 func imagesCommand() *cobra.Command {
@@ -17,7 +19,8 @@ func imagesCommand() *cobra.Command {
 		Short: "Make the container images and print what each is made from",
 		Long: `Make the container images that the local cluster runs, where the cache does not
 hold them yet, and print the table that says what each is made from and in what
-it is not what a public registry has under the same name.
+it is not what a public registry has under the same name. A running cluster gets
+those that it does not have.
 
 What it changes on the machine:
   - installs the Debian packages mmdebstrap and gpg where their commands are
@@ -32,7 +35,15 @@ What it changes on the machine:
 				if err != nil {
 					return err
 				}
-				if _, err := images.Ensure(cmd.Context(), r); err != nil {
+				archives, err := images.Ensure(cmd.Context(), r)
+				if err != nil {
+					return err
+				}
+				var files []string
+				for _, a := range archives {
+					files = append(files, a.Path)
+				}
+				if err := node.Import(cmd.Context(), r, files); err != nil && !errors.Is(err, node.ErrNotRunning) && !errors.Is(err, node.ErrForeign) {
 					return err
 				}
 			}

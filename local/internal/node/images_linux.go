@@ -2,18 +2,21 @@ package node
 
 import (
 	"context"
-	"path/filepath"
 
-	"github.com/alphapulse/alphapulse-infra/local/internal/paths"
+	"github.com/alphapulse/alphapulse-infra/local/internal/images"
 	"github.com/alphapulse/alphapulse-infra/local/internal/progress"
 )
 
 // clusterArchives returns the archives of the images that the cluster's own
 // services run.
-func clusterArchives(context.Context, *progress.Reporter) ([]string, error) {
-	dir, err := paths.Cache("cluster-images")
+func clusterArchives(ctx context.Context, r *progress.Reporter) ([]string, error) {
+	archives, err := images.EnsureCluster(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	return filepath.Glob(filepath.Join(dir, "*.tar"))
+	var files []string
+	for _, a := range archives {
+		files = append(files, a.Path)
+	}
+	return files, nil
 }

@@ -1,0 +1,79 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/alphapulse/alphapulse-infra/local/internal/deploy"
+)
+
+func deployCommands() []*cobra.Command {
+	return []*cobra.Command{deployCommand(), destroyCommand(), pulumiCommand()}
+}
+
+func deployCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "deploy",
+		Short: "Deploy the stack " + deploy.Stack + " and print where it answers: `make up`",
+		Long: `Choose a cluster, make everything that a deployment needs, run 'pulumi up' of the
+stack ` + deploy.Stack + `, and print where it answers and how to log in. Run it again at any time.
+
+The cluster is the one of this machine, which is built and started as 'local up'
+does, unless ` + deploy.Setting + `=current asks for the current context of your kubeconfig.
+It never deploys there by surprise.
+
+What it changes on the machine: what 'local up' and 'local images' change, and the
+folder .local of the clone, which holds Pulumi's home and state. On the cluster:
+what the stack consists of.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			r, err := reporter(cmd)
+			if err != nil {
+				return err
+			}
+			return deploy.Up(cmd.Context(), r)
+		},
+	}
+}
+
+func destroyCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "destroy",
+		Short: "Take away what was deployed",
+		Long: `Run 'pulumi destroy' for the stack ` + deploy.Stack + ` and for every stack on the local
+cluster. 'make down' runs this first and 'local down' then.
+
+What it changes on the machine: Pulumi's state in .local of the clone. On the
+cluster: everything that the stacks consist of goes; what prod protects stays,
+unless the local cluster itself ends.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			r, err := reporter(cmd)
+			if err != nil {
+				return err
+			}
+			return deploy.Destroy(cmd.Context(), r)
+		},
+	}
+}
+
+func pulumiCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "pulumi -- ARGS...",
+		Short: "Run the pinned pulumi on the clone's state: `make pulumi`",
+		Long: `Run pulumi with the given arguments, on the state that 'local deploy' uses and
+against the cluster that the stack is deployed to. Example:
+  local pulumi -- preview --stack dev --diff
+
+What it changes on the machine: builds pulumi and its providers into the cache
+folder where they are missing, and Pulumi's home and state in .local of the clone.
+On the cluster: what the command says.`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r, err := reporter(cmd)
+			if err != nil {
+				return err
+			}
+			return deploy.Pulumi(cmd.Context(), r, args)
+		},
+	}
+}
