@@ -212,7 +212,7 @@ var situations = map[string][]situation{
 				"90% of the claim cache is used. Enlarge it before it is full."}}},
 		{name: "growing fast", at: "8h", series: map[string]string{
 			`pg_database_size_bytes{job="database",datname="alphapulse"}`: "40+0.05x500", `pg_wal_size_bytes{job="database"}`: "0x500", fmt.Sprintf(claimSize, "database"): "100x500"},
-			fires: []firing{{rules.Warning, map[string]string{"persistentvolumeclaim": "database"}, "The volume of database is filling up",
+			fires: []firing{{rules.Warning, map[string]string{"persistentvolumeclaim": "database", "trend": "growing"}, "The volume of database is filling up",
 				"64% of the claim database is used. If it goes on growing as in the last six hours, it is full within four days."}}},
 		{name: "growing slowly", at: "8h", series: map[string]string{
 			`pg_database_size_bytes{job="database",datname="alphapulse"}`: "60+0.001x500", `pg_wal_size_bytes{job="database"}`: "0x500", fmt.Sprintf(claimSize, "database"): "100x500"}},

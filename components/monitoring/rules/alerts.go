@@ -47,14 +47,14 @@ func availability(w Watched) Group {
 			"The last write or rewrite of the append-only file, or the last snapshot, failed. A restart would lose what came since."))
 	}
 	if w.Edge != "" {
-		add(alert("EdgeDown", Critical, "1m", fmt.Sprintf(`absent(nginx_up%s == 1)`, job(w.Edge)),
+		add(missing("EdgeDown", Critical, "1m", "nginx_up", w.Edge,
 			"No edge pod answers",
 			"No nginx of the edge answers its exporter: nothing is reachable from outside."))
 	}
 	if w.Engine != "" {
 		// A rollout of the engine stops the old pod first and starts the new one
 		// after it: shorter gaps are part of its life.
-		add(alert("EngineAbsent", Critical, "5m", fmt.Sprintf(`absent(up%s == 1)`, job(w.Engine)),
+		add(missing("EngineAbsent", Critical, "5m", "up", w.Engine,
 			"No trading engine runs",
 			"No pod of "+w.Engine+" answers: no market data, no signals, and open positions are watched by nobody."))
 		add(alert("EngineDoubled", Critical, "1m", fmt.Sprintf(`count by (job) (up%s == 1) > 1`, job(w.Engine)),
@@ -102,21 +102,24 @@ func capacity(w Watched) Group {
 		add(used(w.Prometheus, w.PrometheusClaim,
 			"prometheus_tsdb_storage_blocks_bytes", "prometheus_tsdb_wal_storage_size_bytes", "prometheus_tsdb_head_chunks_storage_size_bytes"))
 	}
-	filling := func(severity Severity, wait, expr, description string) {
-		add(alert("VolumeFilling", severity, wait, expr, "The volume of {{ $labels.persistentvolumeclaim }} is filling up", description))
+	filling := func(severity Severity, wait, expr, description string) Rule {
+		return alert("VolumeFilling", severity, wait, expr, "The volume of {{ $labels.persistentvolumeclaim }} is filling up", description)
 	}
 	const share = "{{ $value | humanizePercentage }} of the claim {{ $labels.persistentvolumeclaim }} is used. "
-	filling(Critical, "5m", fmt.Sprintf(`%s > %g`, VolumeUsed, volumeFull), share+"Once it is full, writes fail.")
-	filling(Warning, "15m", fmt.Sprintf(`%s > %g`, VolumeUsed, VolumeHigh), share+"Enlarge it before it is full.")
 	// Prometheus drops its oldest samples by itself: its growth says nothing.
-	filling(Warning, "1h", fmt.Sprintf(`%[1]s{persistentvolumeclaim!=%[2]q} > 0.5 and predict_linear(%[1]s[6h], 4 * 24 * 3600) > 1`, VolumeUsed, w.PrometheusClaim),
+	growing := filling(Warning, "1h", fmt.Sprintf(`%[1]s{persistentvolumeclaim!=%[2]q} > 0.5 and predict_linear(%[1]s[6h], 4 * 24 * 3600) > 1`, VolumeUsed, w.PrometheusClaim),
 		share+"If it goes on growing as in the last six hours, it is full within four days.")
+	growing.Labels["trend"] = "growing"
+	add(
+		filling(Critical, "5m", fmt.Sprintf(`%s > %g`, VolumeUsed, volumeFull), share+"Once it is full, writes fail."),
+		filling(Warning, "15m", fmt.Sprintf(`%s > %g`, VolumeUsed, VolumeHigh), share+"Enlarge it before it is full."),
+		growing,
+	)
 	return g
 }
 
 // workloads tells what Kubernetes does not get done.
 func workloads() Group {
-	const replicas = "{{ $value }} replicas are missing for 15 minutes: pods cannot start, cannot be scheduled, or are not ready."
 	return Group{Name: "workloads", Rules: []Rule{
 		alert("PodCrashLooping", Warning, "5m",
 			`max_over_time(kube_pod_container_status_waiting_reason{reason="CrashLoopBackOff"}[5m]) >= 1 or max_over_time(kube_pod_init_container_status_waiting_reason{reason="CrashLoopBackOff"}[5m]) >= 1`,
@@ -130,10 +133,10 @@ func workloads() Group {
 			`kube_pod_status_ready{condition="true"} == 0 and on(namespace, pod) kube_pod_status_phase{phase=~"Pending|Running|Unknown"} == 1`,
 			"A pod does not become ready",
 			"Pod {{ $labels.pod }} is not ready for 15 minutes and gets no traffic."),
-		alert("ReplicasMissing", Warning, "15m", `kube_deployment_spec_replicas - kube_deployment_status_replicas_available > 0`,
-			"{{ $labels.deployment }} runs with too few pods", replicas),
-		alert("ReplicasMissing", Warning, "15m", `kube_statefulset_replicas - kube_statefulset_status_replicas_ready > 0`,
-			"{{ $labels.statefulset }} runs with too few pods", replicas),
+		alert("ReplicasMissing", Warning, "15m",
+			`kube_deployment_spec_replicas - kube_deployment_status_replicas_available > 0 or kube_statefulset_replicas - kube_statefulset_status_replicas_ready > 0`,
+			"{{ $labels.deployment }}{{ $labels.statefulset }} runs with too few pods",
+			"{{ $value }} replicas are missing for 15 minutes: pods cannot start, cannot be scheduled, or are not ready."),
 		// A range of one number is no range that could be at its end.
 		alert("AutoscalerAtMaximum", Warning, "15m",
 			`kube_horizontalpodautoscaler_status_current_replicas >= kube_horizontalpodautoscaler_spec_max_replicas and kube_horizontalpodautoscaler_spec_max_replicas > kube_horizontalpodautoscaler_spec_min_replicas`,
@@ -173,7 +176,7 @@ func selfMonitoring(w Watched) Group {
 		alert(DeadMansSwitch, None, "", `count(up == 1) > 0`,
 			"Monitoring works",
 			"This alert always fires. The heartbeat receiver raises an alarm when it stops."),
-		alert("ClusterStateUnknown", Warning, "5m", fmt.Sprintf(`absent(up%s == 1)`, job(w.KubeStateMetrics)),
+		missing("ClusterStateUnknown", Warning, "5m", "up", w.KubeStateMetrics,
 			"The state of the workloads is unknown",
 			"kube-state-metrics does not answer: alerts on pods, replicas, autoscalers and volumes are blind."),
 		alert("PrometheusConfigurationRejected", Warning, "5m", fmt.Sprintf(`prometheus_config_last_reload_successful%s == 0`, job(w.Prometheus)),

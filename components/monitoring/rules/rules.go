@@ -91,5 +91,13 @@ func alert(name string, severity Severity, wait, expr, summary, description stri
 	}
 }
 
+// missing builds an alert on a job of which no pod has the metric at 1. Nothing is
+// left then that could carry a label, so the rule itself names the job.
+func missing(name string, severity Severity, wait, metric, jobName, summary, description string) Rule {
+	r := alert(name, severity, wait, fmt.Sprintf(`absent(%s%s == 1)`, metric, job(jobName)), summary, description)
+	r.Labels["job"] = jobName
+	return r
+}
+
 // job selects the series of one job.
 func job(name string) string { return fmt.Sprintf(`{job=%q}`, name) }

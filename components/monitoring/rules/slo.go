@@ -84,7 +84,7 @@ func apiRecordings(w Watched) []Group {
 
 func apiAlerts(w Watched) Group {
 	g := Group{Name: "api", Rules: []Rule{
-		alert("APIDown", Critical, "1m", fmt.Sprintf(`absent(up{job=%q} == 1)`, w.API),
+		missing("APIDown", Critical, "1m", "up", w.API,
 			"No API pod answers",
 			"Prometheus reaches the metrics of no pod of "+w.API+": users get errors from the edge."),
 	}}
