@@ -84,6 +84,8 @@ const (
 	format = "2"
 	// unused is how long the cache keeps what no run has asked for.
 	unused = 14 * 24 * time.Hour
+	// anyKey matches every key: redis-… must not match redis-exporter-….
+	anyKey = "????????????????"
 	// parallel is how many images are fetched or written at once.
 	parallel = 2
 )
@@ -112,7 +114,7 @@ func Have() (map[string]Archive, error) {
 	have := map[string]Archive{}
 	for _, i := range Table() {
 		var newest time.Time
-		lists, err := filepath.Glob(filepath.Join(dir, i.Name+"-*.json"))
+		lists, err := filepath.Glob(filepath.Join(dir, i.Name+"-"+anyKey+".json"))
 		if err != nil {
 			return nil, err
 		}
@@ -193,7 +195,7 @@ func (f *factory) all(ctx context.Context, rows []Image) ([]Archive, error) {
 func (f *factory) one(ctx context.Context, rank int, i Image) (*Archive, error) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	if older, err := filepath.Glob(filepath.Join(f.archive, i.Name+"-*.tar")); err == nil && len(older) == 0 {
+	if older, err := filepath.Glob(filepath.Join(f.archive, i.Name+"-"+anyKey+".tar")); err == nil && len(older) == 0 {
 		// It has to be made in any case: fetch packages while programs compile.
 		for _, recipe := range i.layers {
 			wg.Go(func() { _, _ = f.base(ctx, rank, recipe) }) // an error shows below

@@ -24,6 +24,9 @@ from_file() {
 
 sql() { psql -v ON_ERROR_STOP=1 --no-psqlrc --no-password --username "$POSTGRES_USER" "$@"; }
 
+# quoted ARGUMENTS: one text that a shell splits into them again.
+quoted() { printf '%q ' "$@"; }
+
 make_folders() {
   mkdir -p "$PGDATA" /var/run/postgresql
   # A mounted volume's root may not be ours to change.
@@ -92,8 +95,10 @@ main() {
   from_file POSTGRES_INITDB_ARGS
   initialise
   # Only on the socket: nobody meets a database that is half made.
+  shift
   PGHOST='' PGPORT=${PGPORT:-5432} pg_ctl -D "$PGDATA" -w start \
-    -o "$(printf '%q ' "${@:2}") -c listen_addresses='' -p ${PGPORT:-5432}"
+    -o "$(quoted "$@" -c listen_addresses= -p "${PGPORT:-5432}")"
+  set -- postgres "$@"
   export PGHOST='' PGPASSWORD=$POSTGRES_PASSWORD
   if [ "$POSTGRES_DB" != postgres ]; then
     sql --dbname postgres --set db="$POSTGRES_DB" <<<'CREATE DATABASE :"db";'
