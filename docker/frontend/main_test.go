@@ -8,11 +8,13 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -167,6 +169,26 @@ func TestDrains(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+func TestHealthcheckTellsAnUnhealthyServer(t *testing.T) {
+	var code atomic.Int64
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/healthz" {
+			t.Errorf("asked for %s", r.URL.Path)
+		}
+		w.WriteHeader(int(code.Load()))
+	}))
+	defer srv.Close()
+	port := srv.Listener.Addr().(*net.TCPAddr).Port
+	code.Store(http.StatusOK)
+	if err := healthcheck(t.Context(), port); err != nil {
+		t.Error(err)
+	}
+	code.Store(http.StatusServiceUnavailable)
+	if err := healthcheck(t.Context(), port); err == nil || !strings.Contains(err.Error(), "503") {
+		t.Errorf("got %v, want an error with 503", err)
 	}
 }
 

@@ -330,8 +330,15 @@ func (p *tab) shot(name string) {
 	}
 }
 
+// streamOnly lets the page's requests go unanswered from now on, so that what still
+// changes comes by the WebSocket.
+func (p *tab) streamOnly() {
+	p.Helper()
+	eval[bool](p, `(window.fetch = () => new Promise(() => {})) !== null`)
+}
+
 // numbersChange waits until texts that a selector finds differ from what they are
-// now, in the very same document, and returns how many did.
+// now, in the very same document.
 func (p *tab) numbersChange(selector string) {
 	p.Helper()
 	texts := fmt.Sprintf(`[...document.querySelectorAll(%q)].map(e => e.innerText)`, selector)

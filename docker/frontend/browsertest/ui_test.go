@@ -22,10 +22,11 @@ func checkUI(t *testing.T, browser context.Context, s site) {
 		if text := eval[string](p, `document.querySelector('[data-testid=simulated]').innerText`); len(text) < len("Simulated market") {
 			t.Errorf("the label of the simulated market says %q", text)
 		}
-		p.numbersChange("[data-testid=price]")
-		p.numbersChange("[data-testid=pnl]")
 		p.await("lists without skeletons", `!document.querySelector('.skeleton')`)
 		p.shot("light")
+		p.streamOnly()
+		p.numbersChange("[data-testid=price]")
+		p.numbersChange("[data-testid=pnl]")
 		p.prefers("dark")
 		p.await("the dark theme", `document.documentElement.dataset.theme === 'dark'`)
 		p.shot("dark")
@@ -39,7 +40,6 @@ func checkUI(t *testing.T, browser context.Context, s site) {
 		p.click("the first symbol", "main table a.symbol")
 		p.await("the symbol's page", `location.pathname.startsWith('/symbols/')`)
 		p.await("a drawn chart", chartDrawn)
-		p.numbersChange("[data-testid=last]")
 		p.shot("dark")
 		p.click("5 minutes", ".chart-card .choice label:nth-child(2)")
 		p.await("5-minute candles", `location.search === '?interval=5m' && `+chartDrawn)
@@ -49,6 +49,9 @@ func checkUI(t *testing.T, browser context.Context, s site) {
 		p.shot("light-5m")
 		p.run("reload", chromedp.Reload())
 		p.await("the chosen theme and candles after a reload", `document.documentElement.dataset.theme === 'light' && location.search === '?interval=5m' && `+chartDrawn)
+		p.await("a living stream", live)
+		p.streamOnly()
+		p.numbersChange("[data-testid=last]")
 	})
 
 	t.Run("signals", func(t *testing.T) {

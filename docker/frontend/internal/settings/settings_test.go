@@ -48,7 +48,7 @@ func TestBadValuesAreNamed(t *testing.T) {
 		{"SHUTDOWN_TIMEOUT", "8"}, {"SHUTDOWN_TIMEOUT", "-1s"},
 		{"WS_PATH", "ws"}, {"WS_PATH", "//evil.example/ws"}, {"WS_PATH", "/ws?a=b"},
 		{"API_BASE_URL", "api.example.com"}, {"API_BASE_URL", "https://a.example/; script-src *"}, {"API_BASE_URL", "https://user:password@a.example"},
-		{"DASHBOARD_URL", "javascript:alert(1)"}, {"GRAFANA_URL", "https://"},
+		{"DASHBOARD_URL", "javascript:alert(1)"}, {"GRAFANA_URL", "https://"}, {"GRAFANA_URL", "ftp://grafana.example.com"},
 	} {
 		_, err := FromEnv(env(c.key, c.value))
 		if err == nil || !strings.Contains(err.Error(), c.key) || !strings.Contains(err.Error(), c.value) {
