@@ -91,7 +91,7 @@ type Options struct {
 	SecretKeys []string
 	// Previous are the stack outputs of the last update; nil before the first.
 	Previous map[string]any
-	// Unknown makes every computed output unknown, as in a preview before the first update.
+	// Unknown makes the outputs of objects unknown, as in a preview before the first update.
 	Unknown bool
 }
 
@@ -189,16 +189,15 @@ func (m *mocks) NewResource(args pulumi.MockResourceArgs) (string, resource.Prop
 		Type: args.TypeToken, Name: args.Name, Inputs: args.Inputs, RPC: args.RegisterRPC,
 	})
 	m.mu.Unlock()
+	if m.options.Unknown && strings.HasPrefix(args.TypeToken, "kubernetes:") && !strings.HasSuffix(args.TypeToken, ":Service") {
+		// In a preview, an output that the answer leaves out is unknown. The mocks
+		// cannot carry a value that is unknown and secret at once, so what flows
+		// into Secrets stays known here; the live test previews that on the engine.
+		return "", resource.PropertyMap{}, nil
+	}
 	state := args.Inputs.Copy()
 	if args.TypeToken == "random:index/randomPassword:RandomPassword" {
-		value := resource.NewStringProperty(Generated(args.Name))
-		if m.options.Unknown {
-			value = resource.MakeComputed(resource.NewStringProperty(""))
-		}
-		state["result"] = resource.MakeSecret(value)
-	}
-	if m.options.Unknown && args.Custom {
-		return "", state, nil
+		state["result"] = resource.MakeSecret(resource.NewStringProperty(Generated(args.Name)))
 	}
 	return args.Name + "-id", state, nil
 }

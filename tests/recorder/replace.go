@@ -22,7 +22,9 @@ var forceNew = map[string][]string{
 // Stateful tells whether losing the resource would lose what a user stored.
 func (r Resource) Stateful() bool {
 	_, kind := forceNew[r.Kind()]
-	return kind || strings.HasPrefix(r.Type, "random:")
+	// A naming key opens nothing and names one Secret: it goes with it.
+	generated := strings.HasPrefix(r.Type, "random:") && !strings.HasSuffix(r.Name, "-naming-key")
+	return kind || generated
 }
 
 // ID names a registration across runs.

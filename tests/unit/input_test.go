@@ -38,7 +38,7 @@ func TestBadInput(t *testing.T) {
 		{"target", "swarm", []string{`"swarm"`, "kubernetes"}},
 		{"databaseImage", "timescale/timescaledb", []string{"no tag and no digest", ":1.2.3"}},
 		{"backendImage", "alphapulse/backend:latest", []string{":latest", "another tag or a digest"}},
-		{"backendImage", "UPPER/case:1", []string{`"UPPER/case:1"`, "not an image reference"}},
+		{"backendImage", "team/api 2:1", []string{`"team/api 2:1"`, "not an image reference"}},
 		{"databaseStorage", "5 GB", []string{`"5 GB"`, "2Gi"}},
 		{"databaseStorage", "1Mi", []string{`"1Mi"`, "too small"}},
 		{"backendResources", `{"requests":{"cpu":"4"}}`, []string{"requests.cpu 4 is above limits.cpu 1"}},
