@@ -57,8 +57,10 @@ var grafanaSettings = map[string]string{
 
 // applyPassword gives a database that exists the password of the Secret: Grafana
 // itself reads it only when it makes the database. The password goes through a
-// file, so that no process shows it among its arguments.
-const applyPassword = `[ -s ` + grafanaData + `/grafana.db ] || exit 0
+// file, so that no process shows it among its arguments. Images before Grafana 9
+// have no such command: their password stays what it was.
+const applyPassword = `[ -s "$GF_PATHS_DATA/grafana.db" ] || exit 0
+command -v grafana >/dev/null || { echo "this image has no command to change the password: it stays as it was"; exit 0; }
 exec grafana cli --homepath "$GF_PATHS_HOME" admin reset-admin-password --password-from-stdin < "$GF_SECURITY_ADMIN_PASSWORD__FILE"`
 
 func (m *Monitoring) grafana(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) error {

@@ -18,11 +18,15 @@ var served = map[string][]string{
 	// docker/backend, mode api
 	watched.API: {
 		"http_requests_total", "http_request_duration_seconds_bucket", "http_request_duration_seconds_count",
+		"cache_requests_total", "websocket_clients",
 	},
 	// docker/backend, mode engine
 	watched.Engine: {
-		"trading_signals_total", "signal_accuracy_total", "trading_pnl", "trading_equity", "trading_exposure",
-		"trading_open_positions", "market_symbols", "market_last_update_timestamp_seconds",
+		"alphapulse_engine_leader", "alphapulse_engine_heartbeat_timestamp_seconds", "market_ticks_ingested_total",
+		"trading_signals_total", "trading_signals_active", "signal_accuracy_total",
+		"portfolio_pnl_realized", "portfolio_pnl_unrealized", "portfolio_equity", "portfolio_exposure",
+		"portfolio_open_positions", "portfolio_risk_ratio", "portfolio_risk_limit_ratio",
+		"trading_positions_opened_total", "trading_positions_closed_total", "trading_orders_refused_total",
 	},
 	// postgres_exporter 0.19: collectors database, settings, stat_database and wal,
 	// which are on by default

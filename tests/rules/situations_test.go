@@ -49,22 +49,26 @@ func with(all ...map[string]string) map[string]string {
 }
 
 const (
-	failsTooMuch   = "The API fails too many requests"
-	answersSlowly  = "The API answers too slowly"
-	someoneElses   = `up{job="someone-else",instance="x:1"}`
-	kubeLabels     = `job="monitoring-kube-state-metrics",instance="kube-state-metrics",namespace="n"`
-	claimSize      = `kube_persistentvolumeclaim_resource_requests_storage_bytes{` + kubeLabels + `,persistentvolumeclaim="%s"}`
-	replicasText   = " replicas are missing for 15 minutes: pods cannot start, cannot be scheduled, or are not ready."
-	expiringText   = "The edge's certificate expires in %s. After that browsers refuse every page."
-	expiringSoon   = "The edge's certificate expires soon"
-	crashText      = " ends soon after every start. Kubernetes waits longer each time before it tries again."
-	crashSummary   = "A container crashes again and again"
-	databaseText   = "The exporter beside the database cannot log in, or does not answer itself. The API answers 503 to what is not cached."
-	databaseIsDown = "The database does not answer"
-	cacheText      = "The exporter beside the cache cannot log in, or does not answer itself. Every read goes to the database: expect slow answers."
-	cacheIsDown    = "The cache does not answer"
-	cacheWrites    = "The cache cannot write to its volume"
-	cacheWriteText = "The last write or rewrite of the append-only file, or the last snapshot, failed. A restart would lose what came since."
+	failsTooMuch      = "The API fails too many requests"
+	answersSlowly     = "The API answers too slowly"
+	someoneElses      = `up{job="someone-else",instance="x:1"}`
+	kubeLabels        = `job="monitoring-kube-state-metrics",instance="kube-state-metrics",namespace="n"`
+	claimSize         = `kube_persistentvolumeclaim_resource_requests_storage_bytes{` + kubeLabels + `,persistentvolumeclaim="%s"}`
+	replicasText      = " replicas are missing for 15 minutes: pods cannot start, cannot be scheduled, or are not ready."
+	expiringText      = "The edge's certificate expires in %s. After that browsers refuse every page."
+	expiringSoon      = "The edge's certificate expires soon"
+	crashText         = " ends soon after every start. Kubernetes waits longer each time before it tries again."
+	crashSummary      = "A container crashes again and again"
+	databaseText      = "The exporter beside the database cannot log in, or does not answer itself. The API answers 503 to what is not cached."
+	databaseIsDown    = "The database does not answer"
+	cacheText         = "The exporter beside the cache cannot log in, or does not answer itself. Every read goes to the database: expect slow answers."
+	cacheIsDown       = "The cache does not answer"
+	cacheWrites       = "The cache cannot write to its volume"
+	engineAbsent      = "No trading engine works"
+	engineAbsentText  = "No pod of backend-engine answers, or none is the one that works: no market data, no signals, and open positions are watched by nobody."
+	engineDoubled     = "More than one trading engine works"
+	engineDoubledText = "2 pods of backend-engine work at the same time. Each of them trades on its own: positions may be opened twice."
+	cacheWriteText    = "The last write or rewrite of the append-only file, or the last snapshot, failed. A restart would lose what came since."
 )
 
 // state completes the labels that series of kube-state-metrics carry.
@@ -117,6 +121,8 @@ var situations = map[string][]situation{
 			`http_requests_total{job="backend",status="200"}`: "0+0.1x60", `http_requests_total{job="backend",status="503"}`: "0+0.1x60"}},
 		{name: "refused requests are the client's", at: "10m", series: map[string]string{
 			`http_requests_total{job="backend",status="200"}`: "0+600x10", `http_requests_total{job="backend",status="429"}`: "0+600x10"}},
+		{name: "a readiness probe that says no", at: "10m", series: with(traffic(0, 0),
+			map[string]string{`http_requests_total{job="backend",route="/ready",status="503"}`: "0+6000x10"})},
 		{name: "failures of another service", at: "10m", series: with(traffic(0, 0),
 			map[string]string{`http_requests_total{job="frontend",status="500"}`: "0+6000x10"})},
 	},
@@ -129,6 +135,10 @@ var situations = map[string][]situation{
 			fires: burning(rules.Warning, "1d", answersSlowly, slowText("20%", "1d", "ten days"))},
 		{name: "10 % slow for four hours", at: "4h", series: traffic(0, 60),
 			fires: burning(rules.Warning, "3d", answersSlowly, slowText("10%", "3d", "thirty days"))},
+		{name: "slow users among fast probes", at: "10m", series: with(traffic(0, 480), map[string]string{
+			`http_request_duration_seconds_count{job="backend",route="/health"}`:           "0+6000x10",
+			`http_request_duration_seconds_bucket{job="backend",route="/health",le="0.2"}`: "0+6000x10"}),
+			fires: burning(rules.Critical, "1h", answersSlowly, slowText("80%", "1h", "two days"))},
 		{name: "4 % slow for four hours", at: "4h", series: traffic(0, 24)},
 	},
 	"TargetDown": {
@@ -169,16 +179,35 @@ var situations = map[string][]situation{
 		{name: "one of two answers", at: "5m", series: map[string]string{`nginx_up{job="edge",pod="a"}`: "0x10", `nginx_up{job="edge",pod="b"}`: "1x10"}},
 	},
 	"EngineAbsent": {
-		{name: "no pod", at: "10m", fires: []firing{{rules.Critical, map[string]string{"job": "backend-engine"}, "No trading engine runs",
-			"No pod of backend-engine answers: no market data, no signals, and open positions are watched by nobody."}}},
+		{name: "no pod", at: "10m", fires: []firing{{rules.Critical, map[string]string{"job": "backend-engine"}, engineAbsent, engineAbsentText}}},
+		{name: "a pod that does not work", at: "10m", series: map[string]string{
+			`up{job="backend-engine",pod="a"}`: "1x10", `alphapulse_engine_leader{job="backend-engine",pod="a"}`: "0x10"},
+			fires: []firing{{rules.Critical, map[string]string{"job": "backend-engine"}, engineAbsent, engineAbsentText}}},
+		{name: "it works", at: "10m", series: map[string]string{
+			`up{job="backend-engine",pod="a"}`: "1x10", `alphapulse_engine_leader{job="backend-engine",pod="a"}`: "1x10"}},
+		{name: "a build without a leader", at: "10m", series: map[string]string{`up{job="backend-engine",pod="a"}`: "1x10"}},
 		{name: "the gap of a rollout", at: "10m", series: map[string]string{`up{job="backend-engine",pod="a"}`: "1x4 stale", `up{job="backend-engine",pod="b"}`: "_x7 1x10"}},
 	},
 	"EngineDoubled": {
-		{name: "two pods", at: "5m", series: map[string]string{`up{job="backend-engine",pod="a"}`: "1x10", `up{job="backend-engine",pod="b"}`: "1x10"},
-			fires: []firing{{rules.Critical, map[string]string{"job": "backend-engine"}, "More than one trading engine runs",
-				"2 pods of backend-engine answer. Each of them trades on its own: positions may be opened twice."}}},
+		{name: "two leaders", at: "5m", series: map[string]string{
+			`up{job="backend-engine",pod="a"}`: "1x10", `up{job="backend-engine",pod="b"}`: "1x10",
+			`alphapulse_engine_leader{job="backend-engine",pod="a"}`: "1x10", `alphapulse_engine_leader{job="backend-engine",pod="b"}`: "1x10"},
+			fires: []firing{{rules.Critical, map[string]string{"job": "backend-engine"}, engineDoubled, engineDoubledText}}},
+		{name: "two pods of a build without a leader", at: "5m", series: map[string]string{`up{job="backend-engine",pod="a"}`: "1x10", `up{job="backend-engine",pod="b"}`: "1x10"},
+			fires: []firing{{rules.Critical, map[string]string{"job": "backend-engine"}, engineDoubled, engineDoubledText}}},
+		{name: "one leader and one that waits", at: "5m", series: map[string]string{
+			`up{job="backend-engine",pod="a"}`: "1x10", `up{job="backend-engine",pod="b"}`: "1x10",
+			`alphapulse_engine_leader{job="backend-engine",pod="a"}`: "1x10", `alphapulse_engine_leader{job="backend-engine",pod="b"}`: "0x10"}},
 		{name: "one pod", at: "5m", series: map[string]string{`up{job="backend-engine",pod="a"}`: "1x10", `up{job="backend",pod="b"}`: "1x10"}},
 		{name: "one pod and one that does not answer", at: "5m", series: map[string]string{`up{job="backend-engine",pod="a"}`: "1x10", `up{job="backend-engine",pod="b"}`: "0x10"}},
+	},
+	"EngineStalled": {
+		{name: "no batch for ten minutes", at: "10m", series: map[string]string{`alphapulse_engine_heartbeat_timestamp_seconds{job="backend-engine",pod="a"}`: "0x10"},
+			fires: []firing{{rules.Critical, map[string]string{"job": "backend-engine"}, "The trading engine has stopped working",
+				"backend-engine answers, but has not taken in any market data for 10m 0s."}}},
+		{name: "a batch every minute", at: "10m", series: map[string]string{`alphapulse_engine_heartbeat_timestamp_seconds{job="backend-engine",pod="a"}`: "0+60x10"}},
+		{name: "one that waits beside one that works", at: "10m", series: map[string]string{
+			`alphapulse_engine_heartbeat_timestamp_seconds{job="backend-engine",pod="a"}`: "0x10", `alphapulse_engine_heartbeat_timestamp_seconds{job="backend-engine",pod="b"}`: "0+60x10"}},
 	},
 	"DatabaseConnectionsHigh": {
 		{name: "85 of 100", at: "10m", series: map[string]string{

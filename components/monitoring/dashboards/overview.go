@@ -8,7 +8,7 @@ import (
 
 // latency is a quantile of the API's answers in seconds.
 func latency(q, job string) query {
-	return query{`histogram_quantile(` + q + `, sum by (le) (rate(http_request_duration_seconds_bucket` + of(`{job=%q}`, job) + `[$__rate_interval])))`, "p" + q[2:]}
+	return query{`histogram_quantile(` + q + `, sum by (le) (rate(` + of(`http_request_duration_seconds_bucket{job=%q,`+rules.UserRoutes+`}`, job) + `[$__rate_interval])))`, "p" + q[2:]}
 }
 
 func overview(w rules.Watched) *dashboard.DashboardBuilder {
@@ -33,6 +33,10 @@ func overview(w rules.Watched) *dashboard.DashboardBuilder {
 			query{rules.APIErrors("5m"), "5 minutes"}, query{rules.APIErrors("1h"), "1 hour"}, query{rules.APIErrors("1d"), "1 day"}), rules.ErrorBudget))
 		b.WithPanel(line(series("Share of requests above 200 ms", "percentunit", 2,
 			query{rules.APISlow("5m"), "5 minutes"}, query{rules.APISlow("1h"), "1 hour"}, query{rules.APISlow("1d"), "1 day"}), rules.LatencyBudget))
+		b.WithPanel(series("Reads served from the cache", "percentunit", 2, query{
+			`sum by (kind) (rate(` + of(`cache_requests_total{job=%q,result=~"hit|stale"}`, w.API) + `[$__rate_interval])) / sum by (kind) (rate(` +
+				of(`cache_requests_total{job=%q}`, w.API) + `[$__rate_interval]))`, "{{kind}}"}).Max(1))
+		b.WithPanel(series("Live clients", "short", 2, query{of(`sum by (pod) (websocket_clients{job=%q})`, w.API), "{{pod}}"}))
 	}
 	b.WithPanel(series("Replicas", "short", 2,
 		query{`kube_horizontalpodautoscaler_status_current_replicas`, "{{horizontalpodautoscaler}} now"},

@@ -54,12 +54,21 @@ func availability(w Watched) Group {
 	if w.Engine != "" {
 		// A rollout of the engine stops the old pod first and starts the new one
 		// after it: shorter gaps are part of its life.
-		add(missing("EngineAbsent", Critical, "5m", "up", w.Engine,
-			"No trading engine runs",
-			"No pod of "+w.Engine+" answers: no market data, no signals, and open positions are watched by nobody."))
-		add(alert("EngineDoubled", Critical, "1m", fmt.Sprintf(`count by (job) (up%s == 1) > 1`, job(w.Engine)),
-			"More than one trading engine runs",
-			"{{ $value }} pods of {{ $labels.job }} answer. Each of them trades on its own: positions may be opened twice."))
+		absent := missing("EngineAbsent", Critical, "5m", "up", w.Engine,
+			"No trading engine works",
+			"No pod of "+w.Engine+" answers, or none is the one that works: no market data, no signals, and open positions are watched by nobody.")
+		// In builds that choose a leader, pods that only wait are not working.
+		const leaders = `(alphapulse_engine_leader%s)`
+		absent.Expr += fmt.Sprintf(` or sum`+leaders+` == 0`, job(w.Engine))
+		add(absent)
+		add(alert("EngineDoubled", Critical, "1m",
+			fmt.Sprintf(`sum by (job) `+leaders+` > 1 or count by (job) (up%[1]s == 1) > 1 unless on(job) count by (job) `+`(alphapulse_engine_leader%[1]s)`, job(w.Engine)),
+			"More than one trading engine works",
+			"{{ $value }} pods of {{ $labels.job }} work at the same time. Each of them trades on its own: positions may be opened twice."))
+		add(alert("EngineStalled", Critical, "2m",
+			fmt.Sprintf(`time() - max by (job) (alphapulse_engine_heartbeat_timestamp_seconds%s) > 60`, job(w.Engine)),
+			"The trading engine has stopped working",
+			"{{ $labels.job }} answers, but has not taken in any market data for {{ $value | humanizeDuration }}."))
 	}
 	return g
 }

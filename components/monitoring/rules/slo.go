@@ -20,6 +20,11 @@ const (
 // share, and no ratio means anything. 0.05/s are 180 requests an hour.
 const minimumRate = "0.05"
 
+// UserRoutes leaves out what nobody but Kubernetes and Prometheus asks for: fast
+// answers to probes would hide slow ones to users, and a readiness probe that says
+// no is not a failed request. Builds that have no such label keep every request.
+const UserRoutes = `route!~"/health|/ready|/metrics"`
+
 // burn is one alerting condition: the budget burns at least Rate times as fast as
 // it may, over a long window (so it matters) and over a short one (so it still
 // happens). Rates and windows for a 30-day budget are those that the Google SRE
@@ -63,15 +68,15 @@ func apiRecordings(w Watched) []Group {
 		var rules []Rule
 		for _, window := range windows {
 			rules = append(rules,
-				Rule{Record: APIRequests(window), Expr: fmt.Sprintf(`sum(rate(http_requests_total{job=%q}[%s]))`, w.API, window)},
+				Rule{Record: APIRequests(window), Expr: fmt.Sprintf(`sum(rate(http_requests_total{job=%q,%s}[%s]))`, w.API, UserRoutes, window)},
 				// Before the first failure there is no series of failures: that is none,
 				// not unknown.
 				Rule{Record: APIErrors(window), Expr: fmt.Sprintf(
-					`(sum(rate(http_requests_total{job=%[1]q,status=~"5.."}[%[2]s])) or vector(0)) / (sum(rate(http_requests_total{job=%[1]q}[%[2]s])) > 0)`,
-					w.API, window)},
+					`(sum(rate(http_requests_total{job=%[1]q,%[2]s,status=~"5.."}[%[3]s])) or vector(0)) / (sum(rate(http_requests_total{job=%[1]q,%[2]s}[%[3]s])) > 0)`,
+					w.API, UserRoutes, window)},
 				Rule{Record: APISlow(window), Expr: fmt.Sprintf(
-					`1 - sum(rate(http_request_duration_seconds_bucket{job=%[1]q,le=%[3]q}[%[2]s])) / (sum(rate(http_request_duration_seconds_count{job=%[1]q}[%[2]s])) > 0)`,
-					w.API, window, LatencyThreshold)},
+					`1 - sum(rate(http_request_duration_seconds_bucket{job=%[1]q,%[2]s,le=%[4]q}[%[3]s])) / (sum(rate(http_request_duration_seconds_count{job=%[1]q,%[2]s}[%[3]s])) > 0)`,
+					w.API, UserRoutes, window, LatencyThreshold)},
 			)
 		}
 		return rules

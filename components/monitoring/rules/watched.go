@@ -11,9 +11,11 @@ import (
 // of the pods that serve the metrics; an empty one is not scraped, and its alerts
 // and panels are left out instead of staying red or empty for ever.
 type Watched struct {
-	// API serves http_requests_total and http_request_duration_seconds.
+	// API serves http_requests_total, with the label status, and the histogram
+	// http_request_duration_seconds, with a bucket at LatencyThreshold.
 	API string
-	// Engine is the singleton that trades.
+	// Engine is the singleton that trades. It may serve alphapulse_engine_leader, 1 in
+	// the pod that works, and alphapulse_engine_heartbeat_timestamp_seconds.
 	Engine string
 	// Database runs postgres_exporter beside it, Cache redis_exporter, Edge
 	// nginx-prometheus-exporter.
