@@ -18,9 +18,11 @@ import (
 	"github.com/alphapulse/alphapulse-infra/local/internal/progress"
 )
 
+const defaultRunDir = "/run/" + Name
+
 // runDir holds what is true until the machine restarts. It is the same for all
-// clones: there is one local cluster a machine.
-const runDir = "/run/" + Name
+// clones: there is one local cluster a machine. Tests set another one.
+var runDir = defaultRunDir
 
 // machine records what the running node is and what must be put back when it
 // ends.
