@@ -153,7 +153,8 @@ func Parse(stack string, values map[string]string, secretKeys []string, before P
 	r := newReader(values)
 	r.unknownKeys()
 	for _, s := range settings {
-		if _, set := values[s.Key]; set && s.Secret && !slices.Contains(secretKeys, s.Key) {
+		// The command line passes the defaults, too; an empty one is no secret.
+		if v := values[s.Key]; v != "" && v != "{}" && s.Secret && !slices.Contains(secretKeys, s.Key) {
 			r.problem(s.Key, "the value is stored in plain text: set it again with `pulumi config set --secret %s`, and renew it", s.Key)
 		}
 	}

@@ -21,24 +21,24 @@ type Setting struct {
 	Type Type
 	// Items is the type of an array's elements.
 	Items Type
-	// Default is used when the stack does not set the key; nil for a key that is
-	// required or whose absence has a meaning, which Description tells.
+	// Default is used when the stack does not set the key; nil for a required key.
+	// An empty one has a meaning, which Description tells.
 	Default any
 	// Secret values are set with `pulumi config set --secret`.
 	Secret      bool
 	Description string
 }
 
+func required(key, description string) Setting {
+	return Setting{Key: key, Type: String, Description: description}
+}
+
 func text(key, def, description string) Setting {
-	s := Setting{Key: key, Type: String, Description: description}
-	if def != "" {
-		s.Default = def
-	}
-	return s
+	return Setting{Key: key, Type: String, Default: def, Description: description}
 }
 
 func secret(key, description string) Setting {
-	return Setting{Key: key, Type: String, Secret: true, Description: description}
+	return Setting{Key: key, Type: String, Default: "", Secret: true, Description: description}
 }
 
 func number(key string, def int, description string) Setting {
@@ -71,7 +71,7 @@ func Settings() []Setting { return slices.Clone(settings) }
 var settings = []Setting{
 	// Where and how.
 	text("target", "kubernetes", "What the stack deploys to: kubernetes, or docker for one Docker host."),
-	text("domain", "", "Required. The hosts are alphapulse., api., dashboard. and monitoring. below this domain."),
+	required("domain", "The hosts are alphapulse., api., dashboard. and monitoring. below this domain."),
 	text("namespace", "", "Namespace of every object; by default alphapulse- and the stack's name. It cannot change later."),
 	text("kubeconfig", "", "Path or content of the kubeconfig; by default KUBECONFIG or ~/.kube/config."),
 	text("kubeContext", "", "Context of the kubeconfig; by default its current one."),
@@ -98,12 +98,12 @@ var settings = []Setting{
 	resources("databaseResources", "1", "2Gi", "2", "4Gi", "the database; its memory settings follow from the limits"),
 	text("databaseStorage", "50Gi", "Size of the database's volume. It can grow, never shrink."),
 	number("databaseMaxConnections", 100, "Connections that the database accepts, 20 to 1000."),
-	list("databaseAliases", nil, "Further Service names of the database, for builds that hard-code a host name."),
+	list("databaseAliases", []string{}, "Further Service names of the database, for builds that hard-code a host name."),
 
 	// Cache.
 	resources("cacheResources", "500m", "1Gi", "1", "2Gi", "the cache; its maxmemory follows from the limit"),
 	text("cacheStorage", "10Gi", "Size of the cache's volume. It can grow, never shrink."),
-	list("cacheAliases", nil, "Further Service names of the cache, for builds that hard-code a host name."),
+	list("cacheAliases", []string{}, "Further Service names of the cache, for builds that hard-code a host name."),
 
 	// Backend.
 	resources("backendResources", "500m", "1Gi", "1", "2Gi", "one API pod"),
@@ -111,7 +111,7 @@ var settings = []Setting{
 	number("backendMaxReplicas", 10, "Most API pods."),
 	number("backendCpuUtilization", 70, "CPU target of the autoscaler, in percent of the request."),
 	number("backendMemoryUtilization", 80, "Memory target of the autoscaler, in percent of the request."),
-	list("backendCommand", nil, "Entrypoint of the API; by default the image's own."),
+	list("backendCommand", []string{}, "Entrypoint of the API; by default the image's own."),
 	list("backendArgs", []string{"api"}, "Arguments of the API's entrypoint."),
 	number("backendPort", 8000, "Port that the API listens on."),
 	text("backendLivenessPath", "/health", "Path that answers while the API works; - for none."),
@@ -119,7 +119,7 @@ var settings = []Setting{
 	text("backendMetricsPath", "/metrics", "Path of the API's metrics; - for a build that has none."),
 	number("backendStartupSeconds", 180, "How long the API, the engine and the dashboard may take to start."),
 	object("backendEnv", map[string]any{}, "Further plain variables of API, engine and dashboard."),
-	{Key: "backendSecretEnv", Type: Object, Secret: true, Description: "Further secret variables of API and engine, e.g. BINANCE_API_KEY. Set as one secret object."},
+	{Key: "backendSecretEnv", Type: Object, Default: map[string]any{}, Secret: true, Description: "Further secret variables of API and engine, e.g. BINANCE_API_KEY. Set as one secret object."},
 	toggle("engineEnabled", true, "Run the singleton trading engine."),
 	resources("engineResources", "500m", "1Gi", "1", "2Gi", "the engine"),
 	list("engineArgs", []string{"engine"}, "Arguments of the engine's entrypoint."),
@@ -162,7 +162,7 @@ var settings = []Setting{
 	number("edgePublicPort", 443, "Port of HTTPS as users see it; the URLs and redirects carry it."),
 	number("edgeReplicas", 2, "nginx pods, at least 2."),
 	resources("edgeResources", "250m", "128Mi", "1", "256Mi", "one nginx pod"),
-	list("edgeTrustedProxies", nil, "CIDRs of proxies in front of the edge whose X-Forwarded-For is believed."),
+	list("edgeTrustedProxies", []string{}, "CIDRs of proxies in front of the edge whose X-Forwarded-For is believed."),
 	number("edgeApiRate", 10, "API requests a second from one address."),
 	number("edgeApiBurst", 20, "API requests from one address beyond the rate before they are refused."),
 	number("edgeLoginRate", 1, "Login requests a second from one address."),

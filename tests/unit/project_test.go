@@ -38,13 +38,6 @@ func TestProjectDeclaresEverySetting(t *testing.T) {
 		if s.Items != "" {
 			d.Items = map[string]string{"type": string(s.Items)}
 		}
-		// A nil list is no default at all, for the command line as for the program.
-		if l, ok := s.Default.([]string); ok && len(l) == 0 {
-			d.Default = nil
-		}
-		if m, ok := s.Default.(map[string]any); ok && len(m) == 0 {
-			d.Default = nil
-		}
 		var value yaml.Node
 		require.NoError(t, value.Encode(d))
 		section.Content = append(section.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: s.Key}, &value)
