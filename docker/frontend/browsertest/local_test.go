@@ -143,6 +143,17 @@ func TestLostServiceIsToldAndComesBack(t *testing.T) {
 	p.await("no problem", `!document.querySelector('.problem')`)
 }
 
+func TestStoppedPricesAreTold(t *testing.T) {
+	s, api := newSite(t, 30)
+	p := newTab(t, newBrowser(t, s), s, false)
+	p.desktop()
+	p.open(s.url + "/")
+	p.await("an open market", `document.querySelector('.figure .big')?.innerText === 'Open'`)
+	api.Halt()
+	p.await("that prices stopped", `document.querySelector('.figure').innerText.includes('No new prices since')`)
+	p.shot("stale")
+}
+
 func TestEmptyMarket(t *testing.T) {
 	s, api := newSite(t, 0)
 	p := newTab(t, newBrowser(t, s), s, false)

@@ -5,6 +5,7 @@ package fakeapi
 import (
 	"cmp"
 	"context"
+	cryptorand "crypto/rand"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -65,6 +66,15 @@ type pnl struct {
 	Equity        float64 `json:"equity"`
 	Exposure      float64 `json:"exposure"`
 	OpenPositions int     `json:"open_positions"`
+	Risk          float64 `json:"risk"`
+}
+
+type equity struct {
+	TS            time.Time `json:"ts"`
+	Realized      float64   `json:"realized"`
+	Unrealized    float64   `json:"unrealized"`
+	Exposure      float64   `json:"exposure"`
+	OpenPositions int       `json:"open_positions"`
 }
 
 // Server is a small market that moves while somebody watches it.
@@ -78,8 +88,9 @@ type Server struct {
 	quotes    []quote
 	signals   []signal // newest first
 	positions []position
-	watchlist []string
+	lists     map[string][]string // by the browser's cookie
 	down      bool
+	halted    time.Time // when prices stopped; zero while they come in
 	sockets   map[*websocket.Conn]struct{}
 }
 
@@ -90,6 +101,7 @@ func New(symbols int, tick time.Duration, seed uint64) *Server {
 	s := &Server{
 		mux: http.NewServeMux(), tick: tick,
 		random:  rand.New(rand.NewPCG(seed, 1)),
+		lists:   map[string][]string{},
 		sockets: map[*websocket.Conn]struct{}{},
 	}
 	s.fill(symbols)
@@ -100,6 +112,7 @@ func New(symbols int, tick time.Duration, seed uint64) *Server {
 	s.mux.HandleFunc("GET /api/signals/latest", s.getSignals(false))
 	s.mux.HandleFunc("GET /api/signals/active", s.getSignals(true))
 	s.mux.HandleFunc("GET /api/positions", s.getPositions)
+	s.mux.HandleFunc("GET /api/pnl", s.getPnLHistory)
 	s.mux.HandleFunc("GET /api/watchlist", s.getWatchlist)
 	s.mux.HandleFunc("POST /api/watchlist", s.postWatchlist)
 	s.mux.HandleFunc("GET /ws", s.stream)
@@ -156,6 +169,13 @@ func (s *Server) SetDown(down bool) {
 	}
 }
 
+// Halt stops the prices, as a lost engine does.
+func (s *Server) Halt() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.halted = time.Now().UTC()
+}
+
 // Run moves the market until ctx ends.
 func (s *Server) Run(ctx context.Context) {
 	ticker := time.NewTicker(s.tick)
@@ -165,13 +185,20 @@ func (s *Server) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case now := <-ticker.C:
-			s.mu.Lock()
-			s.move(now.UTC())
-			if s.random.IntN(5) == 0 {
-				s.addSignal(now.UTC())
-			}
-			s.mu.Unlock()
+			s.step(now.UTC())
 		}
+	}
+}
+
+func (s *Server) step(now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.halted.IsZero() {
+		return
+	}
+	s.move(now)
+	if s.random.IntN(5) == 0 {
+		s.addSignal(now)
 	}
 }
 
@@ -192,7 +219,7 @@ func (s *Server) addSignal(now time.Time) {
 	sig := signal{
 		ID: len(s.signals) + 1, Symbol: q.Symbol, Price: q.Price, TS: now, Status: "active",
 		Type:       []string{"buy", "sell"}[s.random.IntN(2)],
-		Indicator:  []string{"rsi_reversal", "ema_cross", "macd", "breakout"}[s.random.IntN(4)],
+		Indicator:  []string{"rsi_reversal", "ema_cross", "macd", "bollinger"}[s.random.IntN(4)],
 		Confidence: 0.5 + 0.49*s.random.Float64(),
 	}
 	s.signals = slices.Insert(s.signals, 0, sig)
@@ -218,6 +245,7 @@ func (s *Server) getPnL() pnl {
 	}
 	p.Total = p.Realized + p.Unrealized
 	p.Equity += p.Total
+	p.Risk = p.Exposure / p.Equity
 	return p
 }
 
@@ -245,11 +273,18 @@ func (s *Server) getStatus(w http.ResponseWriter, _ *http.Request) {
 		share := 0.573
 		accuracy = &share
 	}
+	state, updated := "open", time.Now().UTC()
+	switch {
+	case len(s.quotes) == 0:
+		state = "waiting"
+	case !s.halted.IsZero():
+		state, updated = "stale", s.halted
+	}
 	answer(w, map[string]any{
-		"simulated": true, "status": map[bool]string{true: "open", false: "waiting"}[len(s.quotes) > 0], "updated_at": time.Now().UTC(),
+		"simulated": true, "status": state, "updated_at": updated,
 		"symbols": len(s.quotes), "advancers": advancers, "decliners": len(s.quotes) - advancers, "unchanged": 0,
 		"top_gainers": byChange[:top:top], "top_losers": losers,
-		"active_signals": active, "signal_accuracy": accuracy, "pnl": s.getPnL(),
+		"active_signals": active, "signal_accuracy": accuracy, "trading": "paper", "pnl": s.getPnL(),
 	})
 }
 
@@ -326,10 +361,33 @@ func (s *Server) getPositions(w http.ResponseWriter, _ *http.Request) {
 	answer(w, map[string]any{"items": append([]position{}, s.positions...), "total": len(s.positions)})
 }
 
-func (s *Server) getWatchlist(w http.ResponseWriter, _ *http.Request) {
+func (s *Server) getPnLHistory(w http.ResponseWriter, r *http.Request) {
+	limit, ok := number(w, r, "limit", 300)
+	if !ok {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	answer(w, map[string]any{"symbols": append([]string{}, s.watchlist...)})
+	items := make([]equity, limit)
+	now, current := time.Now().UTC().Truncate(time.Minute), s.getPnL()
+	past := rand.New(rand.NewPCG(2, 3))
+	for n := range limit {
+		items[limit-1-n] = equity{TS: now.Add(-time.Duration(n) * time.Minute), Realized: current.Realized, Unrealized: current.Unrealized, Exposure: current.Exposure, OpenPositions: current.OpenPositions}
+		current.Unrealized += 12 * past.NormFloat64()
+	}
+	answer(w, map[string]any{"simulated": true, "items": items, "total": limit})
+}
+
+const ownerCookie = "alphapulse_watchlist"
+
+func (s *Server) getWatchlist(w http.ResponseWriter, r *http.Request) {
+	owner := ""
+	if c, err := r.Cookie(ownerCookie); err == nil {
+		owner = c.Value
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	answer(w, map[string]any{"symbols": append([]string{}, s.lists[owner]...)})
 }
 
 func (s *Server) postWatchlist(w http.ResponseWriter, r *http.Request) {
@@ -337,13 +395,18 @@ func (s *Server) postWatchlist(w http.ResponseWriter, r *http.Request) {
 		Symbols []string `json:"symbols"`
 	}
 	if err := json.NewDecoder(r.Body).Decode(&wanted); err != nil {
-		fail(w, http.StatusBadRequest, "symbols must be a list of names")
+		fail(w, http.StatusBadRequest, `body: it is not of the form {"symbols": ["SIM0001USDT"]}`)
 		return
 	}
+	owner := cryptorand.Text()
+	if c, err := r.Cookie(ownerCookie); err == nil {
+		owner = c.Value
+	}
 	s.mu.Lock()
-	s.watchlist = wanted.Symbols
+	s.lists[owner] = wanted.Symbols
 	s.mu.Unlock()
-	s.getWatchlist(w, r)
+	http.SetCookie(w, &http.Cookie{Name: ownerCookie, Value: owner, Path: "/api/watchlist", MaxAge: 3600, HttpOnly: true, SameSite: http.SameSiteLaxMode})
+	answer(w, wanted)
 }
 
 func (s *Server) stream(w http.ResponseWriter, r *http.Request) {

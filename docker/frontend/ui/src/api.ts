@@ -19,8 +19,15 @@ export interface PnL {
   open_positions: number;
 }
 
+export interface EquityPoint {
+  ts: string;
+  realized: number;
+  unrealized: number;
+}
+
 export interface MarketStatus {
   simulated: boolean;
+  /** open while prices come in, stale when they stopped, waiting before the first. */
   status: string;
   updated_at: string;
   symbols: number;
@@ -32,6 +39,8 @@ export interface MarketStatus {
   active_signals: number;
   /** Share of scored signals that were right, 0 to 1; null before any was scored. */
   signal_accuracy: number | null;
+  /** What the engine does with signals: off, paper or refused. */
+  trading: string;
   pnl: PnL;
 }
 
@@ -107,6 +116,8 @@ export class Api {
   ) => this.get<Page<Signal>>(`/api/signals/${which}`, query, signal);
 
   positions = (signal?: AbortSignal) => this.get<Page<Position>>("/api/positions", {}, signal);
+
+  pnlHistory = (interval: Interval, limit: number, signal?: AbortSignal) => this.get<Page<EquityPoint>>("/api/pnl", { interval, limit }, signal);
 
   watchlist = (signal?: AbortSignal) => this.get<{ symbols: string[] }>("/api/watchlist", {}, signal);
 

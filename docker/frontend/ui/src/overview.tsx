@@ -2,7 +2,7 @@ import type { Quote } from "./api";
 import * as format from "./format";
 import { Ago, Card, Change, Confidence, direction, Empty, Failure, LiveChange, Living, Price, QuoteRow, Side, Skeleton, Spark, Star, SymbolLink } from "./parts";
 import { useResource } from "./resource";
-import { api, freshSignals, learn, pnl, pnlHistory, quote, status, statusError, watchlist } from "./store";
+import { api, freshSignals, learn, pnl, quote, status, statusError, watchlist } from "./store";
 
 const shownPrices = 8;
 const shownSignals = 9;
@@ -28,6 +28,7 @@ export function Overview() {
 function Figures() {
   const market = status.value;
   const profit = pnl.value;
+  const history = useResource("pnl", async (abort) => (await api.pnlHistory("1m", 120, abort)).items.map((p) => p.realized + p.unrealized), 60_000);
   if (!market || !profit) {
     if (statusError.value) return <Empty title="The market's status is not available">It is asked for again every few seconds.</Empty>;
     return (
@@ -40,30 +41,39 @@ function Figures() {
       </div>
     );
   }
+  const stopped = market.status === "stale";
   const moving = Math.max(1, market.advancers + market.decliners + market.unchanged);
   return (
     <div class="figures">
       <section class="card figure">
         <h2>Market</h2>
-        <p class="big capital">{market.status}</p>
+        <p class={`big capital ${stopped ? "warn" : ""}`}>{market.status}</p>
         <svg class="breadth" viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true">
           <rect class="up" width={(market.advancers / moving) * 100} height="4" />
           <rect class="down" x={100 - (market.decliners / moving) * 100} width={(market.decliners / moving) * 100} height="4" />
         </svg>
-        <p class="note">
-          <span class="up">{format.count(market.advancers)} up</span> · <span class="down">{format.count(market.decliners)} down</span>
-          <span class="roomy"> of {format.count(market.symbols)}</span>
-        </p>
+        {stopped ? (
+          <p class="note">
+            No new prices since <Ago time={market.updated_at} />
+          </p>
+        ) : (
+          <p class="note">
+            <span class="up">{format.count(market.advancers)} up</span> · <span class="down">{format.count(market.decliners)} down</span>
+            <span class="roomy"> of {format.count(market.symbols)}</span>
+          </p>
+        )}
       </section>
       <section class="card figure">
-        <h2>PnL</h2>
+        <h2>
+          PnL<span class="roomy">, trading {market.trading === "paper" ? "on paper" : market.trading}</span>
+        </h2>
         <p class={`big ${direction(profit.total)}`} data-testid="pnl">
           <Living value={profit.total} text={format.money(profit.total)} />
         </p>
         <p class="note">
           {format.money(profit.realized)} realized · {format.money(profit.unrealized)} open
         </p>
-        {new Set(pnlHistory.value).size > 4 && <Spark values={pnlHistory.value} label="Total PnL since this page was opened" />}
+        <Spark values={[...(history.data ?? []), profit.total]} label="Total PnL over the last two hours" />
       </section>
       <section class="card figure">
         <h2>Active signals</h2>

@@ -19,8 +19,6 @@ export const epoch = signal(0);
 export const status = signal<MarketStatus | undefined>(undefined);
 export const statusError = signal<string | undefined>(undefined);
 export const pnl = signal<PnL | undefined>(undefined);
-/** Total PnL as seen since the page was opened, oldest first. */
-export const pnlHistory = signal<number[]>([]);
 /** Signals that arrived by the stream, newest first. */
 export const freshSignals = signal<Signal[]>([]);
 export const watchlist = signal<string[]>([]);
@@ -50,13 +48,7 @@ export function learn(items: Quote[]): void {
   });
 }
 
-const historyLength = 180;
 const freshLength = 100;
-
-function learnPnL(value: PnL): void {
-  pnl.value = value;
-  pnlHistory.value = [...pnlHistory.peek(), value.total].slice(-historyLength);
-}
 
 /** Applies one frame of the stream. Frames of unknown type are left alone. */
 export function apply(message: unknown): void {
@@ -64,7 +56,7 @@ export function apply(message: unknown): void {
   const frame = message as { type?: string; items?: Quote[]; signal?: Signal; pnl?: PnL };
   batch(() => {
     if (frame.type === "prices" && frame.items) learn(frame.items);
-    if (frame.type === "pnl" && frame.pnl) learnPnL(frame.pnl);
+    if (frame.type === "pnl" && frame.pnl) pnl.value = frame.pnl;
     if (frame.type === "signal" && frame.signal) {
       const fresh = frame.signal;
       freshSignals.value = [fresh, ...freshSignals.peek().filter((s) => s.id !== fresh.id)].slice(0, freshLength);
@@ -79,7 +71,7 @@ async function refreshStatus(): Promise<void> {
       status.value = value;
       statusError.value = undefined;
       learn([...value.top_gainers, ...value.top_losers]);
-      if (!pnl.peek() || connection.peek() !== "live") learnPnL(value.pnl);
+      if (!pnl.peek() || connection.peek() !== "live") pnl.value = value.pnl;
     });
   } catch (error) {
     statusError.value = (error as Error).message;

@@ -4,7 +4,7 @@ import type { Quote, Signal } from "./api";
 import * as format from "./format";
 import { parse, symbolPath } from "./router";
 import { merge } from "./signals";
-import { apply, freshSignals, learn, pnlHistory, quote } from "./store";
+import { apply, freshSignals, learn, pnl, quote } from "./store";
 import { backoff, openStream } from "./stream";
 
 test("prices keep as many decimals as their size asks for", () => {
@@ -73,9 +73,9 @@ test("signals of the stream and of the list are one list", () => {
 });
 
 test("frames that are not understood change nothing", () => {
-  const before = pnlHistory.value;
+  const before = pnl.value;
   for (const frame of [null, 7, "text", [], {}, { type: "prices" }, { type: "pnl" }, { type: "new", pnl: {} }]) apply(frame);
-  assert.equal(pnlHistory.value, before);
+  assert.equal(pnl.value, before);
 });
 
 test("a stream that falls silent is opened again", async () => {
