@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/alphapulse/alphapulse-infra/local/internal/cli"
+	"github.com/alphapulse/alphapulse-infra/local/internal/progress"
 )
 
 func main() {
@@ -24,6 +25,8 @@ func main() {
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.Exited() {
 		os.Exit(exit.ExitCode()) // of pulumi, which has told why
 	}
-	fmt.Fprintln(os.Stderr, "local:", err)
+	if !progress.Told(err) {
+		fmt.Fprintln(os.Stderr, "local:", err)
+	}
 	os.Exit(1)
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -38,9 +39,13 @@ const fieldManager = "alphapulse-local"
 
 // restConfig returns the administrator's access to the cluster.
 func restConfig(l layout) (*rest.Config, error) {
-	cfg, err := clientcmd.BuildConfigFromFlags("", l.kubeconfig())
+	b, err := os.ReadFile(l.kubeconfig())
 	if err != nil {
 		return nil, fmt.Errorf("kubeconfig: %w", err)
+	}
+	cfg, err := clientcmd.RESTConfigFromKubeConfig(b)
+	if err != nil {
+		return nil, fmt.Errorf("kubeconfig %s: %w", l.kubeconfig(), err)
 	}
 	cfg.QPS, cfg.Burst = 200, 400 // one user, one node
 	cfg.Timeout = 10 * time.Second

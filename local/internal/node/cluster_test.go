@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -27,9 +28,11 @@ import (
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -524,6 +527,154 @@ func TestStateSurvivesStop(t *testing.T) {
 	if _, err := client(t).CoreV1().Pods("default").Get(t.Context(), "writer", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
 		t.Errorf("the pod after down: %v", err)
 	}
+}
+
+// TestEnforces looks at everything that a real cluster refuses or provides.
+func TestEnforces(t *testing.T) {
+	t.Cleanup(func() { local(t, "down") })
+	local(t, "up")
+	c := client(t)
+	ctx := t.Context()
+	const ns, other = "guarded", "other"
+	for name, labels := range map[string]map[string]string{ns: {"pod-security.kubernetes.io/enforce": "restricted"}, other: nil} {
+		if _, err := c.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}}, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// pod is what the restricted level allows.
+	pod := func(name, namespace string, command ...string) *corev1.Pod {
+		return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace, Labels: map[string]string{"app": name}}, Spec: corev1.PodSpec{
+			SecurityContext:               &corev1.PodSecurityContext{RunAsNonRoot: new(true), RunAsUser: new(int64(1000)), SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}},
+			AutomountServiceAccountToken:  new(false),
+			TerminationGracePeriodSeconds: new(int64(0)),
+			Containers: []corev1.Container{{
+				Name: "c", Image: node.HelperImage, Command: command,
+				SecurityContext: &corev1.SecurityContext{AllowPrivilegeEscalation: new(false), ReadOnlyRootFilesystem: new(true), Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}},
+			}},
+		}}
+	}
+	create := func(t *testing.T, p *corev1.Pod) {
+		t.Helper()
+		if _, err := c.CoreV1().Pods(p.Namespace).Create(ctx, p, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// A port below 1024 without a capability.
+	create(t, pod("server", ns, "nc", "-lk", "-p", "80", "-e", "echo", "served"))
+	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "server"}, Spec: corev1.ServiceSpec{
+		Type: corev1.ServiceTypeNodePort, Selector: map[string]string{"app": "server"},
+		Ports: []corev1.ServicePort{{Port: 8080, TargetPort: intstr.FromInt32(80), NodePort: int32(node.ForwardedPorts[1])}},
+	}}
+	if _, err := c.CoreV1().Services(ns).Create(ctx, service, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	// client runs nc until it says what is wanted, and tells what it said last.
+	tries := 0
+	reach := func(t *testing.T, label, namespace, target, want string) {
+		t.Helper()
+		tries++
+		p := pod(fmt.Sprintf("client-%d", tries), namespace, "sh", "-c", "echo $(nc -w 2 "+target+" 8080 </dev/null 2>&1)")
+		p.Labels["app"] = label
+		p.Spec.RestartPolicy = corev1.RestartPolicyNever
+		until(t, fmt.Sprintf("%q from %s to %s in namespace %s", want, label, target, namespace), func() bool {
+			_ = c.CoreV1().Pods(namespace).Delete(ctx, p.Name, metav1.DeleteOptions{})
+			until(t, "the end of the last client", func() bool {
+				_, err := c.CoreV1().Pods(namespace).Get(ctx, p.Name, metav1.GetOptions{})
+				return apierrors.IsNotFound(err)
+			})
+			create(t, p)
+			until(t, "the end of a client", func() bool {
+				got, err := c.CoreV1().Pods(namespace).Get(ctx, p.Name, metav1.GetOptions{})
+				return err == nil && (got.Status.Phase == corev1.PodSucceeded || got.Status.Phase == corev1.PodFailed)
+			})
+			b, err := c.CoreV1().Pods(namespace).GetLogs(p.Name, &corev1.PodLogOptions{}).DoRaw(ctx)
+			t.Logf("from %s in %s to %s: %q, %v", label, namespace, target, bytes.TrimSpace(b), err)
+			return err == nil && bytes.Contains(b, []byte(want))
+		})
+	}
+
+	t.Run("Pod Security", func(t *testing.T) {
+		p := pod("bad", ns, "true")
+		p.Spec.Containers[0].SecurityContext.Privileged = new(true)
+		_, err := c.CoreV1().Pods(ns).Create(ctx, p, metav1.CreateOptions{})
+		if err == nil || !strings.Contains(err.Error(), "violates PodSecurity") {
+			t.Errorf("a privileged pod in a restricted namespace: %v", err)
+		}
+	})
+	t.Run("RBAC", func(t *testing.T) {
+		path, _ := node.Kubeconfig()
+		cfg, err := clientcmd.BuildConfigFromFlags("", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg.Impersonate.UserName = "system:serviceaccount:" + ns + ":default"
+		as, err := kubernetes.NewForConfig(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := as.CoreV1().Secrets(ns).List(ctx, metav1.ListOptions{}); !apierrors.IsForbidden(err) {
+			t.Errorf("an account without rights reads secrets: %v", err)
+		}
+	})
+	t.Run("DNS and Services", func(t *testing.T) {
+		reach(t, "friend", ns, "server", "served")
+		reach(t, "stranger", other, "server."+ns+".svc.cluster.local", "served")
+	})
+	t.Run("ports of the machine", func(t *testing.T) {
+		for _, host := range []string{"127.0.0.1", node.NodeIP} {
+			addr := net.JoinHostPort(host, fmt.Sprint(node.ForwardedPorts[1]))
+			until(t, addr, func() bool {
+				conn, err := net.DialTimeout("tcp", addr, time.Second)
+				if err != nil {
+					return false
+				}
+				defer func() { _ = conn.Close() }()
+				b, _ := io.ReadAll(conn)
+				return string(b) == "served\n"
+			})
+		}
+	})
+	t.Run("NetworkPolicy", func(t *testing.T) {
+		policy := &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Name: "server"}, Spec: networkingv1.NetworkPolicySpec{
+			PodSelector: metav1.LabelSelector{MatchLabels: map[string]string{"app": "server"}},
+			Ingress:     []networkingv1.NetworkPolicyIngressRule{{From: []networkingv1.NetworkPolicyPeer{{PodSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "friend"}}}}}},
+		}}
+		if _, err := c.NetworkingV1().NetworkPolicies(ns).Create(ctx, policy, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		reach(t, "stranger", ns, "server", "refused")
+		reach(t, "friend", other, "server."+ns+".svc.cluster.local", "refused") // the label alone, in another namespace
+		reach(t, "friend", ns, "server", "served")
+		if err := c.NetworkingV1().NetworkPolicies(ns).Delete(ctx, "server", metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		reach(t, "stranger", ns, "server", "served")
+	})
+	t.Run("metrics", func(t *testing.T) {
+		until(t, "figures of the node", func() bool {
+			b, err := c.Discovery().RESTClient().Get().AbsPath("/apis/metrics.k8s.io/v1beta1/nodes/" + node.Name).DoRaw(ctx)
+			return err == nil && strings.Contains(string(b), `"memory"`)
+		})
+	})
+	t.Run("a killed process comes back", func(t *testing.T) {
+		for _, name := range []string{"kube-apiserver", "etcd", "kubelet", "containerd", "kube-proxy", "netpol"} {
+			killComponent(t, name)
+		}
+		until(t, "a status that tells of it", func() bool {
+			st, err := node.Status(ctx)
+			if err != nil {
+				return false
+			}
+			restarted := 0
+			for _, k := range st.Components {
+				if k.Restarts > 0 {
+					restarted++
+				}
+			}
+			return restarted >= 6 && st.Ready
+		})
+		reach(t, "friend", ns, "server", "served")
+	})
 }
 
 // TestNoPacketLeaves sends from inside the node, also with a route to the

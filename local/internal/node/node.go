@@ -52,8 +52,8 @@ var ForwardedPorts = []int{30443, 30080}
 var (
 	// ErrNotLinux says that the local cluster cannot run on this system.
 	ErrNotLinux = errors.New("the local cluster runs on Linux only: elsewhere, point KUBECONFIG at any cluster, for example one made by kind")
-	// ErrNotRoot says that a command that changes the machine was not run by root.
-	ErrNotRoot = errors.New("this needs root, for namespaces, links and mounts: run it as root, for example with sudo")
+	// ErrNotRoot says that a command that only root may run was run by another user.
+	ErrNotRoot = errors.New("the local cluster belongs to root: run this as root, for example with sudo")
 	// ErrNotRunning says that there is no running cluster of this clone.
 	ErrNotRunning = errors.New("the local cluster is not running: start it with `make up` or `local up`")
 	// ErrForeign says that the running cluster belongs to another clone.

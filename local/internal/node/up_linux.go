@@ -729,6 +729,9 @@ func Status(ctx context.Context) (State, error) {
 		}
 	}
 	cfg, err := restConfig(l)
+	if errors.Is(err, fs.ErrPermission) {
+		return st, ErrNotRoot
+	}
 	if err != nil {
 		return st, err
 	}

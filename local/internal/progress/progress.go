@@ -143,9 +143,10 @@ func (s *Step) open() error {
 	return nil
 }
 
-// Done ends the step and returns err unchanged. It prints the step's time; if
-// err is not nil it also prints the error, the last lines of the step's log, the
-// log's path and, if err carries a hint, what to do. Only the first call counts.
+// Done ends the step and returns err, marked as told. It prints the step's time;
+// if err is not nil it also prints the error, the last lines of the step's log,
+// the log's path and, if err carries a hint, what to do. Only the first call
+// counts.
 func (s *Step) Done(err error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -181,7 +182,35 @@ func (s *Step) Done(err error) error {
 		b.WriteString("  " + f.hint + "\n")
 	}
 	s.r.print(b.String())
-	return err
+	return &told{err}
+}
+
+// told marks an error that a person has seen.
+type told struct{ err error }
+
+func (t *told) Error() string { return t.err.Error() }
+func (t *told) Unwrap() error { return t.err }
+
+// Told reports whether Done has printed everything that err consists of, so that
+// it need not be printed again.
+func Told(err error) bool {
+	switch e := err.(type) {
+	case nil:
+		return false
+	case *told:
+		return true
+	case interface{ Unwrap() []error }:
+		all := e.Unwrap()
+		for _, one := range all {
+			if !Told(one) {
+				return false
+			}
+		}
+		return len(all) > 0
+	case interface{ Unwrap() error }:
+		return Told(e.Unwrap())
+	}
+	return false
 }
 
 // Skip ends a step that had nothing to do, without a line.

@@ -40,6 +40,10 @@ func TestDoneOfAFailureShowsTheEndOfTheLog(t *testing.T) {
 	if err := s.Done(Explain(boom, "", "Run it again.")); !errors.Is(err, boom) {
 		t.Errorf("Done returned %v", err)
 	}
+	_ = s.Done(boom) // only the first call prints
+	if n := strings.Count(out.String(), "✗"); n != 1 {
+		t.Errorf("printed %d times", n)
+	}
 	got := out.String()
 	log := filepath.Join(dir, "log", "build-kubelet.log")
 	for _, want := range []string{"✗ Build: kubelet", "exit status 2", "    line 25.\n", "    line 39.\n", "log: " + log, "Run it again."} {
@@ -68,6 +72,29 @@ func TestExplainNamesAnotherLog(t *testing.T) {
 	}
 	if Explain(nil, other, "x") != nil {
 		t.Error("Explain(nil) is not nil")
+	}
+}
+
+func TestTold(t *testing.T) {
+	r := New(io.Discard, false, t.TempDir())
+	one, two := errors.New("one"), errors.New("two")
+	told := r.Step("x").Done(one)
+	if !errors.Is(told, one) || told.Error() != "one" {
+		t.Errorf("Done returned %v", told)
+	}
+	for _, c := range []struct {
+		err  error
+		want bool
+	}{
+		{nil, false}, {one, false}, {told, true}, {fmt.Errorf("more: %w", told), true},
+		{errors.Join(told, two), false}, {errors.Join(told, r.Step("y").Done(two)), true},
+	} {
+		if got := Told(c.err); got != c.want {
+			t.Errorf("Told(%v) = %v", c.err, got)
+		}
+	}
+	if err := r.Step("z").Done(nil); err != nil {
+		t.Errorf("success gave %v", err)
 	}
 }
 
