@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/api"
@@ -23,6 +24,7 @@ import (
 	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/engine"
 	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/httpx"
 	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/store"
+	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/stream"
 	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/telemetry"
 )
 
@@ -48,8 +50,10 @@ type parts struct {
 	log      *slog.Logger
 	registry *prometheus.Registry
 	store    *store.Store
-	cache    *cache.Cache
-	router   *httpx.Router
+	// client of Redis; nil without a cache.
+	client *redis.Client
+	cache  *cache.Cache
+	router *httpx.Router
 }
 
 func assemble(mode string, c *config.Config, p Process) (*parts, error) {
@@ -62,13 +66,14 @@ func assemble(mode string, c *config.Config, p Process) (*parts, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := cache.NewClient(c.CacheURL, "alphapulse-"+mode, min(c.MaxConnections, 4*c.WorkerThreads))
+	a.client, err = cache.NewClient(c.CacheURL, "alphapulse-"+mode, min(c.MaxConnections, 4*c.WorkerThreads))
 	if err != nil {
 		return nil, err
 	}
 	a.cache = cache.New(cache.Options{
-		Client: client, TTL: c.CacheTTL, LoadTimeout: c.RequestTimeout, Metrics: cache.NewMetrics(a.registry), Log: a.log,
+		Client: a.client, TTL: c.CacheTTL, LoadTimeout: c.RequestTimeout, Metrics: cache.NewMetrics(a.registry), Log: a.log,
 	})
+	a.registry.MustRegister(&poolCollector{a.store, a.cache, a.client})
 	a.router = httpx.NewRouter(a.log, a.registry, c.RequestTimeout)
 	if c.MetricsEnabled {
 		a.router.HandleHTTP("GET /metrics", telemetry.Handler(a.registry))
@@ -172,7 +177,18 @@ func alive() error { return nil }
 // freshFor is the age up to which a quote counts as current.
 func freshFor(c *config.Config) time.Duration { return 5*c.IngestInterval + 5*time.Second }
 
-// API serves REST.
+// live serves the WebSockets and returns what feeds them.
+func (a *parts) live() (*stream.Hub, func(context.Context)) {
+	m := stream.NewMetrics(a.registry, a.config.MaxClients)
+	hub := stream.NewHub(a.config.MaxClients, m, a.log)
+	for _, path := range []string{"GET /ws", "GET /ws/streaming"} {
+		a.router.Handle(path, hub.Serve)
+	}
+	source := &stream.Source{Client: a.client, Store: a.store, Hub: hub, Interval: a.config.IngestInterval, Metrics: m, Log: a.log}
+	return hub, source.Run
+}
+
+// API serves REST and WebSockets.
 func API(ctx context.Context, c *config.Config, p Process) error {
 	a, err := assemble("api", c, p)
 	if err != nil {
@@ -180,7 +196,11 @@ func API(ctx context.Context, c *config.Config, p Process) error {
 	}
 	a.router.Handle("GET /health", a.health(alive))
 	(&api.API{Store: a.store, Cache: a.cache, Fresh: freshFor(c)}).Register(a.router)
-	return a.run(ctx, c.APIAddress, nil)
+	if c.StressTest {
+		a.router.Handle("POST /api/stress", api.Stress)
+	}
+	hub, feed := a.live()
+	return a.run(ctx, c.APIAddress, hub.Close, feed)
 }
 
 // Dashboard serves the live page.
@@ -191,7 +211,8 @@ func Dashboard(ctx context.Context, c *config.Config, p Process) error {
 	}
 	a.router.Handle("GET /health", a.health(alive))
 	a.router.Handle("GET /api/health", a.health(alive))
-	return a.run(ctx, c.DashboardAddress, nil)
+	hub, feed := a.live()
+	return a.run(ctx, c.DashboardAddress, hub.Close, feed)
 }
 
 // Engine runs the market.
@@ -200,7 +221,9 @@ func Engine(ctx context.Context, c *config.Config, p Process) error {
 	if err != nil {
 		return err
 	}
-	e := engine.New(c, a.store, publisher{a}, a.log)
+	trades, _ := engine.Trades(c)
+	m := engine.NewMetrics(a.registry, c.TopSymbols, c.MaxSymbols, c.MaxPortfolioRisk, c.StorageBudget, trades)
+	e := engine.New(c, a.store, publisher{a}, m, a.log)
 	a.router.Handle("GET /health", a.health(e.Check))
 	// The engine stops at once: nobody sends it requests that would be dropped.
 	a.config.DrainTime = 0
@@ -211,10 +234,21 @@ func Engine(ctx context.Context, c *config.Config, p Process) error {
 
 type publisher struct{ a *parts }
 
-func (p publisher) Publish(ctx context.Context, _ engine.Batch) {
+// Publish tells the others. What Redis misses, they find in the database.
+func (p publisher) Publish(ctx context.Context, b engine.Batch) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	p.a.cache.Invalidate(ctx, api.MarketScope)
+	scopes := []string{api.MarketScope}
+	if b.SignalsChanged {
+		scopes = append(scopes, api.SignalScope)
+	}
+	p.a.cache.Invalidate(ctx, scopes...)
+	raw, err := json.Marshal(b.Batch)
+	if err != nil {
+		p.a.log.Error("encode batch", "error", err)
+		return
+	}
+	p.a.cache.Publish(ctx, stream.Channel, raw)
 }
 
 // Healthcheck asks the process that runs beside it, in the same container, whether

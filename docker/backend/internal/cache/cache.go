@@ -355,6 +355,18 @@ func (c *Cache) Flush(ctx context.Context) {
 	}
 }
 
+// Publish sends a message to all that subscribe to a channel now.
+func (c *Cache) Publish(ctx context.Context, channel string, message []byte) {
+	if !c.usable() {
+		return
+	}
+	if err := c.o.Client.Publish(ctx, channel, message).Err(); err != nil {
+		_ = c.failed(err) // a message is news: it is not worth sending later
+		return
+	}
+	c.worked()
+}
+
 // Check says whether the cache answers.
 func (c *Cache) Check(ctx context.Context) error {
 	if c.o.Client == nil {
@@ -366,6 +378,9 @@ func (c *Cache) Check(ctx context.Context) error {
 	c.worked()
 	return nil
 }
+
+// Broken says whether the last command failed.
+func (c *Cache) Broken() bool { return c.broken.Load() }
 
 func (c *Cache) usable() bool {
 	return c.o.Client != nil && time.Now().UnixNano() >= c.brokenUntil.Load()

@@ -205,3 +205,162 @@ func IsDuplicate(err error) bool {
 	var pg interface{ SQLState() string }
 	return errors.As(err, &pg) && pg.SQLState() == "23505"
 }
+
+// NewSignal is a signal before it has an ID.
+type NewSignal struct {
+	SymbolID        int
+	Type, Indicator string
+	Confidence      float64
+	Price           float64
+}
+
+// InsertSignals writes signals, one at most for each symbol, and returns their IDs
+// by symbol.
+func (t *Tx) InsertSignals(ctx context.Context, at, dueAt time.Time, signals []NewSignal) (map[int]int64, error) {
+	n := len(signals)
+	symbols, types, indicators := make([]int32, n), make([]string, n), make([]string, n)
+	confidences, prices := make([]float64, n), make([]float64, n)
+	for i, s := range signals {
+		symbols[i], types[i], indicators[i], confidences[i], prices[i] = int32(s.SymbolID), s.Type, s.Indicator, s.Confidence, s.Price
+	}
+	r, err := t.tx.Query(ctx, `
+		INSERT INTO signals (ts, due_at, symbol_id, signal_type, indicator, confidence, price)
+		SELECT $1, $2, * FROM unnest($3::int[], $4::text[], $5::text[], $6::float8[], $7::float8[])
+		RETURNING symbol_id, id`, at, dueAt, symbols, types, indicators, confidences, prices)
+	if err != nil {
+		return nil, fmt.Errorf("insert signals: %w", err)
+	}
+	ids := make(map[int]int64, n)
+	var symbol int
+	var id int64
+	if _, err := pgx.ForEachRow(r, []any{&symbol, &id}, func() error { ids[symbol] = id; return nil }); err != nil {
+		return nil, fmt.Errorf("insert signals: %w", err)
+	}
+	return ids, nil
+}
+
+// ActiveSignal is one that is not scored yet.
+type ActiveSignal struct {
+	ID        int64
+	SymbolID  int
+	Type      string `db:"signal_type"`
+	Indicator string
+	Price     float64
+	DueAt     time.Time
+}
+
+// ActiveSignals lists the signals that are not scored yet.
+func (t *Tx) ActiveSignals(ctx context.Context) ([]*ActiveSignal, error) {
+	r, err := t.tx.Query(ctx, "SELECT id, symbol_id, signal_type, indicator, price, due_at FROM signals WHERE status = 'active'")
+	if err != nil {
+		return nil, fmt.Errorf("active signals: %w", err)
+	}
+	signals, err := pgx.CollectRows(r, pgx.RowToAddrOfStructByName[ActiveSignal])
+	if err != nil {
+		return nil, fmt.Errorf("active signals: %w", err)
+	}
+	return signals, nil
+}
+
+// Score is the result of a signal.
+type Score struct {
+	SignalID int64
+	// Status is hit, missed or expired.
+	Status string
+	// OutcomePct is nil for an expired signal.
+	OutcomePct *float64
+}
+
+// ScoreSignals writes results.
+func (t *Tx) ScoreSignals(ctx context.Context, scores []Score) error {
+	n := len(scores)
+	ids, statuses, outcomes := make([]int64, n), make([]string, n), make([]*float64, n)
+	hit, missed := 0, 0
+	for i, s := range scores {
+		ids[i], statuses[i], outcomes[i] = s.SignalID, s.Status, s.OutcomePct
+		switch s.Status {
+		case "hit":
+			hit++
+		case "missed":
+			missed++
+		}
+	}
+	if _, err := t.exec(ctx, "score signals", `
+		UPDATE signals SET status = u.status, outcome_pct = u.outcome
+		FROM unnest($1::bigint[], $2::text[], $3::float8[]) AS u (id, status, outcome) WHERE signals.id = u.id`, ids, statuses, outcomes); err != nil {
+		return err
+	}
+	_, err := t.exec(ctx, "count scores", "UPDATE engine SET signals_hit = signals_hit + $1, signals_missed = signals_missed + $2", hit, missed)
+	return err
+}
+
+// OpenPosition is one that an engine before has left.
+type OpenPosition struct {
+	ID         int64
+	SymbolID   int
+	SignalID   int64
+	Quantity   float64
+	EntryPrice float64
+	OpenedAt   time.Time
+}
+
+// OpenPositions lists the open positions.
+func (t *Tx) OpenPositions(ctx context.Context) ([]OpenPosition, error) {
+	r, err := t.tx.Query(ctx, "SELECT id, symbol_id, signal_id, quantity, entry_price, opened_at FROM positions WHERE closed_at IS NULL")
+	if err != nil {
+		return nil, fmt.Errorf("open positions: %w", err)
+	}
+	positions, err := pgx.CollectRows(r, pgx.RowToStructByName[OpenPosition])
+	if err != nil {
+		return nil, fmt.Errorf("open positions: %w", err)
+	}
+	return positions, nil
+}
+
+// Open writes a position and returns its ID.
+func (t *Tx) Open(ctx context.Context, p OpenPosition) (id int64, err error) {
+	err = t.tx.QueryRow(ctx, `
+		INSERT INTO positions (symbol_id, signal_id, quantity, entry_price, opened_at) VALUES ($1, $2, $3, $4, $5) RETURNING id`,
+		p.SymbolID, p.SignalID, p.Quantity, p.EntryPrice, p.OpenedAt).Scan(&id)
+	if err != nil {
+		return 0, fmt.Errorf("open position: %w", err)
+	}
+	return id, nil
+}
+
+// ClosePosition writes the end of a position.
+func (t *Tx) ClosePosition(ctx context.Context, id int64, price float64, at time.Time) error {
+	_, err := t.exec(ctx, "close position", "UPDATE positions SET exit_price = $2, closed_at = $3 WHERE id = $1", id, price, at)
+	return err
+}
+
+// Portfolio is what the engine keeps of it between cycles.
+type Portfolio struct {
+	Realized, Unrealized, Exposure float64
+	OpenPositions                  int
+	// Trading is off, paper or refused.
+	Trading string
+}
+
+// LoadPortfolio returns what the engine before has left: the realized PnL, and how
+// many signals were right and wrong.
+func (t *Tx) LoadPortfolio(ctx context.Context) (realized float64, hit, missed int64, err error) {
+	if err = t.tx.QueryRow(ctx, "SELECT realized, signals_hit, signals_missed FROM engine").Scan(&realized, &hit, &missed); err != nil {
+		err = fmt.Errorf("portfolio: %w", err)
+	}
+	return realized, hit, missed, err
+}
+
+// SavePortfolio writes the portfolio at a moment; with record, into its history too.
+func (t *Tx) SavePortfolio(ctx context.Context, at time.Time, startEquity float64, p Portfolio, record bool) error {
+	_, err := t.exec(ctx, "portfolio", `
+		UPDATE engine SET start_equity = $1, realized = $2, unrealized = $3, exposure = $4, open_positions = $5, trading = $6, updated_at = $7`,
+		startEquity, p.Realized, p.Unrealized, p.Exposure, p.OpenPositions, p.Trading, at)
+	if err != nil || !record {
+		return err
+	}
+	_, err = t.exec(ctx, "portfolio history", `
+		INSERT INTO equity (ts, realized, unrealized, exposure, open_positions) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`,
+		at, p.Realized, p.Unrealized, p.Exposure, p.OpenPositions)
+	return err
+}

@@ -308,7 +308,6 @@ func (s *Store) MarketStatus(ctx context.Context, fresh time.Duration) (Status, 
 	}
 	st := Status{Simulated: true}
 	var newest *time.Time
-	var hit, missed int64
 	err := s.pool.QueryRow(ctx, `
 		SELECT count(*), count(*) FILTER (WHERE change_pct > 0), count(*) FILTER (WHERE change_pct < 0), max(ts),
 			(SELECT count(*) FROM signals WHERE status = 'active')
@@ -317,17 +316,14 @@ func (s *Store) MarketStatus(ctx context.Context, fresh time.Duration) (Status, 
 	if err != nil {
 		return Status{}, s.failed(ctx, "market status", err)
 	}
-	var start float64
-	err = s.pool.QueryRow(ctx, `
-		SELECT realized, unrealized, exposure, open_positions, signals_hit, signals_missed, trading, start_equity FROM engine`).
-		Scan(&st.PnL.Realized, &st.PnL.Unrealized, &st.PnL.Exposure, &st.PnL.OpenPositions, &hit, &missed, &st.Trading, &start)
-	if err != nil {
-		return Status{}, s.failed(ctx, "portfolio", err)
+	var scores Scores
+	if st.PnL, scores, err = s.Portfolio(ctx); err != nil {
+		return Status{}, err
 	}
-	st.PnL.Complete(start)
+	st.Trading = scores.Trading
 	st.Unchanged = st.Symbols - st.Advancers - st.Decliners
-	if scored := hit + missed; scored > 0 {
-		share := float64(hit) / float64(scored)
+	if scored := scores.Hit + scores.Missed; scored > 0 {
+		share := float64(scores.Hit) / float64(scored)
 		st.SignalAccuracy = &share
 	}
 	switch {
@@ -345,6 +341,35 @@ func (s *Store) MarketStatus(ctx context.Context, fresh time.Duration) (Status, 
 	losers, err := s.Symbols(ctx, "", "losers", topMovers, 0)
 	st.TopGainers, st.TopLosers = gainers.Items, losers.Items
 	return st, err
+}
+
+// Scores is how the engine has fared.
+type Scores struct {
+	// Hit and Missed count all signals that were ever scored.
+	Hit, Missed int64
+	// Trading is off, paper or refused.
+	Trading string
+}
+
+// Portfolio returns the portfolio as the engine last wrote it.
+func (s *Store) Portfolio(ctx context.Context) (p PnL, scores Scores, err error) {
+	if err := s.Check(); err != nil {
+		return p, scores, err
+	}
+	var start float64
+	err = s.pool.QueryRow(ctx, `
+		SELECT realized, unrealized, exposure, open_positions, signals_hit, signals_missed, trading, start_equity FROM engine`).
+		Scan(&p.Realized, &p.Unrealized, &p.Exposure, &p.OpenPositions, &scores.Hit, &scores.Missed, &scores.Trading, &start)
+	if err != nil {
+		return p, scores, s.failed(ctx, "portfolio", err)
+	}
+	p.Complete(start)
+	return p, scores, nil
+}
+
+// LastSignal returns the highest ID of a signal, 0 if there is none.
+func (s *Store) LastSignal(ctx context.Context) (int64, error) {
+	return one[int64](ctx, s, "last signal", "SELECT coalesce(max(id), 0) FROM signals")
 }
 
 // Complete computes what follows from the other fields and the equity at the start.

@@ -49,6 +49,7 @@ CREATE TABLE signals (
 	status      text NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'hit', 'missed', 'expired')),
 	outcome_pct double precision
 );
+CREATE INDEX signals_ts ON signals (ts);
 CREATE INDEX signals_symbol ON signals (symbol_id, id DESC);
 CREATE UNIQUE INDEX signals_active ON signals (symbol_id) WHERE status = 'active';
 

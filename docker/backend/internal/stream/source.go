@@ -1,0 +1,173 @@
+package stream
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/store"
+)
+
+// resubscribeInterval is the time between two attempts to reach a Redis that is lost.
+const resubscribeInterval = 5 * time.Second
+
+// Source of batches.
+type Source struct {
+	// Client of Redis; nil reads the database only.
+	Client *redis.Client
+	Store  *store.Store
+	Hub    *Hub
+	// Interval between two batches of the engine.
+	Interval time.Duration
+	Metrics  *Metrics
+	Log      *slog.Logger
+
+	// last is the moment of the newest batch, signal the ID of its newest signal.
+	last   time.Time
+	signal int64
+}
+
+// Run hands batches to the hub until ctx ends.
+func (s *Source) Run(ctx context.Context) {
+	// Whoever connects before the first batch gets the present state.
+	s.poll(ctx)
+	for ctx.Err() == nil {
+		if s.Client != nil {
+			err := s.follow(ctx)
+			if ctx.Err() != nil {
+				return
+			}
+			s.Log.Warn("live data comes from the database: Redis is lost", "error", err)
+		}
+		s.from("database")
+		s.pollFor(ctx, resubscribeInterval)
+	}
+}
+
+// from notes where batches come from.
+func (s *Source) from(source string) {
+	for _, name := range []string{"redis", "database"} {
+		value := 0.0
+		if name == source {
+			value = 1
+		}
+		s.Metrics.source.WithLabelValues(name).Set(value)
+	}
+}
+
+// follow hands over what the engine publishes until Redis is lost.
+func (s *Source) follow(ctx context.Context) error {
+	subscription := s.Client.Subscribe(ctx, Channel)
+	defer func() { _ = subscription.Close() }() // it is of no more use
+	// A silence this long means that the engine cannot reach Redis, or is gone.
+	silence := 2*s.Interval + time.Second
+	for {
+		message, err := subscription.ReceiveTimeout(ctx, silence)
+		var timeout net.Error
+		switch {
+		case err == nil:
+		case errors.As(err, &timeout) && timeout.Timeout() && ctx.Err() == nil:
+			// The connection may be dead without a sign; asking tells.
+			if err := subscription.Ping(ctx); err != nil {
+				return err
+			}
+			s.poll(ctx)
+			continue
+		default:
+			return err
+		}
+		switch m := message.(type) {
+		case *redis.Subscription:
+			s.from("redis")
+			s.Log.Info("live data comes from Redis")
+		case *redis.Message:
+			var b Batch
+			if err := json.Unmarshal([]byte(m.Payload), &b); err != nil {
+				s.Log.Error("a batch that cannot be read", "error", err)
+				continue
+			}
+			s.take(&b)
+		}
+	}
+}
+
+func (s *Source) take(b *Batch) {
+	if !b.At.After(s.last) {
+		return // the database had it first
+	}
+	s.last = b.At
+	for _, signal := range b.Signals {
+		s.signal = max(s.signal, signal.ID)
+	}
+	s.Hub.Broadcast(b)
+}
+
+// pollFor reads the database for a while.
+func (s *Source) pollFor(ctx context.Context, d time.Duration) {
+	end := time.After(d)
+	ticker := time.NewTicker(s.Interval)
+	defer ticker.Stop()
+	for {
+		s.poll(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-end:
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// longestCatchUp is how many signals one poll brings at most.
+const longestCatchUp = 200
+
+// poll makes a batch of what the database has, if that is new.
+func (s *Source) poll(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	b, err := s.read(ctx)
+	if err != nil {
+		s.Log.Debug("live data cannot be read", "error", err)
+		return
+	}
+	if b != nil {
+		s.take(b)
+	}
+}
+
+func (s *Source) read(ctx context.Context) (*Batch, error) {
+	quotes, err := s.Store.Quotes(ctx)
+	if err != nil || len(quotes) == 0 {
+		return nil, err
+	}
+	b := &Batch{Quotes: quotes}
+	for _, q := range quotes {
+		if q.TS.After(b.At) {
+			b.At = q.TS
+		}
+	}
+	if !b.At.After(s.last) {
+		return nil, nil
+	}
+	if s.signal == 0 {
+		if s.signal, err = s.Store.LastSignal(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if b.Signals, err = s.Store.SignalsAfter(ctx, s.signal, longestCatchUp); err != nil {
+		return nil, err
+	}
+	positions, err := s.Store.Positions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b.Positions = positions.Items
+	b.PnL, _, err = s.Store.Portfolio(ctx)
+	return b, err
+}
