@@ -312,7 +312,7 @@ func (j *job) compile(ctx context.Context, tools []string, w io.Writer) error {
 		return context.Cause(ctx)
 	}
 	// One by one, what compiled is taken from Go's cache and the culprit shows.
-	fmt.Fprintf(w, "one of %s fails: building each alone\n", strings.Join(tools, ", "))
+	_, _ = fmt.Fprintf(w, "one of %s fails: building each alone\n", strings.Join(tools, ", "))
 	var errs []error
 	for _, t := range tools {
 		if err := j.compileOne(ctx, t, args, bin, w); err != nil {
@@ -381,7 +381,7 @@ func (j *job) goCommand(ctx context.Context, w io.Writer, args ...string) error 
 }
 
 func runGo(ctx context.Context, dir string, w io.Writer, args ...string) error {
-	fmt.Fprintf(w, "%s: go %s\n", dir, strings.Join(args, " "))
+	_, _ = fmt.Fprintf(w, "%s: go %s\n", dir, strings.Join(args, " "))
 	var tail tail
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir, cmd.Env = dir, environ()

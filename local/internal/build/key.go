@@ -15,7 +15,7 @@ import (
 // and the flags. Two builds with equal keys give the same programs.
 func (u unit) key(dir string, g goEnv) (string, error) {
 	h := sha256.New()
-	put := func(s string) { fmt.Fprintf(h, "%d:%s\n", len(s), s) }
+	put := func(s string) { _, _ = fmt.Fprintf(h, "%d:%s\n", len(s), s) }
 	put(g.Version)
 	put(g.OS + "/" + g.Arch + "/" + g.AMD64 + "/" + g.ARM64 + "/" + g.Experiment)
 	put(g.Flags)

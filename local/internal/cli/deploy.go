@@ -7,7 +7,7 @@ import (
 )
 
 func deployCommands() []*cobra.Command {
-	return []*cobra.Command{deployCommand(), destroyCommand(), pulumiCommand()}
+	return []*cobra.Command{deployCommand(), destroyCommand(), pulumiCommand(), kubectlCommand(), logsCommand()}
 }
 
 func deployCommand() *cobra.Command {
@@ -76,4 +76,50 @@ On the cluster: what the command says.`,
 			return deploy.Pulumi(cmd.Context(), r, args)
 		},
 	}
+}
+
+func kubectlCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "kubectl -- ARGS...",
+		Short: "Run kubectl on the cluster that the stack " + deploy.Stack + " stands on",
+		Long: `Run kubectl with the given arguments on the cluster that the stack ` + deploy.Stack + ` stands
+on; on the local cluster if it stands nowhere. Example:
+  local kubectl -- get pods --namespace alphapulse-dev
+
+What it changes on the machine: nothing. On the cluster: what the command says.`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r, err := reporter(cmd)
+			if err != nil {
+				return err
+			}
+			return deploy.Kubectl(cmd.Context(), r, args)
+		},
+	}
+}
+
+func logsCommand() *cobra.Command {
+	var follow bool
+	cmd := &cobra.Command{
+		Use:   "logs COMPONENT",
+		Short: "Print the logs of a component of the stack " + deploy.Stack + ": `make logs`",
+		Long: `Print the last 100 log lines of each container of a component, for example backend
+or backend-engine.
+
+What it changes: nothing.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r, err := reporter(cmd)
+			if err != nil {
+				return err
+			}
+			component := ""
+			if len(args) > 0 {
+				component = args[0]
+			}
+			return deploy.Logs(cmd.Context(), r, component, follow)
+		},
+	}
+	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with new lines until interrupted")
+	return cmd
 }

@@ -1,8 +1,6 @@
 package deploy
 
-import (
-	"fmt"
-)
+import "fmt"
 
 // A choice is what to do about the question which cluster to deploy to.
 type choice int
@@ -47,7 +45,7 @@ func choose(s situation) (c choice, note string, err error) {
 			return 0, "", fmt.Errorf("there is no current kube context of another cluster: point KUBECONFIG at it and choose one with `kubectl config use-context`, or set %s=local", Setting)
 		case s.was != nil && !s.was.same(s.current.target):
 			if s.setting == "current" {
-				return 0, "", move(s.current.target.String())
+				return 0, "", move(s.current.String())
 			}
 			return 0, "", fmt.Errorf("stack %s is deployed to %s, but the current kube context is now %s: switch back with `kubectl config use-context %s`", s.stack, s.was, s.current.target, s.was.Context)
 		case s.current.err != nil:

@@ -28,6 +28,9 @@ import (
 // Stack is the stack that Up deploys.
 const Stack = "dev"
 
+// namespace is where the program puts a stack unless it is told otherwise.
+const namespace = "alphapulse-" + Stack
+
 var errInterrupted = errors.New("interrupted: the next run goes on where this one stopped")
 
 // Up deploys the dev stack and prints where it answers and how to log in. It
@@ -64,7 +67,7 @@ func Up(ctx context.Context, r *progress.Reporter) error {
 		if ctx.Err() != nil {
 			return errInterrupted
 		}
-		explain(ctx, r, where, "alphapulse-"+Stack)
+		explain(ctx, r, where)
 		return fmt.Errorf("pulumi up of stack %s: %w", Stack, err)
 	}
 	return report(ctx, r, tools, root, where, os.Stdout)

@@ -336,3 +336,26 @@ func TestWarningsAreTheNewestOnce(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 }
+
+func TestSelectorOf(t *testing.T) {
+	pod := func(instance, name string) corev1.Pod {
+		return corev1.Pod{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{instanceLabel: instance, nameLabel: name}}}
+	}
+	pods := []corev1.Pod{pod("backend", "backend"), pod("backend", "backend-engine"), pod("cache", "cache"), {}}
+	for component, want := range map[string]string{
+		"backend":        "app.kubernetes.io/instance=backend",
+		"backend-engine": "app.kubernetes.io/name=backend-engine",
+	} {
+		if got, err := selectorOf(pods, component); got != want || err != nil {
+			t.Errorf("%s: %q, %v; want %q", component, got, err, want)
+		}
+	}
+	for component, want := range map[string]string{"": "set C to one of backend, backend-engine, cache", "web": `"web"`} {
+		if _, err := selectorOf(pods, component); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: error %v; want %q in it", component, err, want)
+		}
+	}
+	if _, err := selectorOf(nil, "backend"); err == nil || !strings.Contains(err.Error(), "make up") {
+		t.Errorf("nothing deployed: error %v", err)
+	}
+}

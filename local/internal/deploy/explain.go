@@ -27,7 +27,7 @@ const (
 
 // explain prints, after a failed `pulumi up`, what the cluster knows of the pods
 // that do not work: the reason, recent warnings, the end of their logs.
-func explain(ctx context.Context, r *progress.Reporter, where target, namespace string) {
+func explain(ctx context.Context, r *progress.Reporter, where target) {
 	ctx, cancel := context.WithTimeout(ctx, explainTime)
 	defer cancel()
 	client, err := clientFor(where)

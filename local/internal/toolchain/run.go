@@ -43,7 +43,12 @@ func (t *Toolchain) Run(ctx context.Context, dir string, streams Streams, args .
 		if err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, keep.restore()) }()
+		defer func() {
+			// Alone, the exit code of pulumi stays what callers see.
+			if failed := keep.restore(); failed != nil {
+				err = errors.Join(err, failed)
+			}
+		}()
 	}
 
 	cmd := exec.Command(t.Path, args...)
