@@ -6,6 +6,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/hkdf"
+	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -67,8 +68,9 @@ func Development(seed string, hosts []string, now time.Time) (*Pair, error) {
 		return nil, err
 	}
 	root := &x509.Certificate{
-		SerialNumber:          big.NewInt(1),
-		Subject:               pkix.Name{CommonName: "AlphaPulse development CA for " + hosts[0]},
+		SerialNumber: big.NewInt(1),
+		// Different for each seed and set of hosts: clients look a CA up by its name.
+		Subject:               pkix.Name{CommonName: fmt.Sprintf("AlphaPulse development CA %08x", digest(seed, hosts, rootNotBefore)[:4])},
 		NotBefore:             rootNotBefore,
 		NotAfter:              rootNotAfter,
 		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
@@ -90,8 +92,9 @@ func Development(seed string, hosts []string, now time.Time) (*Pair, error) {
 	period := int64(now.Sub(rootNotBefore) / leafPeriod)
 	start := rootNotBefore.Add(time.Duration(period) * leafPeriod)
 	leaf := &x509.Certificate{
-		SerialNumber: serial(seed, hosts, start),
-		Subject:      pkix.Name{CommonName: hosts[0]},
+		// Clients refuse two certificates of one issuer with one number.
+		SerialNumber: new(big.Int).SetBytes(digest(seed, hosts, start)[:16]),
+		Subject:      pkix.Name{CommonName: "AlphaPulse edge"}, // a host may be longer than a name may be
 		DNSNames:     hosts,
 		NotBefore:    start,
 		NotAfter:     start.Add(2 * leafPeriod),
@@ -133,12 +136,11 @@ func key(seed, use string) (*ecdsa.PrivateKey, error) {
 	return nil, errors.New("development CA: the seed gives no key: generate another one")
 }
 
-// serial differs whenever the leaf does: a browser refuses two certificates of one
-// issuer with one number.
-func serial(seed string, hosts []string, start time.Time) *big.Int {
-	h := sha256.New()
-	fmt.Fprintf(h, "%d %s %d %q", len(seed), seed, start.Unix(), hosts)
-	return new(big.Int).SetBytes(h.Sum(nil)[:16])
+// digest differs whenever the certificate does.
+func digest(seed string, hosts []string, start time.Time) []byte {
+	mac := hmac.New(sha256.New, []byte(seed))
+	mac.Write(fmt.Appendf(nil, "%d %q", start.Unix(), hosts))
+	return mac.Sum(nil)
 }
 
 // sign makes a certificate. Without a source of randomness ECDSA signs by RFC 6979:

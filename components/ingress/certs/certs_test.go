@@ -41,6 +41,7 @@ func TestDevelopmentIsTheSameInEveryRun(t *testing.T) {
 	require.NoError(t, err)
 	assert.NotEqual(t, first.Root, other.Root)
 	assert.NotEqual(t, first.Key, other.Key)
+	assert.NotEqual(t, parse(t, first.Root).Subject.String(), parse(t, other.Root).Subject.String())
 }
 
 func TestDevelopmentRenewsTheLeafOnly(t *testing.T) {

@@ -193,13 +193,8 @@ func (c *Config) Validate() error {
 	for _, u := range c.named() {
 		problems = append(problems, u.validate())
 	}
-	if ui, api := c.Upstreams.UI, c.Upstreams.API; ui != nil && api != nil {
-		for _, p := range ui.Hidden {
-			if p == "/api" || strings.HasPrefix(p, "/api/") || slices.Contains(api.WebSockets, p) {
-				problem("upstream ui: hidden path %q belongs to the API on the UI's host: hide it there", p)
-			}
-		}
-		for _, p := range api.Hidden {
+	if c.Upstreams.API != nil {
+		for _, p := range c.Upstreams.API.Hidden {
 			if p == "/api" || p == "/api/" {
 				problem("upstream api: hidden path %q is the whole API: remove it", p)
 			}
@@ -287,9 +282,9 @@ func (c *Config) named() []namedUpstream {
 var source string
 
 var tmpl = template.Must(template.New("nginx.conf").Funcs(template.FuncMap{
-	"location":      location,
-	"hiddenBelowUI": hiddenBelowUI,
-	"scope":         func(c *Config, name string, u *Upstream) scope { return scope{Config: c, Name: name, Upstream: u} },
+	"location": location,
+	"onUIHost": onUIHost,
+	"scope":    func(c *Config, name string, u *Upstream) scope { return scope{Config: c, Name: name, Upstream: u} },
 }).Parse(source))
 
 // scope is what the blocks that several servers share need to know.
@@ -300,15 +295,24 @@ type scope struct {
 	Upstream *Upstream
 }
 
-// hiddenBelowUI keeps those hidden paths of the API that the UI's host passes to it;
-// the others are the UI's own there.
-func hiddenBelowUI(api scope) scope {
-	u := *api.Upstream
-	u.Hidden = slices.DeleteFunc(slices.Clone(u.Hidden), func(p string) bool {
-		return p != "/api" && !strings.HasPrefix(p, "/api/")
-	})
-	api.Upstream = &u
-	return api
+// onUIHost gives the hidden paths that matter on the UI's host: of the API those
+// that the host passes to it, of the UI the others, which alone it can reach there.
+func onUIHost(ui, api *Upstream) []string {
+	isAPI := func(p string) bool {
+		return p == "/api" || strings.HasPrefix(p, "/api/") || slices.Contains(api.WebSockets, p)
+	}
+	var paths []string
+	for _, p := range ui.Hidden {
+		if !isAPI(p) {
+			paths = append(paths, p)
+		}
+	}
+	for _, p := range api.Hidden {
+		if isAPI(p) {
+			paths = append(paths, p)
+		}
+	}
+	return paths
 }
 
 // location renders the matching part of a location: a path that ends with a slash is

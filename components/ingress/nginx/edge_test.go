@@ -14,6 +14,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 	"github.com/stretchr/testify/assert"
@@ -144,6 +145,12 @@ func echo(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+}
+
+// gate keeps requests waiting until it is opened; a test that fails opens it, too.
+func gate() (<-chan struct{}, func()) {
+	c := make(chan struct{})
+	return c, sync.OnceFunc(func() { close(c) })
 }
 
 func do(t *testing.T, c *http.Client, r *http.Request) (int, http.Header, string) {
@@ -485,7 +492,8 @@ func TestLoginLimits(t *testing.T) {
 }
 
 func TestConnectionLimit(t *testing.T) {
-	release := make(chan struct{})
+	release, open := gate()
+	defer open()
 	var waiting atomic.Int32
 	e := startEdge(t, func(c *nginx.Config) { c.Limits.Connections = 3 }, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/wait" {
@@ -509,7 +517,7 @@ func TestConnectionLimit(t *testing.T) {
 	assert.Equal(t, http.StatusOK, code, "pages are not counted: a browser loads many files at once")
 	code, _, _ = get(t, e.Client(t, "127.0.0.7"), "https://api.example.test/x")
 	assert.Equal(t, http.StatusOK, code, "another address has its own share")
-	close(release)
+	open()
 	wg.Wait()
 	code, _, _ = get(t, client, "https://api.example.test/x")
 	assert.Equal(t, http.StatusOK, code)
@@ -530,7 +538,8 @@ func twoPods(t *testing.T, handle func(pod string) http.HandlerFunc) (*edge, *ba
 }
 
 func TestTheLeastBusyPodIsChosen(t *testing.T) {
-	release := make(chan struct{})
+	release, open := gate()
+	defer open()
 	waiting := make(chan string, 1)
 	e, first, second := twoPods(t, func(pod string) http.HandlerFunc {
 		return func(_ http.ResponseWriter, r *http.Request) {
@@ -552,7 +561,7 @@ func TestTheLeastBusyPodIsChosen(t *testing.T) {
 		_, _, _ = get(t, client, "https://api.example.test/")
 	}
 	assert.Len(t, idle.seen(), before+8, "every other pod would have been asked half of the time")
-	close(release)
+	open()
 	<-done
 }
 
@@ -721,14 +730,16 @@ func TestTheLogIsJSONWithoutCredentials(t *testing.T) {
 }
 
 func TestASlowServiceIsGivenUp(t *testing.T) {
-	release := make(chan struct{})
-	defer close(release)
+	release, open := gate()
+	defer open()
 	e := startEdge(t, func(c *nginx.Config) { c.RequestTimeoutSeconds = 1 }, func(_ http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/wait" {
 			<-release
 		}
 	})
-	code, _, _ := get(t, e.Client(t, ""), "https://api.example.test/wait")
+	client := e.Client(t, "")
+	client.Timeout = 45 * time.Second // what nobody set would be a minute
+	code, _, _ := get(t, client, "https://api.example.test/wait")
 	assert.Equal(t, http.StatusGatewayTimeout, code)
 }
 
@@ -756,7 +767,8 @@ func TestCompression(t *testing.T) {
 }
 
 func TestStoppingFinishesWhatIsUnderWay(t *testing.T) {
-	release := make(chan struct{})
+	release, open := gate()
+	defer open()
 	waiting := make(chan struct{}, 1)
 	e := startEdge(t, nil, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/wait" {
@@ -786,7 +798,7 @@ func TestStoppingFinishesWhatIsUnderWay(t *testing.T) {
 	})
 	code, _, _ = get(t, idle, "https://api.example.test/")
 	assert.Equal(t, http.StatusOK, code, "a request on an idle connection is still answered")
-	close(release)
+	open()
 	assert.Equal(t, "whole", <-answer)
 	assert.NoError(t, e.Exited())
 }
