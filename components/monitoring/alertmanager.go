@@ -73,14 +73,19 @@ func (m *Monitoring) alertmanager(ctx *pulumi.Context, name string, args *Args, 
 	return err
 }
 
-// receiverURL refuses a URL that the network policy would not let out. The message
-// does not repeat the URL: it is a secret.
-func receiverURL(setting string, u pulumi.StringInput) pulumi.StringOutput {
+// receiverURL is the URL, once it is checked, as a secret.
+func receiverURL(name string, u pulumi.StringInput) pulumi.StringOutput {
 	return pulumi.ToSecret(u.ToStringOutput().ApplyT(func(raw string) (string, error) {
-		parsed, err := url.Parse(raw)
-		if err != nil || parsed.Scheme != "https" || parsed.Hostname() == "" || (parsed.Port() != "" && parsed.Port() != "443") {
-			return "", fmt.Errorf("monitoring: %s is not an https URL on port 443: give one such as https://alerts.example.com/hook", setting)
-		}
-		return raw, nil
+		return raw, checkReceiver(name, raw)
 	})).(pulumi.StringOutput)
+}
+
+// checkReceiver refuses a URL that the network policy would not let out. The message
+// does not repeat the URL: it is a secret.
+func checkReceiver(name, raw string) error {
+	u, err := url.Parse(raw)
+	if err != nil || u.Scheme != "https" || u.Hostname() == "" || (u.Port() != "" && u.Port() != "443") {
+		return fmt.Errorf("monitoring: %s is not an https URL on port 443: give one such as https://alerts.example.com/hook", name)
+	}
+	return nil
 }

@@ -1,0 +1,156 @@
+package monitoring
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/alphapulse/alphapulse-infra/components/internal/netedge"
+	"github.com/alphapulse/alphapulse-infra/components/internal/sizing"
+	"github.com/alphapulse/alphapulse-infra/components/monitoring/rules"
+)
+
+func TestSizesOfTheFirstManifests(t *testing.T) {
+	demands := map[string]sizing.Demand{}
+	for _, d := range (&Args{}).Demands("monitoring") {
+		if d.Pods() != 1 {
+			t.Errorf("%s: %d pods at once, want 1: two would share a volume or count everything twice", d.Workload, d.Pods())
+		}
+		demands[d.Workload] = d
+	}
+	for workload, want := range map[string]struct{ cpu, memory, storage string }{
+		"monitoring-prometheus": {"500m", "1Gi", "20Gi"},
+		"monitoring-grafana":    {"250m", "512Mi", "10Gi"},
+	} {
+		d := demands[workload]
+		r := d.Containers[0].Requests
+		if r.CPU.String() != want.cpu || r.Memory.String() != want.memory || d.Volumes[0].String() != want.storage {
+			t.Errorf("%s: %s, %s, %s; want %+v", workload, &r.CPU, &r.Memory, &d.Volumes[0], want)
+		}
+	}
+}
+
+func TestGivenSizesAreKept(t *testing.T) {
+	a := &Args{Grafana: Grafana{Storage: resource.MustParse("2Gi"), Resources: sizing.Of("1m", "1Mi", "2m", "2Mi")}}
+	for _, d := range a.Demands("monitoring") {
+		if d.Workload == "monitoring-grafana" && (d.Volumes[0].String() != "2Gi" || d.Containers[0].Requests.CPU.String() != "1m") {
+			t.Errorf("%+v, want what was given", d)
+		}
+	}
+	if !a.Prometheus.Storage.IsZero() {
+		t.Error("the caller's arguments were changed")
+	}
+}
+
+// Prometheus fills its share of the volume on purpose: that must not look like a
+// volume that is filling up.
+func TestRetentionStaysBelowTheAlert(t *testing.T) {
+	storage := resource.MustParse("20Gi")
+	used := float64(retentionBytes(storage)) / float64(storage.Value())
+	if used >= rules.VolumeHigh {
+		t.Errorf("retention fills %.2f of the volume, the alert is at %.2f", used, rules.VolumeHigh)
+	}
+	if used < 0.75 {
+		t.Errorf("retention leaves %.2f of the volume unused", 1-used)
+	}
+}
+
+func allows(edges []netedge.Edge, from, to string, port int) bool {
+	return slices.ContainsFunc(edges, func(e netedge.Edge) bool {
+		return e.From.Workload.Name == from && e.To.Workload != nil && e.To.Workload.Name == to && slices.Contains(e.Ports, port)
+	})
+}
+
+func leaves(edges []netedge.Edge, from string) []int {
+	var ports []int
+	for _, e := range edges {
+		if e.From.Workload.Name == from && e.To.Network != nil {
+			ports = append(ports, e.Ports...)
+		}
+	}
+	return ports
+}
+
+func TestEdges(t *testing.T) {
+	database := netedge.Workload{Name: "database"}
+	edges := (&Args{}).Edges("monitoring", Target{Workload: database, Port: 9187})
+	for _, e := range edges {
+		if err := e.Validate(); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, want := range []struct {
+		from, to string
+		port     int
+	}{
+		{"monitoring-prometheus", "database", 9187},
+		{"monitoring-prometheus", "monitoring-alertmanager", AlertmanagerPort},
+		{"monitoring-prometheus", "monitoring-grafana", GrafanaPort},
+		{"monitoring-prometheus", "monitoring-kube-state-metrics", KubeStateMetricsPort},
+		{"monitoring-grafana", "monitoring-prometheus", PrometheusPort},
+	} {
+		if !allows(edges, want.from, want.to, want.port) {
+			t.Errorf("no edge %+v", want)
+		}
+	}
+	for _, asksAPIServer := range []string{"monitoring-prometheus", "monitoring-kube-state-metrics"} {
+		if got := leaves(edges, asksAPIServer); !slices.Equal(got, []int{443, 6443}) {
+			t.Errorf("%s leaves the namespace on %v", asksAPIServer, got)
+		}
+	}
+	for _, stays := range []string{"monitoring-grafana", "monitoring-alertmanager"} {
+		if got := leaves(edges, stays); len(got) > 0 {
+			t.Errorf("%s leaves the namespace on %v, want never", stays, got)
+		}
+	}
+}
+
+func TestAlertmanagerLeavesOnlyForAReceiver(t *testing.T) {
+	for _, a := range []Alertmanager{
+		{WebhookURL: pulumi.String("https://x")}, {HeartbeatURL: pulumi.String("https://x")},
+	} {
+		if got := leaves((&Args{Alertmanager: a}).Edges("monitoring"), "monitoring-alertmanager"); !slices.Equal(got, []int{443}) {
+			t.Errorf("%+v: leaves on %v, want 443", a, got)
+		}
+	}
+}
+
+func TestValidateReportsEverything(t *testing.T) {
+	a := (&Args{
+		Prometheus: Prometheus{Retention: "forever", Storage: resource.MustParse("-1Gi")},
+		Grafana:    Grafana{Resources: sizing.Of("2", "1Gi", "1", "1Gi")},
+		Watched:    rules.Watched{Database: "database"},
+	}).withDefaults("monitoring")
+	err := a.validate()
+	if err == nil {
+		t.Fatal("accepted")
+	}
+	for _, want := range []string{
+		"Namespace is missing", "ExternalURL is missing", "Grafana.Password is missing", "Images.Prometheus is missing",
+		"Images.Alertmanager is missing", "Images.Grafana is missing", "Images.KubeStateMetrics is missing",
+		`Prometheus.Retention is "forever"`, `Prometheus.Storage is "-1Gi"`, "requests.cpu 2 is above limits.cpu 1",
+		"DatabaseClaim is missing",
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("not reported: %s\n%v", want, err)
+		}
+	}
+}
+
+func TestReceiverURL(t *testing.T) {
+	for url, ok := range map[string]bool{
+		"https://alerts.example.com/hook?key=1": true, "https://alerts.example.com:443/hook": true,
+		"http://alerts.example.com/hook": false, "https://alerts.example.com:8443/hook": false, "alerts.example.com": false, "https://": false, "": false,
+	} {
+		err := checkReceiver("Alertmanager.WebhookURL", url)
+		if (err == nil) != ok {
+			t.Errorf("%q: %v", url, err)
+		}
+	}
+	if err := checkReceiver("Alertmanager.WebhookURL", "http://hooks.example.org/5ecret"); err == nil || strings.Contains(err.Error(), "5ecret") {
+		t.Errorf("the message repeats the secret: %v", err)
+	}
+}
