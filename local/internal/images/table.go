@@ -400,6 +400,7 @@ func alertmanager() Image {
 		}},
 		tree: join(accounts("", 0, ""), shell(), oci.Tree{
 			"/bin/alertmanager":                  link("/usr/bin/prometheus-alertmanager"),
+			"/bin/amtool":                        link("/usr/bin/amtool"),
 			"/etc/alertmanager":                  dir(0o775, nobody),
 			"/etc/alertmanager/alertmanager.yml": owned(file("alertmanager.yml", 0o664), nobody, nobody),
 			"/alertmanager":                      dir(0o775, nobody),
