@@ -53,7 +53,7 @@ func (m *Monitoring) alertmanager(ctx *pulumi.Context, name string, args *Args, 
 		volumes, mounts = append(volumes, volume), append(mounts, mount)
 	}
 	m.AlertmanagerHost, err = stateful{
-		labels: l, args: args, image: args.Images.Alertmanager,
+		labels: l, container: "alertmanager", args: args, image: args.Images.Alertmanager,
 		arguments: pulumi.StringArray{
 			pulumi.String("--config.file=" + alertmanagerConfigPath + "/" + alertmanagerFile),
 			pulumi.String("--storage.path=/alertmanager"),

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -30,8 +31,18 @@ const (
 	providersFile     = "providers.yaml"
 )
 
+// unusedPlugins come with the image (13.2 and later), each as a process of its own.
+// Nothing but Prometheus can be reached from the pod, so they are not started.
+var unusedPlugins = []string{
+	"cloudwatch", "elasticsearch", "grafana-postgresql-datasource", "grafana-pyroscope-datasource", "influxdb", "jaeger",
+	"loki", "mssql", "mysql", "opentsdb", "stackdriver", "tempo", "zipkin",
+	"grafana-advisor-app", "grafana-exploretraces-app", "grafana-lokiexplore-app", "grafana-metricsdrilldown-app", "grafana-pyroscope-app",
+}
+
 // grafanaSettings are the settings that are the same everywhere: nothing is
-// downloaded and nobody is called home.
+// downloaded and nobody is called home. Without "preinstall disabled" Grafana 13
+// would replace its bundled data source by a newer one at every start, and lose it
+// where it may not write or has no way out.
 var grafanaSettings = map[string]string{
 	"GF_SECURITY_ADMIN_USER":                    GrafanaAdmin,
 	"GF_SECURITY_ADMIN_PASSWORD__FILE":          grafanaSecretPath + "/" + passwordKey,
@@ -45,6 +56,7 @@ var grafanaSettings = map[string]string{
 	"GF_ANALYTICS_FEEDBACK_LINKS_ENABLED":       "false",
 	"GF_NEWS_NEWS_FEED_ENABLED":                 "false",
 	"GF_SNAPSHOTS_EXTERNAL_ENABLED":             "false",
+	"GF_PLUGINS_DISABLE_PLUGINS":                strings.Join(unusedPlugins, ","),
 	"GF_PLUGINS_PREINSTALL_DISABLED":            "true",
 	"GF_PLUGINS_PLUGIN_ADMIN_ENABLED":           "false",
 	"GF_PLUGINS_PUBLIC_KEY_RETRIEVAL_DISABLED":  "true",
@@ -119,7 +131,7 @@ func (m *Monitoring) grafana(ctx *pulumi.Context, name string, args *Args, opts 
 		env = append(env, &corev1.EnvVarArgs{Name: pulumi.String(k), Value: pulumi.String(grafanaSettings[k])})
 	}
 	m.GrafanaHost, err = stateful{
-		labels: l, args: args, image: args.Images.Grafana,
+		labels: l, container: "grafana", args: args, image: args.Images.Grafana,
 		env:  env,
 		port: GrafanaPort, resources: args.Grafana.Resources, user: grafanaUser,
 		dataPath: grafanaData, storage: args.Grafana.Storage,

@@ -48,7 +48,7 @@ func (m *Monitoring) kubeStateMetrics(ctx *pulumi.Context, name string, args *Ar
 				ImagePullSecret: args.ImagePullSecret,
 				Annotations:     scraped(KubeStateMetricsPort, "/metrics"),
 				Containers: corev1.ContainerArray{pods.Container(corev1.ContainerArgs{
-					Name:  pulumi.String(l.Component),
+					Name:  pulumi.String("kube-state-metrics"),
 					Image: args.Images.KubeStateMetrics,
 					Args: pulumi.StringArray{
 						pulumi.Sprintf("--namespaces=%s", args.Namespace),

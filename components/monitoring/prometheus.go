@@ -57,7 +57,7 @@ func (m *Monitoring) prometheus(ctx *pulumi.Context, name string, args *Args, op
 	}
 	configs, configsMount := configVolume("config", configMap, prometheusConfigPath)
 	m.PrometheusHost, err = stateful{
-		labels: l, args: args, image: args.Images.Prometheus,
+		labels: l, container: "prometheus", args: args, image: args.Images.Prometheus,
 		arguments: pulumi.StringArray{
 			pulumi.String("--config.file=" + prometheusConfigPath + "/" + prometheusFile),
 			pulumi.String("--storage.tsdb.path=/prometheus"),

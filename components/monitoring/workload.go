@@ -17,6 +17,7 @@ import (
 // have in common.
 type stateful struct {
 	labels    labels.Set
+	container string
 	args      *Args
 	image     pulumi.StringInput
 	arguments pulumi.StringArray
@@ -69,7 +70,7 @@ func (s stateful) create(ctx *pulumi.Context, opts ...pulumi.ResourceOption) (pu
 	plan := rollout.Plan{Startup: startup, Replicas: 1, AtOnce: 1, GraceSeconds: s.graceSeconds}
 	liveness := pods.Probe{Path: s.livenessPath, Port: portName, PeriodSeconds: 10, TimeoutSeconds: 5, Failures: 6}
 	container := corev1.ContainerArgs{
-		Name:  pulumi.String(s.labels.Component),
+		Name:  pulumi.String(s.container),
 		Image: s.image,
 		Args:  s.arguments,
 		Env:   s.env,
