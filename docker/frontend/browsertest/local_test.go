@@ -104,8 +104,22 @@ func newCA(t *testing.T, host string) (caFile string, leaf tls.Certificate) {
 }
 
 func TestUI(t *testing.T) {
-	s, _ := newSite(t, 120)
+	// More symbols than a stream brings by itself, as with MAX_SYMBOLS = 3000.
+	s, _ := newSite(t, 600)
 	checkUI(t, newBrowser(t, s), s)
+}
+
+// The stream brings the most traded symbols by itself; another is asked for while a
+// page shows it.
+func TestRarelyTradedSymbolIsAlive(t *testing.T) {
+	s, _ := newSite(t, 600)
+	p := newTab(t, newBrowser(t, s), s, false)
+	p.desktop()
+	p.open(s.url + "/symbols/SIM0600USDT")
+	p.await("a living stream", live)
+	p.await("a drawn chart", chartDrawn)
+	p.streamOnly()
+	p.numbersChange("[data-testid=last]")
 }
 
 // The other tests would prove little if the browser took any certificate.

@@ -409,6 +409,21 @@ func (s *Server) postWatchlist(w http.ResponseWriter, r *http.Request) {
 	answer(w, wanted)
 }
 
+// mostTraded is how many quotes a stream brings that has not asked for symbols.
+const mostTraded = 500
+
+// subscription is what one stream has asked for.
+type subscription struct {
+	mu     sync.Mutex
+	wanted []string
+}
+
+func (sub *subscription) wants(symbol string) bool {
+	sub.mu.Lock()
+	defer sub.mu.Unlock()
+	return len(sub.wanted) == 0 || slices.Contains(sub.wanted, symbol)
+}
+
 func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
 	c, err := websocket.Accept(w, r, nil)
 	if err != nil {
@@ -423,34 +438,79 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
 		s.mu.Unlock()
 		_ = c.CloseNow() // nothing is left to say to a stream that ended
 	}()
-	ctx := c.CloseRead(r.Context())
+
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	sub, asked := &subscription{}, make(chan struct{}, 1)
+	go func() {
+		defer cancel()
+		for {
+			var request struct {
+				Subscribe []string `json:"subscribe"`
+			}
+			if wsjson.Read(ctx, c, &request) != nil {
+				return
+			}
+			sub.mu.Lock()
+			sub.wanted = request.Subscribe
+			sub.mu.Unlock()
+			select {
+			case asked <- struct{}{}:
+			default: // an answer is on its way
+			}
+		}
+	}()
+
+	frames := []any{map[string]any{"type": "hello", "simulated": true}}
 	ticker := time.NewTicker(s.tick)
 	defer ticker.Stop()
-	newest := 0
+	s.mu.Lock()
+	newest := len(s.signals)
+	s.mu.Unlock()
 	for {
 		s.mu.Lock()
-		frames := []any{
-			map[string]any{"type": "prices", "ts": time.Now().UTC(), "items": append([]quote{}, s.quotes...)},
-			map[string]any{"type": "pnl", "pnl": s.getPnL()},
-		}
-		if len(s.signals) > 0 {
-			if newest > 0 && s.signals[0].ID > newest {
-				frames = append(frames, map[string]any{"type": "signal", "signal": s.signals[0]})
-			}
-			newest = s.signals[0].ID
-		}
+		frames = append(frames, s.frames(sub, &newest)...)
 		s.mu.Unlock()
 		for _, f := range frames {
 			if err := wsjson.Write(ctx, c, f); err != nil {
 				return
 			}
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
+		frames = nil
+		for waiting := true; waiting; {
+			select {
+			case <-ctx.Done():
+				return
+			case <-asked:
+				waiting = false
+			case <-ticker.C:
+				s.mu.Lock()
+				waiting = len(s.quotes) == 0 || !s.halted.IsZero()
+				s.mu.Unlock()
+			}
 		}
 	}
+}
+
+// frames are what a stream gets of the present state; newest is the last signal that
+// it was told.
+func (s *Server) frames(sub *subscription, newest *int) []any {
+	if len(s.quotes) == 0 {
+		return nil
+	}
+	var frames []any
+	quotes := slices.DeleteFunc(slices.Clone(s.quotes), func(q quote) bool { return !sub.wants(q.Symbol) })
+	frames = append(frames, map[string]any{"type": "prices", "simulated": true, "ts": time.Now().UTC(), "items": quotes[:min(mostTraded, len(quotes))]})
+	for _, sig := range slices.Backward(s.signals) {
+		if sig.ID > *newest && sub.wants(sig.Symbol) {
+			frames = append(frames, map[string]any{"type": "signal", "signal": sig})
+		}
+	}
+	*newest = len(s.signals)
+	current := s.getPnL()
+	return append(frames,
+		map[string]any{"type": "positions", "items": append([]position{}, s.positions...)},
+		map[string]any{"type": "pnl", "ts": time.Now().UTC(), "pnl": current})
 }
 
 func number(w http.ResponseWriter, r *http.Request, field string, fallback int) (int, bool) {

@@ -2,7 +2,7 @@ import type { Quote } from "./api";
 import * as format from "./format";
 import { Ago, Card, Change, Confidence, direction, Empty, Failure, LiveChange, Living, Price, QuoteRow, Side, Skeleton, Spark, Star, SymbolLink } from "./parts";
 import { useResource } from "./resource";
-import { api, freshSignals, learn, pnl, quote, status, statusError, watchlist } from "./store";
+import { api, freshSignals, learn, pnl, positions, quote, status, statusError, watchlist } from "./store";
 
 const shownPrices = 8;
 const shownSignals = 9;
@@ -217,10 +217,11 @@ function Movers({ title, of }: { title: string; of: (market: NonNullable<typeof 
 }
 
 function Positions() {
-  const { data, error, reload } = useResource("positions", (abort) => api.positions(abort), 10_000);
-  const items = data && [...data.items].sort((a, b) => Math.abs(b.pnl) - Math.abs(a.pnl)).slice(0, 5);
+  const { data, error, reload } = useResource("positions", (abort) => api.positions(abort));
+  const all = positions.value ?? data?.items;
+  const items = all?.slice(0, 5);
   return (
-    <Card title="Open positions" aside={data && data.total > 0 && <span class="muted small">{format.count(data.total)} in all</span>}>
+    <Card title="Open positions" aside={all && all.length > 5 && <span class="muted small">the largest of {format.count(all.length)}</span>}>
       {!items && (error ? <Failure message={error} retry={reload} /> : <Skeleton rows={5} />)}
       {items?.length === 0 && <Empty title="No open position" />}
       {items && items.length > 0 && (

@@ -2,8 +2,8 @@
 // current. Each symbol has a signal of its own, so a price that moves redraws the
 // cells that show it and nothing else.
 import { batch, signal, type Signal as Cell } from "@preact/signals";
-import { Api, type MarketStatus, type PnL, type Quote, type Signal } from "./api";
-import { openStream, type Connection } from "./stream";
+import { Api, type MarketStatus, type PnL, type Position, type Quote, type Signal } from "./api";
+import { openStream, type Connection, type Stream } from "./stream";
 
 export interface Settings {
   apiBaseUrl: string;
@@ -19,6 +19,8 @@ export const epoch = signal(0);
 export const status = signal<MarketStatus | undefined>(undefined);
 export const statusError = signal<string | undefined>(undefined);
 export const pnl = signal<PnL | undefined>(undefined);
+/** Open positions as the stream last told them; undefined before it did. */
+export const positions = signal<Position[] | undefined>(undefined);
 /** Signals that arrived by the stream, newest first. */
 export const freshSignals = signal<Signal[]>([]);
 export const watchlist = signal<string[]>([]);
@@ -31,10 +33,39 @@ export let api: Api;
 
 const quotes = new Map<string, Cell<Quote | undefined>>();
 
+/** The quote of a symbol, which the stream is asked to keep current while something shows it. */
 export function quote(symbol: string): Cell<Quote | undefined> {
   let cell = quotes.get(symbol);
-  if (!cell) quotes.set(symbol, (cell = signal<Quote | undefined>(undefined)));
+  if (!cell) {
+    const show = (on: boolean) => () => {
+      if (on) shown.add(symbol);
+      else shown.delete(symbol);
+      subscribeSoon();
+    };
+    cell = signal<Quote | undefined>(undefined, { watched: show(true), unwatched: show(false) });
+    quotes.set(symbol, cell);
+  }
   return cell;
+}
+
+let stream: Stream | undefined;
+const shown = new Set<string>();
+// The stream takes no more at once.
+const longestSubscription = 500;
+let subscription = "";
+let subscribing: ReturnType<typeof setTimeout> | undefined;
+
+// A page that appears shows its symbols one after the other; they are asked for
+// together.
+function subscribeSoon(): void {
+  clearTimeout(subscribing);
+  subscribing = setTimeout(() => {
+    const symbols = [...shown].slice(0, longestSubscription);
+    const key = [...symbols].sort().join();
+    if (key === subscription) return;
+    subscription = key;
+    stream?.subscribe(symbols);
+  }, 150);
 }
 
 /** Takes quotes in, keeping what is newer. */
@@ -53,9 +84,10 @@ const freshLength = 100;
 /** Applies one frame of the stream. Frames of unknown type are left alone. */
 export function apply(message: unknown): void {
   if (typeof message !== "object" || message === null) return;
-  const frame = message as { type?: string; items?: Quote[]; signal?: Signal; pnl?: PnL };
+  const frame = message as { type?: string; items?: unknown[]; signal?: Signal; pnl?: PnL };
   batch(() => {
-    if (frame.type === "prices" && frame.items) learn(frame.items);
+    if (frame.type === "prices" && frame.items) learn(frame.items as Quote[]);
+    if (frame.type === "positions" && frame.items) positions.value = frame.items as Position[];
     if (frame.type === "pnl" && frame.pnl) pnl.value = frame.pnl;
     if (frame.type === "signal" && frame.signal) {
       const fresh = frame.signal;
@@ -116,7 +148,7 @@ export async function start(): Promise<void> {
 
   const url = new URL(settings.apiBaseUrl + settings.wsPath, location.origin);
   url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-  openStream({
+  stream = openStream({
     url: url.href,
     onMessage: apply,
     onConnection: (state) => {

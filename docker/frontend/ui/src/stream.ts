@@ -6,8 +6,14 @@ interface Options {
   url: string;
   onMessage: (message: unknown) => void;
   onConnection: (state: Connection) => void;
-  /** How long the stream may be silent before it counts as broken. */
+  /** How long the stream may be silent before it is asked for a sign, and again before it counts as broken. */
   silenceMs?: number;
+}
+
+export interface Stream {
+  /** Asks for the prices of these symbols, now and after each reconnect; of the most traded ones if there are none. */
+  subscribe: (symbols: string[]) => void;
+  close: () => void;
 }
 
 /**
@@ -20,19 +26,27 @@ export function backoff(attempt: number, random: number): number {
   return full * (1 - random / 2);
 }
 
-/** Opens the stream and keeps it open; the result closes it for good. */
-export function openStream({ url, onMessage, onConnection, silenceMs = 20_000 }: Options): () => void {
+/** Opens the stream and keeps it open until it is closed. */
+export function openStream({ url, onMessage, onConnection, silenceMs = 15_000 }: Options): Stream {
   let socket: WebSocket | undefined;
+  let wanted: string[] = [];
   let attempt = 0;
   let closed = false;
   let retry: ReturnType<typeof setTimeout> | undefined;
   let silence: ReturnType<typeof setTimeout> | undefined;
+
+  const ask = () => {
+    if (socket?.readyState === 1) socket.send(JSON.stringify({ subscribe: wanted }));
+  };
 
   const connect = () => {
     clearTimeout(retry);
     const current = new WebSocket(url);
     socket = current;
     watch();
+    current.onopen = () => {
+      if (socket === current && wanted.length > 0) ask();
+    };
     current.onmessage = (event) => {
       if (socket !== current) return;
       watch();
@@ -61,13 +75,17 @@ export function openStream({ url, onMessage, onConnection, silenceMs = 20_000 }:
   };
 
   // A connection cut without a word (a phone that changes networks) never closes
-  // by itself, but it falls silent.
+  // by itself, but it falls silent. So does one whose market has stopped: that one
+  // answers when it is asked again.
   const watch = () => {
     clearTimeout(silence);
     silence = setTimeout(() => {
-      const silent = socket;
-      again();
-      silent?.close();
+      ask();
+      silence = setTimeout(() => {
+        const silent = socket;
+        again();
+        silent?.close();
+      }, silenceMs);
     }, silenceMs);
   };
 
@@ -78,11 +96,17 @@ export function openStream({ url, onMessage, onConnection, silenceMs = 20_000 }:
   onConnection("connecting");
   connect();
 
-  return () => {
-    closed = true;
-    clearTimeout(retry);
-    clearTimeout(silence);
-    globalThis.removeEventListener?.("online", online);
-    socket?.close();
+  return {
+    subscribe: (symbols) => {
+      wanted = symbols;
+      ask();
+    },
+    close: () => {
+      closed = true;
+      clearTimeout(retry);
+      clearTimeout(silence);
+      globalThis.removeEventListener?.("online", online);
+      socket?.close();
+    },
   };
 }

@@ -78,37 +78,63 @@ test("frames that are not understood change nothing", () => {
   assert.equal(pnl.value, before);
 });
 
-test("a stream that falls silent is opened again", async () => {
-  class Socket {
-    static made: Socket[] = [];
-    onmessage?: (event: { data: string }) => void;
-    onclose?: () => void;
-    closed = false;
-    constructor(readonly url: string) {
-      Socket.made.push(this);
-    }
-    close() {
-      this.closed = true;
-    }
+class Socket {
+  static made: Socket[] = [];
+  onopen?: () => void;
+  onmessage?: (event: { data: string }) => void;
+  onclose?: () => void;
+  readyState = 0;
+  sent: string[] = [];
+  constructor(readonly url: string) {
+    Socket.made.push(this);
   }
+  open() {
+    this.readyState = 1;
+    this.onopen!();
+  }
+  send(text: string) {
+    this.sent.push(text);
+  }
+  close() {
+    this.readyState = 3;
+  }
+}
+
+const until = async (condition: () => boolean) => {
+  while (!condition()) await new Promise((done) => setTimeout(done, 5));
+};
+
+test("a stream that falls silent is asked for a sign, then opened again", async () => {
   const real = globalThis.WebSocket;
   globalThis.WebSocket = Socket as unknown as typeof WebSocket;
   const states: string[] = [];
   const messages: unknown[] = [];
-  const close = openStream({ url: "wss://x/ws", silenceMs: 20, onMessage: (m) => messages.push(m), onConnection: (s) => states.push(s) });
+  const stream = openStream({ url: "wss://x/ws", silenceMs: 20, onMessage: (m) => messages.push(m), onConnection: (s) => states.push(s) });
   try {
-    Socket.made[0]!.onmessage!({ data: '{"a":1}' });
-    Socket.made[0]!.onmessage!({ data: "no JSON" });
+    const first = Socket.made[0]!;
+    stream.subscribe(["A"]);
+    assert.deepEqual(first.sent, [], "nothing can be sent before the stream is open");
+    first.open();
+    first.onmessage!({ data: '{"a":1}' });
+    first.onmessage!({ data: "no JSON" });
     assert.deepEqual(messages, [{ a: 1 }]);
-    while (Socket.made.length < 2) await new Promise((done) => setTimeout(done, 10));
-    assert.ok(Socket.made[0]!.closed);
-    Socket.made[0]!.onmessage!({ data: '{"late":true}' });
-    Socket.made[1]!.onmessage!({ data: '{"b":2}' });
+    assert.deepEqual(first.sent, ['{"subscribe":["A"]}']);
+
+    await until(() => first.sent.length === 2);
+    assert.deepEqual(states, ["connecting", "live", "live"], "a silent stream that may still answer is no broken one");
+    await until(() => Socket.made.length === 2);
+    assert.equal(first.readyState, 3, "the silent one is closed");
+
+    const second = Socket.made[1]!;
+    first.onmessage!({ data: '{"late":true}' });
+    second.open();
+    second.onmessage!({ data: '{"b":2}' });
     assert.deepEqual(messages, [{ a: 1 }, { b: 2 }]);
-    assert.deepEqual([states[0], states[1], states.at(-1)], ["connecting", "live", "live"]);
+    assert.equal(second.sent[0], '{"subscribe":["A"]}', "what was asked for is asked for again");
+    assert.equal(states.at(-1), "live");
     assert.ok(states.includes("reconnecting"));
   } finally {
-    close();
+    stream.close();
     globalThis.WebSocket = real;
   }
   const told = states.length;
