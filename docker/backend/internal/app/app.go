@@ -21,6 +21,7 @@ import (
 	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/api"
 	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/cache"
 	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/config"
+	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/dashboard"
 	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/engine"
 	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/httpx"
 	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/store"
@@ -211,6 +212,11 @@ func Dashboard(ctx context.Context, c *config.Config, p Process) error {
 	}
 	a.router.Handle("GET /health", a.health(alive))
 	a.router.Handle("GET /api/health", a.health(alive))
+	page, err := dashboard.New(a.store, a.cache, freshFor(c))
+	if err != nil {
+		return err
+	}
+	page.Register(a.router)
 	hub, feed := a.live()
 	return a.run(ctx, c.DashboardAddress, hub.Close, feed)
 }

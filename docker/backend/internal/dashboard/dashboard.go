@@ -1,0 +1,283 @@
+// Package dashboard is the real-time page: rendered by the server with what is
+// there, kept up to date by a WebSocket. It needs no build step and asks no other host.
+package dashboard
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"math"
+	"mime"
+	"net/http"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/api"
+	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/cache"
+	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/httpx"
+	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/store"
+)
+
+//go:embed page.html.tmpl static
+var files embed.FS
+
+const (
+	// shownQuotes and shownSignals are how many rows the lists have.
+	shownQuotes, shownSignals = 24, 20
+	// chartPoints, one a minute, are the past that the chart begins with.
+	chartPoints = 120
+	maxStale    = 10 * time.Second
+)
+
+// policy lets the page load its own files and open its own WebSocket, nothing else.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+
+// Dashboard serves the page.
+type Dashboard struct {
+	store  *store.Store
+	cache  *cache.Cache
+	fresh  time.Duration
+	page   *template.Template
+	static map[string][]byte
+	// path of the static files; it changes with their content.
+	path string
+}
+
+// New returns a dashboard. fresh is the age up to which a quote counts as current.
+func New(s *store.Store, c *cache.Cache, fresh time.Duration) (*Dashboard, error) {
+	d := &Dashboard{store: s, cache: c, fresh: fresh, static: map[string][]byte{}}
+	var err error
+	if d.page, err = template.New("page.html.tmpl").Funcs(functions).ParseFS(files, "page.html.tmpl"); err != nil {
+		return nil, fmt.Errorf("dashboard page: %w", err)
+	}
+	sum := sha256.New()
+	err = fs.WalkDir(files, "static", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		raw, err := files.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		d.static[path.Base(name)] = raw
+		_, err = sum.Write(raw)
+		return err
+	})
+	d.path = "/static/" + hex.EncodeToString(sum.Sum(nil))[:12]
+	return d, err
+}
+
+// Register adds the routes.
+func (d *Dashboard) Register(t *httpx.Router) {
+	t.Handle("GET /{$}", d.index)
+	t.Handle("GET /static/{version}/{file}", d.file)
+}
+
+func (d *Dashboard) file(w http.ResponseWriter, r *http.Request) error {
+	name := r.PathValue("file")
+	raw, ok := d.static[name]
+	if !ok {
+		return store.ErrNotFound
+	}
+	h := w.Header()
+	h.Set("Content-Type", mime.TypeByExtension(path.Ext(name)))
+	h.Set("X-Content-Type-Options", "nosniff")
+	// A page of another version of this process may ask for its own files.
+	if strings.HasPrefix(r.URL.Path, d.path+"/") {
+		h.Set("Cache-Control", "public, max-age=31536000, immutable")
+	} else {
+		h.Set("Cache-Control", "no-store")
+	}
+	_, _ = w.Write(raw) // fails only if the client has gone
+	return nil
+}
+
+// data is what the page shows.
+type data struct {
+	Status    store.Status     `json:"status"`
+	Quotes    []store.Quote    `json:"quotes"`
+	Signals   []store.Signal   `json:"signals"`
+	Positions []store.Position `json:"positions"`
+	// Points are pairs of Unix seconds and equity, as JSON.
+	Points string `json:"points"`
+}
+
+func (d *Dashboard) index(w http.ResponseWriter, r *http.Request) error {
+	view := struct {
+		Static, Problem string
+		Data            data
+	}{Static: d.path}
+	status := http.StatusOK
+	raw, _, err := d.cache.Fetch(r.Context(), cache.Request{Kind: "dashboard", Scope: api.MarketScope, MaxStale: maxStale}, d.load)
+	if err == nil {
+		err = json.Unmarshal(raw, &view.Data)
+	}
+	if err != nil {
+		var lost *store.Unavailable
+		if !errors.As(err, &lost) {
+			return err
+		}
+		view.Problem, status = strings.ToUpper(lost.Error()[:1])+lost.Error()[1:], http.StatusServiceUnavailable
+	}
+	var page bytes.Buffer
+	if err := d.page.Execute(&page, view); err != nil {
+		return fmt.Errorf("render the dashboard: %w", err)
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Security-Policy", policy)
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = w.Write(page.Bytes()) // fails only if the client has gone
+	return nil
+}
+
+func (d *Dashboard) load(ctx context.Context) ([]byte, error) {
+	var v data
+	var err error
+	if v.Status, err = d.store.MarketStatus(ctx, d.fresh); err != nil {
+		return nil, err
+	}
+	quotes, err := d.store.Symbols(ctx, "", "", shownQuotes, 0)
+	if err != nil {
+		return nil, err
+	}
+	signals, err := d.store.Signals(ctx, store.SignalFilter{}, shownSignals, 0)
+	if err != nil {
+		return nil, err
+	}
+	positions, err := d.store.Positions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	history, err := d.store.PnLHistory(ctx, time.Minute, chartPoints)
+	if err != nil {
+		return nil, err
+	}
+	v.Quotes, v.Signals, v.Positions = quotes.Items, signals.Items, positions.Items
+	start := v.Status.PnL.Equity - v.Status.PnL.Total
+	points := make([][2]float64, 0, len(history.Items))
+	for _, p := range history.Items {
+		points = append(points, [2]float64{float64(p.TS.Unix()), math.Round((start+p.Realized+p.Unrealized)*100) / 100})
+	}
+	raw, err := json.Marshal(points)
+	if err != nil {
+		return nil, err
+	}
+	v.Points = string(raw)
+	return json.Marshal(v)
+}
+
+// functions write numbers as app.js does.
+var functions = template.FuncMap{
+	"price":   price,
+	"money":   func(v float64) string { return plus(v, group(v, 2)) },
+	"percent": func(v float64) string { return plus(v, group(v, 2)) + " %" },
+	"amount":  func(v float64) string { return group(v, 2) },
+	"share":   func(v float64) string { return group(v*100, 2) + " %" },
+	"compact": compact,
+	"sign":    sign,
+	"label":   label,
+	"side": func(quantity float64) string {
+		if quantity < 0 {
+			return "short"
+		}
+		return "long"
+	},
+	"accuracy": func(v *float64) string {
+		if v == nil {
+			return "–"
+		}
+		return group(*v*100, 0) + " %"
+	},
+	"trading": func(mode string) string {
+		switch mode {
+		case "paper":
+			return "trading on paper, USDT"
+		case "refused":
+			return "no exchange to trade at"
+		}
+		return "trading is off"
+	},
+}
+
+func price(v float64) string {
+	switch {
+	case v >= 100:
+		return group(v, 2)
+	case v >= 1:
+		return group(v, 4)
+	}
+	return group(v, 6)
+}
+
+func sign(v float64) int {
+	switch r := math.Round(v * 100); {
+	case r > 0:
+		return 1
+	case r < 0:
+		return -1
+	}
+	return 0
+}
+
+func plus(v float64, text string) string {
+	if sign(v) > 0 {
+		return "+" + text
+	}
+	return text
+}
+
+// group writes a number with separated thousands.
+func group(v float64, digits int) string {
+	scale := math.Pow(10, float64(digits))
+	v = math.Round(v*scale) / scale
+	text := strconv.FormatFloat(math.Abs(v), 'f', digits, 64)
+	whole, rest, _ := strings.Cut(text, ".")
+	for i := len(whole) - 3; i > 0; i -= 3 {
+		whole = whole[:i] + "," + whole[i:]
+	}
+	if rest != "" {
+		whole += "." + rest
+	}
+	if v < 0 {
+		return "-" + whole
+	}
+	return whole
+}
+
+func compact(v float64) string {
+	for _, unit := range []struct {
+		size float64
+		name string
+	}{{1e9, "B"}, {1e6, "M"}, {1e3, "K"}} {
+		if v >= unit.size {
+			return strconv.FormatFloat(math.Round(v/unit.size*100)/100, 'f', -1, 64) + unit.name
+		}
+	}
+	return strconv.FormatFloat(math.Round(v*100)/100, 'f', -1, 64)
+}
+
+func label(name string) string {
+	words := strings.Split(name, "_")
+	for i, w := range words {
+		switch w {
+		case "rsi", "ema", "macd":
+			words[i] = strings.ToUpper(w)
+		}
+	}
+	text := strings.Join(words, " ")
+	return strings.ToUpper(text[:1]) + text[1:]
+}
