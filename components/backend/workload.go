@@ -17,8 +17,9 @@ import (
 )
 
 // preStopSeconds is how long a stopping pod keeps serving while its removal from
-// the endpoints reaches every proxy.
-const preStopSeconds = 5
+// the endpoints reaches every proxy: the edge may know its address for 7 s, 5 s of
+// the cluster's DNS cache and 2 s of its own.
+const preStopSeconds = 10
 
 // drainMargin is what a process may need to close its connections after the last
 // request, in seconds.
@@ -155,10 +156,13 @@ func (d deployment) waitForDatabase() corev1.ContainerArray {
 		Image: d.args.WaitForImage,
 		// pg_isready needs no credential: it only asks whether connections are accepted.
 		Command: pulumi.ToStringArray([]string{"sh", "-c",
-			`until pg_isready --quiet --timeout=2; do echo "waiting for $PGHOST:$PGPORT"; sleep 1; done`}),
+			`until pg_isready --timeout=2; do sleep 1; done`}),
 		Env: corev1.EnvVarArray{
 			&corev1.EnvVarArgs{Name: pulumi.String("PGHOST"), Value: d.args.DatabaseHost.ToStringOutput()},
 			&corev1.EnvVarArgs{Name: pulumi.String("PGPORT"), Value: pulumi.String(strconv.Itoa(d.args.DatabasePort))},
+			// libpq wants a name, and the image knows none for this uid. Any will do:
+			// nobody logs in.
+			&corev1.EnvVarArgs{Name: pulumi.String("PGUSER"), Value: pulumi.String(d.labels.Name)},
 		},
 	}, waitResources)}
 }
