@@ -65,7 +65,7 @@ function Figures() {
       </section>
       <section class="card figure">
         <h2>
-          PnL<span class="roomy">, trading {market.trading === "paper" ? "on paper" : market.trading}</span>
+          PnL{market.trading === "paper" ? " on paper" : `, trading ${market.trading}`}
         </h2>
         <p class={`big ${direction(profit.total)}`} data-testid="pnl">
           <Living value={profit.total} text={format.money(profit.total)} />
@@ -73,7 +73,7 @@ function Figures() {
         <p class="note">
           {format.money(profit.realized)} realized · {format.money(profit.unrealized)} open
         </p>
-        <Spark values={[...(history.data ?? []), profit.total]} label="Total PnL over the last two hours" />
+        {(history.data?.length ?? 0) > 4 && <Spark values={[...history.data!, profit.total]} label="Total PnL over the last two hours" />}
       </section>
       <section class="card figure">
         <h2>Active signals</h2>
