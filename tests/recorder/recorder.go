@@ -174,11 +174,12 @@ func (m *mocks) Call(args pulumi.MockCallArgs) (resource.PropertyMap, error) {
 	if args.Token != "pulumi:pulumi:readStackOutputs" {
 		return nil, fmt.Errorf("the program called %s, which no mock answers", args.Token)
 	}
-	previous := m.options.Previous
-	if previous == nil {
-		previous = map[string]any{}
+	outputs := resource.NewPropertyMapFromMap(m.options.Previous)
+	if m.options.Previous != nil {
+		// As in a real stack, some of the outputs are secret.
+		outputs["databasePassword"] = resource.MakeSecret(resource.NewStringProperty(Generated("databasePassword")))
 	}
-	return resource.PropertyMap{"outputs": resource.NewObjectProperty(resource.NewPropertyMapFromMap(previous))}, nil
+	return resource.PropertyMap{"outputs": resource.NewObjectProperty(outputs)}, nil
 }
 
 // NewResource records a registration and answers with its inputs and with what a
