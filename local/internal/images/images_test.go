@@ -270,9 +270,9 @@ var contracts = map[string]contract{
 	},
 	"nginx-exporter": {user: "1001:1001", workdir: "/", entrypoint: []string{"/usr/bin/nginx-prometheus-exporter"}, files: map[string]string{"/usr/bin/nginx-prometheus-exporter": "755 0:0"}},
 	"prometheus": {
-		user: "nobody", workdir: "/prometheus", entrypoint: []string{"/bin/prometheus"}, ports: []string{"9090/tcp"}, volumes: []string{"/prometheus"},
+		user: "nobody", workdir: "/usr/share/prometheus", entrypoint: []string{"/bin/prometheus"}, ports: []string{"9090/tcp"}, volumes: []string{"/prometheus"},
 		cmd:   []string{"--config.file=/etc/prometheus/prometheus.yml", "--storage.tsdb.path=/prometheus"},
-		files: map[string]string{"/bin/prometheus": "755 0:0", "/etc/prometheus/prometheus.yml": "644 65534:65534", "/prometheus": "775 65534:65534", "/bin/sh": "-> /usr/bin/busybox"},
+		files: map[string]string{"/bin/prometheus": "755 0:0", "/etc/prometheus/prometheus.yml": "644 65534:65534", "/prometheus": "775 65534:65534", "/usr/share/prometheus/data": "-> /prometheus/data", "/bin/sh": "-> /usr/bin/busybox"},
 	},
 	"alertmanager": {
 		user: "nobody", workdir: "/alertmanager", entrypoint: []string{"/bin/alertmanager"}, ports: []string{"9093/tcp"}, volumes: []string{"/alertmanager"},

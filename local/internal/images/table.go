@@ -365,6 +365,10 @@ func nginx() Image {
 }
 
 func prometheus() Image {
+	// Built from its module, the server reads its pages from ./web/ui where the
+	// working folder is named prometheus. A volume covers /prometheus, so it is
+	// another one; data, the default place of what it stores, leads back.
+	const work = "/usr/share/prometheus"
 	return Image{
 		layers: []debian.Recipe{certificates, busybox},
 		tools:  map[string]string{"/bin/prometheus": "prometheus"},
@@ -372,18 +376,20 @@ func prometheus() Image {
 			"/etc/prometheus":                dir(0o755, nobody),
 			"/etc/prometheus/prometheus.yml": owned(file("prometheus.yml", 0o644), nobody, nobody),
 			"/prometheus":                    dir(0o775, nobody),
+			work + "/data":                   link("/prometheus/data"),
+			work + "/web/ui/static/mantine-ui/index.html": file("prometheus-index.html", 0o644),
 		}),
 		config: v1.Config{
 			User:         "nobody",
 			Env:          []string{searchPath},
-			WorkingDir:   "/prometheus",
+			WorkingDir:   work,
 			Entrypoint:   []string{"/bin/prometheus"},
 			Cmd:          []string{"--config.file=/etc/prometheus/prometheus.yml", "--storage.tsdb.path=/prometheus"},
 			ExposedPorts: set("9090/tcp"),
 			Volumes:      set("/prometheus"),
 		},
 	}.row("prometheus", "Go module github.com/prometheus/prometheus", "3.16.0",
-		"without web pages (its API and /metrics answer), without promtool, and with discovery by Kubernetes, DNS, files and HTTP only",
+		"one plain page in place of its own, which its Go module lacks (the working folder is /usr/share/prometheus for its sake); without promtool; discovery by Kubernetes, DNS, files and HTTP only",
 		"docker.io/prom/prometheus:v3.16.0")
 }
 
