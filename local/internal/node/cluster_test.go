@@ -560,7 +560,7 @@ func TestEnforces(t *testing.T) {
 		}
 	}
 	// A port below 1024 without a capability.
-	create(t, pod("server", ns, "nc", "-lk", "-p", "80", "-e", "echo", "served"))
+	create(t, pod("server", ns, "nc", "-ll", "-p", "80", "-e", "echo", "served"))
 	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "server"}, Spec: corev1.ServiceSpec{
 		Type: corev1.ServiceTypeNodePort, Selector: map[string]string{"app": "server"},
 		Ports: []corev1.ServicePort{{Port: 8080, TargetPort: intstr.FromInt32(80), NodePort: int32(node.ForwardedPorts[1])}},
