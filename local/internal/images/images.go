@@ -139,6 +139,8 @@ type factory struct {
 	tools   func(ctx context.Context, names ...string) (map[string]string, error)
 	turns   *queue
 
+	ranks   map[string]int // of recipes, by key: that of the first image that needs it
+
 	mu      sync.Mutex
 	recipes map[string]func() (*debian.Rootfs, error)
 	apt     sync.Mutex // two at once would wait for each other's lock and fail
@@ -165,6 +167,14 @@ func ensure(ctx context.Context, r *progress.Reporter, rows []Image) ([]Archive,
 }
 
 func (f *factory) all(ctx context.Context, rows []Image) ([]Archive, error) {
+	f.ranks = map[string]int{}
+	for n, row := range rows {
+		for _, l := range row.layers {
+			if _, ok := f.ranks[l.Key()]; !ok {
+				f.ranks[l.Key()] = n
+			}
+		}
+	}
 	archives := make([]*Archive, len(rows))
 	errs := make([]error, len(rows))
 	var wg sync.WaitGroup
@@ -198,7 +208,7 @@ func (f *factory) one(ctx context.Context, rank int, i Image) (*Archive, error) 
 	if older, err := filepath.Glob(filepath.Join(f.archive, i.Name+"-"+anyKey+".tar")); err == nil && len(older) == 0 {
 		// It has to be made in any case: fetch packages while programs compile.
 		for _, recipe := range i.layers {
-			wg.Go(func() { _, _ = f.base(ctx, rank, recipe) }) // an error shows below
+			wg.Go(func() { _, _ = f.base(ctx, recipe) }) // an error shows below
 		}
 	}
 	binaries := map[string]string{}
@@ -224,7 +234,7 @@ func (f *factory) one(ctx context.Context, rank int, i Image) (*Archive, error) 
 
 	var below []*debian.Rootfs
 	for _, recipe := range i.layers {
-		fs, err := f.base(ctx, rank, recipe)
+		fs, err := f.base(ctx, recipe)
 		if err != nil {
 			return nil, err
 		}
@@ -247,7 +257,7 @@ func (f *factory) install(ctx context.Context, commands map[string]string) error
 }
 
 // base returns a root file system, which several images may share.
-func (f *factory) base(ctx context.Context, rank int, recipe debian.Recipe) (*debian.Rootfs, error) {
+func (f *factory) base(ctx context.Context, recipe debian.Recipe) (*debian.Rootfs, error) {
 	f.mu.Lock()
 	get := f.recipes[recipe.Key()]
 	if get == nil {
@@ -258,7 +268,7 @@ func (f *factory) base(ctx context.Context, rank int, recipe debian.Recipe) (*de
 			if err := f.install(ctx, debian.Commands()); err != nil {
 				return nil, err
 			}
-			if err := f.turns.take(ctx, rank); err != nil {
+			if err := f.turns.take(ctx, f.ranks[recipe.Key()]); err != nil {
 				return nil, err
 			}
 			defer f.turns.leave()
