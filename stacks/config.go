@@ -7,24 +7,22 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/prometheus/common/model"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"github.com/alphapulse/alphapulse-infra/components/cache"
+	"github.com/alphapulse/alphapulse-infra/components/database"
+	"github.com/alphapulse/alphapulse-infra/components/ingress/certs"
+	"github.com/alphapulse/alphapulse-infra/components/ingress/nginx"
 	"github.com/alphapulse/alphapulse-infra/components/platform"
-)
-
-// The values of the setting target.
-const (
-	TargetKubernetes = "kubernetes"
-	TargetDocker     = "docker"
 )
 
 // Config is a stack's configuration, checked. Secret values are Pulumi secrets
 // only from the moment they are handed to a component: nothing prints a Config.
 type Config struct {
-	Target               string
 	Domain               string
 	Namespace            string
 	Kubeconfig           string
@@ -127,6 +125,7 @@ type Edge struct {
 	APIRate, APIBurst           int
 	LoginRate, WebSocketRate    int
 	Connections                 int
+	HSTSSeconds                 int
 	TLSMode                     string
 	TLSCertificate              string
 	TLSPrivateKey               string
@@ -160,7 +159,6 @@ func Parse(stack string, values map[string]string, secretKeys []string, before P
 	}
 
 	c := &Config{
-		Target:               r.oneOf("target", TargetKubernetes, TargetDocker),
 		Domain:               r.text("domain"),
 		Namespace:            r.text("namespace"),
 		Kubeconfig:           r.text("kubeconfig"),
@@ -229,7 +227,7 @@ func (c *Config) stateful(r *reader) {
 	c.Database = Database{
 		Resources:      r.resources("databaseResources"),
 		Storage:        r.storage("databaseStorage"),
-		MaxConnections: r.number("databaseMaxConnections", 20, 1000),
+		MaxConnections: r.number("databaseMaxConnections", database.LeastConnections, 1000),
 		Aliases:        r.serviceNames("databaseAliases"),
 	}
 	c.Cache = Cache{
@@ -237,6 +235,38 @@ func (c *Config) stateful(r *reader) {
 		Storage:   r.storage("cacheStorage"),
 		Aliases:   r.serviceNames("cacheAliases"),
 	}
+	db, store := c.Database, c.Cache
+	least := func(key string, have, want resource.Quantity, why string) {
+		if have.Cmp(want) < 0 {
+			r.problem(key, "%s is too small, %s: set at least %s", have.String(), why, want.String())
+		}
+	}
+	least("databaseResources", db.Resources.Limits.Memory, database.LeastMemory, "as limits.memory PostgreSQL with TimescaleDB does not start with it")
+	least("databaseStorage", db.Storage, database.LeastStorage, "the write-ahead log does not fit")
+	if most := database.MostConnections(db.Resources.Limits.Memory.Value()); db.MaxConnections > most {
+		r.problem("databaseMaxConnections", "%d is too many for databaseResources.limits.memory %s: set at most %d or raise the memory",
+			db.MaxConnections, db.Resources.Limits.Memory.String(), most)
+	}
+	least("cacheResources", store.Resources.Limits.Memory, cache.LeastMemory, "as limits.memory Redis does not start with it")
+	file := resource.NewQuantity(cache.LeastStorage(cache.MaxMemory(store.Resources.Limits.Memory.Value())), resource.BinarySI)
+	least("cacheStorage", store.Storage, *file, "the append-only file of cacheResources.limits.memory "+store.Resources.Limits.Memory.String()+" may outgrow it")
+	taken := map[string]string{}
+	for key, aliases := range map[string][]string{"databaseAliases": db.Aliases, "cacheAliases": store.Aliases} {
+		for _, a := range aliases {
+			if other := taken[a]; other != "" || slices.Contains(serviceNames, a) {
+				r.problem(key, "%q is the name of another Service of the stack already: remove it", a)
+			}
+			taken[a] = key
+		}
+	}
+}
+
+// serviceNames are the Services that the components create themselves.
+var serviceNames = []string{
+	databaseName, databaseName + "-headless", cacheName, cacheName + "-headless",
+	backendName, backendName + "-pods", backendName + "-dashboard", backendName + "-dashboard-pods",
+	frontendName, frontendName + "-pods", edgeName,
+	monitoringName + "-prometheus", monitoringName + "-alertmanager", monitoringName + "-grafana",
 }
 
 func (c *Config) backend(r *reader) {
@@ -326,6 +356,7 @@ func (c *Config) edge(r *reader) {
 		LoginRate:      r.number("edgeLoginRate", 1, 100000),
 		WebSocketRate:  r.number("edgeWebsocketRate", 1, 100000),
 		Connections:    r.number("edgeConnections", 1, 100000),
+		HSTSSeconds:    r.number("edgeHstsSeconds", 0, 63072000),
 		TLSMode:        r.oneOf("tlsMode", TLSDevelopment, TLSProvided),
 		TLSCertificate: r.text("tlsCertificate"),
 		TLSPrivateKey:  r.text("tlsPrivateKey"),
@@ -344,6 +375,13 @@ func (c *Config) edge(r *reader) {
 		for key, v := range map[string]string{"tlsCertificate": e.TLSCertificate, "tlsPrivateKey": e.TLSPrivateKey} {
 			if v == "" {
 				r.problem(key, "it is not set, and tlsMode is provided: `cat FILE | pulumi config set --secret %s`", key)
+			}
+		}
+		if e.TLSCertificate != "" && e.TLSPrivateKey != "" {
+			if _, err := certs.Provided(e.TLSCertificate, e.TLSPrivateKey, nginx.HostsOf(c.Domain).All(), time.Now()); err != nil {
+				for line := range strings.SplitSeq(err.Error(), "\n") {
+					r.problem("tlsCertificate", "%s", line)
+				}
 			}
 		}
 	}

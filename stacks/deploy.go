@@ -21,8 +21,8 @@ func Deploy(ctx *pulumi.Context) error {
 	return nil
 }
 
-// Compose checks the whole configuration, then composes the components of the
-// stack's target and returns the stack's outputs.
+// Compose checks the whole configuration, then composes the components and
+// returns the stack's outputs.
 func Compose(ctx *pulumi.Context) (pulumi.Map, error) {
 	before, err := previous(ctx)
 	if err != nil {

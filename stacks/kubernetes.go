@@ -181,6 +181,7 @@ func (k *cluster) sizes() {
 		PublicHTTPSPort:       c.Edge.PublicPort,
 		TrustedProxies:        c.Edge.TrustedProxies,
 		Limits:                k.limits(),
+		HSTSSeconds:           c.Edge.HSTSSeconds,
 		RequestTimeoutSeconds: c.Application.RequestTimeoutSeconds + 5, // the service's own answer comes first
 		PrometheusPassword:    k.credentials.PrometheusAdmin,
 		Replicas:              c.Edge.Replicas,

@@ -26,7 +26,6 @@ func (k *cluster) outputs(ctx *pulumi.Context, ground *platform.Platform, edge *
 		return nil, err
 	}
 	return pulumi.Map{
-		outputTarget:    pulumi.String(k.config.Target),
 		outputNamespace: ground.Namespace,
 		outputVolumes:   sizes,
 		"urls":          edge.URLs,

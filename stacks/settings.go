@@ -70,7 +70,6 @@ func Settings() []Setting { return slices.Clone(settings) }
 
 var settings = []Setting{
 	// Where and how.
-	text("target", "kubernetes", "What the stack deploys to: kubernetes, or docker for one Docker host."),
 	required("domain", "The hosts are alphapulse., api., dashboard. and monitoring. below this domain."),
 	text("namespace", "", "Namespace of every object; by default alphapulse- and the stack's name. It cannot change later."),
 	text("kubeconfig", "", "Path or content of the kubeconfig; by default KUBECONFIG or ~/.kube/config."),
@@ -97,7 +96,7 @@ var settings = []Setting{
 	// Database.
 	resources("databaseResources", "1", "2Gi", "2", "4Gi", "the database; its memory settings follow from the limits"),
 	text("databaseStorage", "50Gi", "Size of the database's volume. It can grow, never shrink."),
-	number("databaseMaxConnections", 100, "Connections that the database accepts, 20 to 1000."),
+	number("databaseMaxConnections", 100, "Connections that the database accepts, 25 to 1000 and as many as its memory carries."),
 	list("databaseAliases", []string{}, "Further Service names of the database, for builds that hard-code a host name."),
 
 	// Cache.
@@ -168,6 +167,7 @@ var settings = []Setting{
 	number("edgeLoginRate", 1, "Login requests a second from one address."),
 	number("edgeWebsocketRate", 5, "New WebSockets a second from one address."),
 	number("edgeConnections", 20, "Connections at once from one address."),
+	number("edgeHstsSeconds", 31536000, "How long a browser insists on HTTPS after a visit; 0 asks for nothing."),
 	text("tlsMode", "development", "development: a certificate authority of the stack's own, stable across runs; provided: tlsCertificate and tlsPrivateKey."),
 	text("tlsCertificate", "", "PEM certificate chain for the four hosts, when tlsMode is provided."),
 	secret("tlsPrivateKey", "PEM private key of tlsCertificate."),

@@ -16,15 +16,12 @@ type Previous struct {
 	Namespace string
 	// Volumes are the sizes of the claims, by name.
 	Volumes map[string]string
-	// Target of the stack.
-	Target string
 }
 
 // The names of the stack outputs that the next update reads back.
 const (
 	outputNamespace = "namespace"
 	outputVolumes   = "volumes"
-	outputTarget    = "target"
 )
 
 // previous reads the stack's own outputs, before anything is registered.
@@ -41,7 +38,6 @@ func previous(ctx *pulumi.Context) (Previous, error) {
 	}
 	p := Previous{Volumes: map[string]string{}}
 	p.Namespace, _ = result.Outputs[outputNamespace].(string)
-	p.Target, _ = result.Outputs[outputTarget].(string)
 	if volumes, ok := result.Outputs[outputVolumes].(map[string]any); ok {
 		for claim, size := range volumes {
 			p.Volumes[claim], _ = size.(string)
@@ -52,10 +48,7 @@ func previous(ctx *pulumi.Context) (Previous, error) {
 
 // keeps reports every edit that would lose what the previous update stored.
 func (c *Config) keeps(r *reader, p Previous) {
-	if p.Target != "" && p.Target != c.Target {
-		r.problem("target", "the stack runs on %s and cannot move to %s, its data would stay behind: use another stack", p.Target, c.Target)
-	}
-	if p.Namespace != "" && c.Target == TargetKubernetes && p.Namespace != c.Namespace {
+	if p.Namespace != "" && p.Namespace != c.Namespace {
 		r.problem("namespace", "%q: the stack's data is in namespace %q and would stay behind: set that one, or use another stack", c.Namespace, p.Namespace)
 	}
 	sizes := c.volumes()

@@ -39,8 +39,8 @@ const DefaultPolicy = "allkeys-lru"
 // exporterResources hold the exporter's metrics in memory.
 var exporterResources = sizing.Of("20m", "32Mi", "200m", "64Mi")
 
-// leastMemory leaves half of it for the server itself.
-var leastMemory = resource.MustParse("64Mi")
+// LeastMemory leaves half of it for the server itself.
+var LeastMemory = resource.MustParse("64Mi")
 
 // Args configure a Cache.
 type Args struct {
@@ -128,8 +128,8 @@ func (a *Args) validate(name string) error {
 		problem("Resources: %w", err)
 	}
 	memory := a.Resources.Limits.Memory
-	if memory.Cmp(leastMemory) < 0 {
-		problem("Resources: limits.memory is %s: Redis needs at least %s", memory.String(), leastMemory.String())
+	if memory.Cmp(LeastMemory) < 0 {
+		problem("Resources: limits.memory is %s: Redis needs at least %s", memory.String(), LeastMemory.String())
 	} else if least := resource.NewQuantity(LeastStorage(a.MaxMemoryBytes()), resource.BinarySI); a.Storage.Cmp(*least) < 0 {
 		problem("Storage is %s: with limits.memory %s the append-only file may take %s; raise Storage or lower the memory",
 			a.Storage.String(), memory.String(), least.String())

@@ -49,11 +49,11 @@ var (
 	reconcilerResources = sizing.Of("10m", "32Mi", "200m", "64Mi")
 )
 
-// leastMemory and leastStorage is what the server needs to start and to initialise
+// LeastMemory and LeastStorage is what the server needs to start and to initialise
 // its volume with a write-ahead log of the least size.
 var (
-	leastMemory  = resource.MustParse("256Mi")
-	leastStorage = resource.MustParse("1Gi")
+	LeastMemory  = resource.MustParse("256Mi")
+	LeastStorage = resource.MustParse("1Gi")
 )
 
 // Args configure a Database.
@@ -147,14 +147,14 @@ func (a *Args) validate(name string) error {
 		problem("Resources: %w", err)
 	}
 	memory := a.Resources.Limits.Memory
-	if memory.Cmp(leastMemory) < 0 {
-		problem("Resources: limits.memory is %s: PostgreSQL with TimescaleDB needs at least %s", memory.String(), leastMemory.String())
-	} else if c, most := a.MaxConnections, MostConnections(memory.Value()); c != 0 && (c < connectionFloor || c > most) {
+	if memory.Cmp(LeastMemory) < 0 {
+		problem("Resources: limits.memory is %s: PostgreSQL with TimescaleDB needs at least %s", memory.String(), LeastMemory.String())
+	} else if c, most := a.MaxConnections, MostConnections(memory.Value()); c != 0 && (c < LeastConnections || c > most) {
 		problem("MaxConnections is %d: want 0 (computed) or %d to %d with limits.memory %s; each connection keeps about %d MiB, "+
-			"so lower it or raise the memory", c, connectionFloor, most, memory.String(), connectionBytes/miB)
+			"so lower it or raise the memory", c, LeastConnections, most, memory.String(), connectionBytes/miB)
 	}
-	if a.Storage.Cmp(leastStorage) < 0 {
-		problem("Storage is %s: the volume needs at least %s", a.Storage.String(), leastStorage.String())
+	if a.Storage.Cmp(LeastStorage) < 0 {
+		problem("Storage is %s: the volume needs at least %s", a.Storage.String(), LeastStorage.String())
 	}
 	for _, err := range stateful.ValidateAliases(name, a.AliasServices) {
 		problem("%w", err)

@@ -24,8 +24,8 @@ const walShare = 10
 // with the catalogs of a few hundred chunks in them.
 const connectionBytes = 5 * miB
 
-// connectionFloor is the least max_connections that timescaledb-tune recommends.
-const connectionFloor = 25
+// LeastConnections is the least max_connections that timescaledb-tune recommends.
+const LeastConnections = 25
 
 // Machine is what the settings are computed from: the limits of the container,
 // not the size of the node that it happens to run on.
@@ -129,7 +129,7 @@ func Tune(m Machine) Tuning {
 func recommendedConnections(memory int64) int {
 	switch {
 	case memory <= 2*giB:
-		return connectionFloor
+		return LeastConnections
 	case memory <= 4*giB:
 		return 50
 	case memory <= 6*giB:

@@ -66,7 +66,7 @@ func TestLocksDoubleWithTheMemory(t *testing.T) {
 func TestSettingsStayWithinTheLimits(t *testing.T) {
 	for _, memory := range []int64{256 * miB, 512 * miB, giB, 4 * giB, 64 * giB} {
 		for _, storage := range []int64{giB, 10 * giB, 500 * giB} {
-			for _, connections := range []int{0, connectionFloor, MostConnections(memory)} {
+			for _, connections := range []int{0, LeastConnections, MostConnections(memory)} {
 				m := Machine{MemoryBytes: memory, CPUs: 4, Connections: connections, StorageBytes: storage}
 				tuning := Tune(m)
 				t.Run(fmt.Sprintf("%dMB/%dGB/%d", memory/miB, storage/giB, connections), func(t *testing.T) {

@@ -35,7 +35,6 @@ func TestBadInput(t *testing.T) {
 		{"domain", "Not A Domain", []string{`"Not A Domain"`, "example.com"}},
 		{"namespace", "kube-system", []string{`"kube-system"`, "stack's own"}},
 		{"namespace", "UPPER", []string{`"UPPER"`}},
-		{"target", "swarm", []string{`"swarm"`, "kubernetes"}},
 		{"databaseImage", "timescale/timescaledb", []string{"no tag and no digest", ":1.2.3"}},
 		{"backendImage", "alphapulse/backend:latest", []string{":latest", "another tag or a digest"}},
 		{"backendImage", "team/api 2:1", []string{`"team/api 2:1"`, "not an image reference"}},
@@ -64,6 +63,11 @@ func TestBadInput(t *testing.T) {
 		{"prometheusRetention", "forever", []string{`"forever"`, "200h"}},
 		{"tlsMode", "provided", []string{"tlsCertificate", "tlsPrivateKey", "--secret"}},
 		{"alertWebhookUrl", "https://hook.example.com/secret", []string{"stored in plain text", "--secret alertWebhookUrl"}},
+		{"databaseResources", `{"requests":{"memory":"64Mi"},"limits":{"memory":"128Mi"}}`, []string{"128Mi is too small", "256Mi"}},
+		{"databaseMaxConnections", "900", []string{"900 is too many", "4Gi", "at most 409"}},
+		{"cacheStorage", "1Gi", []string{"1Gi is too small", "append-only file", "2Gi"}},
+		{"databaseAliases", `["backend"]`, []string{`"backend"`, "another Service"}},
+		{"edgeHstsSeconds", "-1", []string{`"-1"`, "from 0"}},
 		{"storageClass", "No Such", []string{`"No Such"`}},
 	} {
 		t.Run(c.key+"="+c.value, func(t *testing.T) {
@@ -72,6 +76,34 @@ func TestBadInput(t *testing.T) {
 			for _, want := range c.says {
 				assert.Contains(t, message, want)
 			}
+		})
+	}
+}
+
+// TestBadCertificate: a certificate that cannot serve the hosts is refused with the
+// reason, before anything changes.
+func TestBadCertificate(t *testing.T) {
+	other, _ := certificate("elsewhere.example.com", 90)
+	for name, c := range map[string]struct{ chain, key, says string }{
+		"not PEM":     {"x", "y", "give PEM"},
+		"another key": {provided[0].chain, provided[1].key, "private key does not match"},
+		"expired": func() struct{ chain, key, says string } {
+			c, k := certificate("alphapulse.example.com", -1)
+			return struct{ chain, key, says string }{c, k, "expired"}
+		}(),
+		"other hosts": func() struct{ chain, key, says string } {
+			c, k := certificate("elsewhere.example.com", 90)
+			return struct{ chain, key, says string }{c, k, "api.alphapulse.example.com"}
+		}(),
+		"other hosts' cert": {other, provided[0].key, "private key does not match"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			message := refused(t, recorder.Options{
+				Config:     map[string]string{"tlsMode": "provided", "tlsCertificate": c.chain, "tlsPrivateKey": c.key},
+				SecretKeys: []string{"tlsPrivateKey"},
+			})
+			assert.Contains(t, message, "tlsCertificate: ")
+			assert.Contains(t, message, c.says)
 		})
 	}
 }
