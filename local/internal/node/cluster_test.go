@@ -595,7 +595,7 @@ func TestEnforces(t *testing.T) {
 
 	t.Run("Pod Security", func(t *testing.T) {
 		p := pod("bad", ns, "true")
-		p.Spec.Containers[0].SecurityContext.Privileged = new(true)
+		p.Spec.Containers[0].SecurityContext = &corev1.SecurityContext{Privileged: new(true)}
 		_, err := c.CoreV1().Pods(ns).Create(ctx, p, metav1.CreateOptions{})
 		if err == nil || !strings.Contains(err.Error(), "violates PodSecurity") {
 			t.Errorf("a privileged pod in a restricted namespace: %v", err)

@@ -44,6 +44,9 @@ const (
 	poll     = 100 * time.Millisecond
 )
 
+// errNodeEnded says that the node's first process is gone.
+var errNodeEnded = errors.New("the node ended")
+
 // Needs returns what Up needs of the machine, for callers that check it together
 // with needs of their own. A cluster of this clone that runs already needs
 // nothing.
@@ -133,14 +136,17 @@ func bringUp(ctx context.Context, r *progress.Reporter, opts Options, command st
 	if m.alive() && m.StateDir != l.dir {
 		return foreign(m)
 	}
-	fresh := !m.alive()
-	if fresh {
-		if m, err = l.launch(ctx, r); err != nil {
+	if m.alive() {
+		// A node that was killed a moment ago still looks alive.
+		if err := l.settle(ctx, r, m, false, opts); !errors.Is(err, errNodeEnded) {
 			return err
 		}
 	}
-	err = l.settle(ctx, r, m, fresh, opts)
-	if err != nil && fresh && ctx.Err() == nil {
+	if m, err = l.launch(ctx, r); err != nil {
+		return err
+	}
+	err = l.settle(ctx, r, m, true, opts)
+	if err != nil && ctx.Err() == nil {
 		// What could not start must not be taken for a running cluster later on.
 		return errors.Join(err, teardown(m))
 	}
@@ -397,10 +403,12 @@ func (l layout) settle(ctx context.Context, r *progress.Reporter, m *machine, fr
 		}
 		step := func(name string, do func() error) error {
 			s := r.Step(name)
-			if err := do(); err != nil || fresh {
-				return s.Done(err)
+			err := do()
+			if !fresh && (err == nil || errors.Is(err, errNodeEnded)) {
+				s.Skip() // it ran already, or will be started
+				return err
 			}
-			return s.Skip() // it ran already
+			return s.Done(err)
 		}
 		if err := step("start the API server", func() error { return l.waitAPI(ctx, m, client) }); err != nil {
 			return err
@@ -442,7 +450,8 @@ func (im importer) step(ctx context.Context, r *progress.Reporter, name string, 
 	s := r.Step(name)
 	n, err := im.load(ctx, archives, s.Writer())
 	if err == nil && n == 0 {
-		return s.Skip()
+		s.Skip()
+		return nil
 	}
 	return s.Done(err)
 }
@@ -481,7 +490,7 @@ func (l layout) wait(ctx context.Context, m *machine, limit time.Duration, suspe
 			return err
 		}
 		if !m.alive() {
-			return progress.Explain(errors.New("the node ended"), l.log()+"/node.log", "Run it again; if that fails too, erase the cluster with `local down` first.")
+			return progress.Explain(errNodeEnded, l.log()+"/node.log", "Run it again; if that fails too, erase the cluster with `local down` first.")
 		}
 		for _, c := range l.readComponents() {
 			if c.Restarts >= hopeless && c.PID == 0 {

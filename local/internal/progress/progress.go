@@ -214,18 +214,17 @@ func Told(err error) bool {
 }
 
 // Skip ends a step that had nothing to do, without a line.
-func (s *Step) Skip() error {
+func (s *Step) Skip() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.done {
-		return nil
+		return
 	}
 	s.done = true
 	close(s.stop)
 	if s.file != nil {
 		_ = s.file.Close()
 	}
-	return nil
 }
 
 type failure struct {

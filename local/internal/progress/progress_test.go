@@ -75,6 +75,17 @@ func TestExplainNamesAnotherLog(t *testing.T) {
 	}
 }
 
+func TestSkipIsSilent(t *testing.T) {
+	var out bytes.Buffer
+	s := New(&out, false, t.TempDir()).Step("x")
+	_, _ = io.WriteString(s.Writer(), "noise\n")
+	s.Skip()
+	_ = s.Done(errors.New("only the first call counts"))
+	if out.Len() > 0 {
+		t.Errorf("printed %q", out.String())
+	}
+}
+
 func TestTold(t *testing.T) {
 	r := New(io.Discard, false, t.TempDir())
 	one, two := errors.New("one"), errors.New("two")
