@@ -41,6 +41,8 @@ func command(args []string) string {
 			return "up"
 		case a == "pre":
 			return "preview"
+		case a == "down" || a == "dn":
+			return "destroy"
 		default:
 			return a
 		}
@@ -56,6 +58,28 @@ func reachesCluster(args []string) bool {
 		}
 	}
 	return slices.Contains([]string{"up", "preview", "refresh", "destroy", "import", "watch"}, command(args))
+}
+
+// removes returns the name of the stack that a pulumi command line, once it has
+// succeeded, has taken away from its cluster; empty if none.
+func removes(args []string, stack string) string {
+	switch command(args) {
+	case "destroy":
+		for _, a := range args {
+			if a == "-t" || strings.HasPrefix(a, "--target") || strings.HasPrefix(a, "--exclude") || a == "--preview-only" {
+				return "" // a part of it stays
+			}
+		}
+		return stack
+	case "stack":
+		if i := slices.Index(args, "rm"); i >= 0 {
+			if i+1 < len(args) && !strings.HasPrefix(args[i+1], "-") {
+				return args[i+1]
+			}
+			return stack
+		}
+	}
+	return ""
 }
 
 // onDocker tells whether a stack deploys to a Docker host, by its stack file. A

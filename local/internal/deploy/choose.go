@@ -47,7 +47,7 @@ func choose(s situation) (c choice, note string, err error) {
 			if s.setting == "current" {
 				return 0, "", move(s.current.String())
 			}
-			return 0, "", fmt.Errorf("stack %s is deployed to %s, but the current kube context is now %s: switch back with `kubectl config use-context %s`", s.stack, s.was, s.current.target, s.was.Context)
+			return 0, "", elsewhere(s.stack, *s.was, s.current.target)
 		case s.current.err != nil:
 			return 0, "", fmt.Errorf("%s does not answer: %w", s.current.target, s.current.err)
 		}
@@ -71,4 +71,13 @@ func choose(s situation) (c choice, note string, err error) {
 		note = fmt.Sprintf("the current kube context leads to %s, which is left alone: set %s=current to deploy there", s.current.target, Setting)
 	}
 	return useLocal, note, nil
+}
+
+// elsewhere says that the current context no longer leads to the cluster that the
+// stack stands on, and what to do.
+func elsewhere(stack string, was, now target) error {
+	if was.Server == now.Server {
+		return fmt.Errorf("stack %s is deployed to another cluster than the one that answers at %s now: if that one was erased, forget it with `make pulumi ARGS=\"stack rm %s --force --yes --preserve-config\"`", stack, now, stack)
+	}
+	return fmt.Errorf("stack %s is deployed to %s, but the current kube context is now %s: switch back with `kubectl config use-context %s`", stack, was, now, was.Context)
 }

@@ -59,6 +59,9 @@ func Up(ctx context.Context, r *progress.Reporter) error {
 	if err := selectStack(ctx, r, tools, root); err != nil {
 		return err
 	}
+	if err := settle(ctx, r, tools, root); err != nil {
+		return err
+	}
 	// Before the first change, so that an interrupted run is found again.
 	if err := remember(Stack, where); err != nil {
 		return err
@@ -71,6 +74,17 @@ func Up(ctx context.Context, r *progress.Reporter) error {
 		return fmt.Errorf("pulumi up of stack %s: %w", Stack, err)
 	}
 	return report(ctx, r, tools, root, where, os.Stdout)
+}
+
+// settle deals with what a killed run has begun and not noted the end of: Pulumi
+// looks at the cluster, and what was being created is taken over by the next up.
+func settle(ctx context.Context, r *progress.Reporter, tools *toolchain.Toolchain, root string) error {
+	n, err := tools.Pending(Stack)
+	if err != nil || n == 0 {
+		return err
+	}
+	s := r.Step(fmt.Sprintf("look what became of %d operations of a run that was killed", n))
+	return s.Done(tools.Quiet(ctx, root, s.Writer(), "refresh", "--stack", Stack, "--yes", "--skip-preview", "--clear-pending-creates"))
 }
 
 // renewed returns the options that `pulumi up` needs when the local cluster that
@@ -276,8 +290,11 @@ func destroyCurrent(ctx context.Context, r *progress.Reporter, root, stack strin
 	if err != nil {
 		return err
 	}
-	if now == nil || !was.same(now.target) {
-		return fmt.Errorf("stack %s is deployed to %s, which is not the current kube context: switch to it with `kubectl config use-context %s`, then run this again", stack, was, was.Context)
+	if now == nil {
+		return fmt.Errorf("stack %s is deployed to %s, and there is no current kube context: point KUBECONFIG at it", stack, was)
+	}
+	if !was.same(now.target) {
+		return elsewhere(stack, was, now.target)
 	}
 	if now.err != nil {
 		return fmt.Errorf("stack %s is deployed to %s, which does not answer: %w", stack, was, now.err)
@@ -364,11 +381,13 @@ func Pulumi(ctx context.Context, r *progress.Reporter, args []string) error {
 			return err
 		}
 	}
-	err = tools.Run(ctx, root, toolchain.Std(), args...)
-	if err == nil && now != nil && command(args) == "destroy" && !strings.Contains(strings.Join(args, " "), "-target") {
-		return forget(stack)
+	if err := tools.Run(ctx, root, toolchain.Std(), args...); err != nil {
+		return err
 	}
-	return err
+	if gone := removes(args, stack); gone != "" {
+		return forget(gone)
+	}
+	return nil
 }
 
 // route returns what the environment of a pulumi command for the stack must hold
@@ -398,7 +417,7 @@ func route(ctx context.Context, r *progress.Reporter, stack string, reaches bool
 		return nil, nil, nil
 	}
 	if was != nil && !was.same(now.target) {
-		return nil, nil, fmt.Errorf("stack %s is deployed to %s, but the current kube context is now %s: switch back with `kubectl config use-context %s`", stack, was, now.target, was.Context)
+		return nil, nil, elsewhere(stack, *was, now.target)
 	}
 	r.Infof("stack %s, cluster %s", stack, now.target)
 	return nil, &now.target, nil

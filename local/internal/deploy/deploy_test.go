@@ -52,7 +52,7 @@ func TestChoose(t *testing.T) {
 		"the context is gone":                   {in: situation{was: &work}, err: "no current kube context"},
 		"moved by the setting":                  {in: situation{setting: "current", was: &onLocal, current: at(work, nil)}, err: "deployed to the local cluster, not to https://work"},
 		"moved to local by the setting":         {in: situation{setting: "local", was: &work, current: at(work, nil)}, err: "deployed to https://work (context work), not to the local cluster"},
-		"another cluster at the same address":   {in: situation{was: &work, current: at(target{Context: "work", Server: "https://work", UID: "9"}, nil)}, err: "is deployed to"},
+		"another cluster at the same address":   {in: situation{was: &work, current: at(target{Context: "work", Server: "https://work", UID: "9"}, nil)}, err: "stack rm dev --force"},
 		"the same cluster at another address":   {in: situation{was: &work, current: at(target{Context: "vpn", Server: "https://vpn", UID: "1"}, nil)}, want: useCurrent, note: "https://vpn"},
 		"no local cluster possible":             {in: situation{noLocal: noLocal}, err: "no local cluster here"},
 		"no local cluster possible, another is": {in: situation{noLocal: noLocal, current: at(work, nil)}, err: "set CLUSTER=current to deploy there"},
@@ -184,6 +184,24 @@ func TestPulumiArguments(t *testing.T) {
 	t.Setenv("PULUMI_STACK", "prod")
 	if s := stackOf([]string{"up"}); s != "prod" {
 		t.Errorf("PULUMI_STACK is not heeded: %q", s)
+	}
+}
+
+func TestRemoves(t *testing.T) {
+	for line, want := range map[string]string{
+		"destroy --yes":                   "dev",
+		"down":                            "dev",
+		"destroy --target urn:x":          "",
+		"destroy -t urn:x":                "",
+		"destroy --preview-only":          "",
+		"stack rm --force":                "dev",
+		"stack rm prod --preserve-config": "prod",
+		"stack output":                    "",
+		"up":                              "",
+	} {
+		if got := removes(strings.Fields(line), "dev"); got != want {
+			t.Errorf("%q: %q; want %q", line, got, want)
+		}
 	}
 }
 

@@ -44,6 +44,10 @@ func (t *Toolchain) clearStaleLocks(s Streams) error {
 		}
 		_, _ = fmt.Fprintf(s.Err, "removing the lock on stack %s of a pulumi (pid %d, begun %s) that no longer runs\n",
 			filepath.Base(filepath.Dir(p)), l.PID, l.Timestamp.Local().Format(time.DateTime))
+		// Beside it lies what the backend notes of the file's attributes.
+		if err := os.Remove(p + ".attrs"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 		return os.Remove(p)
 	})
 	// Another process may have finished and removed its lock meanwhile.

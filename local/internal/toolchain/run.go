@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	"golang.org/x/term"
+
+	"github.com/alphapulse/alphapulse-infra/local/internal/paths"
 )
 
 // Command returns a pulumi command that runs in dir with the toolchain's
@@ -39,13 +41,17 @@ func (t *Toolchain) Run(ctx context.Context, dir string, streams Streams, args .
 		}
 	}
 	if t.own {
-		keep, err := readStackFiles(dir)
+		all, err := paths.StateDir("stackfiles")
+		if err != nil {
+			return err
+		}
+		keep, err := keepStackFiles(dir, all)
 		if err != nil {
 			return err
 		}
 		defer func() {
 			// Alone, the exit code of pulumi stays what callers see.
-			if failed := keep.restore(); failed != nil {
+			if failed := keep.restore(dir); failed != nil {
 				err = errors.Join(err, failed)
 			}
 		}()

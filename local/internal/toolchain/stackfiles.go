@@ -8,7 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strconv"
 	"strings"
+	"syscall"
 
 	"sigs.k8s.io/yaml"
 )
@@ -20,29 +22,71 @@ import (
 const saltKey = "encryptionsalt"
 
 // stackFiles is what the stack files of a project were before a command.
-type stackFiles map[string][]byte
+type stackFiles struct {
+	before map[string][]byte
+	// copies is a folder with the same, for the next run if this one is killed.
+	// It is named after the process.
+	copies string
+}
 
-func readStackFiles(dir string) (stackFiles, error) {
-	names, err := filepath.Glob(filepath.Join(dir, "Pulumi.*.yaml"))
+// keepStackFiles remembers the stack files in dir. First it restores what a killed
+// process has left there, by the copies below its folder in all.
+func keepStackFiles(dir, all string) (*stackFiles, error) {
+	left, err := filepath.Glob(filepath.Join(all, "*"))
 	if err != nil {
 		return nil, err
 	}
-	files := stackFiles{}
-	for _, name := range names {
-		b, err := os.ReadFile(name)
+	for _, copies := range left {
+		pid, err := strconv.Atoi(filepath.Base(copies))
+		if err != nil || !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+			continue
+		}
+		f := &stackFiles{copies: copies}
+		if f.before, err = readStackFiles(copies); err != nil {
+			return nil, err
+		}
+		if err := f.restore(dir); err != nil {
+			return nil, err
+		}
+	}
+
+	f := &stackFiles{copies: filepath.Join(all, strconv.Itoa(os.Getpid()))}
+	if f.before, err = readStackFiles(dir); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(f.copies, 0o755); err != nil {
+		return nil, fmt.Errorf("stack files: %w", err)
+	}
+	for name, b := range f.before {
+		if err := os.WriteFile(filepath.Join(f.copies, name), b, 0o644); err != nil {
+			return nil, fmt.Errorf("stack files: %w", err)
+		}
+	}
+	return f, nil
+}
+
+func readStackFiles(dir string) (map[string][]byte, error) {
+	paths, err := filepath.Glob(filepath.Join(dir, "Pulumi.*.yaml"))
+	if err != nil {
+		return nil, err
+	}
+	files := map[string][]byte{}
+	for _, path := range paths {
+		b, err := os.ReadFile(path)
 		if err != nil {
 			return nil, fmt.Errorf("stack file: %w", err)
 		}
-		files[name] = b
+		files[filepath.Base(path)] = b
 	}
 	return files, nil
 }
 
 // restore undoes what Pulumi does to a stack file by the way: the salt, and the
 // style of values. A file whose content the command changed only loses the salt.
-func (f stackFiles) restore() error {
+func (f *stackFiles) restore(dir string) error {
 	var errs []error
-	for name, before := range f {
+	for name, before := range f.before {
+		name = filepath.Join(dir, name)
 		after, err := os.ReadFile(name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // the stack was removed on request
@@ -61,6 +105,9 @@ func (f stackFiles) restore() error {
 				errs = append(errs, fmt.Errorf("stack file: %w", err))
 			}
 		}
+	}
+	if len(errs) == 0 {
+		errs = append(errs, os.RemoveAll(f.copies))
 	}
 	return errors.Join(errs...)
 }

@@ -6,6 +6,7 @@ package toolchain
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -169,6 +170,33 @@ func (t *Toolchain) Fresh() (bool, error) {
 	}
 	files, err := filepath.Glob(filepath.Join(t.state, ".pulumi", "stacks", "*", "*.json"))
 	return len(files) == 0, err
+}
+
+// Pending returns how many operations on a stack were begun by a run that was
+// killed before it could note their end; 0 if another backend holds the stack.
+func (t *Toolchain) Pending(stack string) (int, error) {
+	if t.state == "" {
+		return 0, nil
+	}
+	files, err := filepath.Glob(filepath.Join(t.state, ".pulumi", "stacks", "*", stack+".json"))
+	if err != nil || len(files) == 0 {
+		return 0, err
+	}
+	raw, err := os.ReadFile(files[0])
+	if err != nil {
+		return 0, fmt.Errorf("state of stack %s: %w", stack, err)
+	}
+	var state struct {
+		Checkpoint struct {
+			Latest struct {
+				Pending []struct{} `json:"pending_operations"`
+			} `json:"latest"`
+		} `json:"checkpoint"`
+	}
+	if err := json.Unmarshal(raw, &state); err != nil {
+		return 0, fmt.Errorf("state of stack %s: %s: %w", stack, files[0], err)
+	}
+	return len(state.Checkpoint.Latest.Pending), nil
 }
 
 // place makes to the same file as from. Pulumi resolves symbolic links to find

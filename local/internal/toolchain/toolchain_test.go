@@ -261,6 +261,7 @@ func TestRunRemovesStaleLocksAndRestoresStackFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 		write(t, filepath.Join(locks, name+".json"), string(raw), 0o644)
+		write(t, filepath.Join(locks, name+".json.attrs"), "{}", 0o644)
 	}
 
 	streams, out := files(t)
@@ -275,8 +276,31 @@ func TestRunRemovesStaleLocksAndRestoresStackFiles(t *testing.T) {
 		t.Errorf("stack file is now %q; want %q", got, stack)
 	}
 	left, err := os.ReadDir(locks)
-	if err != nil || len(left) != 1 || left[0].Name() != "other.json" {
+	if err != nil || len(left) != 2 || left[0].Name() != "other.json" {
 		t.Errorf("locks left: %v, %v; want the other machine's", left, err)
+	}
+}
+
+func TestRunRestoresWhatAKilledRunLeft(t *testing.T) {
+	root := clone(t)
+	const stack = "config:\n  x:n: 3\n"
+	write(t, filepath.Join(root, "Pulumi.dev.yaml"), "config:\n  x:n: \"3\"\nencryptionsalt: v1:a\n", 0o644)
+	dead := exec.Command("true")
+	if err := dead.Run(); err != nil {
+		t.Fatal(err)
+	}
+	copies := filepath.Join(root, ".local", "stackfiles")
+	write(t, filepath.Join(copies, fmt.Sprint(dead.ProcessState.Pid()), "Pulumi.dev.yaml"), stack, 0o644)
+	fake(t, "v3.259.0", "true")
+	streams, _ := files(t)
+	if err := ready(t).Run(t.Context(), root, streams, "up"); err != nil {
+		t.Fatal(err)
+	}
+	if got := read(t, filepath.Join(root, "Pulumi.dev.yaml")); got != stack {
+		t.Errorf("stack file is %q; want %q", got, stack)
+	}
+	if left, err := os.ReadDir(copies); err != nil || len(left) > 0 {
+		t.Errorf("copies left: %v, %v", left, err)
 	}
 }
 
@@ -301,6 +325,31 @@ func TestRunPassesAnInterruptOnceAndWaits(t *testing.T) {
 	}
 	if !strings.Contains(out(), "interrupts: 1\n") {
 		t.Errorf("printed %q; want one interrupt and an orderly end", out())
+	}
+}
+
+func TestPending(t *testing.T) {
+	root := clone(t)
+	var tc Toolchain
+	if err := tc.prepare(); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := tc.Pending("dev"); n != 0 || err != nil {
+		t.Errorf("%d, %v without a stack; want 0", n, err)
+	}
+	file := filepath.Join(root, ".local", "state", ".pulumi", "stacks", "p", "dev.json")
+	for text, want := range map[string]int{
+		`{"checkpoint":{"latest":{"resources":[{}]}}}`:                              0,
+		`{"checkpoint":{"latest":{"pending_operations":[{"type":"creating"},{}]}}}`: 2,
+	} {
+		write(t, file, text, 0o600)
+		if n, err := tc.Pending("dev"); n != want || err != nil {
+			t.Errorf("%d, %v; want %d", n, err, want)
+		}
+	}
+	write(t, file, "half a sta", 0o600)
+	if _, err := tc.Pending("dev"); err == nil || !strings.Contains(err.Error(), file) {
+		t.Errorf("error %v does not name the broken file", err)
 	}
 }
 
