@@ -406,8 +406,8 @@ func (c *Config) monitoring(r *reader) {
 		if v == "" {
 			continue
 		}
-		if u, err := url.Parse(v); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
-			r.problem(key, "the value is not an http or https URL") // a secret: not repeated here
+		if u, err := url.Parse(v); err != nil || u.Scheme != "https" || u.Hostname() == "" || (u.Port() != "" && u.Port() != "443") {
+			r.problem(key, "the value is not an https URL on port 443, which is all that the network policy lets out") // a secret: not repeated here
 		}
 	}
 }
