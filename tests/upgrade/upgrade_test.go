@@ -1,0 +1,170 @@
+package upgrade
+
+import (
+	"flag"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/alphapulse/alphapulse-infra/stacks"
+	"github.com/alphapulse/alphapulse-infra/tests/recorder"
+)
+
+// At each release: go test ./tests/upgrade -run TestRecordRelease -update v1.2.3
+var update = flag.String("update", "", "record the stacks as they are as this release, e.g. v0.2.0")
+
+// stackNames are the stacks whose states are recorded.
+var stackNames = []string{"dev", "prod"}
+
+// TestRecordRelease writes the files of a new release when it is asked to, and
+// otherwise checks that no release lacks a stack.
+func TestRecordRelease(t *testing.T) {
+	if *update != "" {
+		require.Regexp(t, regexp.MustCompile(`^v\d+\.\d+\.\d+$`), *update, "-update wants a release, e.g. v0.2.0")
+		for _, stack := range stackNames {
+			s, err := current(stack)
+			require.NoError(t, err)
+			require.NoError(t, s.write(*update))
+		}
+	}
+	states, err := released()
+	require.NoError(t, err)
+	for _, stack := range stackNames {
+		assert.Contains(t, states, "v0.1.0-"+stack)
+	}
+	for name := range states {
+		version, _, _ := strings.Cut(name, "-")
+		for _, stack := range stackNames {
+			assert.Contains(t, states, version+"-"+stack)
+		}
+	}
+}
+
+// TestUpgradeLosesNothing: the program runs on what each release left, once with the
+// configuration of that day and once with today's stack file.
+func TestUpgradeLosesNothing(t *testing.T) {
+	states, err := released()
+	require.NoError(t, err)
+	require.NotEmpty(t, states)
+	for _, name := range slices.Sorted(maps.Keys(states)) {
+		s := states[name]
+		t.Run(name, func(t *testing.T) {
+			require.Greater(t, len(s.Resources), 15, "the recorded state is incomplete")
+			lost, err := s.losses(nil)
+			require.NoError(t, err, "the configuration of that release is not accepted any more")
+			assert.Empty(t, lost)
+
+			today, err := recorder.StackConfig(s.Stack)
+			require.NoError(t, err)
+			lost, err = s.losses(today)
+			require.NoError(t, err)
+			assert.Empty(t, lost)
+
+			unprotected, err := s.unprotected()
+			require.NoError(t, err)
+			assert.Empty(t, unprotected)
+		})
+	}
+}
+
+// edits change every setting of the database and the cache, and what else reaches a
+// volume, in both directions where there are two.
+var edits = map[string][]string{
+	"databaseImage":          {"docker.io/timescale/timescaledb:2.20.0-pg17"},
+	"databaseExporterImage":  {"docker.io/prometheuscommunity/postgres-exporter:v0.20.0"},
+	"databaseResources":      {`{"limits":{"cpu":"3","memory":"8Gi"}}`, `{"requests":{"cpu":"500m","memory":"1Gi"},"limits":{"cpu":"1","memory":"2Gi"}}`},
+	"databaseStorage":        {"500Gi"},
+	"databaseMaxConnections": {"90", "40"},
+	"databaseAliases":        {`["timescaledb","postgres"]`},
+	"cacheImage":             {"docker.io/library/redis:8.2.0"},
+	"cacheExporterImage":     {"docker.io/oliver006/redis_exporter:v2.0.0"},
+	"cacheResources":         {`{"limits":{"memory":"3Gi"}}`, `{"requests":{"memory":"128Mi"},"limits":{"memory":"256Mi"}}`},
+	"cacheStorage":           {"200Gi"},
+	"cacheAliases":           {`["redis"]`},
+	"cacheTtlSeconds":        {"60"},
+	"storageClass":           {"fast"},
+	"protect":                {"false", "true"},
+	"imagePullCredentials":   {`{"auths":{}}`},
+	"prometheusStorage":      {"200Gi"},
+	"prometheusRetention":    {"30d"},
+	"grafanaStorage":         {"200Gi"},
+}
+
+// TestEditsReplaceNothingStateful previews each edit on the program's own state.
+func TestEditsReplaceNothingStateful(t *testing.T) {
+	for _, s := range stacks.Settings() {
+		if strings.HasPrefix(s.Key, "database") || strings.HasPrefix(s.Key, "cache") {
+			assert.NotEmpty(t, edits[s.Key], "no edit of %s is tried", s.Key)
+		}
+	}
+	for _, stack := range stackNames {
+		s, err := current(stack)
+		require.NoError(t, err)
+		for _, key := range slices.Sorted(maps.Keys(edits)) {
+			tried := 0
+			for _, value := range edits[key] {
+				if s.Config[key] == value {
+					continue
+				}
+				tried++
+				var secret []string
+				if key == "imagePullCredentials" {
+					secret = append(secret, key)
+				}
+				edit := map[string]string{key: value}
+				if key == "cacheResources" {
+					edit["cacheStorage"] = "100Gi" // of which it needs more with more memory
+				}
+				lost, err := s.losses(edit, secret...)
+				require.NoError(t, err, "%s: %s=%s", stack, key, value)
+				assert.Empty(t, lost, "%s: %s=%s", stack, key, value)
+			}
+			assert.Positive(t, tried, "%s: every edit of %s is what it has", stack, key)
+		}
+	}
+}
+
+// TestLossIsSeen holds the comparison itself to account: states of a program that
+// named things otherwise are reported, resource by resource.
+func TestLossIsSeen(t *testing.T) {
+	change := func(kind string, edit func(e *Entry)) []string {
+		s, err := current("prod")
+		require.NoError(t, err)
+		found := false
+		for i := range s.Resources {
+			if e := &s.Resources[i]; strings.HasSuffix(e.Type, ":"+kind) && (e.Name == "database" || e.Name == "platform") {
+				edit(e)
+				found = true
+			}
+		}
+		require.True(t, found, "no %s", kind)
+		lost, err := s.losses(nil)
+		require.NoError(t, err)
+		return lost
+	}
+	in := func(e *Entry, object, field string, value any) {
+		e.Inputs[object].(map[string]any)[field] = value
+	}
+	for _, c := range []struct {
+		kind string
+		edit func(e *Entry)
+		says string
+	}{
+		{"StatefulSet", func(e *Entry) { in(e, "spec", "serviceName", "other") }, "spec.serviceName changes"},
+		{"StatefulSet", func(e *Entry) { in(e, "spec", "podManagementPolicy", "OrderedReady") }, "spec.podManagementPolicy changes"},
+		{"StatefulSet", func(e *Entry) { in(e, "spec", "revisionHistoryLimit", 3.0) }, "spec.revisionHistoryLimit changes"},
+		{"StatefulSet", func(e *Entry) { e.Name = "db" }, "would be deleted"},
+		{"StatefulSet", func(e *Entry) { e.Parent += "2" }, "would be deleted"},
+		{"PersistentVolumeClaim", func(e *Entry) { in(e, "metadata", "name", "db") }, "metadata.name changes"},
+		{"Namespace", func(e *Entry) { in(e, "metadata", "name", "other") }, "metadata.name changes"},
+	} {
+		lost := change(c.kind, c.edit)
+		require.Len(t, lost, 1, c.says)
+		assert.Contains(t, lost[0], c.says)
+	}
+}
