@@ -40,6 +40,9 @@ func (t *Toolchain) Run(ctx context.Context, dir string, streams Streams, args .
 			return err
 		}
 	}
+	if t.home != "" {
+		endOrphans(t.home)
+	}
 	if t.own {
 		all, err := paths.StateDir("stackfiles")
 		if err != nil {

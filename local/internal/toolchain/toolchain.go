@@ -57,6 +57,7 @@ type Toolchain struct {
 	Pinned  bool   // built from source, not found on PATH
 
 	env   []string
+	home  string // folder of the pinned toolchain; empty for one on PATH
 	state string // folder of the file backend; empty if the user has another backend
 	own   bool   // secrets are encrypted with the passphrase that this package made
 }
@@ -145,7 +146,7 @@ func pinned(ctx context.Context, r *progress.Reporter, providers []string) (*Too
 			return nil, fmt.Errorf("install %s: %w", name, err)
 		}
 	}
-	t := &Toolchain{Path: filepath.Join(bin, "pulumi"), Version: build.PulumiVersion, Pinned: true}
+	t := &Toolchain{Path: filepath.Join(bin, "pulumi"), Version: build.PulumiVersion, Pinned: true, home: home}
 	t.env = append(t.env,
 		"PULUMI_HOME="+home,
 		"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION=true",

@@ -353,6 +353,50 @@ func TestPending(t *testing.T) {
 	}
 }
 
+func TestEndOrphans(t *testing.T) {
+	home := t.TempDir()
+	sleep, err := exec.LookPath("sleep")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shell, err := exec.LookPath("sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	engine, plugin := filepath.Join(home, "bin", "pulumi"), filepath.Join(home, "plugins", "p", "pulumi-resource-p")
+	for from, to := range map[string]string{shell: engine, sleep: plugin} {
+		if from, err = filepath.EvalSymlinks(from); err != nil {
+			t.Fatal(err)
+		}
+		if err := place(from, to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	attended := exec.Command(engine, "-c", plugin+" 60; true")
+	orphan, stranger := exec.Command(plugin, "60"), exec.Command(sleep, "60")
+	for _, c := range []*exec.Cmd{attended, orphan, stranger} {
+		c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = syscall.Kill(-c.Process.Pid, syscall.SIGKILL); _ = c.Wait() }()
+	}
+	child := fmt.Sprintf("/proc/%d/task/%d/children", attended.Process.Pid, attended.Process.Pid)
+	for read(t, child) == "" {
+		time.Sleep(10 * time.Millisecond)
+	}
+	endOrphans(home)
+	if err := orphan.Wait(); err == nil {
+		t.Error("the orphan ended by itself")
+	}
+	if read(t, child) == "" {
+		t.Error("a plugin whose engine runs was ended")
+	}
+	if err := stranger.Process.Signal(syscall.Signal(0)); err != nil {
+		t.Errorf("a program that is none of Pulumi's was ended: %v", err)
+	}
+}
+
 func TestPlaceFollowsTheCache(t *testing.T) {
 	dir := t.TempDir()
 	from, to := filepath.Join(dir, "a"), filepath.Join(dir, "b", "c")
