@@ -75,7 +75,7 @@ func copySources(from, to string) error {
 }
 
 func npm(ctx context.Context, dir string, w io.Writer, args ...string) error {
-	fmt.Fprintf(w, "%s: npm %v\n", dir, args)
+	_, _ = fmt.Fprintf(w, "%s: npm %v\n", dir, args)
 	cmd := exec.CommandContext(ctx, "npm", args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "CI=true", "NO_UPDATE_NOTIFIER=1")

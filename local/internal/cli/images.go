@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -60,31 +61,28 @@ What it changes on the machine:
 
 // printImages prints the table; have are the archives that exist, by name.
 func printImages(w io.Writer, table []images.Image, have map[string]images.Archive) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "IMAGE\tBUILT\tFROM")
+	var lines, differs strings.Builder
+	lines.WriteString("IMAGE\tBUILT\tFROM\n")
 	for _, i := range table {
 		built := "not yet"
 		if a, ok := have[i.Name]; ok {
 			built = a.Version
 		}
-		for n, ref := range i.Refs {
-			if n > 0 {
-				fmt.Fprintf(t, "%s\tthe same\t\n", ref)
-				continue
-			}
-			fmt.Fprintf(t, "%s\t%s\t%s\n", ref, built, i.Source)
+		fmt.Fprintf(&lines, "%s\t%s\t%s\n", i.Refs[0], built, i.Source)
+		for _, ref := range i.Refs[1:] {
+			fmt.Fprintf(&lines, "%s\tthe same\t\n", ref)
 		}
+		if i.Differs != "" {
+			fmt.Fprintf(&differs, "  %s: %s\n", i.Refs[0], i.Differs)
+		}
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	if _, err := io.WriteString(t, lines.String()); err != nil {
+		return err
 	}
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintln(w, "\nWhere the image here is not what the registry has under that name:")
-	for _, i := range table {
-		if i.Differs != "" {
-			if _, err := fmt.Fprintf(w, "  %s: %s\n", i.Refs[0], i.Differs); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	_, err := fmt.Fprintf(w, "\nWhere the image here is not what the registry has under that name:\n%s", differs.String())
+	return err
 }

@@ -168,7 +168,7 @@ func (r Recipe) fetch(ctx context.Context, tmp, out string, w io.Writer) (map[st
 		return nil, err
 	}
 	args = slices.Concat(args, []string{r.Suite, out}, sources)
-	fmt.Fprintf(w, "%s %s\n", bin, strings.Join(args, " "))
+	_, _ = fmt.Fprintf(w, "%s %s\n", bin, strings.Join(args, " "))
 
 	var seen listing
 	cmd := exec.CommandContext(ctx, bin, args...)

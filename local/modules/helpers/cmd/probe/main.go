@@ -68,8 +68,8 @@ func dial(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(out, "connected to", c.RemoteAddr())
-	return c.Close()
+	_, err = fmt.Fprintln(out, "connected to", c.RemoteAddr())
+	return errors.Join(err, c.Close())
 }
 
 func client(timeout time.Duration, insecure bool) *http.Client {
@@ -148,8 +148,8 @@ func load(ctx context.Context, args []string, out io.Writer) error {
 		})
 	}
 	wg.Wait()
-	fmt.Fprintf(out, "ok %d bad %d\n", ok.Load(), bad.Load())
-	return nil
+	_, err = fmt.Fprintf(out, "ok %d bad %d\n", ok.Load(), bad.Load())
+	return err
 }
 
 func serve(ctx context.Context, args []string, out io.Writer) error {
@@ -163,10 +163,12 @@ func serve(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(out, "listening on", l.Addr())
+	if _, err := fmt.Fprintln(out, "listening on", l.Addr()); err != nil {
+		return errors.Join(err, l.Close())
+	}
 	s := &http.Server{
 		ReadHeaderTimeout: 5 * time.Second,
-		Handler:           http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") }),
+		Handler:           http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") }),
 	}
 	go func() {
 		<-ctx.Done()
