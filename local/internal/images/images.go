@@ -139,7 +139,7 @@ type factory struct {
 	tools   func(ctx context.Context, names ...string) (map[string]string, error)
 	turns   *queue
 
-	ranks   map[string]int // of recipes, by key: that of the first image that needs it
+	ranks map[string]int // of recipes, by key: that of the first image that needs it
 
 	mu      sync.Mutex
 	recipes map[string]func() (*debian.Rootfs, error)
