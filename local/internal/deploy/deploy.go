@@ -368,11 +368,14 @@ func Pulumi(ctx context.Context, r *progress.Reporter, args []string) error {
 		}
 		tools, now = tools.With(env...), t
 	}
-	if first, err := tools.Fresh(); err != nil {
-		return err
-	} else if first {
-		if err := selectStack(ctx, r, tools, root); err != nil {
+	if stackOf(args) == "" && (reachesCluster(args) || command(args) == "config") {
+		// In a new clone the first command works, too.
+		if first, err := tools.Fresh(); err != nil {
 			return err
+		} else if first {
+			if err := selectStack(ctx, r, tools, root); err != nil {
+				return err
+			}
 		}
 	}
 	if now != nil && command(args) == "up" {

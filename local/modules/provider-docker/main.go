@@ -26,11 +26,11 @@ func main() {
 			// Names and published ports are unique on an engine: the old
 			// container has to go first.
 			"docker_container": {DeleteBeforeReplace: true},
-			"docker_image":     {Tok: tfbridge.MakeResource("docker", "index/remoteImage", "RemoteImage")},
-			"docker_config":    {Tok: tfbridge.MakeResource("docker", "index/serviceConfig", "ServiceConfig")},
+			"docker_image":     {Tok: tfbridge.MakeResource("docker", "index", "RemoteImage")},
+			"docker_config":    {Tok: tfbridge.MakeResource("docker", "index", "ServiceConfig")},
 		},
 		DataSources: map[string]*tfbridge.DataSourceInfo{
-			"docker_image": {Tok: tfbridge.MakeDataSource("docker", "index/getRemoteImage", "getRemoteImage")},
+			"docker_image": {Tok: tfbridge.MakeDataSource("docker", "index", "getRemoteImage")},
 		},
 	}
 	// docker_container → docker:index/container:Container
