@@ -1,0 +1,152 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+const (
+	stack     = "dev"
+	namespace = "alphapulse-" + stack
+
+	// commandLimit ends a command that hangs. The longest, a first deployment,
+	// builds the cluster.
+	commandLimit = 45 * time.Minute
+)
+
+// local is the program behind make; root the clone.
+var local, root string
+
+// keep tells to use a running stack and to leave it running.
+var keep = os.Getenv("KEEP") != ""
+
+func TestMain(m *testing.M) {
+	code, err := around(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// around deploys the stack, runs the tests, and ends the cluster unless it is kept.
+func around(m *testing.M) (int, error) {
+	var err error
+	if root, err = filepath.Abs(filepath.Join("..", "..")); err != nil {
+		return 0, err
+	}
+	if local = os.Getenv("LOCAL"); local == "" {
+		local = filepath.Join(root, ".local", "bin", "local")
+	}
+	if _, err := os.Stat(local); err != nil {
+		return 0, fmt.Errorf("%w: `make e2e` builds the program and runs these tests", err)
+	}
+	if !keep {
+		if err := connect(); err == nil {
+			return 0, fmt.Errorf("a local cluster is running, and the tests would erase it: KEEP=1 uses it as it is, `make down` ends it")
+		}
+	}
+	// Twice: on a running stack it is what a user's second `make up` is.
+	start := time.Now()
+	if err := stream("deploy"); err != nil {
+		return 0, fmt.Errorf("local deploy: %w", err)
+	}
+	fmt.Printf("the stack was up after %s\n", since(start))
+	if err := connect(); err != nil {
+		return 0, err
+	}
+	code := m.Run()
+	if !keep {
+		if err := stream("down"); err != nil {
+			return code, fmt.Errorf("local down: %w", err)
+		}
+		if err := connect(); err == nil {
+			return code, fmt.Errorf("the cluster still answers after local down")
+		}
+	}
+	return code, nil
+}
+
+func since(t time.Time) time.Duration { return time.Since(t).Round(100 * time.Millisecond) }
+
+// stream runs the program with its output on the terminal.
+func stream(args ...string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), commandLimit)
+	defer cancel()
+	cmd := command(ctx, args)
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	return cmd.Run()
+}
+
+func command(ctx context.Context, args []string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, local, args...)
+	cmd.Dir = root
+	// An interrupt lets Pulumi release the lock of the stack.
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = time.Minute
+	return cmd
+}
+
+// try runs the program and returns what it printed on both streams.
+func try(t testing.TB, args ...string) (string, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), commandLimit)
+	defer cancel()
+	cmd := command(ctx, args)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	start := time.Now()
+	err := cmd.Run()
+	result := "ok"
+	if err != nil {
+		result = err.Error()
+	}
+	t.Logf("local %s: %s after %s", strings.Join(args, " "), result, since(start))
+	return out.String(), err
+}
+
+// must is try, and the end of the test if the program fails.
+func must(t testing.TB, args ...string) string {
+	t.Helper()
+	out, err := try(t, args...)
+	if err != nil {
+		t.Fatalf("local %s: %v\n%s", strings.Join(args, " "), err, last(out, 80))
+	}
+	return out
+}
+
+// pulumi runs the clone's pulumi, as `make pulumi` does.
+func pulumi(t testing.TB, args ...string) string {
+	t.Helper()
+	return must(t, append([]string{"pulumi", "--"}, args...)...)
+}
+
+// output runs pulumi and returns its standard output alone.
+func output(t testing.TB, args ...string) []byte {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), commandLimit)
+	defer cancel()
+	cmd := command(ctx, append([]string{"pulumi", "--"}, args...))
+	var diagnosis bytes.Buffer
+	cmd.Stderr = &diagnosis
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("pulumi %s: %v\n%s", strings.Join(args, " "), err, diagnosis.String())
+	}
+	return out
+}
+
+// last returns the last lines of a text.
+func last(text string, n int) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+}

@@ -1,0 +1,158 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// another makes one more stack of the program: the settings of dev with the given
+// ones on top. It ends with the test, whatever it has left.
+func another(t *testing.T, name string, settings ...string) (ns string) {
+	t.Helper()
+	ns = "alphapulse-" + name
+	picture(t, ns)
+	file := filepath.Join(root, "Pulumi."+name+".yaml")
+	raw, err := os.ReadFile(filepath.Join(root, "Pulumi."+stack+".yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		// A run that ended early may have left protected things, locks and objects.
+		_, _ = try(t, "pulumi", "--", "cancel", "--stack", name, "--yes")
+		_, _ = try(t, "pulumi", "--", "stack", "rm", "--force", "--yes", name)
+		if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Error(err)
+		}
+		removeNamespace(t, ns)
+	})
+	pulumi(t, "stack", "init", "--no-select", "--stack", name)
+	// What init wrote is the salt of the stack's passphrase, without which no secret
+	// of its state could be read again.
+	salt, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, append(append(salt, '\n'), raw...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"config", "set-all", "--stack", name}
+	for _, s := range settings {
+		args = append(args, "--plaintext", s)
+	}
+	pulumi(t, args...)
+	return ns
+}
+
+func up(t *testing.T, stack string) {
+	t.Helper()
+	out := pulumi(t, "up", "--stack", stack, "--yes", "--skip-preview", "--suppress-outputs")
+	t.Log(last(out, 4))
+}
+
+// small are settings that keep another stack beside dev on one node.
+func small(httpPort, httpsPort int, domain string) []string {
+	return []string{
+		"domain=" + domain,
+		fmt.Sprintf("edgeHttpNodePort=%d", httpPort),
+		fmt.Sprintf("edgeHttpsNodePort=%d", httpsPort),
+		fmt.Sprintf("edgePublicPort=%d", httpsPort),
+		"engineEnabled=true",
+		"backendMaxReplicas=1",
+		"maxSymbols=20",
+	}
+}
+
+func testSecondStack(t *testing.T) {
+	before := uidsWithout(t, autoscaled)
+	const name = "e2e-second"
+	ns := another(t, name, small(30180, 30543, "second.localhost")...)
+	up(t, name)
+	settled(t, ns)
+	o := outputsOf(t, name)
+	if o.Namespace != ns {
+		t.Errorf("the second stack is in namespace %q, want %q", o.Namespace, ns)
+	}
+	answers(t, o)
+	answers(t, outputsOf(t, stack))
+
+	out := pulumi(t, "destroy", "--stack", name, "--yes", "--skip-preview")
+	t.Log(last(out, 4))
+	gone(t, ns)
+	answers(t, outputsOf(t, stack))
+	if after := uidsWithout(t, autoscaled); !reflect.DeepEqual(before, after) {
+		t.Errorf("the pods of %s were %v and are %v", namespace, before, after)
+	}
+}
+
+func uidsWithout(t *testing.T, name string) map[string][]string {
+	t.Helper()
+	found := uids(t, namespace)
+	delete(found, name)
+	return found
+}
+
+// testProd deploys with the protection of prod in the sizes of dev, and destroys as
+// an operator would: refused at first, then forced.
+func testProd(t *testing.T) {
+	const name = "e2e-prod"
+	// A node alone cannot spread replicas over hosts.
+	ns := another(t, name, append(small(30280, 30643, "prod.localhost"), "protect=true")...)
+	up(t, name)
+	settled(t, ns)
+	o := outputsOf(t, name)
+	c := browser(t, o.CACertificate)
+	symbol := someSymbol(t, c, o)
+	watch(t, c, o, symbol)
+	watched(t, c, o, symbol)
+	pod := pods(t, ns)["database"][0]
+
+	out, err := try(t, "pulumi", "--", "destroy", "--stack", name, "--yes", "--skip-preview")
+	if err == nil || !strings.Contains(out, "protect") {
+		t.Fatalf("pulumi destroy of a protected stack: %v\n%s", err, last(out, 30))
+	}
+	t.Log(last(out, 12))
+	kept(t, ns, pod, symbol)
+
+	pulumi(t, "state", "unprotect", "--all", "--yes", "--stack", name)
+	out = pulumi(t, "destroy", "--stack", name, "--yes", "--skip-preview")
+	t.Log(last(out, 6))
+	kept(t, ns, pod, symbol)
+}
+
+// kept checks that claims are bound as before and that the database still holds what
+// was stored through the API.
+func kept(t *testing.T, ns string, database corev1.Pod, symbol string) {
+	t.Helper()
+	claims, err := cluster.CoreV1().PersistentVolumeClaims(ns).List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	bound := map[string]bool{}
+	for _, c := range claims.Items {
+		bound[c.Name] = c.Status.Phase == corev1.ClaimBound && c.DeletionTimestamp == nil
+	}
+	for _, name := range []string{"database", "cache", "monitoring-prometheus", "monitoring-grafana", "monitoring-alertmanager"} {
+		if !bound[name] {
+			t.Errorf("claim %s is not there any more: %v", name, bound)
+		}
+	}
+	t.Logf("claims: %v", bound)
+	eventually(t, time.Minute, "the row in the database", func(ctx context.Context) (string, bool) {
+		out, err := execute(ctx, ns, database.Name, "postgresql",
+			"psql", "--host=/var/run/postgresql", "--username=postgres", "--dbname=alphapulse", "--no-align", "--tuples-only", "--command=SELECT * FROM watchlists")
+		return fmt.Sprintf("%s %v", out, err), err == nil && strings.Contains(out, symbol)
+	})
+}
