@@ -42,6 +42,9 @@ import (
 // program is the path of the program under test.
 var program string
 
+// pristine is what was on the machine before the program's first run.
+var pristine traces
+
 // ownMounts tells the test that it runs in a mount namespace of its own, so
 // that what other programs mount meanwhile is not taken for the cluster's.
 const ownMounts = "ALPHAPULSE_TEST_OWN_MOUNTS"
@@ -99,7 +102,10 @@ func run(m *testing.M) int {
 	if out, err := build.CombinedOutput(); err != nil {
 		return fail("build: %v\n%s", err, out)
 	}
-	// Packages and programs that stay are there before the first comparison.
+	if pristine, err = look(); err != nil {
+		return fail("%v", err)
+	}
+	// Packages and programs that stay are there before the other comparisons.
 	for _, args := range [][]string{{"up"}, {"down"}} {
 		if out, err := exec.Command(program, args...).CombinedOutput(); err != nil {
 			return fail("local %v: %v\n%s", args, err, out)
@@ -211,54 +217,57 @@ func podRuns() bool {
 // traces is what a cluster could leave on the machine, by kind.
 type traces map[string][]string
 
-func look(t *testing.T) traces {
-	t.Helper()
+func look() (traces, error) {
 	tr := traces{}
 	add := func(kind, format string, args ...any) { tr[kind] = append(tr[kind], fmt.Sprintf(format, args...)) }
-	check := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
 	links, err := netlink.LinkList()
-	check(err)
+	if err != nil {
+		return nil, err
+	}
 	for _, l := range links {
 		add("link", "%s %s", l.Attrs().Name, l.Type())
 		addrs, err := netlink.AddrList(l, netlink.FAMILY_ALL)
-		check(err)
+		if err != nil {
+			return nil, err
+		}
 		for _, a := range addrs {
 			add("address", "%s", a)
 		}
 	}
 	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
 		routes, err := netlink.RouteListFiltered(family, &netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE)
-		check(err)
+		if err != nil {
+			return nil, err
+		}
 		for _, r := range routes {
 			add("route", "%s", r)
 		}
 		rules, err := netlink.RuleList(family)
-		check(err)
+		if err != nil {
+			return nil, err
+		}
 		for _, r := range rules {
 			add("routing rule", "%d %s iif %s", family, r, r.IifName)
 		}
 	}
 	b, err := os.ReadFile("/proc/self/mountinfo")
-	check(err)
+	if err != nil {
+		return nil, err
+	}
 	for line := range strings.Lines(string(b)) {
 		f := strings.Fields(line)
 		add("mount", "%s %s", f[4], strings.Join(f[slices.Index(f, "-")+1:], " "))
 	}
 	for kind, cmd := range map[string][]string{"nft rule": {"nft", "list", "ruleset"}, "IP set": {"ipset", "list", "-name"}} {
 		out, err := exec.Command(cmd[0], cmd[1:]...).CombinedOutput()
-		if err != nil {
-			t.Fatalf("%v: %v: %s", cmd, err, out)
+		if err != nil && !errors.Is(err, exec.ErrNotFound) { // the first `up` installs it
+			return nil, fmt.Errorf("%v: %w: %s", cmd, err, out)
 		}
 		for line := range strings.Lines(string(out)) {
 			add(kind, "%s", strings.TrimSpace(line))
 		}
 	}
-	check(filepath.WalkDir("/sys/fs/cgroup", func(path string, d fs.DirEntry, err error) error {
+	err = filepath.WalkDir("/sys/fs/cgroup", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.IsDir() {
 			return ignoreGone(err)
 		}
@@ -267,8 +276,11 @@ func look(t *testing.T) traces {
 			add("cgroup", "%s", path)
 		}
 		return nil
-	}))
-	check(filepath.WalkDir("/proc/sys", func(path string, d fs.DirEntry, err error) error {
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = filepath.WalkDir("/proc/sys", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || volatile(path) {
 			return ignoreGone(err)
 		}
@@ -276,10 +288,15 @@ func look(t *testing.T) traces {
 			add("sysctl", "%s = %s", path, bytes.TrimSpace(b))
 		}
 		return nil
-	}))
+	})
+	if err != nil {
+		return nil, err
+	}
 	for _, dir := range []string{"/", "/dev/shm", "/etc", "/etc/cni", "/opt", "/run", "/run/lock", "/run/netns", "/tmp", "/usr/libexec", "/var/lib", "/var/log", "/var/run"} {
 		entries, err := os.ReadDir(dir)
-		check(ignoreGone(err))
+		if ignoreGone(err) != nil {
+			return nil, err
+		}
 		for _, e := range entries {
 			// What other programs have in these two comes and goes.
 			if dir != "/tmp" && dir != "/run/netns" || e.Name() == node.Name || strings.HasPrefix(e.Name(), "alphapulse-preflight-") {
@@ -288,17 +305,20 @@ func look(t *testing.T) traces {
 		}
 	}
 	for _, port := range node.ForwardedPorts {
-		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err != nil {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
 			add("listener", "%v", err)
-		} else {
-			check(l.Close())
+			continue
+		}
+		if err := l.Close(); err != nil {
+			return nil, err
 		}
 	}
 	if reap() {
 		b, _ := exec.Command("ps", "-o", "pid,args", "--ppid", fmt.Sprint(os.Getpid())).Output()
 		add("process", "%s", b)
 	}
-	return tr
+	return tr, nil
 }
 
 func ignoreGone(err error) error {
@@ -370,6 +390,16 @@ func TestLeavesNothing(t *testing.T) {
 		_ = up.Wait()
 		t.Logf("killed `local up` when there was %s; it had printed:\n%s", what, out.String())
 	}
+	t.Run("the first run", func(t *testing.T) {
+		after, err := look()
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Installed packages keep some folders.
+		delete(pristine, "file")
+		delete(after, "file")
+		same(t, pristine, after)
+	})
 	for _, c := range []struct {
 		name string
 		live func(t *testing.T)
@@ -404,10 +434,17 @@ func TestLeavesNothing(t *testing.T) {
 		{"kill -9 of up with a pod", func(t *testing.T) { crash(t, "a pod", podRuns) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			before := look(t)
+			before, err := look()
+			if err != nil {
+				t.Fatal(err)
+			}
 			c.live(t)
 			local(t, "down")
-			same(t, before, look(t))
+			after, err := look()
+			if err != nil {
+				t.Fatal(err)
+			}
+			same(t, before, after)
 			if st, err := node.Status(t.Context()); err != nil || st.Running || st.Stored || len(st.Leftovers) > 0 {
 				t.Errorf("status after down: %+v, %v", st, err)
 			}
