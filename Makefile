@@ -64,12 +64,14 @@ fmt:
 
 .PHONY: vet
 vet:
-	@for m in $(MODULES); do go vet -C $$m ./... ; echo "ok  vet $$m"; done
+	@rc=0; for m in $(MODULES); do go vet -C $$m ./... && echo "ok  vet $$m" || rc=1; done; exit $$rc
 
 .PHONY: lint
 lint:
 	@go build -C local/modules/lint -o ../../../.local/bin/golangci-lint tool
-	@for m in $(MODULES); do (cd $$m && $(CURDIR)/.local/bin/golangci-lint run --config $(CURDIR)/.golangci.yml ./...); echo "ok  golangci-lint $$m"; done
+	@rc=0; for m in $(MODULES); do \
+	  (cd $$m && $(CURDIR)/.local/bin/golangci-lint run --allow-parallel-runners --config $(CURDIR)/.golangci.yml ./...) && echo "ok  golangci-lint $$m" || rc=1; \
+	done; exit $$rc
 
 .PHONY: workflows
 workflows:
