@@ -1,10 +1,12 @@
 package platform
 
 import (
+	"net/netip"
+	"slices"
+
 	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	networkingv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/networking/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
-	"net/netip"
 
 	"github.com/alphapulse/alphapulse-infra/components/internal/labels"
 	"github.com/alphapulse/alphapulse-infra/components/internal/netedge"
@@ -47,9 +49,15 @@ func networkPolicies(ctx *pulumi.Context, name string, namespace pulumi.StringIn
 		return err
 	}
 	for _, p := range netedge.Policies(edges) {
-		spec := &networkingv1.NetworkPolicySpecArgs{
-			PodSelector: &metav1.LabelSelectorArgs{MatchLabels: pulumi.ToStringMap(p.Workload.Selector)},
-			PolicyTypes: both,
+		wl := l
+		wl.Name = p.Workload.Name
+		create := func(object string, spec *networkingv1.NetworkPolicySpecArgs) error {
+			spec.PodSelector = &metav1.LabelSelectorArgs{MatchLabels: pulumi.ToStringMap(p.Workload.Selector)}
+			_, err := networkingv1.NewNetworkPolicy(ctx, object, &networkingv1.NetworkPolicyArgs{
+				Metadata: meta(object, namespace, wl),
+				Spec:     spec,
+			}, opts...)
+			return err
 		}
 		var ingress networkingv1.NetworkPolicyIngressRuleArray
 		for _, r := range p.Ingress {
@@ -59,17 +67,29 @@ func networkPolicies(ctx *pulumi.Context, name string, namespace pulumi.StringIn
 		for _, r := range p.Egress {
 			egress = append(egress, &networkingv1.NetworkPolicyEgressRuleArgs{To: peers(r.Peer), Ports: ports(r.Ports)})
 		}
-		spec.Ingress, spec.Egress = ingress, egress
-		wl := l
-		wl.Name = p.Workload.Name
-		if _, err := networkingv1.NewNetworkPolicy(ctx, name+"-"+p.Workload.Name, &networkingv1.NetworkPolicyArgs{
-			Metadata: meta(name+"-"+p.Workload.Name, namespace, wl),
-			Spec:     spec,
-		}, opts...); err != nil {
+		object := name + "-" + p.Workload.Name
+		if acceptsNetwork(p) {
+			// kube-router, which k3s enforces policies with, looks for a connection in
+			// all rules of a policy, whatever their direction: one that says who may
+			// come in from anywhere would let the workload's pods out to each other.
+			if err := create(object+"-ingress", &networkingv1.NetworkPolicySpecArgs{
+				PolicyTypes: pulumi.ToStringArray([]string{"Ingress"}), Ingress: ingress,
+			}); err != nil {
+				return err
+			}
+			ingress = nil
+		}
+		if err := create(object, &networkingv1.NetworkPolicySpecArgs{PolicyTypes: both, Ingress: ingress, Egress: egress}); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// acceptsNetwork tells whether a workload takes connections from addresses rather
+// than from pods that it names.
+func acceptsNetwork(p netedge.Policy) bool {
+	return slices.ContainsFunc(p.Ingress, func(r netedge.Rule) bool { return r.Peer.Network != nil })
 }
 
 func peers(p netedge.Peer) networkingv1.NetworkPolicyPeerArray {
