@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -48,9 +47,21 @@ touched. The node's processes live in namespaces of their own; 'local stop' and
 			if err != nil {
 				return err
 			}
-			return node.Up(cmd.Context(), r, node.Options{})
+			if err := node.Up(cmd.Context(), r, node.Options{}); err != nil {
+				return err
+			}
+			return printReady(cmd.OutOrStdout())
 		},
 	}
+}
+
+func printReady(w io.Writer) error {
+	path, err := node.Kubeconfig()
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(w, "the cluster is ready: export KUBECONFIG=%s\n", path)
+	return err
 }
 
 func startCommand() *cobra.Command {
@@ -65,7 +76,10 @@ It changes on the machine what 'local up' does.`,
 			if err != nil {
 				return err
 			}
-			return node.Start(cmd.Context(), r, node.Options{})
+			if err := node.Start(cmd.Context(), r, node.Options{}); err != nil {
+				return err
+			}
+			return printReady(cmd.OutOrStdout())
 		},
 	}
 }
@@ -112,8 +126,7 @@ the cache folder stay.`,
 }
 
 func statusCommand() *cobra.Command {
-	var asJSON bool
-	cmd := &cobra.Command{
+	return &cobra.Command{
 		Use:   "status",
 		Short: "Tell what there is of the cluster",
 		Long: `Tell what there is of the cluster. It changes nothing on the machine. The exit
@@ -124,23 +137,13 @@ status is 0 only if the cluster is ready.`,
 			if err != nil {
 				return err
 			}
-			if asJSON {
-				b, err := json.MarshalIndent(st, "", "  ")
-				if err != nil {
-					return err
-				}
-				_, _ = fmt.Fprintln(cmd.OutOrStdout(), string(b))
-			} else {
-				printStatus(cmd.OutOrStdout(), st)
-			}
+			printStatus(cmd.OutOrStdout(), st)
 			if !st.Ready {
 				return errNotReady
 			}
 			return nil
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print all that is known as JSON")
-	return cmd
 }
 
 func printStatus(w io.Writer, st node.State) {

@@ -161,7 +161,7 @@ func joinCgroups() error {
 	return nil
 }
 
-// mountAll gives the node its own /proc, /run, /var/lib and /var/log. What it
+// mountAll gives the node its own /proc, /run, /tmp, /var/lib and /var/log. What it
 // needs of the machine is opened first, because those hide wherever the clone
 // or the cache may lie.
 func mountAll(sp spec) error {
@@ -204,6 +204,9 @@ func mountAll(sp spec) error {
 	}
 	if err := unix.Mount("tmpfs", "/run", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=755"); err != nil {
 		return fmt.Errorf("/run: %w", err)
+	}
+	if err := unix.Mount("tmpfs", "/tmp", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=1777"); err != nil {
+		return fmt.Errorf("/tmp: %w", err)
 	}
 	for _, dir := range []string{inBin + "/cni", "/run/lock", "/run/cni"} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -120,6 +121,32 @@ func TestAlive(t *testing.T) {
 	_ = cmd.Wait()
 	if m.alive() {
 		t.Error("an ended process is alive")
+	}
+}
+
+func TestCgroupsOfVersion2(t *testing.T) {
+	root := t.TempDir()
+	write := func(name, text string) {
+		if err := os.WriteFile(filepath.Join(root, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("cgroup.controllers", "cpuset cpu io memory pids rdma misc")
+	write("cgroup.subtree_control", "cpu memory pids")
+	enabled, err := makeCgroup2(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Only what was off is remembered, and so switched off again.
+	if want := []string{"cpuset", "io"}; !slices.Equal(enabled, want) {
+		t.Errorf("switched on %v, want %v", enabled, want)
+	}
+	if b, err := os.ReadFile(filepath.Join(root, Name, "cgroup.subtree_control")); err != nil || string(b) != "+cpu +cpuset +io +memory +pids" {
+		t.Errorf("the node's controllers: %q, %v", b, err)
+	}
+	// Processes must be in a leaf.
+	if fi, err := os.Stat(filepath.Join(root, Name, "node")); err != nil || !fi.IsDir() {
+		t.Errorf("the node's leaf: %v", err)
 	}
 }
 

@@ -187,8 +187,10 @@ func apt(ctx context.Context, s *progress.Step, dir, name string, args ...string
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8")
 	cmd.Stdout, cmd.Stderr = s.Writer(), s.Writer()
-	// dpkg must not be killed half-way; it ends soon after its input does.
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	// Ctrl-C must not hit dpkg in the middle of a package. apt passes an interrupt
+	// on only where that does no harm, so it alone gets one, and is waited for.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	if err := cmd.Run(); err != nil {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)

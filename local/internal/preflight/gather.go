@@ -11,8 +11,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"time"
 )
 
 // Gather finds out what Check has to know for these needs. It changes nothing.
@@ -114,13 +117,14 @@ func cached(ctx context.Context, modules []string) bool {
 	return true
 }
 
-// aptRegistry fetches the index of one package source with apt's own means, so
-// that its proxies and credentials apply.
+// aptRegistry fetches the index of a package source with apt's own means, so
+// that its proxies and credentials apply. One source that answers is enough.
 func aptRegistry(ctx context.Context) *Registry {
-	out, err := exec.CommandContext(ctx, "apt-get", "indextargets", "--format", "$(SITE)/dists/$(RELEASE)/InRelease", "Identifier: Packages").Output()
 	r := &Registry{Name: "Debian packages", Address: "apt's sources", Setting: "a mirror in /etc/apt/sources.list"}
-	if err != nil {
-		r.Err = errors.New("apt-get does not tell its sources")
+	out, err := exec.CommandContext(ctx, "apt-get", "indextargets", "--format", "$(SITE)/dists/$(RELEASE)/InRelease", "Identifier: Packages").Output()
+	urls := slices.Compact(slices.Sorted(strings.Lines(string(out))))
+	if err != nil || len(urls) == 0 {
+		r.Err = errors.New("none is configured")
 		return r
 	}
 	tmp, err := os.MkdirTemp("", "alphapulse-preflight-")
@@ -129,25 +133,34 @@ func aptRegistry(ctx context.Context) *Registry {
 	}
 	defer func() { _ = os.RemoveAll(tmp) }()
 	_ = os.Chmod(tmp, 0o777) // apt downloads as a user of its own
-	r.Err = errors.New("no source is configured")
-	seen := map[string]bool{}
-	for url := range strings.Lines(string(out)) {
-		url = strings.TrimSpace(url)
-		if seen[url] {
-			continue
-		}
-		seen[url] = true
-		cmd := exec.CommandContext(ctx, "/usr/lib/apt/apt-helper", "-o", "Acquire::Retries=0", "-o", fmt.Sprintf("Acquire::http::Timeout=%d", int(registryTimeout.Seconds())),
-			"download-file", url, filepath.Join(tmp, fmt.Sprint(len(seen))))
-		var errs bytes.Buffer
-		cmd.Stderr = &errs
-		err := cmd.Run()
-		if err == nil {
+	ctx, cancel := context.WithTimeoutCause(ctx, 2*registryTimeout, fmt.Errorf("no answer within %s", 2*registryTimeout))
+	defer cancel()
+	results := make(chan Registry, len(urls))
+	for i, url := range urls {
+		go func() {
+			url := strings.TrimSpace(url)
+			cmd := exec.CommandContext(ctx, "/usr/lib/apt/apt-helper", "-o", "Acquire::Retries=0", "-o", fmt.Sprintf("Acquire::http::Timeout=%d", int(registryTimeout.Seconds())),
+				"download-file", url, filepath.Join(tmp, strconv.Itoa(i)))
+			cmd.WaitDelay = time.Second // its workers may hold the pipe
+			var errs bytes.Buffer
+			cmd.Stderr = &errs
+			err := cmd.Run()
+			switch {
+			case ctx.Err() != nil:
+				err = context.Cause(ctx)
+			case err != nil && errs.Len() > 0:
+				err = errors.New(strings.TrimPrefix(firstLine(errs.String()), "E: "))
+			}
+			results <- Registry{Address: url, Err: err}
+		}()
+	}
+	for range urls {
+		result := <-results
+		if result.Err == nil {
+			cancel()
 			return nil
 		}
-		if len(seen) == 1 { // the first source is the distribution's own
-			r.Address, r.Err = url, errors.New(strings.TrimPrefix(firstLine(errs.String()), "E: "))
-		}
+		r.Address, r.Err = result.Address, result.Err
 	}
 	return r
 }
