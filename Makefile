@@ -17,6 +17,9 @@ LOCALFLAGS ?=
 # Modules with code of ours; those of pinned tools are below local/modules.
 MODULES := . local docker/backend docker/frontend tests/rules
 
+# Tests with these tags need root, a cluster or a browser; all are vetted.
+TEST_TAGS := e2e,cluster,integration,live
+
 .PHONY: help
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,27 +58,27 @@ pulumi: local ## run pulumi on the clone's state: ARGS="stack output"
 ##@ checks
 
 .PHONY: test
-test: fmt vet lint workflows test-root test-rules test-local test-docker ## everything that needs no cluster
+test: fmt workflows vet lint test-root test-rules manifests test-local test-backend test-frontend ## everything that needs no cluster
 
 .PHONY: fmt
 fmt:
 	@bad="$$(find . \( -path ./.local -o -name node_modules \) -prune -o -name '*.go' -print0 | xargs -0 gofmt -l)"; \
 	if [ -n "$$bad" ]; then printf 'not formatted, run gofmt -w on:\n%s\n' "$$bad" >&2; exit 1; fi; echo 'ok  gofmt'
 
+.PHONY: workflows
+workflows:
+	@go tool -modfile=local/modules/actionlint/go.mod actionlint && echo 'ok  actionlint'
+
 .PHONY: vet
 vet:
-	@rc=0; for m in $(MODULES); do go vet -C $$m ./... && echo "ok  vet $$m" || rc=1; done; exit $$rc
+	@rc=0; for m in $(MODULES); do go vet -C $$m -tags '$(TEST_TAGS)' ./... && echo "ok  vet $$m" || rc=1; done; exit $$rc
 
 .PHONY: lint
 lint:
 	@go build -C local/modules/lint -o ../../../.local/bin/golangci-lint tool
 	@rc=0; for m in $(MODULES); do \
-	  (cd $$m && $(CURDIR)/.local/bin/golangci-lint run --allow-parallel-runners --config $(CURDIR)/.golangci.yml ./...) && echo "ok  golangci-lint $$m" || rc=1; \
+	  (cd $$m && $(CURDIR)/.local/bin/golangci-lint run --allow-parallel-runners --config $(CURDIR)/.golangci.yml --build-tags '$(TEST_TAGS)' ./...) && echo "ok  golangci-lint $$m" || rc=1; \
 	done; exit $$rc
-
-.PHONY: workflows
-workflows:
-	@go tool -modfile=local/modules/actionlint/go.mod actionlint && echo 'ok  actionlint'
 
 .PHONY: test-root
 test-root:
@@ -85,19 +88,45 @@ test-root:
 test-rules:
 	@go test -C tests/rules ./...
 
+# Not checked: that images are pulled at each start (tags are pinned and nodes may
+# be offline), and that user ids are above 10000 (they are those of the images).
+.PHONY: manifests
+manifests:
+	@rm -rf .local/rendered/prod
+	@go run ./tests/render -stack prod -out .local/rendered/prod
+	@go tool -modfile=local/modules/kubelint/go.mod kube-score score --output-format ci \
+	  --ignore-test container-image-pull-policy,container-security-context-user-group-id \
+	  .local/rendered/prod/*.yaml >.local/rendered/prod.score || true
+	@if grep CRITICAL .local/rendered/prod.score >&2; then exit 1; fi; grep -c '^\[OK\]' .local/rendered/prod.score >/dev/null && echo 'ok  kube-score: nothing critical in prod'
+
 .PHONY: test-local
 test-local:
 	@go test -C local ./...
 
-# The race detector needs cgo. Tests of the backend start real databases.
-.PHONY: test-docker
-test-docker:
+# The race detector needs cgo.
+.PHONY: test-backend
+test-backend:
 	@CGO_ENABLED=1 go test -C docker/backend -race ./...
-	@CGO_ENABLED=1 go test -C docker/frontend -race ./...
 
+FRONTEND := docker/frontend
+$(FRONTEND)/node_modules/.package-lock.json: $(FRONTEND)/package-lock.json
+	@cd $(FRONTEND) && npm ci --no-audit --no-fund --loglevel=error && touch node_modules/.package-lock.json
+
+.PHONY: test-frontend
+test-frontend: $(FRONTEND)/node_modules/.package-lock.json
+	@cd $(FRONTEND) && npm run --silent build && npm test --silent
+	@CGO_ENABLED=1 go test -C $(FRONTEND) -race ./...
+
+# The order: the first deployment builds cluster, toolchain and images at once,
+# the others use what is there. The last one takes the cluster down, so a kept one
+# is spared it.
 .PHONY: e2e
 e2e: local ## the whole proof on the local cluster, from nothing to destroyed; KEEP=1 uses and keeps a running one
-	@KEEP=$(KEEP) LOCAL=$(CURDIR)/$(LOCAL) go test -tags e2e -count=1 -v -timeout 60m ./tests/e2e/...
+	@rc=0; \
+	KEEP=$(KEEP) LOCAL=$(CURDIR)/$(LOCAL) go test -tags e2e -count=1 -v -timeout 90m ./tests/e2e/... || rc=1; \
+	CGO_ENABLED=1 go test -C docker/backend -race -tags integration -count=1 -timeout 30m ./integration/... || rc=1; \
+	[ -n "$(KEEP)" ] || go test -C local -tags cluster -count=1 -v -timeout 45m ./internal/node || rc=1; \
+	exit $$rc
 
 .PHONY: bench
 bench: local ## measure the running dev stack and print ratios
