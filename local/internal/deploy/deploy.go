@@ -204,6 +204,9 @@ func makeReady(ctx context.Context, r *progress.Reporter, root string, where tar
 // check looks for everything on the machine that would stop the cluster or the
 // build of the toolchain.
 func check(ctx context.Context, r *progress.Reporter) error {
+	if state, err := node.Status(ctx); err == nil && state.Foreign {
+		return fmt.Errorf("%w (its state is in %s): end it there with `make down` first", node.ErrForeign, state.Owner)
+	}
 	needs, err := node.Needs(ctx)
 	if err != nil {
 		return err
@@ -219,8 +222,7 @@ func check(ctx context.Context, r *progress.Reporter) error {
 			}
 		}
 	}
-	s := r.Step("look whether the machine can do it")
-	return s.Done(preflight.Run(ctx, needs))
+	return preflight.Run(ctx, needs)
 }
 
 // selectStack makes dev the stack that commands without --stack work on, and
