@@ -72,12 +72,17 @@ func removes(args []string, stack string) string {
 		}
 		return stack
 	case "stack":
-		if i := slices.Index(args, "rm"); i >= 0 {
-			if i+1 < len(args) && !strings.HasPrefix(args[i+1], "-") {
-				return args[i+1]
-			}
-			return stack
+		i := slices.Index(args, "rm")
+		if i < 0 {
+			return ""
 		}
+		// It may be named by its position instead of by an option.
+		for _, a := range args[i+1:] {
+			if !strings.HasPrefix(a, "-") {
+				return a
+			}
+		}
+		return stack
 	}
 	return ""
 }

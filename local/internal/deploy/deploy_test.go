@@ -195,6 +195,8 @@ func TestRemoves(t *testing.T) {
 		"destroy -t urn:x":                "",
 		"destroy --preview-only":          "",
 		"stack rm --force":                "dev",
+		"stack rm --force --yes prod":     "prod",
+		"stack rm --stack prod":           "prod",
 		"stack rm prod --preserve-config": "prod",
 		"stack output":                    "",
 		"up":                              "",
