@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -23,6 +22,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 )
 
+// stacks that deploy to a cluster.
+var stacks = []string{"dev", "prod"}
+
 // rendered is the directory with one folder for each stack: that of RENDERED, or a
 // new one.
 func rendered(t *testing.T) string {
@@ -30,12 +32,7 @@ func rendered(t *testing.T) string {
 		return dir
 	}
 	dir := t.TempDir()
-	files, err := filepath.Glob("../../Pulumi.*.yaml")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no stack files: %v", err)
-	}
-	for _, file := range files {
-		stack := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(file), "Pulumi."), ".yaml")
+	for _, stack := range stacks {
 		if out, err := exec.Command("go", "run", "-C", "../..", "./tests/render", "-stack", stack, "-out", filepath.Join(dir, stack)).CombinedOutput(); err != nil {
 			t.Fatalf("render %s: %v\n%s", stack, err, out)
 		}
@@ -60,24 +57,24 @@ func TestStrictDecoding(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stacks := map[string]int{}
+	counts := map[string]int{}
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
 		stack := filepath.Base(filepath.Dir(file))
-		stacks[stack]++
+		counts[stack]++
 		if _, _, err := decoder.Decode(text, nil, nil); err != nil {
 			t.Errorf("%s/%s: %v", stack, filepath.Base(file), err)
 		}
 	}
-	for _, stack := range []string{"dev", "prod"} {
-		if stacks[stack] < 50 {
-			t.Errorf("stack %s has %d objects: the rendering is incomplete", stack, stacks[stack])
+	for _, stack := range stacks {
+		if counts[stack] < 50 {
+			t.Errorf("stack %s has %d objects: the rendering is incomplete", stack, counts[stack])
 		}
 	}
-	t.Logf("objects read: %v", stacks)
+	t.Logf("objects read: %v", counts)
 }
 
 // TestDecoderIsStrict: a misspelt field, a repeated one and a wrong type are errors.
