@@ -244,18 +244,13 @@ func stopProbe(t testing.TB, ns, name string) {
 // Kubernetes itself puts into each one and what expires by itself.
 func contents(t testing.TB, ns string) []string {
 	t.Helper()
-	out := must(t, "kubectl", "--", "api-resources", "--namespaced", "--verbs=list,delete", "--output=name")
-	var kinds []string
-	for _, k := range strings.Fields(out) {
-		if strings.Contains(k, ".") || k == strings.ToLower(k) {
-			kinds = append(kinds, k)
-		}
-	}
+	kinds := strings.Fields(string(output(t, "kubectl", "--", "api-resources", "--namespaced", "--verbs=list,delete", "--output=name")))
 	kinds = slices.DeleteFunc(kinds, func(k string) bool {
 		return strings.HasPrefix(k, "events") || strings.HasSuffix(k, "metrics.k8s.io")
 	})
-	out = must(t, "kubectl", "--", "get", strings.Join(kinds, ","), "--namespace="+ns, "--output=name", "--ignore-not-found")
-	return slices.DeleteFunc(strings.Fields(out), func(o string) bool {
+	found := strings.Fields(string(output(t, "kubectl", "--", "get", strings.Join(kinds, ","), "--namespace="+ns, "--output=name", "--ignore-not-found")))
+	t.Logf("of %d kinds namespace %s holds %d objects", len(kinds), ns, len(found))
+	return slices.DeleteFunc(found, func(o string) bool {
 		return o == "configmap/kube-root-ca.crt" || o == "serviceaccount/default"
 	})
 }

@@ -6,6 +6,9 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -26,6 +29,7 @@ func TestE2E(t *testing.T) {
 	}
 	run("EveryEndpointAnswers", testEndpoints)
 	run("RowSurvivesDatabasePod", testRow)
+	run("Browser", testBrowser)
 	run("UpAgainChangesNothing", testUpAgain)
 	run("RefreshSeesNoDrift", testRefresh)
 	run("Reachability", testReachability)
@@ -57,6 +61,26 @@ func testEndpoints(t *testing.T) {
 	if err != nil || status/100 != 3 {
 		t.Errorf("GET %s: %d %v, want a redirect to HTTPS", plain, status, err)
 	}
+}
+
+// testBrowser runs the frontend's tests in Chromium against the stack: the pages, the
+// dashboard and their live data, over TLS with the development CA.
+func testBrowser(t *testing.T) {
+	o := outputsOf(t, stack)
+	dir := t.TempDir()
+	ca := filepath.Join(dir, "ca.crt")
+	if err := os.WriteFile(ca, []byte(o.CACertificate), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "go", "test", "-C", filepath.Join(root, "docker", "frontend"), "-count=1", "-v", "-tags=live", "./browsertest")
+	cmd.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0", "UI_URL="+o.URLs["ui"], "DASHBOARD_URL="+o.URLs["dashboard"], "CA_FILE="+ca, "OUTPUT_DIR="+dir)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("the tests in the browser: %v\n%s", err, last(string(out), 60))
+	}
+	t.Log(last(string(out), 40))
 }
 
 func testRow(t *testing.T) {
@@ -146,13 +170,17 @@ func gone(t *testing.T, ns string) {
 	if left := contents(t, ns); len(left) > 0 {
 		t.Errorf("namespace %s still holds %s", ns, strings.Join(left, ", "))
 	}
-	volumes, err := cluster.CoreV1().PersistentVolumes().List(t.Context(), metav1.ListOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, v := range volumes.Items {
-		if c := v.Spec.ClaimRef; c != nil && c.Namespace == ns && v.Status.Phase == "Bound" {
-			t.Errorf("volume %s is still bound to %s/%s", v.Name, c.Namespace, c.Name)
+	eventually(t, 2*time.Minute, "no volume of "+ns, func(ctx context.Context) (string, bool) {
+		volumes, err := cluster.CoreV1().PersistentVolumes().List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return err.Error(), false
 		}
-	}
+		var left []string
+		for _, v := range volumes.Items {
+			if c := v.Spec.ClaimRef; c != nil && c.Namespace == ns {
+				left = append(left, fmt.Sprintf("%s (%s)", v.Name, c.Name))
+			}
+		}
+		return fmt.Sprintf("%d volumes in the cluster, of this namespace %v", len(volumes.Items), left), len(left) == 0
+	})
 }

@@ -36,7 +36,7 @@ type outputs struct {
 func outputsOf(t testing.TB, stack string) outputs {
 	t.Helper()
 	var o outputs
-	if err := json.Unmarshal(output(t, "stack", "output", "--json", "--show-secrets", "--stack", stack), &o); err != nil {
+	if err := json.Unmarshal(output(t, "pulumi", "--", "stack", "output", "--json", "--show-secrets", "--stack", stack), &o); err != nil {
 		t.Fatal(err)
 	}
 	if o.Namespace == "" || len(o.URLs) != 5 || o.CACertificate == "" {

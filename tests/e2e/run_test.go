@@ -130,17 +130,17 @@ func pulumi(t testing.TB, args ...string) string {
 	return must(t, append([]string{"pulumi", "--"}, args...)...)
 }
 
-// output runs pulumi and returns its standard output alone.
+// output runs the program and returns its standard output alone.
 func output(t testing.TB, args ...string) []byte {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), commandLimit)
 	defer cancel()
-	cmd := command(ctx, append([]string{"pulumi", "--"}, args...))
+	cmd := command(ctx, args)
 	var diagnosis bytes.Buffer
 	cmd.Stderr = &diagnosis
 	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("pulumi %s: %v\n%s", strings.Join(args, " "), err, diagnosis.String())
+		t.Fatalf("local %s: %v\n%s", strings.Join(args, " "), err, diagnosis.String())
 	}
 	return out
 }

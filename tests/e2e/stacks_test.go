@@ -119,11 +119,15 @@ func testProd(t *testing.T) {
 	watched(t, c, o, symbol)
 	pod := pods(t, ns)["database"][0]
 
-	out, err := try(t, "pulumi", "--", "destroy", "--stack", name, "--yes", "--skip-preview")
+	before := uids(t, ns)
+	out, err := try(t, "pulumi", "--", "destroy", "--stack", name, "--yes")
 	if err == nil || !strings.Contains(out, "protect") {
 		t.Fatalf("pulumi destroy of a protected stack: %v\n%s", err, last(out, 30))
 	}
 	t.Log(last(out, 12))
+	if after := uids(t, ns); !reflect.DeepEqual(before, after) {
+		t.Errorf("the refused destroy went half of its way: pods were %v and are %v", before, after)
+	}
 	kept(t, ns, pod, symbol)
 
 	pulumi(t, "state", "unprotect", "--all", "--yes", "--stack", name)
