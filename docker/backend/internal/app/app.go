@@ -154,10 +154,22 @@ func (a *parts) run(ctx context.Context, address string, onDrain func(), others 
 	}
 	err := server.Run(ctx)
 	end()
-	_ = g.Wait() // none of them returns an error
-	a.store.Close()
+	ended := make(chan struct{})
+	go func() {
+		_ = g.Wait() // none of them returns an error
+		a.store.Close()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(endTimeout):
+		a.log.Warn("something still runs: it ends with the process")
+	}
 	return err
 }
+
+// endTimeout is how long what runs beside the server may take to end after it.
+const endTimeout = 5 * time.Second
 
 // flush tells the cache what it could not be told while it was lost.
 func (a *parts) flush(ctx context.Context) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -350,7 +351,8 @@ func (c *cycle) price(symbolID int) (float64, bool) {
 // score compares the signals that are due with what the price did.
 func (c *cycle) score(ctx context.Context, tx *store.Tx) error {
 	var scores []store.Score
-	for symbol, a := range c.active {
+	for _, symbol := range slices.Sorted(maps.Keys(c.active)) {
+		a := c.active[symbol]
 		if a.DueAt.After(c.at) {
 			continue
 		}
@@ -411,7 +413,8 @@ func (c *cycle) signal(ctx context.Context, tx *store.Tx) error {
 
 // trade closes positions whose time has come, and opens new ones within the risk limit.
 func (c *cycle) trade(ctx context.Context, tx *store.Tx) error {
-	for symbol, p := range c.book.Open {
+	for _, symbol := range slices.Sorted(maps.Keys(c.book.Open)) {
+		p := c.book.Open[symbol]
 		price, ok := c.price(symbol)
 		reason := portfolio.Time
 		if !ok {

@@ -2,7 +2,9 @@
 package portfolio
 
 import (
+	"maps"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/strategy"
@@ -88,7 +90,9 @@ type State struct {
 // State of the book. A symbol without a price counts at its entry price.
 func (b *Book) State(price func(symbolID int) (float64, bool)) State {
 	var s State
-	for _, p := range b.Open {
+	// In one order, so that equal books have equal sums to the last bit.
+	for _, symbol := range slices.Sorted(maps.Keys(b.Open)) {
+		p := b.Open[symbol]
 		at, ok := price(p.SymbolID)
 		if !ok {
 			at = p.EntryPrice

@@ -196,8 +196,9 @@ func (s *Store) migrate(ctx context.Context) error {
 	return nil
 }
 
-// requireExtension creates the extension where this role may. Elsewhere whoever
-// runs the database has created it, or will soon.
+// requireExtension creates the extension where this role may: it is a trusted one,
+// so the right to create in the database is enough. Elsewhere whoever runs the
+// database has created it, or will soon.
 func (s *Store) requireExtension(ctx context.Context) error {
 	var there bool
 	if err := s.pool.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'timescaledb')").Scan(&there); err != nil || there {

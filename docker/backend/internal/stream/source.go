@@ -60,32 +60,44 @@ func (s *Source) from(source string) {
 	}
 }
 
+// errSilent says that Redis does not even answer a ping.
+var errSilent = errors.New("it does not answer")
+
 // follow hands over what the engine publishes until Redis is lost.
 func (s *Source) follow(ctx context.Context) error {
 	subscription := s.Client.Subscribe(ctx, Channel)
 	defer func() { _ = subscription.Close() }() // it is of no more use
-	// A silence this long means that the engine cannot reach Redis, or is gone.
+	// A read that waits does not look at ctx.
+	defer context.AfterFunc(ctx, func() { _ = subscription.Close() })()
+	// A silence this long means that the engine cannot reach Redis, or is gone, or
+	// that the connection is dead without a sign.
 	silence := 2*s.Interval + time.Second
-	for {
+	asked := false
+	for ctx.Err() == nil {
 		message, err := subscription.ReceiveTimeout(ctx, silence)
 		var timeout net.Error
-		switch {
-		case err == nil:
-		case errors.As(err, &timeout) && timeout.Timeout() && ctx.Err() == nil:
-			// The connection may be dead without a sign; asking tells.
+		if errors.As(err, &timeout) && timeout.Timeout() {
+			s.from("database")
+			if asked {
+				return errSilent
+			}
+			asked = true
 			if err := subscription.Ping(ctx); err != nil {
 				return err
 			}
 			s.poll(ctx)
 			continue
-		default:
+		}
+		if err != nil {
 			return err
 		}
+		asked = false
 		switch m := message.(type) {
 		case *redis.Subscription:
 			s.from("redis")
 			s.Log.Info("live data comes from Redis")
 		case *redis.Message:
+			s.from("redis")
 			var b Batch
 			if err := json.Unmarshal([]byte(m.Payload), &b); err != nil {
 				s.Log.Error("a batch that cannot be read", "error", err)
@@ -94,6 +106,7 @@ func (s *Source) follow(ctx context.Context) error {
 			s.take(&b)
 		}
 	}
+	return ctx.Err()
 }
 
 func (s *Source) take(b *Batch) {
