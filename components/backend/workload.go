@@ -96,13 +96,14 @@ func (d deployment) create(ctx *pulumi.Context, opts ...pulumi.ResourceOption) (
 		}
 	}
 	startup := rollout.StartupFor(d.process.StartupSeconds)
-	if path := d.process.LivenessPath; path != "" {
-		probe := pods.Probe{Path: path, Port: portName, PeriodSeconds: 10, TimeoutSeconds: 3, Failures: 3}
-		container.LivenessProbe = probe.Args()
-		container.StartupProbe = pods.Startup(probe, startup)
+	alive := pods.Probe{Path: d.process.LivenessPath, Port: portName, PeriodSeconds: 10, TimeoutSeconds: 3, Failures: 3}
+	ready := pods.Probe{Path: d.process.ReadinessPath, Port: portName, PeriodSeconds: 5, TimeoutSeconds: 3, Failures: 2}
+	if alive.Path != "" {
+		container.LivenessProbe = pods.Liveness(alive, ready)
+		container.StartupProbe = pods.Startup(alive, startup)
 	}
-	if path := d.process.ReadinessPath; path != "" {
-		container.ReadinessProbe = pods.Probe{Path: path, Port: portName, PeriodSeconds: 5, TimeoutSeconds: 3, Failures: 2}.Args()
+	if ready.Path != "" {
+		container.ReadinessProbe = ready.Args()
 	}
 
 	grace := preStopSeconds + d.args.RequestTimeoutSeconds + drainMargin

@@ -221,7 +221,7 @@ func deployment(ctx *pulumi.Context, l labels.Set, args *Args, opts ...pulumi.Re
 		}},
 		VolumeMounts:   mounts,
 		StartupProbe:   pods.Startup(alive, startup),
-		LivenessProbe:  alive.Args(),
+		LivenessProbe:  pods.Liveness(alive, ready),
 		ReadinessProbe: ready.Args(),
 		Lifecycle:      pods.PreStopSleep(preStopSeconds),
 	}

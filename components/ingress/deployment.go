@@ -79,7 +79,7 @@ func deployment(ctx *pulumi.Context, l labels.Set, args *Args, files mounted, op
 		},
 		VolumeMounts:   mounts,
 		StartupProbe:   pods.Startup(health, startup),
-		LivenessProbe:  health.Args(),
+		LivenessProbe:  pods.Liveness(health, ready),
 		ReadinessProbe: ready.Args(),
 		Lifecycle:      pods.PreStopSleep(preStopSeconds),
 	}

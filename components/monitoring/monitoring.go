@@ -78,8 +78,10 @@ func service(ctx *pulumi.Context, l labels.Set, namespace pulumi.StringInput, po
 	s, err := corev1.NewService(ctx, l.Name, &corev1.ServiceArgs{
 		Metadata: m,
 		Spec: &corev1.ServiceSpecArgs{
-			Type:     pulumi.String("ClusterIP"),
-			Selector: pulumi.ToStringMap(l.Selector()),
+			Type: pulumi.String("ClusterIP"),
+			// Headless: each is one pod, a StatefulSet's own name is below it.
+			ClusterIP: pulumi.String("None"),
+			Selector:  pulumi.ToStringMap(l.Selector()),
 			Ports: corev1.ServicePortArray{&corev1.ServicePortArgs{
 				Name: pulumi.String(portName), Port: pulumi.Int(port), TargetPort: pulumi.String(portName),
 			}},

@@ -69,6 +69,7 @@ func (s stateful) create(ctx *pulumi.Context, opts ...pulumi.ResourceOption) (pu
 	startup := rollout.StartupFor(s.startupSeconds)
 	plan := rollout.Plan{Startup: startup, Replicas: 1, AtOnce: 1, GraceSeconds: s.graceSeconds}
 	liveness := pods.Probe{Path: s.livenessPath, Port: portName, PeriodSeconds: 10, TimeoutSeconds: 5, Failures: 6}
+	readiness := pods.Probe{Path: s.readinessPath, Port: portName, PeriodSeconds: 5, TimeoutSeconds: 5, Failures: 3}
 	container := corev1.ContainerArgs{
 		Name:  pulumi.String(s.container),
 		Image: s.image,
@@ -78,8 +79,8 @@ func (s stateful) create(ctx *pulumi.Context, opts ...pulumi.ResourceOption) (pu
 			Name: pulumi.String(portName), ContainerPort: pulumi.Int(s.port),
 		}},
 		StartupProbe:   pods.Startup(liveness, startup),
-		LivenessProbe:  liveness.Args(),
-		ReadinessProbe: pods.Probe{Path: s.readinessPath, Port: portName, PeriodSeconds: 5, TimeoutSeconds: 5, Failures: 3}.Args(),
+		LivenessProbe:  pods.Liveness(liveness, readiness),
+		ReadinessProbe: readiness.Args(),
 		VolumeMounts:   append(s.mounts, dataMount(s.dataPath)),
 	}
 	_, err = appsv1.NewStatefulSet(ctx, name, &appsv1.StatefulSetArgs{

@@ -153,7 +153,7 @@ func (r *Recording) Program(o Options, program pulumi.RunFunc) error {
 	if err := os.Setenv(pulumi.EnvConfig, string(raw)); err != nil {
 		return err
 	}
-	defer os.Unsetenv(pulumi.EnvConfig)
+	defer func() { _ = os.Unsetenv(pulumi.EnvConfig) }()
 	return pulumi.RunErr(program, pulumi.WithMocksWithOrganization("organization", Project, o.Stack, m), func(info *pulumi.RunInfo) {
 		info.Config, info.ConfigSecretKeys, info.DryRun = config, secretKeys, o.Unknown
 		info.RootDirectory = root
@@ -242,7 +242,7 @@ func StackConfig(stack string) (map[string]string, error) {
 		Config map[string]any `yaml:"config"`
 	}
 	if err := yaml.Unmarshal(raw, &file); err != nil {
-		return nil, fmt.Errorf("Pulumi.%s.yaml: %w", stack, err)
+		return nil, fmt.Errorf("stack file Pulumi.%s.yaml: %w", stack, err)
 	}
 	config := map[string]string{}
 	for key, v := range file.Config {
@@ -258,7 +258,7 @@ func StackConfig(stack string) (map[string]string, error) {
 		default:
 			j, err := json.Marshal(v)
 			if err != nil {
-				return nil, fmt.Errorf("Pulumi.%s.yaml: %s: %w", stack, key, err)
+				return nil, fmt.Errorf("stack file Pulumi.%s.yaml: %s: %w", stack, key, err)
 			}
 			config[name] = string(j)
 		}

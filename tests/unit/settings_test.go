@@ -35,9 +35,6 @@ func prod(t *testing.T, with map[string]string, secretKeys ...string) *recorder.
 // backendPods are the workloads that read the shared settings and the backend's own.
 const backendPods = "Deployment/backend Deployment/backend-dashboard Deployment/backend-engine "
 
-// statefulSets are the workloads that hold data.
-const statefulSets = "StatefulSet/cache StatefulSet/database StatefulSet/monitoring-alertmanager StatefulSet/monitoring-grafana StatefulSet/monitoring-prometheus "
-
 // effects says for each setting what an edit changes, and so that nothing else rolls.
 // The base is prod; with are further settings that the edit needs.
 var effects = map[string]struct {

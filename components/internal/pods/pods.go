@@ -112,8 +112,14 @@ func Container(c corev1.ContainerArgs, r sizing.Resources) corev1.ContainerArgs 
 	c.ImagePullPolicy = pulumi.String("IfNotPresent")
 	c.TerminationMessagePolicy = pulumi.String("FallbackToLogsOnError")
 	c.Resources = &corev1.ResourceRequirementsArgs{
-		Requests: pulumi.StringMap{"cpu": pulumi.String(r.Requests.CPU.String()), "memory": pulumi.String(r.Requests.Memory.String())},
-		Limits:   pulumi.StringMap{"cpu": pulumi.String(r.Limits.CPU.String()), "memory": pulumi.String(r.Limits.Memory.String())},
+		Requests: pulumi.StringMap{
+			"cpu": pulumi.String(r.Requests.CPU.String()), "memory": pulumi.String(r.Requests.Memory.String()),
+			"ephemeral-storage": pulumi.String(ephemeralRequest),
+		},
+		Limits: pulumi.StringMap{
+			"cpu": pulumi.String(r.Limits.CPU.String()), "memory": pulumi.String(r.Limits.Memory.String()),
+			"ephemeral-storage": pulumi.String(ephemeralLimit),
+		},
 	}
 	c.SecurityContext = &corev1.SecurityContextArgs{
 		AllowPrivilegeEscalation: pulumi.Bool(false),
@@ -122,6 +128,23 @@ func Container(c corev1.ContainerArgs, r sizing.Resources) corev1.ContainerArgs 
 		Capabilities:             &corev1.CapabilitiesArgs{Drop: pulumi.ToStringArray([]string{"ALL"})},
 	}
 	return c
+}
+
+// What a container may write to the node: its logs, which the kubelet rotates, and
+// its emptyDirs, each of which has a bound of its own.
+const (
+	ephemeralRequest = "64Mi"
+	ephemeralLimit   = "2Gi"
+)
+
+// Liveness is the liveness probe beside a readiness probe. Where both would ask the
+// same question, it asks for a connection only: a process that cannot answer for a
+// while must leave the Service, not be restarted.
+func Liveness(alive, ready Probe) *corev1.ProbeArgs {
+	if alive.Path == ready.Path && alive.Port == ready.Port && len(alive.Command) == 0 {
+		alive.Path = ""
+	}
+	return alive.Args()
 }
 
 // Probe looks every periodSeconds and gives up after failures missed answers.
