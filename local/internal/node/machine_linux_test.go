@@ -250,7 +250,7 @@ func TestWaitBlamesWhoEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := &machine{InitPID: os.Getpid(), InitStart: start}
-	never := func(context.Context) (string, error) { return "not yet", nil }
+	never := func(context.Context) string { return "not yet" }
 	if err := os.WriteFile(l.components(), []byte(`[{"name":"kubelet","pid":1},{"name":"etcd","pid":0,"restarts":5,"lastExit":"exit status 1"}]`), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -273,9 +273,9 @@ func TestWaitBlamesWhoEnds(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	calls := 0
-	if err := l.wait(t.Context(), m, time.Hour, "kubelet", func(context.Context) (string, error) {
+	if err := l.wait(t.Context(), m, time.Hour, "kubelet", func(context.Context) string {
 		calls++
-		return []string{"no", "no", ""}[calls-1], nil
+		return []string{"no", "no", ""}[calls-1]
 	}); err != nil || calls != 3 {
 		t.Errorf("got %v after %d calls", err, calls)
 	}

@@ -198,7 +198,7 @@ func (l layout) launch(ctx context.Context, r *progress.Reporter) (*machine, err
 		return nil, err
 	}
 	s := r.Step("start the node")
-	m, err := l.start(spec{StateDir: l.dir, Programs: programs, Plugins: plugins})
+	m, err := l.start(ctx, spec{StateDir: l.dir, Programs: programs, Plugins: plugins})
 	if err != nil {
 		return nil, s.Done(errors.Join(err, teardown(m)))
 	}
@@ -220,7 +220,7 @@ func clearLeftovers(r *progress.Reporter) error {
 
 // start makes everything that the node consists of. On error the caller tears
 // down; the record is never nil.
-func (l layout) start(sp spec) (*machine, error) {
+func (l layout) start(ctx context.Context, sp spec) (*machine, error) {
 	m := &machine{StateDir: l.dir, Started: time.Now()}
 	if _, err := os.Stat(netnsDir); errors.Is(err, fs.ErrNotExist) {
 		m.NetnsDir = true
@@ -238,7 +238,7 @@ func (l layout) start(sp spec) (*machine, error) {
 	if m.Controllers, err = makeCgroups(); err != nil {
 		return m, errors.Join(err, m.save())
 	}
-	if m.InitPID, err = l.spawn(); err != nil {
+	if m.InitPID, err = l.spawn(ctx); err != nil {
 		return m, err
 	}
 	if m.InitStart, err = startTime(m.InitPID); err != nil {
@@ -300,7 +300,7 @@ func rotateLogs(dir string) error {
 }
 
 // spawn starts the node's first process and returns its number.
-func (l layout) spawn() (int, error) {
+func (l layout) spawn(ctx context.Context) (int, error) {
 	var files []*os.File
 	defer func() {
 		for _, f := range files {
@@ -308,7 +308,7 @@ func (l layout) spawn() (int, error) {
 		}
 	}()
 	for _, port := range ForwardedPorts {
-		ln, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 		if err != nil {
 			return 0, fmt.Errorf("port %d: %w", port, err)
 		}
@@ -325,13 +325,14 @@ func (l layout) spawn() (int, error) {
 		return 0, fmt.Errorf("log of the node: %w", err)
 	}
 	defer func() { _ = out.Close() }()
-	cmd := exec.Command("/proc/self/exe", InitCommand, "--state", l.dir)
+	// It outlives this command and its terminal.
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), "/proc/self/exe", InitCommand, "--state", l.dir)
 	cmd.Args[0] = "local"
 	cmd.Dir = "/"
 	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root"}
 	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = out, out, files
 	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Setsid:     true, // it outlives this terminal
+		Setsid:     true,
 		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC,
 	}
 	if err := inNetns(cmd.Start); err != nil {
@@ -435,12 +436,13 @@ func (l layout) importer(ctx context.Context, m *machine) (importer, error) {
 		return importer{}, err
 	}
 	im := importer{ctr: programs["ctr"], socket: socketOf(m.InitPID, inContainerd)}
-	err = l.wait(ctx, m, apiTimeout, "containerd", func(ctx context.Context) (string, error) {
+	err = l.wait(ctx, m, apiTimeout, "containerd", func(ctx context.Context) string {
 		c, err := (&net.Dialer{}).DialContext(ctx, "unix", im.socket)
 		if err != nil {
-			return "its socket does not answer", nil
+			return err.Error()
 		}
-		return "", c.Close()
+		_ = c.Close()
+		return ""
 	})
 	return im, err
 }
@@ -457,37 +459,37 @@ func (im importer) step(ctx context.Context, r *progress.Reporter, name string, 
 }
 
 func (l layout) waitAPI(ctx context.Context, m *machine, client kubernetes.Interface) error {
-	return l.wait(ctx, m, apiTimeout, "kube-apiserver", func(ctx context.Context) (string, error) {
+	return l.wait(ctx, m, apiTimeout, "kube-apiserver", func(ctx context.Context) string {
 		b, err := client.Discovery().RESTClient().Get().AbsPath("/readyz").DoRaw(ctx)
-		if err != nil {
-			return lastLine(err.Error()), nil
+		switch {
+		case err != nil:
+			return lastLine(err.Error())
+		case string(b) != "ok":
+			return string(b)
 		}
-		if string(b) != "ok" {
-			return string(b), nil
-		}
-		return "", nil
+		return ""
 	})
 }
 
 func (l layout) waitServices(ctx context.Context, m *machine, client kubernetes.Interface) error {
-	return l.wait(ctx, m, servicesTimeout, "kubelet", func(ctx context.Context) (string, error) {
+	return l.wait(ctx, m, servicesTimeout, "kubelet", func(ctx context.Context) string {
 		problems, err := unready(ctx, client, m.Started)
 		if err != nil {
-			return err.Error(), nil
+			return err.Error()
 		}
-		return strings.Join(problems, "; "), nil
+		return strings.Join(problems, "; ")
 	})
 }
 
 // wait asks why until there is no reason left to wait. It gives up early when
 // the node is gone or one of its processes ends again and again, and its error
 // leads to the log of whom to blame; by default that is suspect.
-func (l layout) wait(ctx context.Context, m *machine, limit time.Duration, suspect string, why func(context.Context) (string, error)) error {
+func (l layout) wait(ctx context.Context, m *machine, limit time.Duration, suspect string, why func(context.Context) string) error {
 	timeout := time.After(limit)
 	for {
-		reason, err := why(ctx)
-		if err != nil || reason == "" {
-			return err
+		reason := why(ctx)
+		if reason == "" {
+			return nil
 		}
 		if !m.alive() {
 			return progress.Explain(errNodeEnded, l.log()+"/node.log", "Run it again; if that fails too, erase the cluster with `local down` first.")

@@ -53,7 +53,7 @@ func Gather(ctx context.Context, n Needs) (Facts, error) {
 			registry(func() *Registry { return npmRegistry(ctx) })
 		}
 	}
-	machine(n, &f)
+	machine(ctx, n, &f)
 	wg.Wait()
 	if ctx.Err() != nil {
 		return f, context.Cause(ctx)

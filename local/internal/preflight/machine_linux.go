@@ -3,6 +3,7 @@ package preflight
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -21,9 +22,9 @@ import (
 )
 
 // machine looks at the kernel, the network, the memory and the disks.
-func machine(n Needs, f *Facts) {
+func machine(ctx context.Context, n Needs, f *Facts) {
 	for _, port := range n.Ports {
-		if who := listener(port); who != "" {
+		if who := listener(ctx, port); who != "" {
 			f.Listening[port] = who
 		}
 	}
@@ -67,9 +68,9 @@ func disk(dir string) (free, id uint64, kind int64) {
 		if err == nil {
 			var st unix.Stat_t
 			if unix.Stat(dir, &st) == nil {
-				id = uint64(st.Dev)
+				id = st.Dev
 			}
-			return s.Bavail * uint64(s.Bsize), id, int64(s.Type)
+			return s.Bavail * uint64(s.Bsize), id, s.Type
 		}
 		if !errors.Is(err, unix.ENOENT) || dir == filepath.Dir(dir) {
 			return 0, 0, 0
@@ -137,8 +138,8 @@ func prefix(n *net.IPNet) (netip.Prefix, bool) {
 }
 
 // listener says who listens on the port of 127.0.0.1, or nothing if it is free.
-func listener(port int) string {
-	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+func listener(ctx context.Context, port int) string {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	if err == nil {
 		_ = l.Close()
 		return ""

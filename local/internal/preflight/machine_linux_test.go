@@ -12,7 +12,7 @@ import (
 func TestListenerNamesTheProcess(t *testing.T) {
 	l, port := listen(t)
 	defer func() { _ = l.Close() }()
-	who := listener(port)
+	who := listener(t.Context(), port)
 	if !strings.Contains(who, "(process "+strconv.Itoa(os.Getpid())+")") {
 		t.Errorf("got %q, want process %d", who, os.Getpid())
 	}

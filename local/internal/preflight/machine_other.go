@@ -2,5 +2,7 @@
 
 package preflight
 
+import "context"
+
 // machine looks at nothing: Check stops at the system's name.
-func machine(Needs, *Facts) {}
+func machine(context.Context, Needs, *Facts) {}

@@ -47,7 +47,7 @@ func TestCheck(t *testing.T) {
 		{"wider route", func(f *Facts, _ *Needs) {
 			f.Networks = append(f.Networks, Network{netip.MustParsePrefix("10.96.0.0/11"), "target of a route over tun0"})
 		}, []string{"10.96.0.0/16", "10.96.0.0/11", "tun0"}},
-		{"neighbouring range", func(f *Facts, _ *Needs) {
+		{"next range", func(f *Facts, _ *Needs) {
 			f.Networks = append(f.Networks, Network{netip.MustParsePrefix("10.250.0.4/30"), "network of eth1"})
 		}, nil},
 		{"memory to compile", func(f *Facts, _ *Needs) { f.Memory = MinMemoryCold - 1 }, []string{"memory", "compiling", "5.0 GiB"}},

@@ -194,7 +194,7 @@ func (t *told) Unwrap() error { return t.err }
 // Told reports whether Done has printed everything that err consists of, so that
 // it need not be printed again.
 func Told(err error) bool {
-	switch e := err.(type) {
+	switch e := err.(type) { //nolint:errorlint // it walks through what is wrapped by itself
 	case nil:
 		return false
 	case *told:
