@@ -101,12 +101,13 @@ func lock(ctx context.Context, r *progress.Reporter, command string) (func(), er
 	path := filepath.Join(runDir, "lock")
 	told := false
 	for {
-		if err := os.MkdirAll(runDir, 0o755); err != nil {
+		// The last holder may remove the folder at any moment.
+		if err := os.Mkdir(runDir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 			return nil, fmt.Errorf("lock: %w", err)
 		}
 		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // another process ended and removed the folder
+			continue
 		}
 		if err != nil {
 			return nil, fmt.Errorf("lock: %w", err)

@@ -26,6 +26,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/alphapulse/alphapulse-infra/local/internal/build"
+	"github.com/alphapulse/alphapulse-infra/local/internal/images"
 	"github.com/alphapulse/alphapulse-infra/local/internal/paths"
 	"github.com/alphapulse/alphapulse-infra/local/internal/preflight"
 	"github.com/alphapulse/alphapulse-infra/local/internal/progress"
@@ -78,6 +79,15 @@ func Needs(ctx context.Context) (preflight.Needs, error) {
 		return preflight.Needs{}, err
 	} else if !complete {
 		n.Debian = append(n.Debian, runtimePackages...)
+	}
+	have, err := images.Have()
+	if err != nil {
+		return preflight.Needs{}, err
+	}
+	for _, i := range images.Table() {
+		if _, ok := have[i.Name]; i.Cluster && !ok {
+			n.Debian = append(n.Debian, "those of image "+i.Name)
+		}
 	}
 	missing := build.Missing(ctx, Tools()...)
 	for _, t := range build.Tools() {

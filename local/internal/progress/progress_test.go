@@ -109,14 +109,32 @@ func TestTold(t *testing.T) {
 	}
 }
 
+// lockedBuffer can be read while steps print.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
 func TestHeartbeat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var out bytes.Buffer
+		var out lockedBuffer
 		r := New(&out, false, "")
 		s := r.Step("compile")
 		time.Sleep(14 * time.Second)
 		synctest.Wait()
-		if out.Len() != 0 {
+		if out.String() != "" {
 			t.Errorf("printed before 15 s: %q", out.String())
 		}
 		time.Sleep(62 * time.Second)
