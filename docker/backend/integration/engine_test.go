@@ -27,7 +27,7 @@ import (
 var start = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
 
 // settings are read as a process reads them.
-func settings(t *testing.T, pairs ...string) *config.Config {
+func settings(t testing.TB, pairs ...string) *config.Config {
 	t.Helper()
 	env := map[string]string{"DATABASE_URL": "postgresql://x@x/x", "MAX_SYMBOLS": "40", "TRADING_ENABLED": "true", "HISTORY_BACKFILL": "3h"}
 	for i := 0; i < len(pairs); i += 2 {
@@ -46,7 +46,7 @@ type recorder struct{ batches []engine.Batch }
 func (r *recorder) Publish(_ context.Context, b engine.Batch) { r.batches = append(r.batches, b) }
 
 type rig struct {
-	*testing.T
+	testing.TB
 	name     string
 	config   *config.Config
 	store    *store.Store
@@ -55,9 +55,9 @@ type rig struct {
 	registry *prometheus.Registry
 }
 
-func newRig(t *testing.T, name string, c *config.Config) *rig {
+func newRig(t testing.TB, name string, c *config.Config) *rig {
 	t.Helper()
-	r := &rig{T: t, name: name, config: c, store: open(t, name), told: &recorder{}, registry: prometheus.NewRegistry()}
+	r := &rig{TB: t, name: name, config: c, store: open(t, name), told: &recorder{}, registry: prometheus.NewRegistry()}
 	awaitUp(t, r.store)
 	r.engine = r.another(r.registry)
 	return r
@@ -70,7 +70,7 @@ func (r *rig) another(registry *prometheus.Registry) *engine.Engine {
 	return engine.New(r.config, r.store, r.told, m, slog.New(slog.DiscardHandler))
 }
 
-func begin(t *testing.T, e *engine.Engine, at time.Time) *engine.Session {
+func begin(t testing.TB, e *engine.Engine, at time.Time) *engine.Session {
 	t.Helper()
 	s, err := e.Begin(t.Context(), func() time.Time { return at })
 	if err != nil {
@@ -94,7 +94,7 @@ func (r *rig) run(s *engine.Session, from, to time.Time) {
 
 func value[T any](r *rig, sql string, args ...any) T {
 	r.Helper()
-	return query[T](r.T, r.name, sql, args...)
+	return query[T](r.TB, r.name, sql, args...)
 }
 
 func TestEngine(t *testing.T) {
@@ -245,7 +245,7 @@ type signalRow struct {
 	OutcomePct *float64
 }
 
-func signals(t *testing.T, name string) []signalRow {
+func signals(t testing.TB, name string) []signalRow {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), fmt.Sprintf("host=%s/test port=%d user=postgres dbname=%s", database.root, database.port, name))
 	if err != nil {
@@ -264,13 +264,13 @@ func signals(t *testing.T, name string) []signalRow {
 }
 
 // metric collects one metric of a registry by its name.
-func metric(t *testing.T, registry *prometheus.Registry, name string) prometheus.Collector {
+func metric(t testing.TB, registry *prometheus.Registry, name string) prometheus.Collector {
 	t.Helper()
 	return &named{t, registry, name}
 }
 
 type named struct {
-	t        *testing.T
+	t        testing.TB
 	registry *prometheus.Registry
 	name     string
 }
@@ -296,7 +296,7 @@ func (n *named) Collect(out chan<- prometheus.Metric) {
 }
 
 // sum of all series of a counter.
-func sum(t *testing.T, registry *prometheus.Registry, name string) float64 {
+func sum(t testing.TB, registry *prometheus.Registry, name string) float64 {
 	t.Helper()
 	families, err := registry.Gather()
 	if err != nil {

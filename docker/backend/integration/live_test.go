@@ -35,7 +35,7 @@ import (
 
 // stack is a database, a cache and the processes on them.
 type stack struct {
-	*testing.T
+	testing.TB
 	name string
 	// database and cache can be taken away.
 	database, cache *proxy
@@ -43,15 +43,15 @@ type stack struct {
 }
 
 // in is the stack for a subtest.
-func (s *stack) in(t *testing.T) *stack {
+func (s *stack) in(t testing.TB) *stack {
 	sub := *s
-	sub.T = t
+	sub.TB = t
 	return &sub
 }
 
-func newStack(t *testing.T, pairs ...string) *stack {
+func newStack(t testing.TB, pairs ...string) *stack {
 	t.Helper()
-	s := &stack{T: t, name: newDatabase(t), database: newProxy(t, database), cache: newProxy(t, cache)}
+	s := &stack{TB: t, name: newDatabase(t), database: newProxy(t, database), cache: newProxy(t, cache)}
 	flush(t)
 	s.env = append([]string{
 		"DATABASE_URL", databaseURL(s.name, s.database.port()), "REDIS_URL", cacheURL("app", password+"2", s.cache.port()),
@@ -62,7 +62,7 @@ func newStack(t *testing.T, pairs ...string) *stack {
 }
 
 // flush empties the cache.
-func flush(t *testing.T) {
+func flush(t testing.TB) {
 	t.Helper()
 	client, err := answers.NewClient(cacheURL("", password, cache.port), "test", 1)
 	if err != nil {
@@ -86,7 +86,7 @@ type process struct {
 // startProcess runs a mode until the test ends.
 func (s *stack) start(mode string) *process {
 	s.Helper()
-	c := settings(s.T, s.env...)
+	c := settings(s.TB, s.env...)
 	for _, address := range []*string{&c.APIAddress, &c.DashboardAddress, &c.MetricsAddress} {
 		*address = "127.0.0.1:0"
 	}
@@ -121,7 +121,7 @@ func (s *stack) startWith(mode string, c *config.Config) *process {
 }
 
 // get asks for a path and returns the status and the body.
-func get(t *testing.T, client *http.Client, url string) (int, string, http.Header) {
+func get(t testing.TB, client *http.Client, url string) (int, string, http.Header) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -143,7 +143,7 @@ func get(t *testing.T, client *http.Client, url string) (int, string, http.Heade
 
 func (s *stack) get(url string) (int, string) {
 	s.Helper()
-	status, body, _ := get(s.T, http.DefaultClient, url)
+	status, body, _ := get(s.TB, http.DefaultClient, url)
 	return status, body
 }
 
@@ -151,7 +151,7 @@ func (s *stack) get(url string) (int, string) {
 func (s *stack) await(url string, status int, parts ...string) string {
 	s.Helper()
 	var body string
-	eventually(s.T, fmt.Sprintf("%d %q from %s", status, parts, url), func() error {
+	eventually(s.TB, fmt.Sprintf("%d %q from %s", status, parts, url), func() error {
 		var got int
 		if got, body = s.get(url); got != status {
 			return fmt.Errorf("%d %s", got, body)
@@ -168,7 +168,7 @@ func (s *stack) ready(api *process) {
 	s.await(api.url+"/api/market/status", 200, `"status":"open"`, `"simulated":true`)
 }
 
-func decode[T any](t *testing.T, body string) T {
+func decode[T any](t testing.TB, body string) T {
 	t.Helper()
 	var v T
 	if err := json.Unmarshal([]byte(body), &v); err != nil {
@@ -558,7 +558,7 @@ func (s *stack) prices(conn *websocket.Conn) time.Time {
 			Type  string
 			TS    time.Time
 			Items []quote
-		}](s.T, string(raw))
+		}](s.TB, string(raw))
 		if f.Type == "prices" {
 			if len(f.Items) != 40 {
 				s.Errorf("%d quotes", len(f.Items))
@@ -711,7 +711,7 @@ func TestPoolIsBounded(t *testing.T) {
 }
 
 // newCache is a cache of its own process.
-func newCache(t *testing.T, ttl time.Duration) *answers.Cache {
+func newCache(t testing.TB, ttl time.Duration) *answers.Cache {
 	t.Helper()
 	client, err := answers.NewClient(cacheURL("app", password+"2", cache.port), "test", 20)
 	if err != nil {

@@ -323,7 +323,7 @@ func startCache(root string) (*server, error) {
 var databases int
 
 // newDatabase makes an empty database with the extension, and returns its name.
-func newDatabase(t *testing.T) string {
+func newDatabase(t testing.TB) string {
 	t.Helper()
 	databases++
 	name := fmt.Sprintf("test%d", databases)
@@ -332,7 +332,7 @@ func newDatabase(t *testing.T) string {
 	return name
 }
 
-func createDatabase(t *testing.T, name string) {
+func createDatabase(t testing.TB, name string) {
 	t.Helper()
 	superuser(t, "postgres", "CREATE DATABASE "+name+" OWNER alphapulse_user TEMPLATE template0", "REVOKE ALL ON DATABASE "+name+" FROM PUBLIC")
 	t.Cleanup(func() {
@@ -342,12 +342,12 @@ func createDatabase(t *testing.T, name string) {
 	})
 }
 
-func superuser(t *testing.T, name string, statements ...string) {
+func superuser(t testing.TB, name string, statements ...string) {
 	t.Helper()
 	superuserContext(t.Context(), t, name, statements...)
 }
 
-func superuserContext(ctx context.Context, t *testing.T, name string, statements ...string) {
+func superuserContext(ctx context.Context, t testing.TB, name string, statements ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -357,7 +357,7 @@ func superuserContext(ctx context.Context, t *testing.T, name string, statements
 }
 
 // query returns one value of a database.
-func query[T any](t *testing.T, name, sql string, args ...any) T {
+func query[T any](t testing.TB, name, sql string, args ...any) T {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -393,7 +393,7 @@ const (
 	freeze      // nothing comes through and nothing ends, as over a cut cable
 )
 
-func newProxy(t *testing.T, s *server) *proxy {
+func newProxy(t testing.TB, s *server) *proxy {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -493,7 +493,7 @@ func (p *proxy) serve(c net.Conn) {
 }
 
 // eventually waits until a condition holds; it says what was seen last if it never does.
-func eventually(t *testing.T, what string, condition func() error) {
+func eventually(t testing.TB, what string, condition func() error) {
 	t.Helper()
 	deadline := time.Now().Add(patience)
 	for {

@@ -28,7 +28,7 @@ func cacheURL(user, password string, port int) string {
 }
 
 // open returns a store that looks at its database.
-func open(t *testing.T, name string) *store.Store {
+func open(t testing.TB, name string) *store.Store {
 	t.Helper()
 	s, err := store.Open(store.Options{
 		URL: databaseURL(name, database.port), Name: "test", MaxConnections: 4, QueryTimeout: 30 * time.Second, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
@@ -47,7 +47,7 @@ func open(t *testing.T, name string) *store.Store {
 	return s
 }
 
-func awaitUp(t *testing.T, s *store.Store) {
+func awaitUp(t testing.TB, s *store.Store) {
 	t.Helper()
 	select {
 	case <-s.Up():

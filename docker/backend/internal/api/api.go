@@ -4,6 +4,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -163,7 +164,7 @@ func (a *API) pnl(w http.ResponseWriter, r *http.Request) error {
 
 // notFound gives a missing row a message of its own.
 func notFound(err error, format string, args ...any) error {
-	if err == store.ErrNotFound {
+	if errors.Is(err, store.ErrNotFound) {
 		return &httpx.StatusError{Status: http.StatusNotFound, Message: fmt.Sprintf(format, args...)}
 	}
 	return err

@@ -108,7 +108,7 @@ func (t *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			if p == http.ErrAbortHandler {
+			if p == http.ErrAbortHandler { //nolint:errorlint // a panic carries the very value
 				panic(p)
 			}
 			t.log.Error("panic", "path", r.URL.Path, "request_id", r.Header.Get("X-Request-ID"), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))

@@ -162,7 +162,7 @@ func one[T any](ctx context.Context, s *Store, what, query string, args ...any) 
 	return v, nil
 }
 
-// Orders that Symbols understands.
+// SymbolOrders are the orders that Symbols understands.
 var SymbolOrders = map[string]string{
 	"":        "id",
 	"volume":  "volume DESC, id",

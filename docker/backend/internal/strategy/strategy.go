@@ -14,8 +14,10 @@ const (
 	Window = 120
 	// Warmup is how many closes the slowest indicator needs.
 	Warmup = 35
-	// Buy and Sell are the types of advice.
-	Buy, Sell = "buy", "sell"
+	// Buy is one type of advice.
+	Buy = "buy"
+	// Sell is the other.
+	Sell = "sell"
 )
 
 // Settings of the indicators, in bars.
