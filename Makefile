@@ -15,7 +15,7 @@ LOCAL := .local/bin/local
 LOCALFLAGS ?=
 
 # Modules with code of ours; those of pinned tools are below local/modules.
-MODULES := . local docker/backend docker/frontend tests/rules
+MODULES := . local docker/backend docker/frontend tests/rules tests/minors
 
 # Tests with these tags need root, a cluster or a browser; all are vetted.
 TEST_TAGS := e2e,cluster,integration,live
@@ -58,7 +58,7 @@ pulumi: local ## run pulumi on the clone's state: ARGS="stack output"
 ##@ checks
 
 .PHONY: test
-test: fmt workflows vet lint test-root test-rules manifests test-local test-backend test-frontend ## everything that needs no cluster
+test: fmt workflows vet lint test-root test-rules test-minors manifests test-local test-backend test-frontend ## everything that needs no cluster
 
 .PHONY: fmt
 fmt:
@@ -87,6 +87,15 @@ test-root:
 .PHONY: test-rules
 test-rules:
 	@go test -C tests/rules ./...
+
+# Each module file has the API types of one Kubernetes minor.
+.PHONY: test-minors
+test-minors:
+	@rm -rf .local/rendered/minors; go build -o .local/bin/render ./tests/render
+	@for s in dev prod; do .local/bin/render -stack $$s -out .local/rendered/minors/$$s >/dev/null; done
+	@rc=0; for f in go.mod kubernetes-1.36.mod kubernetes-1.35.mod; do \
+	  RENDERED=$(CURDIR)/.local/rendered/minors go test -C tests/minors -modfile=$$f -count=1 ./... || rc=1; \
+	done; exit $$rc
 
 # Not checked: that images are pulled at each start (tags are pinned and nodes may
 # be offline), and that user ids are above 10000 (they are those of the images).
