@@ -26,7 +26,7 @@ func (o Object) String() string { return o.Recorded.Kind() + " " + o.Recorded.Ob
 // Meta is the object's metadata.
 func (o Object) Meta() metav1.Object { return o.Object.(metav1.Object) }
 
-// decoder refuses unknown and repeated fields: a misspelt field is an error here,
+// decoder refuses unknown and repeated fields: a misspelled field is an error here,
 // where the API server would drop it with a warning.
 var decoder = serializer.NewCodecFactory(scheme.Scheme, serializer.EnableStrict).UniversalDeserializer()
 

@@ -14,11 +14,11 @@ const RunbookURL = "https://github.com/alphapulse/alphapulse-infra/blob/main/doc
 type Severity string
 
 const (
-	// Critical: users are affected, or will be within the hour. Wakes somebody up.
+	// Critical means that users are affected, or will be within the hour. Wakes somebody up.
 	Critical Severity = "critical"
-	// Warning: somebody has to act within days.
+	// Warning means that somebody has to act within days.
 	Warning Severity = "warning"
-	// None: no action; for the dead man's switch.
+	// None asks for no action; it is for the dead man's switch.
 	None Severity = "none"
 )
 

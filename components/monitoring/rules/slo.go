@@ -53,8 +53,8 @@ var (
 	slowWindows = []string{"1d", "3d"}
 )
 
-// APIErrors, APISlow and APIRequests name the recorded series over a window: the
-// share of failed requests, the share of slow ones, and requests per second.
+// APIErrors names the recorded share of failed requests over a window, as APISlow
+// does of slow ones and APIRequests the requests per second.
 func APIErrors(window string) string { return "alphapulse:api_errors:ratio_rate" + window }
 
 // APISlow is documented at APIErrors.

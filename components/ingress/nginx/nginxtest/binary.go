@@ -117,7 +117,7 @@ func unpacked(root string) ([]string, error) {
 func download(dir string) error {
 	const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
 	if _, err := os.Stat(keyring); err != nil {
-		return errors.New("Debian's signing keys are missing: install debian-archive-keyring")
+		return errors.New("no signing keys of Debian: install debian-archive-keyring")
 	}
 	for _, d := range []string{"lists/partial", "cache/archives/partial", "packages", "root"} {
 		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
