@@ -815,7 +815,7 @@ func TestCachedValuesEnd(t *testing.T) {
 	}
 	eventually(t, "the end of CACHE_TTL", func() error {
 		if _, o, err := c.Fetch(t.Context(), request, load); err != nil || o != answers.Miss {
-			return fmt.Errorf("%s %v", o, err)
+			return fmt.Errorf("%s, %w", o, err)
 		}
 		return nil
 	})

@@ -233,10 +233,16 @@ func (q *query) text(field, fallback string, longest int, valid func(string) boo
 	return text
 }
 
+// isName says whether a text is made of letters and digits, as symbols are.
 func isName(s string) bool {
-	return !strings.ContainsFunc(s, func(r rune) bool {
-		return !(r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z')
-	})
+	for _, r := range s {
+		switch {
+		case '0' <= r && r <= '9', 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z':
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 func keys[V any](m map[string]V) []string {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -207,7 +208,8 @@ func (c *Cache) fetch(ctx context.Context, r Request, load func(context.Context)
 // process does so already.
 func (c *Cache) refresh(ctx context.Context, r Request, load func(context.Context) ([]byte, error)) {
 	ctx = context.WithoutCancel(ctx)
-	go c.flights.Do(r.id()+" refresh", func() (any, error) {
+	// Nobody waits for the result: the next request finds it in the cache.
+	_ = c.flights.DoChan(r.id()+" refresh", func() (any, error) {
 		ctx, cancel := context.WithTimeout(ctx, c.o.LoadTimeout)
 		defer cancel()
 		release, ours, err := c.lock(ctx, r)
@@ -231,9 +233,20 @@ func (c *Cache) refresh(ctx context.Context, r Request, load func(context.Contex
 
 func (c *Cache) load(ctx context.Context, r Request, load func(context.Context) ([]byte, error), outcome Outcome) (answer, error) {
 	start := time.Now()
-	value, err := load(ctx)
+	value, err := guarded(ctx, load)
 	c.o.Metrics.loads.WithLabelValues(r.Kind).Observe(time.Since(start).Seconds())
 	return answer{value, outcome}, err
+}
+
+// guarded makes an error of a panic: a load runs in no request's goroutine, so
+// nobody above would catch it, and one bad answer would end the process.
+func guarded(ctx context.Context, load func(context.Context) ([]byte, error)) (value []byte, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return load(ctx)
 }
 
 // entry is a cached answer with the version of its scope that it was made of.

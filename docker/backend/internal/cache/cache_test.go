@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -98,6 +99,14 @@ func TestErrorsAreNotKept(t *testing.T) {
 	}
 	if v, _, err := c.Fetch(t.Context(), Request{Kind: "k"}, func(context.Context) ([]byte, error) { return []byte("v"), nil }); string(v) != "v" || err != nil {
 		t.Errorf("%q %v", v, err)
+	}
+}
+
+func TestPanicIsAnError(t *testing.T) {
+	c := without()
+	_, _, err := c.Fetch(t.Context(), Request{Kind: "k"}, func(context.Context) ([]byte, error) { panic("at the disco") })
+	if err == nil || !strings.Contains(err.Error(), "at the disco") || !strings.Contains(err.Error(), "cache_test.go") {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -83,8 +83,8 @@ type client struct {
 	queue chan [][]byte
 	// wanted symbols; nil for the most traded. Guarded by the hub's lock.
 	wanted map[string]bool
-	// slow is closed when the client is to be dropped.
-	slow chan struct{}
+	// drop ends the connection at once, a write that is stuck included.
+	drop context.CancelFunc
 }
 
 // Broadcast sends a batch to every client.
@@ -116,7 +116,8 @@ func (h *Hub) enqueue(c *client, frames [][]byte) {
 	default:
 		delete(h.clients, c)
 		h.metrics.dropped.Inc()
-		close(c.slow)
+		h.log.Debug("websocket dropped: it reads too slowly")
+		c.drop()
 	}
 }
 
@@ -197,10 +198,10 @@ func (h *Hub) Serve(w http.ResponseWriter, r *http.Request) error {
 	}
 	h.metrics.connections.WithLabelValues("accepted").Inc()
 	conn.SetReadLimit(largestRequest)
-	c := &client{conn: conn, queue: make(chan [][]byte, backlog), slow: make(chan struct{})}
 	// The request's own context ends when the connection was taken over.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
 	defer cancel()
+	c := &client{conn: conn, queue: make(chan [][]byte, backlog), drop: cancel}
 	if err := h.add(c); err != nil {
 		_ = conn.Close(websocket.StatusTryAgainLater, err.Error())
 		return nil
@@ -271,10 +272,6 @@ func (h *Hub) write(ctx context.Context, c *client) {
 	for {
 		select {
 		case <-ctx.Done():
-			return
-		case <-c.slow:
-			h.log.Debug("websocket dropped: too slow")
-			_ = c.conn.Close(websocket.StatusPolicyViolation, "too slow")
 			return
 		case <-ping.C:
 			pong, cancel := context.WithTimeout(ctx, pongTimeout)
