@@ -245,8 +245,10 @@ type Server struct {
 	Listening func(net.Addr)
 }
 
-// finishMargin is what the last request's answer may need beyond its time-out.
-const finishMargin = 2 * time.Second
+// finishMargin is what a stop may take beyond one request's time-out, the drain
+// included: a little less than the five seconds that the platform adds to it before
+// it kills a process.
+const finishMargin = 4 * time.Second
 
 // Run serves until ctx ends, then drains: the router says that it is draining,
 // answers go on for DrainTime with a request to close the connection, then the
@@ -283,10 +285,12 @@ func (s *Server) Run(ctx context.Context) error {
 		s.OnDrain()
 	}
 	time.Sleep(s.DrainTime)
-	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.Router.timeout+finishMargin)
+	finish := max(s.Router.timeout+finishMargin-s.DrainTime, finishMargin)
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), finish)
 	defer cancel()
 	if err := server.Shutdown(stop); err != nil {
-		return fmt.Errorf("requests were still running %s after the stop: %w", s.Router.timeout+finishMargin, err)
+		_ = server.Close() // what still runs has had its time
+		return fmt.Errorf("requests were still running %s after the drain: %w", finish, err)
 	}
 	if err := <-done; !errors.Is(err, http.ErrServerClosed) {
 		return err

@@ -16,7 +16,7 @@ const (
 	// positionShare is the share of the equity that one position exposes.
 	positionShare = 0.01
 	// leastConfidence of a signal that is followed.
-	leastConfidence = 0.6
+	leastConfidence = 0.75
 	// stopLoss and takeProfit close a position when its price has moved so far.
 	stopLoss, takeProfit = -0.02, 0.03
 	// horizons is how long a position is held at most, in horizons of its signal.

@@ -28,6 +28,11 @@ const (
 	macdFast, macdSlow, macdSmoothed = 12, 26, 9
 	bandPeriod                       = 20
 	bandDeviations                   = 2
+	// Averages move less in one bar than prices do; this makes their crossings as
+	// clear, on average, as what the other indicators say.
+	emaScale, macdScale = 1.5, 3
+	// leastConfidence of what is said at all: about half of what there would be.
+	leastConfidence = 0.65
 )
 
 // Indicators lists the names of all indicators.
@@ -39,7 +44,7 @@ type Advice struct {
 	Type string
 	// Indicator that gave it.
 	Indicator string
-	// Confidence from 0.5 to 1: how clear the indicator was, not how likely the
+	// Confidence from 0.65 to 1: how clear the indicator was, not how likely the
 	// advice is right.
 	Confidence float64
 }
@@ -66,8 +71,8 @@ func Evaluate(closes []float64) (Advice, bool) {
 			best = a
 		}
 	}
-	crossing := func(indicator string, before, after float64) {
-		switch strength := math.Abs(after-before) / usual; {
+	crossing := func(indicator string, before, after, scale float64) {
+		switch strength := scale * math.Abs(after-before) / usual; {
 		case before <= 0 && after > 0:
 			consider(Buy, indicator, strength)
 		case before >= 0 && after < 0:
@@ -76,10 +81,10 @@ func Evaluate(closes []float64) (Advice, bool) {
 	}
 
 	fast, slow := talib.Ema(closes, fastEMA), talib.Ema(closes, slowEMA)
-	crossing("ema_cross", fast[now-1]-slow[now-1], fast[now]-slow[now])
+	crossing("ema_cross", fast[now-1]-slow[now-1], fast[now]-slow[now], emaScale)
 
 	_, _, histogram := talib.Macd(closes, macdFast, macdSlow, macdSmoothed)
-	crossing("macd", histogram[now-1], histogram[now])
+	crossing("macd", histogram[now-1], histogram[now], macdScale)
 
 	rsi := talib.Rsi(closes, rsiPeriod)
 	switch before, after := rsi[now-1], rsi[now]; {
@@ -96,7 +101,7 @@ func Evaluate(closes []float64) (Advice, bool) {
 	case before > upper[now-1] && after <= upper[now]:
 		consider(Sell, "bollinger", (before-upper[now-1])/usual)
 	}
-	return best, best.Type != ""
+	return best, best.Confidence >= leastConfidence
 }
 
 // deviation is the standard deviation of the relative change from bar to bar.

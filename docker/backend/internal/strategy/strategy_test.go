@@ -81,7 +81,7 @@ func TestEveryIndicatorSpeaks(t *testing.T) {
 	add := func(closes []float64) {
 		for end := Warmup; end <= len(closes); end++ {
 			if a, ok := Evaluate(closes[:end]); ok {
-				if a.Type != Buy && a.Type != Sell || a.Confidence < 0.5 || a.Confidence > 1 {
+				if a.Type != Buy && a.Type != Sell || a.Confidence < leastConfidence || a.Confidence > 1 {
 					t.Errorf("advice %+v", a)
 				}
 				heard[a.Indicator+" "+a.Type]++
