@@ -49,14 +49,19 @@ var kernelSettings = map[string]string{
 }
 
 // RunInit is the node's first process. It expects to be process 1 of new
-// process and mount namespaces and to be in the node's network namespace, with
-// the listeners of ForwardedPorts as descriptors from 3 on. It returns after
-// SIGTERM, when all pods have ended.
+// process and mount namespaces and to be in the node's network namespace. Its
+// descriptors from 3 on are the listeners of ForwardedPorts and a pipe on which it
+// is told that it may begin. It returns after SIGTERM, when all pods have ended.
 func RunInit(stateDir string) error {
 	if os.Getpid() != 1 {
 		return fmt.Errorf("%s is run by `local up`, as the first process of the node", InitCommand)
 	}
 	log.SetFlags(log.LstdFlags | log.Lmicroseconds)
+	recorded := os.NewFile(uintptr(3+len(ForwardedPorts)), "recorded")
+	if _, err := recorded.Read(make([]byte, 1)); err != nil {
+		return fmt.Errorf("the command that started the node ended too early: %w", err)
+	}
+	_ = recorded.Close()
 	b, err := os.ReadFile(layout{stateDir}.spec())
 	if err != nil {
 		return fmt.Errorf("what to run: %w", err)

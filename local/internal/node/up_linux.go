@@ -22,6 +22,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
@@ -248,13 +249,22 @@ func (l layout) start(ctx context.Context, sp spec) (*machine, error) {
 	if m.Controllers, err = makeCgroups(); err != nil {
 		return m, errors.Join(err, m.save())
 	}
-	if m.InitPID, err = l.spawn(ctx); err != nil {
+	pid, recorded, err := l.spawn(ctx)
+	if err != nil {
 		return m, err
 	}
-	if m.InitStart, err = startTime(m.InitPID); err != nil {
+	defer func() { _ = recorded.Close() }()
+	if m.InitStart, err = startTime(pid); err != nil {
 		return m, fmt.Errorf("first process of the node: %w", err)
 	}
-	return m, m.save()
+	m.InitPID = pid
+	if err := m.save(); err != nil {
+		return m, err
+	}
+	if _, err := recorded.Write([]byte{1}); err != nil {
+		return m, fmt.Errorf("first process of the node: %w", err)
+	}
+	return m, nil
 }
 
 // write puts keys, certificates and configuration where the node finds them.
@@ -309,8 +319,10 @@ func rotateLogs(dir string) error {
 	return nil
 }
 
-// spawn starts the node's first process and returns its number.
-func (l layout) spawn(ctx context.Context) (int, error) {
+// spawn starts the node's first process and returns its number. The process
+// waits for a byte on the returned file before it does anything, and ends if that
+// is closed first: a node that is in no record would not be found again.
+func (l layout) spawn(ctx context.Context) (int, *os.File, error) {
 	var files []*os.File
 	defer func() {
 		for _, f := range files {
@@ -320,19 +332,25 @@ func (l layout) spawn(ctx context.Context) (int, error) {
 	for _, port := range ForwardedPorts {
 		ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 		if err != nil {
-			return 0, fmt.Errorf("port %d: %w", port, err)
+			return 0, nil, fmt.Errorf("port %d: %w", port, err)
 		}
 		// The file is another descriptor of the same socket.
 		f, err := ln.(*net.TCPListener).File()
 		_ = ln.Close()
 		if err != nil {
-			return 0, fmt.Errorf("port %d: %w", port, err)
+			return 0, nil, fmt.Errorf("port %d: %w", port, err)
 		}
 		files = append(files, f)
 	}
+	recorded, tell, err := os.Pipe()
+	if err != nil {
+		return 0, nil, fmt.Errorf("first process of the node: %w", err)
+	}
+	files = append(files, recorded)
 	out, err := os.OpenFile(l.log()+"/node.log", os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
-		return 0, fmt.Errorf("log of the node: %w", err)
+		_ = tell.Close()
+		return 0, nil, fmt.Errorf("log of the node: %w", err)
 	}
 	defer func() { _ = out.Close() }()
 	// It outlives this command and its terminal.
@@ -346,10 +364,11 @@ func (l layout) spawn(ctx context.Context) (int, error) {
 		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC,
 	}
 	if err := inNetns(cmd.Start); err != nil {
-		return 0, fmt.Errorf("first process of the node: %w", err)
+		_ = tell.Close()
+		return 0, nil, fmt.Errorf("first process of the node: %w", err)
 	}
 	go func() { _ = cmd.Wait() }()
-	return cmd.Process.Pid, nil
+	return cmd.Process.Pid, tell, nil
 }
 
 // inNetns runs f on a thread that is in the node's network namespace.
@@ -706,7 +725,8 @@ func killAll(m *machine) error {
 		if err != nil {
 			return err
 		}
-		if m.alive() && !slices.Contains(pids, m.InitPID) {
+		pids = append(pids, unrecorded()...)
+		if m.alive() {
 			pids = append(pids, m.InitPID)
 		}
 		if len(pids) == 0 {
@@ -722,6 +742,32 @@ func killAll(m *machine) error {
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
+}
+
+// unrecorded returns first processes of nodes that have not come so far as to
+// join their cgroup, by the namespace that they are in.
+func unrecorded() []int {
+	var st unix.Stat_t
+	if unix.Stat(netnsPath(), &st) != nil {
+		return nil
+	}
+	own := fmt.Sprintf("net:[%d]", st.Ino)
+	var pids []int
+	links, _ := filepath.Glob("/proc/[0-9]*/ns/net")
+	for _, link := range links {
+		if ns, err := os.Readlink(link); err != nil || ns != own {
+			continue
+		}
+		proc := filepath.Dir(filepath.Dir(link))
+		b, _ := os.ReadFile(proc + "/cmdline")
+		if args := strings.Split(string(b), "\x00"); len(args) < 2 || args[1] != InitCommand {
+			continue // someone looks around in the namespace
+		}
+		if pid, err := strconv.Atoi(filepath.Base(proc)); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
 }
 
 // Status tells what there is of the cluster. It changes nothing.
