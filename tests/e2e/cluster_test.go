@@ -106,20 +106,38 @@ func ready(p *corev1.Pod) bool {
 	})
 }
 
-// settled waits until every pod of a namespace is ready.
+// settled waits until every workload of a namespace has all its pods, ready and of
+// its present template, and none besides. A workload that is replaced by stopping
+// the old pod first has no pod at all for a while: counting ready pods would not
+// miss it.
 func settled(t testing.TB, ns string) {
 	t.Helper()
-	eventually(t, 5*time.Minute, "every pod of "+ns+" ready", func(ctx context.Context) (string, bool) {
+	eventually(t, 5*time.Minute, "every workload of "+ns+" rolled out", func(ctx context.Context) (string, bool) {
 		var waiting []string
 		n := 0
-		for _, list := range pods(t, ns) {
-			for _, p := range list {
-				if n++; !ready(&p) {
-					waiting = append(waiting, p.Name)
-				}
+		done := func(name string, generation, observed int64, want *int32, counts ...int32) {
+			n++
+			if generation != observed || want == nil || slices.ContainsFunc(counts, func(c int32) bool { return c != *want }) {
+				waiting = append(waiting, fmt.Sprintf("%s %v", name, counts))
 			}
 		}
-		return fmt.Sprintf("%d pods, not ready: %v", n, waiting), n > 0 && len(waiting) == 0
+		deployments, err := cluster.AppsV1().Deployments(ns).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return err.Error(), false
+		}
+		for _, d := range deployments.Items {
+			s := d.Status
+			done(d.Name, d.Generation, s.ObservedGeneration, d.Spec.Replicas, s.Replicas, s.UpdatedReplicas, s.AvailableReplicas)
+		}
+		sets, err := cluster.AppsV1().StatefulSets(ns).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return err.Error(), false
+		}
+		for _, set := range sets.Items {
+			s := set.Status
+			done(set.Name, set.Generation, s.ObservedGeneration, set.Spec.Replicas, s.Replicas, s.UpdatedReplicas, s.AvailableReplicas)
+		}
+		return fmt.Sprintf("%d workloads, still rolling (pods, new, available): %v", n, waiting), n > 0 && len(waiting) == 0
 	})
 }
 
