@@ -94,7 +94,9 @@ func Start(t *testing.T, c nginx.Config) *Server {
 	t.Cleanup(func() {
 		if s.cmd.ProcessState == nil {
 			_ = s.cmd.Process.Signal(syscall.SIGTERM)
-			<-s.exited
+			if err := <-s.exited; err != nil {
+				t.Logf("nginx ended: %v", err)
+			}
 		}
 		if t.Failed() {
 			t.Logf("nginx said:\n%s", s.Log())
