@@ -80,6 +80,15 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
+func TestFlags(t *testing.T) {
+	for text, want := range map[string]bool{"true": true, "True": true, "1": true, "yes": true, "on": true, "false": false, "FALSE": false, "0": false, "no": false, "off": false} {
+		c, err := FromEnvironment(env("DB_HOST", "db", "TRADING_ENABLED", text, "PAPER_TRADING", text))
+		if err != nil || c.Trading != want || c.PaperTrading != want {
+			t.Errorf("%q: %+v, %v", text, c, err)
+		}
+	}
+}
+
 func TestEveryProblemIsTold(t *testing.T) {
 	const secret = "hunter2"
 	_, err := FromEnvironment(env(

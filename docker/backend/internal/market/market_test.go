@@ -82,7 +82,11 @@ func TestPricesAtOnceArePricesOneByOne(t *testing.T) {
 	s := &New(3, 1).Symbols()[0]
 	// Across the end of the longest period too.
 	for _, first := range []int64{noon.Unix(), floor(noon.Unix(), period) + period - 100, -50} {
-		for i, p := range s.prices(first, first+200) {
+		prices := s.prices(first, first+200)
+		if len(prices) != 200 {
+			t.Fatalf("%d prices of 200 seconds", len(prices))
+		}
+		for i, p := range prices {
 			if want := s.price(first + int64(i)); p != want {
 				t.Fatalf("second %d: %v at once, %v alone", first+int64(i), p, want)
 			}

@@ -62,7 +62,7 @@ type frame struct {
 	Error     string       `json:"error"`
 }
 
-// next reads frames up to one of a type.
+// next reads frames up to one of a type; "" takes any.
 func next(t *testing.T, conn *websocket.Conn, kind string) frame {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -76,7 +76,7 @@ func next(t *testing.T, conn *websocket.Conn, kind string) frame {
 		if err := json.Unmarshal(raw, &f); err != nil {
 			t.Fatalf("%s: %v", raw, err)
 		}
-		if f.Type == kind {
+		if kind == "" || f.Type == kind {
 			return f
 		}
 	}
@@ -102,6 +102,9 @@ func TestBroadcast(t *testing.T) {
 		// The present state comes at once, old signals do not.
 		if f := next(t, conn, "prices"); len(f.Items) != 3 || f.Items[0].Price != 1 || !f.Simulated {
 			t.Errorf("%+v", f)
+		}
+		if f := next(t, conn, ""); f.Type != "positions" {
+			t.Errorf("after the prices of a snapshot comes %+v", f)
 		}
 		if f := next(t, conn, "pnl"); f.PnL.Total != 1 {
 			t.Errorf("%+v", f)
