@@ -180,6 +180,10 @@ func check(ctx context.Context, r *progress.Reporter) error {
 // launch starts the node and returns its record. It returns as soon as the
 // node's first process runs.
 func (l layout) launch(ctx context.Context, r *progress.Reporter) (*machine, error) {
+	// First, because what is left may still hold the ports.
+	if err := clearLeftovers(r); err != nil {
+		return nil, err
+	}
 	if err := check(ctx, r); err != nil {
 		return nil, err
 	}
@@ -205,9 +209,6 @@ func (l layout) launch(ctx context.Context, r *progress.Reporter) (*machine, err
 	}
 	maps.Copy(programs, debian)
 
-	if err := clearLeftovers(r); err != nil {
-		return nil, err
-	}
 	s := r.Step("start the node")
 	m, err := l.start(ctx, spec{StateDir: l.dir, Programs: programs, Plugins: plugins})
 	if err != nil {
