@@ -76,6 +76,8 @@ func RunInit(stateDir string) error {
 	if err := mountAll(sp); err != nil {
 		return fmt.Errorf("mounts of the node: %w", err)
 	}
+	// Otherwise lists of processes show it as "exe".
+	_ = os.WriteFile("/proc/self/comm", []byte(InitCommand), 0)
 	if err := networkSettings(); err != nil {
 		return fmt.Errorf("network settings of the node: %w", err)
 	}
