@@ -180,6 +180,9 @@ func processes() []process {
 			"--service-cluster-ip-range=" + ServiceCIDR,
 			"--flex-volume-plugin-dir=/var/lib/kubelet/volumeplugins",
 			"--profiling=false",
+			// At its start it asks for one account after the other; the default of 20
+			// requests a second makes that five seconds.
+			"--kube-api-qps=200", "--kube-api-burst=400",
 			// Autoscaling within seconds instead of minutes, so that it can be
 			// watched and tested: the time constants are the only difference.
 			"--horizontal-pod-autoscaler-sync-period=5s",
