@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/distribution/reference"
 	"github.com/prometheus/common/model"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -33,6 +34,7 @@ type Config struct {
 	ImagePullCredentials string
 
 	Images      Images
+	Build       Build
 	Database    Database
 	Cache       Cache
 	Backend     Backend
@@ -50,6 +52,14 @@ type Images struct {
 	Backend, Dashboard, Frontend                        string
 	Edge, EdgeExporter                                  string
 	Prometheus, Alertmanager, Grafana, KubeStateMetrics string
+}
+
+// Build says whether the stack builds the application's images, and where they go.
+type Build struct {
+	Enabled bool
+	// Registry is the part of the references before /backend and /frontend.
+	Registry           string
+	Username, Password string
 }
 
 // Database are the database's settings.
@@ -171,6 +181,7 @@ func Parse(stack string, values map[string]string, secretKeys []string, before P
 	}
 	c.where(r, stack)
 	c.images(r)
+	c.build(r)
 	c.stateful(r)
 	c.backend(r)
 	c.frontend(r)
@@ -220,6 +231,42 @@ func (c *Config) images(r *reader) {
 	c.Images.Dashboard = c.Images.Backend
 	if r.text("dashboardImage") != "" {
 		c.Images.Dashboard = image("dashboardImage")
+	}
+}
+
+// build reads who makes the application's images. A value that would have no effect
+// is refused: a registry without a build pushes nothing.
+func (c *Config) build(r *reader) {
+	c.Build = Build{
+		Enabled:  r.toggle("buildImages"),
+		Registry: r.text("registry"),
+		Username: r.text("registryUsername"),
+		Password: r.text("registryPassword"),
+	}
+	b := c.Build
+	if !b.Enabled {
+		for _, key := range []string{"registry", "registryUsername", "registryPassword"} {
+			if r.text(key) != "" {
+				r.problem(key, "it is set, and buildImages is false, so nothing is pushed: set buildImages true, or `pulumi config rm %s`; to pull private images set imagePullCredentials", key)
+			}
+		}
+		return
+	}
+	for _, key := range []string{"backendImage", "frontendImage"} {
+		if v := r.text(key); v != r.setting(key).Default {
+			r.problem(key, "%q is named, and buildImages is true: `pulumi config rm %s` to build the image, or set buildImages false to deploy the named one", v, key)
+		}
+	}
+	if b.Registry == "" {
+		r.problem("registry", "it is not set, and buildImages is true: nodes pull what a registry has, set e.g. ghcr.io/acme")
+	} else if named, err := reference.ParseNormalizedNamed(b.Registry + "/backend"); err != nil || !reference.IsNameOnly(named) {
+		r.problem("registry", "%q is not a registry: write host, port and path without scheme and tag, in lower case, e.g. ghcr.io/acme", b.Registry)
+	}
+	if b.Username != "" && b.Password == "" {
+		r.problem("registryPassword", "it is not set, and registryUsername is: `pulumi config set --secret registryPassword`, or remove both")
+	}
+	if b.Username == "" && b.Password != "" {
+		r.problem("registryUsername", "it is not set, and registryPassword is: name the user, or remove both")
 	}
 }
 

@@ -35,8 +35,9 @@ const (
 // follow from them.
 type cluster struct {
 	config      *Config
+	images      *application
 	credentials *platform.Credentials
-	// opts carries the provider to every component.
+	// opts carries the provider to every component, and lets it wait for the images.
 	opts []pulumi.ResourceOption
 
 	database   *database.Args
@@ -52,8 +53,12 @@ func deployKubernetes(ctx *pulumi.Context, c *Config) (pulumi.Map, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &cluster{config: c, opts: []pulumi.ResourceOption{pulumi.Provider(provider)}}
-	if k.credentials, err = platform.NewCredentials(ctx, "credentials", &platform.CredentialsArgs{Protect: c.Protect}); err != nil {
+	images, err := newApplication(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	k := &cluster{config: c, images: images, opts: append([]pulumi.ResourceOption{pulumi.Provider(provider)}, images.first...)}
+	if k.credentials, err = platform.NewCredentials(ctx, "credentials", &platform.CredentialsArgs{Protect: c.Protect}, images.first...); err != nil {
 		return nil, err
 	}
 	k.sizes()
@@ -141,7 +146,7 @@ func (k *cluster) sizes() {
 	b := c.Backend
 	k.backend = &backend.Args{
 		API: backend.Process{
-			Image: pulumi.String(c.Images.Backend), Command: b.Command, Args: b.Args, Env: b.Env, Resources: b.Resources,
+			Image: k.images.backend, Command: b.Command, Args: b.Args, Env: b.Env, Resources: b.Resources,
 			Port: c.Application.APIPort, LivenessPath: b.LivenessPath, ReadinessPath: b.ReadinessPath,
 			MetricsPath: b.MetricsPath, StartupSeconds: b.StartupSeconds,
 		},
@@ -157,7 +162,7 @@ func (k *cluster) sizes() {
 	}
 	if b.EngineEnabled {
 		k.backend.Engine = &backend.Process{
-			Image: pulumi.String(c.Images.Backend), Command: b.Command, Args: b.EngineArgs, Env: b.Env, Resources: b.EngineResources,
+			Image: k.images.backend, Command: b.Command, Args: b.EngineArgs, Env: b.Env, Resources: b.EngineResources,
 			LivenessPath: b.EngineLivenessPath, MetricsPath: b.EngineMetricsPath, StartupSeconds: b.StartupSeconds,
 		}
 		if b.EngineLivenessPath != "" || b.EngineMetricsPath != "" {
@@ -166,7 +171,7 @@ func (k *cluster) sizes() {
 	}
 	if b.DashboardEnabled {
 		k.backend.Dashboard = &backend.Process{
-			Image: pulumi.String(c.Images.Dashboard), Command: b.Command, Args: b.DashboardArgs, Env: b.Env, Resources: b.DashboardResources,
+			Image: k.images.dashboard, Command: b.Command, Args: b.DashboardArgs, Env: b.Env, Resources: b.DashboardResources,
 			Port: c.Application.DashboardPort, LivenessPath: b.DashboardHealthPath, ReadinessPath: b.DashboardHealthPath,
 			MetricsPath: b.DashboardMetricsPath, StartupSeconds: b.StartupSeconds,
 		}
@@ -204,7 +209,7 @@ func (k *cluster) sizes() {
 	}
 	urls := k.edge.URLs()
 	k.frontend = &frontend.Args{
-		Image:       pulumi.String(c.Images.Frontend),
+		Image:       k.images.frontend,
 		Env:         platform.Merge(map[string]string{"DASHBOARD_URL": urls["dashboard"], "GRAFANA_URL": urls["grafana"]}, c.Frontend.Env),
 		Replicas:    c.Frontend.Replicas,
 		Resources:   c.Frontend.Resources,

@@ -30,6 +30,7 @@ func (k *cluster) outputs(ctx *pulumi.Context, ground *platform.Platform, edge *
 		outputVolumes:   sizes,
 		"urls":          edge.URLs,
 		"edgeAddress":   edge.Address,
+		"images":        k.images.outputs(),
 		"caCertificate": edge.CACertificate,
 		"credentials": pulumi.StringMap{
 			"Grafana, user admin":                        pulumi.String(commandFor("grafanaPassword")),

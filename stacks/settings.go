@@ -92,6 +92,10 @@ var settings = []Setting{
 	text("alertmanagerImage", "docker.io/prom/alertmanager:v0.34.2", "Alertmanager."),
 	text("grafanaImage", "docker.io/grafana/grafana:13.2.3", "Grafana."),
 	text("kubeStateMetricsImage", "registry.k8s.io/kube-state-metrics/kube-state-metrics:v2.20.0", "kube-state-metrics."),
+	toggle("buildImages", false, "Build the backend's and the frontend's image from docker/ and deploy those instead of backendImage and frontendImage. DOCKER_HOST names the engine."),
+	text("registry", "", "Where the built images are pushed, e.g. ghcr.io/acme for ghcr.io/acme/backend and ghcr.io/acme/frontend."),
+	text("registryUsername", "", "User that pushes to the registry; by default it is asked without credentials."),
+	secret("registryPassword", "Password or token of registryUsername."),
 
 	// Database.
 	resources("databaseResources", "1", "2Gi", "2", "4Gi", "the database; its memory settings follow from the limits"),

@@ -93,6 +93,8 @@ type Options struct {
 	Previous map[string]any
 	// Unknown makes the outputs of objects unknown, as in a preview before the first update.
 	Unknown bool
+	// Fails is the label of a resource that cannot be created.
+	Fails string
 }
 
 // Run runs the whole program.
@@ -185,12 +187,15 @@ func (m *mocks) Call(args pulumi.MockCallArgs) (resource.PropertyMap, error) {
 // NewResource records a registration and answers with its inputs and with what a
 // provider would generate.
 func (m *mocks) NewResource(args pulumi.MockResourceArgs) (string, resource.PropertyMap, error) {
+	registered := Resource{Type: args.TypeToken, Name: args.Name, Inputs: args.Inputs, RPC: args.RegisterRPC}
 	m.mu.Lock()
-	m.recording.Resources = append(m.recording.Resources, Resource{
-		Type: args.TypeToken, Name: args.Name, Inputs: args.Inputs, RPC: args.RegisterRPC,
-	})
+	m.recording.Resources = append(m.recording.Resources, registered)
 	m.mu.Unlock()
-	if m.options.Unknown && strings.HasPrefix(args.TypeToken, "kubernetes:") && !strings.HasSuffix(args.TypeToken, ":Service") {
+	if m.options.Fails == registered.Label() {
+		return "", nil, fmt.Errorf("%s cannot be created", registered.Label())
+	}
+	kubernetes := strings.HasPrefix(args.TypeToken, "kubernetes:") && !strings.HasSuffix(args.TypeToken, ":Service")
+	if m.options.Unknown && (kubernetes || strings.HasPrefix(args.TypeToken, "docker:")) {
 		// In a preview, an output that the answer leaves out is unknown. The mocks
 		// cannot carry a value that is unknown and secret at once, so what flows
 		// into Secrets stays known here; the live test previews that on the engine.
@@ -200,7 +205,19 @@ func (m *mocks) NewResource(args pulumi.MockResourceArgs) (string, resource.Prop
 	if args.TypeToken == "random:index/randomPassword:RandomPassword" {
 		state["result"] = resource.MakeSecret(resource.NewStringProperty(Generated(args.Name)))
 	}
+	switch args.TypeToken {
+	case "docker:index/remoteImage:RemoteImage":
+		state["imageId"] = resource.NewStringProperty(ContentOf(args.Inputs))
+	case "docker:index/registryImage:RegistryImage":
+		state["sha256Digest"] = resource.NewStringProperty(ContentOf(args.Inputs))
+	}
 	return args.Name + "-id", state, nil
+}
+
+// ContentOf is the digest that the mocks give to an image: another one for other inputs.
+func ContentOf(inputs resource.PropertyMap) string {
+	sum := sha256.Sum256([]byte(fmt.Sprint(Plain(inputs))))
+	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
 // Generated is the value that the mocks give to the random password called name:

@@ -13,6 +13,7 @@ import (
 	"github.com/alphapulse/alphapulse-infra/components/cache"
 	"github.com/alphapulse/alphapulse-infra/components/database"
 	"github.com/alphapulse/alphapulse-infra/components/frontend"
+	"github.com/alphapulse/alphapulse-infra/components/images"
 	"github.com/alphapulse/alphapulse-infra/components/ingress"
 	"github.com/alphapulse/alphapulse-infra/components/monitoring"
 	"github.com/alphapulse/alphapulse-infra/components/platform"
@@ -147,6 +148,23 @@ var alone = map[string]struct {
 			return err
 		},
 		says: []string{"Namespace is missing", "Image is missing", `Exposure "window"`, "70000", `IngressClass "any"`, "Certificate and Key go together", "Routes.UI is missing", "Routes.API is missing"},
+	},
+	"Image": {
+		compose: func(ctx *pulumi.Context) error {
+			_, err := images.NewImage(ctx, "shop", &images.Args{
+				Context: "docker", Dockerfile: "Dockerfile.backend.prod", Sources: []string{"backend/internal"},
+				Repository: "registry.example.com:5000/team/shop", Owner: "any", Push: true,
+			})
+			return err
+		},
+		registers: []string{"RemoteImage/shop", "RegistryImage/shop"},
+		broken: func(ctx *pulumi.Context) error {
+			_, err := images.NewImage(ctx, "shop", &images.Args{
+				Context: "/srv/shop", Dockerfile: "../Dockerfile", Sources: []string{"/etc"}, Repository: "team/shop:1.0.0", Owner: "not a tag",
+			})
+			return err
+		},
+		says: []string{`Context "/srv/shop"`, `Dockerfile "../Dockerfile"`, `"/etc" is not below Context`, `"team/shop:1.0.0": leave the tag`, `Owner "not a tag"`},
 	},
 	"Monitoring": {
 		compose: func(ctx *pulumi.Context) error {

@@ -69,6 +69,10 @@ func TestBadInput(t *testing.T) {
 		{"databaseAliases", `["backend"]`, []string{`"backend"`, "another Service"}},
 		{"edgeHstsSeconds", "-1", []string{`"-1"`, "from 0"}},
 		{"storageClass", "No Such", []string{`"No Such"`}},
+		{"buildImages", "true", []string{"registry: it is not set", "ghcr.io/acme"}},
+		{"registry", "ghcr.io/acme", []string{"buildImages is false", "config rm registry", "imagePullCredentials"}},
+		{"registryUsername", "acme", []string{"buildImages is false", "config rm registryUsername"}},
+		{"registryPassword", "push-password", []string{"stored in plain text", "--secret registryPassword", "buildImages is false"}},
 	} {
 		t.Run(c.key+"="+c.value, func(t *testing.T) {
 			message := refused(t, recorder.Options{Config: map[string]string{c.key: c.value}})

@@ -35,6 +35,17 @@ func prod(t *testing.T, with map[string]string, secretKeys ...string) *recorder.
 // backendPods are the workloads that read the shared settings and the backend's own.
 const backendPods = "Deployment/backend Deployment/backend-dashboard Deployment/backend-engine "
 
+// applicationPods run the images that a stack can build.
+const applicationPods = backendPods + "Deployment/frontend "
+
+// builtImages are what a stack builds and pushes.
+const builtImages = "RemoteImage/backend-image RegistryImage/backend-image RemoteImage/frontend-image RegistryImage/frontend-image "
+
+// pushing are the settings of a stack that builds its images for a private registry.
+var pushing = map[string]string{
+	"buildImages": "true", "registry": "ghcr.io/acme", "registryUsername": "acme", "registryPassword": "push-password",
+}
+
 // effects says for each setting what an edit changes, and so that nothing else rolls.
 // The base is prod; with are further settings that the edit needs.
 var effects = map[string]struct {
@@ -136,6 +147,10 @@ var effects = map[string]struct {
 	"alertWebhookUrl":           {value: "https://hooks.example.com/a", changes: "ConfigMap/monitoring-alertmanager-config NetworkPolicy/platform-monitoring-alertmanager RandomPassword/monitoring-alertmanager-receivers-naming-key Secret/monitoring-alertmanager-receivers StatefulSet/monitoring-alertmanager"},
 	"heartbeatWebhookUrl":       {value: "https://hooks.example.com/b", changes: "ConfigMap/monitoring-alertmanager-config NetworkPolicy/platform-monitoring-alertmanager RandomPassword/monitoring-alertmanager-receivers-naming-key Secret/monitoring-alertmanager-receivers StatefulSet/monitoring-alertmanager"},
 	"egressCidrs":               {value: `["203.0.113.0/24"]`, changes: "NetworkPolicy/platform-backend NetworkPolicy/platform-backend-engine"},
+	"buildImages":               {value: "true", together: map[string]string{"registry": "ghcr.io/acme"}, changes: applicationPods + builtImages + "Image/backend-image Image/frontend-image docker/docker"},
+	"registry":                  {value: "ghcr.io/other", with: map[string]string{"buildImages": "true", "registry": "ghcr.io/acme"}, changes: applicationPods + builtImages},
+	"registryUsername":          {value: "robot", with: pushing, changes: "docker/docker"},
+	"registryPassword":          {value: "renewed", with: pushing, changes: "docker/docker"},
 	"edgeHstsSeconds":           {value: "0", changes: "ConfigMap/edge-nginx Deployment/edge"},
 	"tlsMode": {value: "provided", with: map[string]string{"tlsCertificate": provided[0].chain, "tlsPrivateKey": provided[0].key},
 		changes: "ConfigMap/monitoring-prometheus-config Deployment/edge Secret/edge-tls StatefulSet/monitoring-prometheus"},
