@@ -244,6 +244,45 @@ func TestRenewed(t *testing.T) {
 	}
 }
 
+// TestRouteDocker is about a machine without a running local engine: a clone made
+// for the test has none, whatever else runs.
+func TestRouteDocker(t *testing.T) {
+	clone(t)
+	r := progress.New(&bytes.Buffer{}, false, t.TempDir())
+	t.Setenv(dockerHost, "")
+	if env, now, err := routeDocker(t.Context(), r, "single", true); env != nil || now != nil || err != nil {
+		t.Errorf("a stack that was never deployed: %v, %v, %v; want its own settings to decide", env, now, err)
+	}
+	if err := remember("single", target{Local: true, Docker: true, UID: "1"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := routeDocker(t.Context(), r, "single", true); err == nil || !strings.Contains(err.Error(), "stack single is deployed to the local Docker engine") {
+		t.Errorf("a stack on the engine: %v; want a refusal to change another one", err)
+	}
+	if env, _, err := routeDocker(t.Context(), r, "single", false); env != nil || err != nil {
+		t.Errorf("a command that reaches no engine: %v, %v", env, err)
+	}
+	t.Setenv(dockerHost, "ssh://other")
+	if env, now, err := routeDocker(t.Context(), r, "single", true); env != nil || now != nil || err != nil {
+		t.Errorf("another engine, by name: %v, %v, %v", env, now, err)
+	}
+}
+
+// TestDestroyLeavesEnginesAlone holds that `make down` does not forget a stack on a
+// Docker engine for want of a cluster.
+func TestDestroyLeavesEnginesAlone(t *testing.T) {
+	clone(t)
+	if err := remember("single", target{Local: true, Docker: true, UID: "1"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := Destroy(t.Context(), progress.New(&bytes.Buffer{}, false, t.TempDir())); err != nil {
+		t.Fatal(err)
+	}
+	if was, err := remembered("single"); err != nil || was == nil {
+		t.Errorf("remembered: %v, %v", was, err)
+	}
+}
+
 func TestDropRemovesOnlyItsStack(t *testing.T) {
 	root := clone(t)
 	dir := filepath.Join(root, ".local", "state", ".pulumi", "stacks", "alphapulse")
