@@ -30,14 +30,12 @@ const (
 	monitoringName = "monitoring"
 )
 
-// cluster composes the components on one Kubernetes cluster. Arguments of every
-// component exist before the first resource, because quota and network policies
-// follow from them.
-type cluster struct {
+// parts are the arguments of every component. They are the same wherever the stack
+// runs, and exist before the first resource: who reaches whom follows from them, and
+// the quota does.
+type parts struct {
 	config      *Config
 	credentials *platform.Credentials
-	// opts carries the provider to every component.
-	opts []pulumi.ResourceOption
 
 	database   *database.Args
 	cache      *cache.Args
@@ -47,16 +45,22 @@ type cluster struct {
 	monitoring *monitoring.Args
 }
 
+// cluster composes the components on one Kubernetes cluster.
+type cluster struct {
+	parts
+	// opts carries the provider to every component.
+	opts []pulumi.ResourceOption
+}
+
 func deployKubernetes(ctx *pulumi.Context, c *Config) (pulumi.Map, error) {
 	provider, err := newProvider(ctx, c)
 	if err != nil {
 		return nil, err
 	}
-	k := &cluster{config: c, opts: []pulumi.ResourceOption{pulumi.Provider(provider)}}
-	if k.credentials, err = platform.NewCredentials(ctx, "credentials", &platform.CredentialsArgs{Protect: c.Protect}); err != nil {
+	k := &cluster{opts: []pulumi.ResourceOption{pulumi.Provider(provider)}}
+	if k.parts, err = newParts(ctx, c); err != nil {
 		return nil, err
 	}
-	k.sizes()
 
 	ground, err := platform.NewPlatform(ctx, platformName, &platform.Args{
 		Namespace:       c.Namespace,
@@ -118,8 +122,19 @@ func newProvider(ctx *pulumi.Context, c *Config) (*kubernetes.Provider, error) {
 	return kubernetes.NewProvider(ctx, "cluster", args)
 }
 
+// newParts generates the credentials and sizes everything.
+func newParts(ctx *pulumi.Context, c *Config) (parts, error) {
+	credentials, err := platform.NewCredentials(ctx, "credentials", &platform.CredentialsArgs{Protect: c.Protect})
+	if err != nil {
+		return parts{}, err
+	}
+	k := parts{config: c, credentials: credentials}
+	k.sizes()
+	return k, nil
+}
+
 // sizes fills in what is known before any resource exists.
-func (k *cluster) sizes() {
+func (k *parts) sizes() {
 	c := k.config
 	k.database = &database.Args{
 		Image: pulumi.String(c.Images.Database), ExporterImage: pulumi.String(c.Images.DatabaseExporter),
@@ -237,7 +252,7 @@ var exposures = map[string]ingress.Exposure{
 	ExposureIngress:      ingress.IngressObject,
 }
 
-func (k *cluster) limits() *nginx.Limits {
+func (k *parts) limits() *nginx.Limits {
 	l := nginx.DefaultLimits()
 	e := k.config.Edge
 	l.APIRate, l.APIBurst, l.LoginRate, l.WebSocketRate, l.Connections = e.APIRate, e.APIBurst, e.LoginRate, e.WebSocketRate, e.Connections
@@ -246,7 +261,7 @@ func (k *cluster) limits() *nginx.Limits {
 
 // watched names what there is to alert on; a workload whose build serves no metrics
 // is left out, so that its absence is not an alarm.
-func (k *cluster) watched() rules.Watched {
+func (k *parts) watched() rules.Watched {
 	w := backend.WorkloadsOf(backendName)
 	watched := rules.Watched{
 		Database: databaseName, DatabaseClaim: databaseName,

@@ -190,6 +190,9 @@ func (m *mocks) NewResource(args pulumi.MockResourceArgs) (string, resource.Prop
 		Type: args.TypeToken, Name: args.Name, Inputs: args.Inputs, RPC: args.RegisterRPC,
 	})
 	m.mu.Unlock()
+	if m.options.Unknown && strings.HasPrefix(args.TypeToken, "docker:") {
+		return "", resource.PropertyMap{}, nil
+	}
 	if m.options.Unknown && strings.HasPrefix(args.TypeToken, "kubernetes:") && !strings.HasSuffix(args.TypeToken, ":Service") {
 		// In a preview, an output that the answer leaves out is unknown. The mocks
 		// cannot carry a value that is unknown and secret at once, so what flows
@@ -197,8 +200,12 @@ func (m *mocks) NewResource(args pulumi.MockResourceArgs) (string, resource.Prop
 		return "", resource.PropertyMap{}, nil
 	}
 	state := args.Inputs.Copy()
-	if args.TypeToken == "random:index/randomPassword:RandomPassword" {
+	switch args.TypeToken {
+	case "random:index/randomPassword:RandomPassword":
 		state["result"] = resource.MakeSecret(resource.NewStringProperty(Generated(args.Name)))
+	case dockerImage:
+		// An engine names an image by a digest of its content.
+		state["imageId"] = resource.NewStringProperty("sha256:" + Generated(args.Inputs["name"].StringValue()))
 	}
 	return args.Name + "-id", state, nil
 }
