@@ -13,9 +13,10 @@ const (
 	// DataPath is where the volume is mounted.
 	DataPath = "/data"
 	// ConfigFile, ACLFile and ExporterFile are the files of RenderConfig, of RenderACL
-	// and of RenderExporterPasswords.
+	// and of RenderExporterPasswords. No folder of theirs is within another, where a
+	// mount would have no place on a read-only one.
 	ConfigFile   = "/etc/redis/redis.conf"
-	ACLFile      = "/etc/redis/acl/users.acl"
+	ACLFile      = "/etc/redis-acl/users.acl"
 	ExporterFile = "/etc/alphapulse/exporter/passwords.json"
 )
 
