@@ -299,9 +299,9 @@ func TestHostsRunsAreEqual(t *testing.T) {
 func TestHostsOutputs(t *testing.T) {
 	r := single(t, nil)
 	assert.Equal(t, map[string]any{
-		"ui": "https://alphapulse.single.localhost:8443", "api": "https://api.single.localhost:8443",
-		"dashboard": "https://dashboard.single.localhost:8443", "grafana": "https://monitoring.single.localhost:8443",
-		"prometheus": "https://monitoring.single.localhost:8443/prometheus",
+		"ui": "https://alphapulse.single.localhost:30443", "api": "https://api.single.localhost:30443",
+		"dashboard": "https://dashboard.single.localhost:30443", "grafana": "https://monitoring.single.localhost:30443",
+		"prometheus": "https://monitoring.single.localhost:30443/prometheus",
 	}, anyMap(r.Outputs["urls"]))
 	assert.Equal(t, "docker", r.Outputs["target"])
 	assert.Equal(t, "alphapulse-single-database", anyMap(r.Outputs["volumes"])["database"])

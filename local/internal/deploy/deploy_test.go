@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -221,6 +222,23 @@ func TestOnDocker(t *testing.T) {
 	for stack, want := range map[string]bool{"single": true, "dev": false, "prod": false, "new": false, "organization/alphapulse/single": true} {
 		if got, err := onDocker(root, stack); got != want || err != nil {
 			t.Errorf("%s: %v, %v; want %v", stack, got, err, want)
+		}
+	}
+}
+
+// The stack on one Docker host publishes what the local engine has on 127.0.0.1.
+func TestSingleIsReached(t *testing.T) {
+	root, err := paths.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile(filepath.Join(root, "Pulumi.single.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, port := range map[string]int{"edgePublicPort": node.ForwardedPorts[0], "edgePublicHttpPort": node.ForwardedPorts[1]} {
+		if line := fmt.Sprintf("  alphapulse:%s: %d\n", key, port); !strings.Contains(string(raw), line) {
+			t.Errorf("Pulumi.single.yaml lacks %q", line)
 		}
 	}
 }
