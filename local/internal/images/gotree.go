@@ -1,7 +1,6 @@
 package images
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -30,12 +29,22 @@ func addGo(ctx context.Context, t oci.Tree, version string, w io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("find Go %s: %w", version, err)
 	}
-	root, found, _ := strings.Cut(string(bytes.TrimSpace(out)), "\n")
-	// Distributions add a suffix after a blank.
-	if found, _, _ = strings.Cut(found, " "); found != "go"+version {
-		return fmt.Errorf("find Go %s: the go command answers with %s in %s", version, found, root)
+	root, err := goRoot(string(out), version)
+	if err != nil {
+		return err
 	}
 	return addGoTree(t, root)
+}
+
+// goRoot reads where that Go version lies from the answer to `go env GOROOT
+// GOVERSION`. A go command that ignored the wish answers with another version.
+func goRoot(answer, version string) (string, error) {
+	root, found, _ := strings.Cut(strings.TrimSpace(answer), "\n")
+	// Distributions add a suffix after a blank.
+	if found, _, _ = strings.Cut(found, " "); found != "go"+version {
+		return "", fmt.Errorf("find Go %s: the go command answers with %s in %s", version, found, root)
+	}
+	return root, nil
 }
 
 // addGoTree puts the tool chain in the folder root into the tree, without what

@@ -228,8 +228,11 @@ func TestGoTree(t *testing.T) {
 	if mode := tree["/usr/local/go/bin/go"].Mode; mode != 0o755 {
 		t.Errorf("the go command has mode %o", mode)
 	}
-	if err := addGo(t.Context(), oci.Tree{}, "1.0.1", io.Discard); err == nil {
-		t.Error("a Go that does not exist was found")
+	if got, err := goRoot("/usr/local/go\ngo1.26.8 X:nocoverageredesign\n", "1.26.8"); got != "/usr/local/go" || err != nil {
+		t.Errorf("the right version: %q, %v", got, err)
+	}
+	if _, err := goRoot("/usr/local/go\ngo1.26.4\n", "1.26.8"); err == nil || !strings.Contains(err.Error(), "answers with go1.26.4") {
+		t.Errorf("another version: %v", err)
 	}
 }
 
