@@ -210,7 +210,7 @@ func TestBadInputOfAHost(t *testing.T) {
 	}{
 		{map[string]string{"target": "podman"}, []string{`target: "podman"`, "kubernetes, docker"}},
 		{map[string]string{"dockerHost": "10.0.0.1"}, []string{`dockerHost: "10.0.0.1"`, "unix:///var/run/docker.sock"}},
-		{map[string]string{"edgePublicHttpPort": "8443"}, []string{"edgePublicHttpPort: 8443 is edgePublicPort too", "two ports"}},
+		{map[string]string{"edgePublicHttpPort": "30443"}, []string{"edgePublicHttpPort: 30443 is edgePublicPort too", "two ports"}},
 		{map[string]string{"grafanaLoopbackPort": "13000", "prometheusLoopbackPort": "13000"}, []string{"prometheusLoopbackPort: 13000 is grafanaLoopbackPort too"}},
 		{map[string]string{"edgePublicHttpPort": "70000"}, []string{`edgePublicHttpPort: "70000"`, "65535"}},
 		{map[string]string{"protect": "true", "deleteVolumes": "true"}, []string{"deleteVolumes: true contradicts protect true"}},
