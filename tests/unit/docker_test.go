@@ -210,7 +210,7 @@ func TestBadInputOfAHost(t *testing.T) {
 	}{
 		{map[string]string{"target": "podman"}, []string{`target: "podman"`, "kubernetes, docker"}},
 		{map[string]string{"dockerHost": "10.0.0.1"}, []string{`dockerHost: "10.0.0.1"`, "unix:///var/run/docker.sock"}},
-		{map[string]string{"edgePublicHttpPort": "8443"}, []string{"edgePublicHttpPort: 8443 is edgePublicPort too", "two ports"}},
+		{map[string]string{"edgePublicHttpPort": "30443"}, []string{"edgePublicHttpPort: 30443 is edgePublicPort too", "two ports"}},
 		{map[string]string{"grafanaLoopbackPort": "13000", "prometheusLoopbackPort": "13000"}, []string{"prometheusLoopbackPort: 13000 is grafanaLoopbackPort too"}},
 		{map[string]string{"edgePublicHttpPort": "70000"}, []string{`edgePublicHttpPort: "70000"`, "65535"}},
 		{map[string]string{"protect": "true", "deleteVolumes": "true"}, []string{"deleteVolumes: true contradicts protect true"}},
@@ -299,9 +299,9 @@ func TestHostsRunsAreEqual(t *testing.T) {
 func TestHostsOutputs(t *testing.T) {
 	r := single(t, nil)
 	assert.Equal(t, map[string]any{
-		"ui": "https://alphapulse.single.localhost:8443", "api": "https://api.single.localhost:8443",
-		"dashboard": "https://dashboard.single.localhost:8443", "grafana": "https://monitoring.single.localhost:8443",
-		"prometheus": "https://monitoring.single.localhost:8443/prometheus",
+		"ui": "https://alphapulse.single.localhost:30443", "api": "https://api.single.localhost:30443",
+		"dashboard": "https://dashboard.single.localhost:30443", "grafana": "https://monitoring.single.localhost:30443",
+		"prometheus": "https://monitoring.single.localhost:30443/prometheus",
 	}, anyMap(r.Outputs["urls"]))
 	assert.Equal(t, "docker", r.Outputs["target"])
 	assert.Equal(t, "alphapulse-single-database", anyMap(r.Outputs["volumes"])["database"])
