@@ -145,7 +145,7 @@ bench: local ## measure the running dev stack and print ratios
 ##@ manifests
 
 .PHONY: render
-render: ## write a stack's Kubernetes objects as YAML, without credentials: STACK=prod OUT=dir
+render: ## write a stack's objects as YAML, without credentials: STACK=prod OUT=dir
 	@[ -n "$(OUT)" ] || { echo 'OUT is missing: name the folder to write to, e.g. make render STACK=prod OUT=rendered/prod' >&2; exit 1; }
 	@go run ./tests/render -stack "$(or $(STACK),dev)" -out "$(OUT)"
 

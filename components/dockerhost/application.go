@@ -32,17 +32,10 @@ type BackendArgs struct {
 }
 
 func (a *BackendArgs) validate() error {
-	var problems []error
 	if a.Args == nil {
 		return errors.New("docker backend: Args is missing: pass those of the backend")
 	}
-	if err := a.Validate(); err != nil {
-		problems = append(problems, err)
-	}
-	if n := a.Scaling.Min; n < 1 {
-		problems = append(problems, fmt.Errorf("docker backend: Scaling.Min is %d: want at least one container of the API", n))
-	}
-	return errors.Join(problems...)
+	return a.Validate()
 }
 
 // Replicas are the names of the containers of the API called name.
@@ -76,6 +69,7 @@ func NewBackend(ctx *pulumi.Context, name string, host *Host, args *BackendArgs,
 		// What a cluster alone has; nothing of it is read here.
 		filled.Namespace, filled.SettingsName = pulumi.String(host.args.Prefix), pulumi.String(host.args.Prefix)
 		filled.WaitForImage = nil
+		filled.Scaling = backend.Scaling{Min: filled.Scaling.Min, Max: filled.Scaling.Min, CPUUtilization: 100, MemoryUtilization: 100}
 		own.Args = &filled
 	}
 	if err := own.validate(); err != nil {

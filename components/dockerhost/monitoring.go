@@ -56,6 +56,7 @@ func NewMonitoring(ctx *pulumi.Context, name string, host *Host, args *Monitorin
 	own := *args
 	filled := *own.Args
 	filled.Namespace = pulumi.String(host.args.Prefix)
+	filled.Images.KubeStateMetrics = pulumi.String("") // none runs
 	valid, err := filled.Validated(name)
 	if err != nil {
 		return nil, err

@@ -171,7 +171,7 @@ func TestOnlyTheEdgePublishes(t *testing.T) {
 				published[strings.TrimPrefix(c.Name, "alphapulse-single-")] += fmt.Sprintf("%s:%d->%d ", p.IP, p.External, p.Internal)
 			}
 		}
-		want := map[string]string{"edge": "0.0.0.0:8443->8443 0.0.0.0:8080->8080 "}
+		want := map[string]string{"edge": "0.0.0.0:30443->8443 0.0.0.0:30080->8080 "}
 		if strings.Contains(t.Name(), "Grafana") {
 			want["monitoring-grafana"] = "127.0.0.1:13000->3000 "
 			want["monitoring-prometheus"] = "127.0.0.1:19090->9090 "
