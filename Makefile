@@ -127,14 +127,15 @@ test-frontend: $(FRONTEND)/node_modules/.package-lock.json
 	@CGO_ENABLED=1 go test -C $(FRONTEND) -race ./...
 
 # The order: the first deployment builds cluster, toolchain and images at once,
-# the others use what is there. The last one takes the cluster down, so a kept one
-# is spared it.
+# the others use what is there. The last two start an engine and take the cluster
+# down, so a kept one is spared them.
 .PHONY: e2e
-e2e: local ## the whole proof on the local cluster, from nothing to destroyed; KEEP=1 uses and keeps a running one
+e2e: local ## the whole proof on the local cluster and engine, from nothing to destroyed; KEEP=1 uses and keeps a running cluster
 	@rc=0; \
 	KEEP=$(KEEP) LOCAL=$(CURDIR)/$(LOCAL) go test -tags e2e -count=1 -v -timeout 90m ./tests/e2e/... || rc=1; \
 	CGO_ENABLED=1 go test -C docker/backend -race -tags integration -count=1 -timeout 30m ./integration/... || rc=1; \
-	[ -n "$(KEEP)" ] || go test -C local -tags cluster -count=1 -v -timeout 45m ./internal/node || rc=1; \
+	[ -n "$(KEEP)" ] || LOCAL=$(CURDIR)/$(LOCAL) go test -tags e2e -count=1 -v -timeout 60m ./tests/single/... || rc=1; \
+	[ -n "$(KEEP)" ] || go test -C local -tags cluster -count=1 -v -timeout 75m ./internal/node || rc=1; \
 	exit $$rc
 
 .PHONY: bench
@@ -144,7 +145,7 @@ bench: local ## measure the running dev stack and print ratios
 ##@ manifests
 
 .PHONY: render
-render: ## write a stack's Kubernetes objects as YAML, without credentials: STACK=prod OUT=dir
+render: ## write a stack's objects as YAML, without credentials: STACK=prod OUT=dir
 	@[ -n "$(OUT)" ] || { echo 'OUT is missing: name the folder to write to, e.g. make render STACK=prod OUT=rendered/prod' >&2; exit 1; }
 	@go run ./tests/render -stack "$(or $(STACK),dev)" -out "$(OUT)"
 

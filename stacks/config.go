@@ -3,7 +3,9 @@
 package stacks
 
 import (
+	"encoding/json"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -24,6 +26,7 @@ import (
 // Config is a stack's configuration, checked. Secret values are Pulumi secrets
 // only from the moment they are handed to a component: nothing prints a Config.
 type Config struct {
+	Target               string
 	Domain               string
 	Namespace            string
 	Kubeconfig           string
@@ -43,6 +46,25 @@ type Config struct {
 	Edge        Edge
 	Monitoring  Monitoring
 	EgressCIDRs []string
+	Docker      Docker
+}
+
+// The values of the setting target.
+const (
+	TargetKubernetes = "kubernetes"
+	TargetDocker     = "docker"
+)
+
+// Docker are the settings of a Docker host.
+type Docker struct {
+	// Prefix of every name on the host.
+	Prefix                      string
+	Host                        string
+	HTTPPort                    int
+	DeleteVolumes               bool
+	GrafanaPort, PrometheusPort int
+	// Registries are those that ImagePullCredentials are for.
+	Registries []string
 }
 
 // Images are the references of every image.
@@ -169,6 +191,7 @@ func Parse(stack string, values map[string]string, secretKeys []string, before P
 	}
 
 	c := &Config{
+		Target:               r.oneOf("target", TargetKubernetes, TargetDocker),
 		Domain:               r.text("domain"),
 		Namespace:            r.text("namespace"),
 		Kubeconfig:           r.text("kubeconfig"),
@@ -179,6 +202,7 @@ func Parse(stack string, values map[string]string, secretKeys []string, before P
 		ImagePullCredentials: r.text("imagePullCredentials"),
 		EgressCIDRs:          r.cidrs("egressCidrs"),
 	}
+	r.elsewhere(c.Target)
 	c.where(r, stack)
 	c.images(r)
 	c.build(r)
@@ -187,6 +211,7 @@ func Parse(stack string, values map[string]string, secretKeys []string, before P
 	c.frontend(r)
 	c.edge(r)
 	c.monitoring(r)
+	c.docker(r, stack)
 	c.keeps(r, before)
 	if err := r.err(); err != nil {
 		return nil, fmt.Errorf("the configuration of stack %s has %d problem(s), nothing was changed:\n%w", stack, len(r.problems), err)
@@ -202,6 +227,9 @@ func (c *Config) where(r *reader, stack string) {
 	} else if len("dashboard."+c.Domain) > 253 {
 		r.problem("domain", "%q is too long for the host names below it", c.Domain)
 	}
+	if c.Target != TargetKubernetes {
+		return
+	}
 	if c.Namespace == "" {
 		c.Namespace = "alphapulse-" + strings.ToLower(stack)
 	}
@@ -216,6 +244,54 @@ func (c *Config) where(r *reader, stack string) {
 			r.problem("storageClass", "%q cannot be a StorageClass: %s", v, problems[0])
 		}
 	}
+}
+
+// docker reads what a Docker host needs, and what an engine that builds does.
+func (c *Config) docker(r *reader, stack string) {
+	c.Docker = Docker{
+		Prefix:         "alphapulse-" + strings.ToLower(stack),
+		Host:           r.text("dockerHost"),
+		HTTPPort:       r.number("edgePublicHttpPort", 0, 65535),
+		DeleteVolumes:  r.toggle("deleteVolumes"),
+		GrafanaPort:    r.number("grafanaLoopbackPort", 0, 65535),
+		PrometheusPort: r.number("prometheusLoopbackPort", 0, 65535),
+	}
+	d := c.Docker
+	if d.Host != "" && c.Target != TargetDocker && !c.Build.Enabled {
+		r.problem("dockerHost", "it has no meaning with target %s and buildImages false: `pulumi config rm dockerHost` removes it", c.Target)
+	}
+	if u, err := url.Parse(d.Host); d.Host != "" && (err != nil || !slices.Contains([]string{"unix", "tcp", "ssh"}, u.Scheme)) {
+		r.problem("dockerHost", "%q is not the address of an engine: write e.g. unix:///var/run/docker.sock or ssh://user@host", d.Host)
+	}
+	if c.Target != TargetDocker {
+		return
+	}
+	if c.Protect && d.DeleteVolumes {
+		r.problem("deleteVolumes", "true contradicts protect true: a protected stack's data outlives a destroy; set one of them to false")
+	}
+	taken := map[int]string{c.Edge.PublicPort: "edgePublicPort"}
+	for _, p := range []struct {
+		key  string
+		port int
+	}{{"edgePublicHttpPort", d.HTTPPort}, {"grafanaLoopbackPort", d.GrafanaPort}, {"prometheusLoopbackPort", d.PrometheusPort}} {
+		if p.port == 0 {
+			continue
+		}
+		if other := taken[p.port]; other != "" {
+			r.problem(p.key, "%d is %s too: choose two ports", p.port, other)
+		}
+		taken[p.port] = p.key
+	}
+	if c.ImagePullCredentials == "" {
+		return
+	}
+	var file struct {
+		Auths map[string]json.RawMessage `json:"auths"`
+	}
+	if err := json.Unmarshal([]byte(c.ImagePullCredentials), &file); err != nil || len(file.Auths) == 0 {
+		r.problem("imagePullCredentials", "the value is no config.json of Docker with a registry below auths") // a secret: not repeated here
+	}
+	c.Docker.Registries = slices.Sorted(maps.Keys(file.Auths))
 }
 
 func (c *Config) images(r *reader) {
@@ -257,8 +333,12 @@ func (c *Config) build(r *reader) {
 			r.problem(key, "%q is named, and buildImages is true: `pulumi config rm %s` to build the image, or set buildImages false to deploy the named one", v, key)
 		}
 	}
-	if b.Registry == "" {
+	if b.Registry == "" && c.Target == TargetKubernetes {
 		r.problem("registry", "it is not set, and buildImages is true: nodes pull what a registry has, set e.g. ghcr.io/acme")
+	} else if b.Registry == "" && b.Username+b.Password != "" {
+		r.problem("registry", "it is not set, and its credentials are: set e.g. ghcr.io/acme, or remove registryUsername and registryPassword")
+	} else if b.Registry == "" {
+		return // the engine that the stack runs on builds its images
 	} else if named, err := reference.ParseNormalizedNamed(b.Registry + "/backend"); err != nil || !reference.IsNameOnly(named) {
 		r.problem("registry", "%q is not a registry: write host, port and path without scheme and tag, in lower case, e.g. ghcr.io/acme", b.Registry)
 	}
@@ -296,6 +376,9 @@ func (c *Config) stateful(r *reader) {
 	}
 	least("cacheResources", store.Resources.Limits.Memory, cache.LeastMemory, "as limits.memory Redis does not start with it")
 	file := resource.NewQuantity(cache.LeastStorage(cache.MaxMemory(store.Resources.Limits.Memory.Value())), resource.BinarySI)
+	if c.Target == TargetDocker {
+		c.Cache.Storage, store.Storage = *file, *file // no setting, and no bound, there
+	}
 	least("cacheStorage", store.Storage, *file, "the append-only file of cacheResources.limits.memory "+store.Resources.Limits.Memory.String()+" may outgrow it")
 	taken := map[string]string{}
 	for key, aliases := range map[string][]string{"databaseAliases": db.Aliases, "cacheAliases": store.Aliases} {
@@ -348,7 +431,7 @@ func (c *Config) backend(r *reader) {
 		DashboardMetricsPath: r.path("dashboardMetricsPath"),
 	}
 	b := c.Backend
-	if b.MinReplicas > b.MaxReplicas {
+	if b.MinReplicas > b.MaxReplicas && c.Target == TargetKubernetes {
 		r.problem("backendMinReplicas", "%d is above backendMaxReplicas %d: lower the one or raise the other", b.MinReplicas, b.MaxReplicas)
 	}
 	if b.TradingEnabled && !b.EngineEnabled {

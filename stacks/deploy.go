@@ -36,6 +36,9 @@ func Compose(ctx *pulumi.Context) (pulumi.Map, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.Target == TargetDocker {
+		return deployDocker(ctx, c)
+	}
 	return deployKubernetes(ctx, c)
 }
 

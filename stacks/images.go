@@ -2,6 +2,7 @@ package stacks
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/distribution/reference"
@@ -24,8 +25,9 @@ type application struct {
 // buildContext is the folder below Pulumi.yaml's that images are built from.
 const buildContext = "docker"
 
-// newApplication decides the references, and builds what has to be built.
-func newApplication(ctx *pulumi.Context, c *Config) (*application, error) {
+// newApplication decides the references, and builds what has to be built. A stack
+// that names its images needs no engine.
+func newApplication(ctx *pulumi.Context, c *Config, engine *docker.Provider) (*application, error) {
 	a := &application{
 		backend:   pulumi.String(c.Images.Backend),
 		dashboard: pulumi.String(c.Images.Dashboard),
@@ -34,18 +36,14 @@ func newApplication(ctx *pulumi.Context, c *Config) (*application, error) {
 	if !c.Build.Enabled {
 		return a, nil
 	}
-	engine, err := newEngine(ctx, c)
-	if err != nil {
-		return nil, err
-	}
 	build := func(name string) (*images.Image, error) {
-		return images.NewImage(ctx, name+"-image", &images.Args{
+		return images.NewImage(ctx, name+"-build", &images.Args{
 			Context:    buildContext,
 			Dockerfile: "Dockerfile." + name + ".prod",
 			Sources:    []string{name},
-			Repository: c.Build.Registry + "/" + name,
+			Repository: c.Build.repository(name),
 			Owner:      ctx.Stack(),
-			Push:       true,
+			Push:       c.Build.Registry != "",
 		}, pulumi.Provider(engine))
 	}
 	backend, err := build(backendName)
@@ -64,32 +62,83 @@ func newApplication(ctx *pulumi.Context, c *Config) (*application, error) {
 	return a, nil
 }
 
-// newEngine is the Docker engine that builds and pushes. DOCKER_HOST names it, as for
-// Docker's own command line.
-func newEngine(ctx *pulumi.Context, c *Config) (*docker.Provider, error) {
-	named, err := reference.ParseNormalizedNamed(c.Build.Registry + "/" + backendName)
-	if err != nil {
-		return nil, err // checked by Parse
+// repository is where an image that the stack builds belongs; without a registry it is
+// a name on the engine.
+func (b *Build) repository(name string) string {
+	if b.Registry == "" {
+		return "alphapulse/" + name
 	}
-	auth := docker.ProviderRegistryAuthArgs{Address: pulumi.String(registryAddress(reference.Domain(named)))}
-	if c.Build.Username == "" {
-		// Without this the provider looks for a login of whoever runs it.
-		auth.AuthDisabled = pulumi.Bool(true)
-	} else {
-		auth.Username = pulumi.String(c.Build.Username)
-		auth.Password = pulumi.ToSecret(pulumi.StringPtr(c.Build.Password)).(pulumi.StringPtrOutput)
-	}
-	return docker.NewProvider(ctx, "docker", &docker.ProviderArgs{
-		RegistryAuth: docker.ProviderRegistryAuthArray{auth},
-	})
+	return b.Registry + "/" + name
 }
 
-// registryAddress is where a registry's own interface is: Docker Hub's has another
-// name than its images, and what listens on this machine only speaks plain HTTP, as
-// for the engine.
+// newDockerProvider is explicit, so that a stack says which engine it means: the one
+// that it runs on, or the one that builds its images.
+func newDockerProvider(ctx *pulumi.Context, c *Config) (*docker.Provider, error) {
+	args := &docker.ProviderArgs{}
+	if c.Docker.Host != "" {
+		args.Host = pulumi.String(c.Docker.Host)
+	}
+	auth, pushesTo, err := c.Build.auth()
+	if err != nil {
+		return nil, err
+	}
+	for _, registry := range c.Docker.Registries {
+		if registryHost(registry) == pushesTo {
+			continue // who may push may pull, and the provider takes one login a registry
+		}
+		auth = append(auth, &docker.ProviderRegistryAuthArgs{
+			Address: pulumi.String(registry), ConfigFileContent: optionalSecret(c.ImagePullCredentials).ToStringOutput(),
+		})
+	}
+	if len(auth) > 0 {
+		args.RegistryAuth = auth
+	}
+	return docker.NewProvider(ctx, "docker", args)
+}
+
+// auth is how the provider asks the registry that it pushes to, and that one's host;
+// nothing when nothing is pushed.
+func (b *Build) auth() (auth docker.ProviderRegistryAuthArray, host string, err error) {
+	if b.Registry == "" {
+		return nil, "", nil
+	}
+	named, err := reference.ParseNormalizedNamed(b.repository(backendName))
+	if err != nil {
+		return nil, "", err // checked by Parse
+	}
+	address := registryAddress(reference.Domain(named))
+	login := &docker.ProviderRegistryAuthArgs{Address: pulumi.String(address)}
+	if b.Username == "" {
+		// Without this the provider looks for a login of whoever runs it.
+		login.AuthDisabled = pulumi.Bool(true)
+	} else {
+		login.Username = pulumi.String(b.Username)
+		login.Password = pulumi.ToSecret(pulumi.StringPtr(b.Password)).(pulumi.StringPtrOutput)
+	}
+	return docker.ProviderRegistryAuthArray{login}, registryHost(address), nil
+}
+
+// registryHost is the host of a registry as a config.json or an image names it.
+func registryHost(registry string) string {
+	_, rest, found := strings.Cut(registry, "://")
+	if !found {
+		rest = registry
+	}
+	host, _, _ := strings.Cut(rest, "/")
+	if slices.Contains([]string{"docker.io", "index.docker.io", "registry.hub.docker.com"}, host) {
+		return dockerHub
+	}
+	return host
+}
+
+// dockerHub is where Docker Hub's interface is; its images have another host.
+const dockerHub = "registry-1.docker.io"
+
+// registryAddress is where a registry's own interface is. What listens on this machine
+// only speaks plain HTTP, as for the engine.
 func registryAddress(domain string) string {
 	if domain == "docker.io" {
-		return "registry-1.docker.io"
+		return dockerHub
 	}
 	host := domain
 	if i := strings.LastIndex(domain, ":"); i >= 0 && !strings.HasSuffix(domain, "]") {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/pulumi/pulumi-docker/sdk/v4/go/docker"
 	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
@@ -30,15 +31,13 @@ const (
 	monitoringName = "monitoring"
 )
 
-// cluster composes the components on one Kubernetes cluster. Arguments of every
-// component exist before the first resource, because quota and network policies
-// follow from them.
-type cluster struct {
+// parts are the arguments of every component. They are the same wherever the stack
+// runs, and exist before the first resource: who reaches whom follows from them, and
+// the quota does.
+type parts struct {
 	config      *Config
 	images      *application
 	credentials *platform.Credentials
-	// opts carries the provider to every component, and lets it wait for the images.
-	opts []pulumi.ResourceOption
 
 	database   *database.Args
 	cache      *cache.Args
@@ -48,20 +47,30 @@ type cluster struct {
 	monitoring *monitoring.Args
 }
 
+// cluster composes the components on one Kubernetes cluster.
+type cluster struct {
+	parts
+	// opts carries the provider to every component, and lets it wait for the images.
+	opts []pulumi.ResourceOption
+}
+
 func deployKubernetes(ctx *pulumi.Context, c *Config) (pulumi.Map, error) {
 	provider, err := newProvider(ctx, c)
 	if err != nil {
 		return nil, err
 	}
-	images, err := newApplication(ctx, c)
-	if err != nil {
+	// The engine is needed to build, and for nothing else.
+	var engine *docker.Provider
+	if c.Build.Enabled {
+		if engine, err = newDockerProvider(ctx, c); err != nil {
+			return nil, err
+		}
+	}
+	k := &cluster{}
+	if k.parts, err = newParts(ctx, c, engine); err != nil {
 		return nil, err
 	}
-	k := &cluster{config: c, images: images, opts: append([]pulumi.ResourceOption{pulumi.Provider(provider)}, images.first...)}
-	if k.credentials, err = platform.NewCredentials(ctx, "credentials", &platform.CredentialsArgs{Protect: c.Protect}, images.first...); err != nil {
-		return nil, err
-	}
-	k.sizes()
+	k.opts = append([]pulumi.ResourceOption{pulumi.Provider(provider)}, k.images.first...)
 
 	ground, err := platform.NewPlatform(ctx, platformName, &platform.Args{
 		Namespace:       c.Namespace,
@@ -123,8 +132,23 @@ func newProvider(ctx *pulumi.Context, c *Config) (*kubernetes.Provider, error) {
 	return kubernetes.NewProvider(ctx, "cluster", args)
 }
 
+// newParts generates the credentials and sizes everything.
+func newParts(ctx *pulumi.Context, c *Config, engine *docker.Provider) (parts, error) {
+	images, err := newApplication(ctx, c, engine)
+	if err != nil {
+		return parts{}, err
+	}
+	credentials, err := platform.NewCredentials(ctx, "credentials", &platform.CredentialsArgs{Protect: c.Protect}, images.first...)
+	if err != nil {
+		return parts{}, err
+	}
+	k := parts{config: c, images: images, credentials: credentials}
+	k.sizes()
+	return k, nil
+}
+
 // sizes fills in what is known before any resource exists.
-func (k *cluster) sizes() {
+func (k *parts) sizes() {
 	c := k.config
 	k.database = &database.Args{
 		Image: pulumi.String(c.Images.Database), ExporterImage: pulumi.String(c.Images.DatabaseExporter),
@@ -242,7 +266,7 @@ var exposures = map[string]ingress.Exposure{
 	ExposureIngress:      ingress.IngressObject,
 }
 
-func (k *cluster) limits() *nginx.Limits {
+func (k *parts) limits() *nginx.Limits {
 	l := nginx.DefaultLimits()
 	e := k.config.Edge
 	l.APIRate, l.APIBurst, l.LoginRate, l.WebSocketRate, l.Connections = e.APIRate, e.APIBurst, e.LoginRate, e.WebSocketRate, e.Connections
@@ -251,7 +275,7 @@ func (k *cluster) limits() *nginx.Limits {
 
 // watched names what there is to alert on; a workload whose build serves no metrics
 // is left out, so that its absence is not an alarm.
-func (k *cluster) watched() rules.Watched {
+func (k *parts) watched() rules.Watched {
 	w := backend.WorkloadsOf(backendName)
 	watched := rules.Watched{
 		Database: databaseName, DatabaseClaim: databaseName,

@@ -21,17 +21,27 @@ func (k *cluster) outputs(ctx *pulumi.Context, ground *platform.Platform, edge *
 	for claim, v := range k.config.volumes() {
 		sizes[claim] = pulumi.String(v.size.String())
 	}
+	out, err := k.parts.outputs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out[outputNamespace] = ground.Namespace
+	out[outputVolumes] = sizes
+	out["urls"] = edge.URLs
+	out["edgeAddress"] = edge.Address
+	out["caCertificate"] = edge.CACertificate
+	return out, nil
+}
+
+// outputs are those that do not depend on where the stack runs.
+func (k *parts) outputs(ctx *pulumi.Context) (pulumi.Map, error) {
 	readme, err := os.ReadFile(filepath.Join(ctx.RootDirectory(), readmeFile))
 	if err != nil {
 		return nil, err
 	}
 	return pulumi.Map{
-		outputNamespace: ground.Namespace,
-		outputVolumes:   sizes,
-		"urls":          edge.URLs,
-		"edgeAddress":   edge.Address,
-		"images":        k.images.outputs(),
-		"caCertificate": edge.CACertificate,
+		outputTarget: pulumi.String(k.config.Target),
+		"images":     k.images.outputs(),
 		"credentials": pulumi.StringMap{
 			"Grafana, user admin":                        pulumi.String(commandFor("grafanaPassword")),
 			"Prometheus, user admin":                     pulumi.String(commandFor("prometheusPassword")),

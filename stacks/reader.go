@@ -50,6 +50,18 @@ func (r *reader) unknownKeys() {
 	}
 }
 
+// elsewhere reports settings that have no meaning where the stack runs. The command
+// line passes the defaults, too: only another value says that somebody meant it.
+func (r *reader) elsewhere(target string) {
+	for _, s := range settings {
+		v, set := r.values[s.Key]
+		if s.Target == "" || s.Target == target || !set || s.isDefault(v) {
+			continue
+		}
+		r.problem(s.Key, "it has no meaning with target %s: `pulumi config rm %s` removes it", target, s.Key)
+	}
+}
+
 func nearest(word string, candidates []string) string {
 	slices.Sort(candidates)
 	return slices.MinFunc(candidates, func(a, b string) int {

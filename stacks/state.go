@@ -12,6 +12,9 @@ import (
 // Previous is what the stack's last update left: the facts that an edit of the
 // configuration must not contradict.
 type Previous struct {
+	// Target that the stack runs on; "" before the first update, and in stacks of a
+	// release that knew one target only.
+	Target string
 	// Namespace of every object; "" before the first update.
 	Namespace string
 	// Volumes are the sizes of the claims, by name.
@@ -20,6 +23,7 @@ type Previous struct {
 
 // The names of the stack outputs that the next update reads back.
 const (
+	outputTarget    = "target"
 	outputNamespace = "namespace"
 	outputVolumes   = "volumes"
 )
@@ -37,6 +41,7 @@ func previous(ctx *pulumi.Context) (Previous, error) {
 		return Previous{}, fmt.Errorf("reading the outputs of the last update of %s: %w", name, err)
 	}
 	p := Previous{Volumes: map[string]string{}}
+	p.Target, _ = result.Outputs[outputTarget].(string)
 	p.Namespace, _ = result.Outputs[outputNamespace].(string)
 	if volumes, ok := result.Outputs[outputVolumes].(map[string]any); ok {
 		for claim, size := range volumes {
@@ -48,6 +53,16 @@ func previous(ctx *pulumi.Context) (Previous, error) {
 
 // keeps reports every edit that would lose what the previous update stored.
 func (c *Config) keeps(r *reader, p Previous) {
+	was := p.Target
+	if was == "" && p.Namespace != "" {
+		was = TargetKubernetes
+	}
+	if was != "" && was != c.Target {
+		r.problem("target", "%q: the stack runs on target %q and its data would stay behind: set that one, use another stack, or destroy this one first", c.Target, was)
+	}
+	if c.Target != TargetKubernetes {
+		return // volumes of a Docker host have names of their own and no size
+	}
 	if p.Namespace != "" && p.Namespace != c.Namespace {
 		r.problem("namespace", "%q: the stack's data is in namespace %q and would stay behind: set that one, or use another stack", c.Namespace, p.Namespace)
 	}

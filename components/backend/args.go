@@ -87,7 +87,8 @@ type Args struct {
 // waitResources of the init container; it counts only while it runs.
 var waitResources = sizing.Of("50m", "32Mi", "200m", "64Mi")
 
-func (a *Args) validate() error {
+// Validate reports everything that keeps the backend from being created.
+func (a *Args) Validate() error {
 	var problems []error
 	problem := func(format string, v ...any) { problems = append(problems, fmt.Errorf("backend: "+format, v...)) }
 	if a.Namespace == nil {

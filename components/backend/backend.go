@@ -25,7 +25,7 @@ func NewBackend(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Res
 	if args == nil {
 		args = &Args{}
 	}
-	if err := args.validate(); err != nil {
+	if err := args.Validate(); err != nil {
 		return nil, err
 	}
 	b := &Backend{}

@@ -1,8 +1,6 @@
 package backend
 
 import (
-	"strconv"
-
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
@@ -11,11 +9,7 @@ import (
 func (b *Backend) engine(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) error {
 	_, err := deployment{
 		labels: engineLabels(name), process: args.Engine, args: args,
-		env: map[string]string{
-			"TRADING_ENABLED": strconv.FormatBool(args.TradingEnabled),
-			"PAPER_TRADING":   strconv.FormatBool(args.PaperTrading),
-			"WEB_CONCURRENCY": "1",
-		},
+		env:      args.trades(),
 		replicas: pulumi.Int(1), most: 1, recreate: true,
 	}.create(ctx, opts...)
 	return err

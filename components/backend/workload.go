@@ -25,8 +25,8 @@ const preStopSeconds = 10
 // request, in seconds.
 const drainMargin = 5
 
-// writable are the paths that the application's images write to under a read-only root.
-var writable = map[string]string{
+// Writable are the paths that the application's images write to under a read-only root.
+var Writable = map[string]string{
 	"logs": "/app/logs", "models": "/app/models", "cache": "/app/cache", "data": "/app/data", "tmp": "/tmp",
 }
 
@@ -65,7 +65,7 @@ func (d deployment) create(ctx *pulumi.Context, opts ...pulumi.ResourceOption) (
 		from = append(from, &corev1.EnvFromSourceArgs{SecretRef: &corev1.SecretEnvSourceArgs{Name: secret}})
 	}
 
-	volumes, mounts := pods.EmptyDirs(writableLimit, writable)
+	volumes, mounts := pods.EmptyDirs(writableLimit, Writable)
 	container := corev1.ContainerArgs{
 		Name:         pulumi.String(d.labels.Component),
 		Image:        d.process.Image,
@@ -106,7 +106,7 @@ func (d deployment) create(ctx *pulumi.Context, opts ...pulumi.ResourceOption) (
 		container.ReadinessProbe = ready.Args()
 	}
 
-	grace := preStopSeconds + d.args.RequestTimeoutSeconds + drainMargin
+	grace := preStopSeconds + d.args.DrainSeconds()
 	plan := rollout.Plan{Startup: startup, Replicas: d.most, AtOnce: 1, GraceSeconds: grace}
 	strategy := &appsv1.DeploymentStrategyArgs{
 		Type: pulumi.String("RollingUpdate"),
@@ -171,11 +171,7 @@ func (d deployment) waitForDatabase() corev1.ContainerArray {
 // environment renders variables in a stable order; those of the program win over
 // the user's, since they carry its guarantees.
 func environment(user, program map[string]string) corev1.EnvVarArray {
-	merged := maps.Clone(user)
-	if merged == nil {
-		merged = map[string]string{}
-	}
-	maps.Copy(merged, program)
+	merged := merge(user, program)
 	var env corev1.EnvVarArray
 	for _, k := range slices.Sorted(maps.Keys(merged)) {
 		env = append(env, &corev1.EnvVarArgs{Name: pulumi.String(k), Value: pulumi.String(merged[k])})

@@ -36,8 +36,8 @@ const User = 999
 // enough keys without an expiry have come together.
 const DefaultPolicy = "allkeys-lru"
 
-// exporterResources hold the exporter's metrics in memory.
-var exporterResources = sizing.Of("20m", "32Mi", "200m", "64Mi")
+// ExporterResources hold the exporter's metrics in memory.
+var ExporterResources = sizing.Of("20m", "32Mi", "200m", "64Mi")
 
 // LeastMemory leaves half of it for the server itself.
 var LeastMemory = resource.MustParse("64Mi")
@@ -94,7 +94,7 @@ func (a *Args) Demands(name string) []sizing.Demand {
 	return []sizing.Demand{{
 		Workload:   name,
 		Replicas:   1,
-		Containers: []sizing.Resources{a.Resources, exporterResources},
+		Containers: []sizing.Resources{a.Resources, ExporterResources},
 		Volumes:    []resource.Quantity{a.Storage},
 		Services:   stateful.ServiceCount(a.AliasServices),
 	}}
@@ -103,6 +103,23 @@ func (a *Args) Demands(name string) []sizing.Demand {
 // MaxMemoryBytes is the server's maxmemory.
 func (a *Args) MaxMemoryBytes() int64 { return MaxMemory(a.Resources.Limits.Memory.Value()) }
 
+// Config is redis.conf.
+func (a *Args) Config() string { return RenderConfig(a.MaxMemoryBytes(), a.policy()) }
+
+// ACL is users.acl, secret.
+func (a *Args) ACL() pulumi.StringOutput {
+	return pulumi.ToSecret(pulumi.All(a.ApplicationPassword, a.MonitoringPassword).ApplyT(func(v []any) (string, error) {
+		return RenderACL(v[0].(string), v[1].(string))
+	})).(pulumi.StringOutput)
+}
+
+// ExporterPasswords is the file of the exporter of the server at host, secret.
+func (a *Args) ExporterPasswords(host string) pulumi.StringOutput {
+	return pulumi.ToSecret(pulumi.All(a.MonitoringPassword).ApplyT(func(v []any) (string, error) {
+		return RenderExporterPasswords(host, v[0].(string))
+	})).(pulumi.StringOutput)
+}
+
 func (a *Args) policy() string {
 	if a.Policy == "" {
 		return DefaultPolicy
@@ -110,7 +127,8 @@ func (a *Args) policy() string {
 	return a.Policy
 }
 
-func (a *Args) validate(name string) error {
+// Validate reports everything that keeps the cache called name from being created.
+func (a *Args) Validate(name string) error {
 	var problems []error
 	problem := func(format string, v ...any) { problems = append(problems, fmt.Errorf("cache: "+format, v...)) }
 	for _, required := range []struct {
@@ -152,7 +170,7 @@ func NewCache(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Resou
 	if args == nil {
 		args = &Args{}
 	}
-	if err := args.validate(name); err != nil {
+	if err := args.Validate(name); err != nil {
 		return nil, err
 	}
 	c := &Cache{}
@@ -176,8 +194,8 @@ func NewCache(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Resou
 	if c.Host, err = (stateful.Server{
 		Labels: l, Namespace: args.Namespace, PortName: portName, Port: Port, MetricsPort: MetricsPort,
 		Aliases: args.AliasServices, Protect: args.Protect,
-		Startup:      rollout.StartupFor(startup.BudgetSeconds() + LoadingSeconds(args.MaxMemoryBytes())),
-		GraceSeconds: graceSeconds,
+		Startup:      rollout.StartupFor(args.StartupSeconds()),
+		GraceSeconds: GraceSeconds,
 		User:         User, PriorityClass: args.PriorityClass, ImagePullSecret: args.ImagePullSecret,
 		Containers: corev1.ContainerArray{server(args), exporter(args)},
 		Volumes: corev1.VolumeArray{

@@ -8,11 +8,16 @@ import (
 	"strings"
 )
 
-// Paths inside the container.
+// Paths inside the containers.
 const (
-	dataPath   = "/data"
-	configPath = "/etc/redis/redis.conf"
-	aclPath    = "/etc/redis/acl/users.acl"
+	// DataPath is where the volume is mounted.
+	DataPath = "/data"
+	// ConfigFile, ACLFile and ExporterFile are the files of RenderConfig, of RenderACL
+	// and of RenderExporterPasswords. No folder of theirs is within another, where a
+	// mount would have no place on a read-only one.
+	ConfigFile   = "/etc/redis/redis.conf"
+	ACLFile      = "/etc/redis-acl/users.acl"
+	ExporterFile = "/etc/alphapulse/exporter/passwords.json"
 )
 
 // Users beside the default one, which the application logs in as by password alone.
@@ -60,10 +65,10 @@ func RenderConfig(maxMemory int64, policy string) string {
 		"bind * -::*",
 		fmt.Sprintf("port %d", Port),
 		"protected-mode yes",
-		"aclfile " + aclPath,
+		"aclfile " + ACLFile,
 		// A vanished client pod frees its connection.
 		"tcp-keepalive 60",
-		"dir " + dataPath,
+		"dir " + DataPath,
 		// The append-only file survives a restart with at most a second lost; a dump
 		// beside it would only double the writing.
 		`save ""`,

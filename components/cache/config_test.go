@@ -17,7 +17,7 @@ func TestConfig(t *testing.T) {
 	got := strings.Split(RenderConfig(512*miB, "allkeys-lfu"), "\n")
 	for _, want := range []string{
 		"maxmemory 536870912", "maxmemory-policy allkeys-lfu", "appendonly yes", "appendfsync everysec",
-		`save ""`, "aclfile " + aclPath, "dir " + dataPath, "port 6379",
+		`save ""`, "aclfile " + ACLFile, "dir " + DataPath, "port 6379",
 	} {
 		if !slices.Contains(got, want) {
 			t.Errorf("redis.conf lacks %q", want)
@@ -115,7 +115,7 @@ func good() *Args {
 }
 
 func TestArgsThatAreRefused(t *testing.T) {
-	if err := good().validate("cache"); err != nil {
+	if err := good().Validate("cache"); err != nil {
 		t.Fatalf("good arguments: %v", err)
 	}
 	for _, c := range []struct {
@@ -132,7 +132,7 @@ func TestArgsThatAreRefused(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			a := good()
 			c.edit(a)
-			err := a.validate("cache")
+			err := a.Validate("cache")
 			if err == nil {
 				t.Fatal("accepted")
 			}
@@ -153,7 +153,7 @@ func TestDemandsCountEveryContainerServiceAndClaim(t *testing.T) {
 		t.Errorf("pods %d, claims %d, Services %d; want 1, 1, 3", sum.Pods, sum.Claims, sum.Services)
 	}
 	want := a.Resources.Limits.Memory.DeepCopy()
-	want.Add(exporterResources.Limits.Memory)
+	want.Add(ExporterResources.Limits.Memory)
 	if sum.Limits.Memory.Cmp(want) != 0 {
 		t.Errorf("memory limits %s, want %s", sum.Limits.Memory.String(), want.String())
 	}

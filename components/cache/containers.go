@@ -14,40 +14,37 @@ import (
 const (
 	portName    = "redis"
 	metricsName = "metrics"
-	// exporterTarget is the server as its exporter sees it.
-	exporterTarget = "127.0.0.1:6379"
-	exporterPath   = "/etc/alphapulse/exporter"
 )
 
 // startup is the time until the server answers at all. Loading its data is not in
 // it: a server that loads already answers.
 var startup = rollout.StartupFor(60)
 
-// graceSeconds for a stop: the append-only file is flushed once, and a rewrite
+// StartupSeconds is how long the server may take to have its data loaded.
+func (a *Args) StartupSeconds() int {
+	return startup.BudgetSeconds() + LoadingSeconds(a.MaxMemoryBytes())
+}
+
+// GraceSeconds for a stop: the append-only file is flushed once, and a rewrite
 // under way is given up.
-const graceSeconds = 60
+const GraceSeconds = 60
 
 func server(args *Args) corev1.ContainerArgs {
-	// The user of the probes has no password (any word will do) and no rights but
-	// these two commands; -e makes an error reply a failure.
-	ask := func(command string) []string {
-		return []string{"redis-cli", "-e", "--no-auth-warning", "--user", HealthUser, "--pass", "none", command}
-	}
+	p := ServerProcess()
 	// Answered while the data is loading, too: a long load must not be killed.
 	alive := pods.Probe{Command: ask("time"), PeriodSeconds: 10, TimeoutSeconds: 10, Failures: 6}
 	return pods.Container(corev1.ContainerArgs{
-		Name:  pulumi.String("redis"),
-		Image: args.Image,
-		// Not the image's entrypoint, which loads every module that it ships.
-		Command:        pulumi.ToStringArray([]string{"redis-server", configPath}),
+		Name:           pulumi.String("redis"),
+		Image:          args.Image,
+		Command:        pulumi.ToStringArray(p.Command),
 		Ports:          stateful.Port(portName, Port),
 		StartupProbe:   pods.Startup(alive, startup),
 		LivenessProbe:  alive.Args(),
-		ReadinessProbe: pods.Probe{Command: ask("ping"), PeriodSeconds: 5, TimeoutSeconds: 10, Failures: 2}.Args(),
+		ReadinessProbe: pods.Probe{Command: p.Ready, PeriodSeconds: 5, TimeoutSeconds: 10, Failures: 2}.Args(),
 		VolumeMounts: corev1.VolumeMountArray{
-			stateful.Mount("data", dataPath),
-			stateful.ReadMount("config", path.Dir(configPath)),
-			stateful.ReadMount("acl", path.Dir(aclPath)),
+			stateful.Mount("data", DataPath),
+			stateful.ReadMount("config", path.Dir(ConfigFile)),
+			stateful.ReadMount("acl", path.Dir(ACLFile)),
 		},
 	}, args.Resources)
 }
@@ -56,18 +53,10 @@ func exporter(args *Args) corev1.ContainerArgs {
 	return pods.Container(corev1.ContainerArgs{
 		Name:  pulumi.String("exporter"),
 		Image: args.ExporterImage,
-		Env: corev1.EnvVarArray{
-			stateful.Env("REDIS_ADDR", "redis://"+exporterTarget),
-			stateful.Env("REDIS_USER", MonitoringUser),
-			stateful.Env("REDIS_PASSWORD_FILE", exporterPath+"/passwords.json"),
-			// The limit and the policy are in INFO; CONFIG would also show secrets.
-			stateful.Env("REDIS_EXPORTER_CONFIG_COMMAND", "-"),
-			// It would query whatever address a caller names.
-			stateful.Env("REDIS_EXPORTER_DISABLE_SCRAPE_ENDPOINT", "true"),
-		},
+		Env:   stateful.Envs(ExporterProcess(loopback).Env),
 		Ports: stateful.Port(metricsName, MetricsPort),
 		// No readiness: a missing exporter must not take the cache away from its clients.
 		LivenessProbe: pods.Probe{Path: "/health", Port: metricsName, PeriodSeconds: 30, TimeoutSeconds: 5, Failures: 4}.Args(),
-		VolumeMounts:  corev1.VolumeMountArray{stateful.ReadMount("exporter", exporterPath)},
-	}, exporterResources)
+		VolumeMounts:  corev1.VolumeMountArray{stateful.ReadMount("exporter", path.Dir(ExporterFile))},
+	}, ExporterResources)
 }

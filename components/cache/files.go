@@ -1,8 +1,7 @@
 package cache
 
 import (
-	"encoding/json"
-	"fmt"
+	"path"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
@@ -24,23 +23,15 @@ func newFiles(ctx *pulumi.Context, name string, args *Args, l labels.Set, opts .
 	var f files
 	var err error
 	if f.config, err = content.ConfigMap(ctx, name+"-config", args.Namespace, l, pulumi.StringMap{
-		"redis.conf": pulumi.String(RenderConfig(args.MaxMemoryBytes(), args.policy())),
+		path.Base(ConfigFile): pulumi.String(args.Config()),
 	}, opts...); err != nil {
 		return f, err
 	}
-	acl := pulumi.ToSecret(pulumi.All(args.ApplicationPassword, args.MonitoringPassword).ApplyT(func(v []any) (string, error) {
-		return RenderACL(v[0].(string), v[1].(string))
-	})).(pulumi.StringOutput)
-	if f.acl, err = content.Secret(ctx, name+"-acl", args.Namespace, l, pulumi.StringMap{"users.acl": acl}, opts...); err != nil {
+	if f.acl, err = content.Secret(ctx, name+"-acl", args.Namespace, l, pulumi.StringMap{path.Base(ACLFile): args.ACL()}, opts...); err != nil {
 		return f, err
 	}
-	// The exporter's file maps the address that it asks to the password.
-	passwords := pulumi.ToSecret(pulumi.All(args.MonitoringPassword).ApplyT(func(v []any) (string, error) {
-		b, err := json.Marshal(map[string]string{
-			fmt.Sprintf("redis://%s@%s", MonitoringUser, exporterTarget): v[0].(string),
-		})
-		return string(b), err
-	})).(pulumi.StringOutput)
-	f.exporter, err = content.Secret(ctx, name+"-exporter", args.Namespace, l, pulumi.StringMap{"passwords.json": passwords}, opts...)
+	f.exporter, err = content.Secret(ctx, name+"-exporter", args.Namespace, l, pulumi.StringMap{
+		path.Base(ExporterFile): args.ExporterPasswords(loopback),
+	}, opts...)
 	return f, err
 }

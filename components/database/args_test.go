@@ -19,7 +19,7 @@ func good() *Args {
 }
 
 func TestArgsThatAreRefused(t *testing.T) {
-	if err := good().validate("database"); err != nil {
+	if err := good().Validate("database"); err != nil {
 		t.Fatalf("good arguments: %v", err)
 	}
 	for _, c := range []struct {
@@ -42,7 +42,7 @@ func TestArgsThatAreRefused(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			a := good()
 			c.edit(a)
-			err := a.validate("database")
+			err := a.Validate("database")
 			if err == nil {
 				t.Fatal("accepted")
 			}
@@ -66,8 +66,8 @@ func TestDemandsCountEveryContainerServiceAndClaim(t *testing.T) {
 		t.Errorf("storage %s, want %s", sum.Storage.String(), a.Storage.String())
 	}
 	want := a.Resources.Limits.Memory.DeepCopy()
-	want.Add(reconcilerResources.Limits.Memory)
-	want.Add(exporterResources.Limits.Memory)
+	want.Add(ReconcilerResources.Limits.Memory)
+	want.Add(ExporterResources.Limits.Memory)
 	if sum.Limits.Memory.Cmp(want) != 0 {
 		t.Errorf("memory limits %s, want %s", sum.Limits.Memory.String(), want.String())
 	}

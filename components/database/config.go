@@ -6,17 +6,20 @@ import (
 	"strings"
 )
 
-// Paths inside the container.
+// Paths inside the containers.
 const (
-	// volumePath is where the volume is mounted, as the image declares it.
-	volumePath = "/var/lib/postgresql/data"
+	// VolumePath is where the volume is mounted, as the image declares it.
+	VolumePath = "/var/lib/postgresql/data"
 	// dataPath lies below the mount: a volume's own lost+found or a snapshot folder
 	// does not make initdb refuse it.
-	dataPath    = volumePath + "/pgdata"
-	socketPath  = "/var/run/postgresql"
-	configPath  = "/etc/postgresql"
-	rolesPath   = "/etc/alphapulse/roles"
-	scriptsPath = "/etc/alphapulse/scripts"
+	dataPath = VolumePath + "/pgdata"
+	// SocketPath is the folder of the server's socket, which the reconciler shares.
+	SocketPath = "/var/run/postgresql"
+	// ConfigPath, RolesPath and ScriptsPath are the folders of ConfigFiles, of the
+	// roles' verifiers or the exporter's password, and of ScriptFiles.
+	ConfigPath  = "/etc/postgresql"
+	RolesPath   = "/etc/alphapulse/roles"
+	ScriptsPath = "/etc/alphapulse/scripts"
 )
 
 // The scripts that bring the roles, the database and the extension to what is declared.
@@ -32,7 +35,7 @@ func RenderConfig(t Tuning) string {
 	settings := []setting{
 		{"listen_addresses", "'*'"},
 		{"port", fmt.Sprint(Port)},
-		{"unix_socket_directories", quote(socketPath)},
+		{"unix_socket_directories", quote(SocketPath)},
 		{"shared_preload_libraries", "'timescaledb'"},
 		{"timescaledb.telemetry_level", "off"},
 		{"password_encryption", "scram-sha-256"},
@@ -71,11 +74,13 @@ func RenderConfig(t Tuning) string {
 }
 
 // RenderAccess renders pg_hba.conf: the superuser comes in through the socket
-// only, as the operating system's user postgres; the exporter from its own pod;
-// everybody else over the network with a password.
+// only, as the operating system's user postgres; the exporter from its own pod, or
+// through the socket where it is a container of its own, with its password either
+// way; everybody else over the network with a password.
 func RenderAccess() string {
 	rules := [][]string{
 		{"local", "all", SuperuserRole, "", "peer"},
+		{"local", "all", MonitoringRole, "", "scram-sha-256"},
 		{"host", "all", SuperuserRole, "all", "reject"},
 		{"host", "all", MonitoringRole, "127.0.0.1/32", "scram-sha-256"},
 		{"host", "all", MonitoringRole, "all", "reject"},

@@ -31,7 +31,7 @@ func TestConfigHoldsWhatTheServerDependsOn(t *testing.T) {
 		"shared_preload_libraries":    "'timescaledb'",
 		"password_encryption":         "scram-sha-256",
 		"listen_addresses":            "'*'",
-		"unix_socket_directories":     "'" + socketPath + "'",
+		"unix_socket_directories":     "'" + SocketPath + "'",
 		"timescaledb.telemetry_level": "off",
 		"huge_pages":                  "off",
 		"shared_buffers":              "256MB",
@@ -88,6 +88,7 @@ func TestAccessRules(t *testing.T) {
 	for _, c := range []struct{ kind, role, address, want string }{
 		{"local", SuperuserRole, "", "peer"},
 		{"local", ApplicationRole, "", "no rule"},
+		{"local", MonitoringRole, "", "scram-sha-256"},
 		{"host", SuperuserRole, "127.0.0.1", "reject"},
 		{"host", SuperuserRole, "10.1.2.3", "reject"},
 		{"host", MonitoringRole, "127.0.0.1", "scram-sha-256"},
@@ -106,7 +107,7 @@ func TestAccessRules(t *testing.T) {
 // Every variable that the scripts read is one that the container sets, and none is
 // a password: the values come from files, inside the server's own client.
 func TestScriptsReadOnlyWhatTheContainerGives(t *testing.T) {
-	for _, name := range []string{"SOCKET_PATH", "SCRIPTS_PATH", "DATABASE", "APPLICATION_ROLE", "MONITORING_ROLE"} {
+	for _, name := range []string{"SERVER_HOST", "SOCKET_PATH", "SCRIPTS_PATH", "DATABASE", "APPLICATION_ROLE", "MONITORING_ROLE"} {
 		if !strings.Contains(reconcileScript, "$"+name) {
 			t.Errorf("reconcile.sh does not read %s", name)
 		}

@@ -42,11 +42,12 @@ const (
 // User is the numeric uid and gid of "postgres" in the Alpine image.
 const User = 70
 
-// Resources of the two containers beside the server. The exporter holds its
-// metrics in memory; the reconciler sleeps once it is done.
+// ExporterResources and ReconcilerResources are those of the containers beside the
+// server. The exporter holds its metrics in memory; the reconciler sleeps once it is
+// done.
 var (
-	exporterResources   = sizing.Of("20m", "48Mi", "200m", "128Mi")
-	reconcilerResources = sizing.Of("10m", "32Mi", "200m", "64Mi")
+	ExporterResources   = sizing.Of("20m", "48Mi", "200m", "128Mi")
+	ReconcilerResources = sizing.Of("10m", "32Mi", "200m", "64Mi")
 )
 
 // LeastMemory and LeastStorage is what the server needs to start and to initialise
@@ -112,7 +113,7 @@ func (a *Args) Demands(name string) []sizing.Demand {
 	return []sizing.Demand{{
 		Workload:   name,
 		Replicas:   1,
-		Containers: []sizing.Resources{a.Resources, reconcilerResources, exporterResources},
+		Containers: []sizing.Resources{a.Resources, ReconcilerResources, ExporterResources},
 		Volumes:    []resource.Quantity{a.Storage},
 		Services:   stateful.ServiceCount(a.AliasServices),
 	}}
@@ -128,7 +129,8 @@ func (a *Args) Tuning() Tuning {
 	})
 }
 
-func (a *Args) validate(name string) error {
+// Validate reports everything that keeps the database called name from being created.
+func (a *Args) Validate(name string) error {
 	var problems []error
 	problem := func(format string, v ...any) { problems = append(problems, fmt.Errorf("database: "+format, v...)) }
 	for _, required := range []struct {
@@ -171,7 +173,7 @@ func NewDatabase(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Re
 	if args == nil {
 		args = &Args{}
 	}
-	if err := args.validate(name); err != nil {
+	if err := args.Validate(name); err != nil {
 		return nil, err
 	}
 	d := &Database{}
@@ -196,7 +198,7 @@ func NewDatabase(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Re
 	if d.Host, err = (stateful.Server{
 		Labels: l, Namespace: args.Namespace, PortName: portName, Port: Port, MetricsPort: MetricsPort,
 		Aliases: args.AliasServices, Protect: args.Protect,
-		Startup:      rollout.StartupFor(startup.BudgetSeconds() + tuning.RecoverySeconds()),
+		Startup:      rollout.StartupFor(tuning.StartupSeconds()),
 		GraceSeconds: tuning.GraceSeconds(),
 		User:         User, PriorityClass: args.PriorityClass, ImagePullSecret: args.ImagePullSecret,
 		Containers: corev1.ContainerArray{server(args), reconciler(args), exporter(args)},

@@ -1,6 +1,8 @@
 package database
 
 import (
+	"maps"
+
 	"github.com/pulumi/pulumi-random/sdk/v4/go/random"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
@@ -21,36 +23,43 @@ type files struct {
 func newFiles(ctx *pulumi.Context, name string, args *Args, l labels.Set, opts ...pulumi.ResourceOption) (files, error) {
 	var f files
 	var err error
-	if f.config, err = content.ConfigMap(ctx, name+"-config", args.Namespace, l, pulumi.StringMap{
-		"postgresql.conf": pulumi.String(RenderConfig(args.Tuning())),
-		"pg_hba.conf":     pulumi.String(RenderAccess()),
-		"reconcile.sh":    pulumi.String(reconcileScript),
-		"roles.sql":       pulumi.String(rolesSQL),
-	}, opts...); err != nil {
+	config := ConfigFiles(args.Tuning())
+	maps.Copy(config, ScriptFiles())
+	if f.config, err = content.ConfigMap(ctx, name+"-config", args.Namespace, l, pulumi.ToStringMap(config), opts...); err != nil {
 		return f, err
 	}
+	verifiers, err := args.Verifiers(ctx, name, opts...)
+	if err != nil {
+		return f, err
+	}
+	if f.verifiers, err = content.Secret(ctx, name+"-verifiers", args.Namespace, l, verifiers, opts...); err != nil {
+		return f, err
+	}
+	f.exporter, err = content.Secret(ctx, name+"-exporter", args.Namespace, l, pulumi.StringMap{
+		PasswordFile: args.MonitoringPassword,
+	}, opts...)
+	return f, err
+}
+
+// Verifiers are the files below RolesPath that the server and the reconciler read:
+// what the server stores of each password, secret.
+func (a *Args) Verifiers(ctx *pulumi.Context, name string, opts ...pulumi.ResourceOption) (pulumi.StringMap, error) {
 	// A verifier needs a salt that stays: a new one at each run would look like a
 	// changed password and restart the database.
 	salt, err := random.NewRandomPassword(ctx, name+"-salt", &random.RandomPasswordArgs{
 		Length: pulumi.Int(32), Special: pulumi.Bool(false),
 	}, opts...)
 	if err != nil {
-		return f, err
+		return nil, err
 	}
 	verifier := func(role string, password pulumi.StringInput) pulumi.StringOutput {
 		return pulumi.ToSecret(pulumi.All(password, salt.Result).ApplyT(func(v []any) (string, error) {
 			return Verifier(v[0].(string), role+v[1].(string))
 		})).(pulumi.StringOutput)
 	}
-	if f.verifiers, err = content.Secret(ctx, name+"-verifiers", args.Namespace, l, pulumi.StringMap{
-		"superuser":   verifier(SuperuserRole, args.SuperuserPassword),
-		"application": verifier(ApplicationRole, args.ApplicationPassword),
-		"monitoring":  verifier(MonitoringRole, args.MonitoringPassword),
-	}, opts...); err != nil {
-		return f, err
-	}
-	f.exporter, err = content.Secret(ctx, name+"-exporter", args.Namespace, l, pulumi.StringMap{
-		"password": args.MonitoringPassword,
-	}, opts...)
-	return f, err
+	return pulumi.StringMap{
+		SuperuserFile: verifier(SuperuserRole, a.SuperuserPassword),
+		"application": verifier(ApplicationRole, a.ApplicationPassword),
+		"monitoring":  verifier(MonitoringRole, a.MonitoringPassword),
+	}, nil
 }

@@ -153,6 +153,10 @@ func (t Tuning) GraceSeconds() int { return 60 + int(t.SharedBuffers/(20*miB)) }
 // 20 MB/s, with a minute for opening every file first.
 func (t Tuning) RecoverySeconds() int { return 60 + int(t.MaxWALSize/(20*miB)) }
 
+// StartupSeconds is how long the server may take to accept connections: the set-up of
+// a new volume, or the replay of the log after a crash.
+func (t Tuning) StartupSeconds() int { return startup.BudgetSeconds() + t.RecoverySeconds() }
+
 // setting is one line of postgresql.conf.
 type setting struct{ name, value string }
 

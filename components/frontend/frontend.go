@@ -33,8 +33,8 @@ const User = 1001
 // endpoints reaches the edge: its resolver's and the cluster DNS' caches together.
 const preStopSeconds = 10
 
-// drainSeconds is what the server may need for its last requests.
-const drainSeconds = 15
+// DrainSeconds is what the server may need for its last requests.
+const DrainSeconds = 15
 
 // Args configure a Frontend.
 type Args struct {
@@ -65,8 +65,18 @@ type Args struct {
 	ImagePullSecret pulumi.StringPtrInput
 }
 
+// Writable are the paths that the UI's images write to under a read-only root; the
+// second is where a Next.js server keeps its cache.
+var Writable = map[string]string{"tmp": "/tmp", "next-cache": "/app/.next/cache"}
+
 // DefaultResources of one pod.
 var DefaultResources = sizing.Of("250m", "512Mi", "500m", "1Gi")
+
+// Validated is a copy with every default filled in, or all that is wrong.
+func (a *Args) Validated() (*Args, error) {
+	d := a.withDefaults()
+	return d, d.validate()
+}
 
 // withDefaults gives a copy with every default filled in.
 func (a *Args) withDefaults() *Args {
@@ -170,8 +180,8 @@ func NewFrontend(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Re
 	if args == nil {
 		args = &Args{}
 	}
-	args = args.withDefaults()
-	if err := args.validate(); err != nil {
+	args, err := args.Validated()
+	if err != nil {
 		return nil, err
 	}
 	f := &Frontend{}
@@ -183,7 +193,6 @@ func NewFrontend(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Re
 	if err := deployment(ctx, l, args, parent); err != nil {
 		return nil, err
 	}
-	var err error
 	if f.Host, err = service(ctx, l, name, "", args, parent); err != nil {
 		return nil, fmt.Errorf("service: %w", err)
 	}
@@ -202,8 +211,7 @@ func deployment(ctx *pulumi.Context, l labels.Set, args *Args, opts ...pulumi.Re
 	if err != nil {
 		return fmt.Errorf("settings: %w", err)
 	}
-	// Under a read-only root; the second is where a Next.js server keeps its cache.
-	volumes, mounts := pods.EmptyDirs("128Mi", map[string]string{"tmp": "/tmp", "next-cache": "/app/.next/cache"})
+	volumes, mounts := pods.EmptyDirs("128Mi", Writable)
 	startup := rollout.StartupFor(args.StartupSeconds)
 	alive := pods.Probe{Path: args.LivenessPath, Port: "http", PeriodSeconds: 10, TimeoutSeconds: 3, Failures: 3}
 	ready := pods.Probe{Path: args.ReadinessPath, Port: "http", PeriodSeconds: 5, TimeoutSeconds: 3, Failures: 2}
@@ -237,7 +245,7 @@ func deployment(ctx *pulumi.Context, l labels.Set, args *Args, opts ...pulumi.Re
 	if args.SpreadRequired {
 		spread = pods.SpreadRequired
 	}
-	const grace = preStopSeconds + drainSeconds
+	const grace = preStopSeconds + DrainSeconds
 	plan := rollout.Plan{Startup: startup, Replicas: args.Replicas, AtOnce: 1, GraceSeconds: grace}
 	if _, err := appsv1.NewDeployment(ctx, l.Name, &appsv1.DeploymentArgs{
 		Metadata: pods.Meta(l.Name, args.Namespace, l),

@@ -22,8 +22,8 @@ const (
 	HTTPSPort = 8443
 	// MetricsPort is the exporter's.
 	MetricsPort = 9113
-	// statusPort is nginx' own, on the loopback address.
-	statusPort = 8081
+	// StatusPort is nginx' own, on the loopback address of a pod.
+	StatusPort = 8081
 )
 
 // User is the numeric uid of the nginx-unprivileged image.
@@ -157,6 +157,12 @@ var (
 // privateNetworks are where a controller's pods and nodes are (RFC 1918, 6598, 4193).
 var privateNetworks = []string{"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"}
 
+// Validated is a copy with every default filled in, or all that is wrong.
+func (a *Args) Validated() (*Args, error) {
+	d := a.withDefaults()
+	return d, d.validate()
+}
+
 // withDefaults gives a copy with every default filled in.
 func (a *Args) withDefaults() *Args {
 	d := *a
@@ -254,7 +260,7 @@ func (a *Args) validate() error {
 	if len(problems) == 0 {
 		// The rest is the file's own to judge. Hosts are known only later; they
 		// are Service names, checked again when the file is rendered.
-		if err := a.config("namespace", "ui", "api", "dashboard", "grafana", "prometheus").Validate(); err != nil {
+		if err := a.config(a.onCluster("namespace"), "ui", "api", "dashboard", "grafana", "prometheus").Validate(); err != nil {
 			problem("%w", err)
 		}
 	}
@@ -280,9 +286,25 @@ func (a *Args) routes() []route {
 	}
 }
 
-// config is the nginx configuration for the given namespace and the Service names of
-// the routes, in their order.
-func (a *Args) config(namespace string, hosts ...string) *nginx.Config {
+// Place is what the configuration depends on where the edge runs.
+type Place struct {
+	// Resolver is the DNS server.
+	Resolver string
+	// StatusAddress is where the exporter reaches nginx' own figures; "" is the
+	// loopback address.
+	StatusAddress string
+	// Suffix is what the names of the routes' hosts end with.
+	Suffix string
+}
+
+// onCluster is a namespace of the cluster.
+func (a *Args) onCluster(namespace string) Place {
+	return Place{Resolver: a.Resolver, Suffix: "." + namespace + ".svc." + a.ClusterDomain}
+}
+
+// config is the nginx configuration at a place for the names of the routes' hosts, in
+// the routes' order.
+func (a *Args) config(place Place, hosts ...string) *nginx.Config {
 	var upstreams [5]*nginx.Upstream
 	for i, r := range a.routes() {
 		if r.upstream == nil {
@@ -293,7 +315,7 @@ func (a *Args) config(namespace string, hosts ...string) *nginx.Config {
 			webSockets = r.webSockets
 		}
 		upstreams[i] = &nginx.Upstream{
-			Address:    fmt.Sprintf("%s.%s.svc.%s:%d", hosts[i], namespace, a.ClusterDomain, r.upstream.Port),
+			Address:    fmt.Sprintf("%s%s:%d", hosts[i], place.Suffix, r.upstream.Port),
 			WebSockets: webSockets,
 			Hidden:     r.upstream.Hidden,
 		}
@@ -303,12 +325,12 @@ func (a *Args) config(namespace string, hosts ...string) *nginx.Config {
 		Upstreams: nginx.Upstreams{
 			UI: upstreams[0], API: upstreams[1], Dashboard: upstreams[2], Grafana: upstreams[3], Prometheus: upstreams[4],
 		},
-		HTTPPort: HTTPPort, HTTPSPort: HTTPSPort, StatusPort: statusPort,
+		HTTPPort: HTTPPort, HTTPSPort: HTTPSPort, StatusPort: StatusPort, StatusAddress: place.StatusAddress,
 		PublicHTTPSPort: a.PublicHTTPSPort,
-		Resolver:        a.Resolver,
+		Resolver:        place.Resolver,
 		TrustedProxies:  a.TrustedProxies,
 		Limits:          *a.Limits,
-		CertificateFile: tlsDir + "/tls.crt", KeyFile: tlsDir + "/tls.key",
+		CertificateFile: TLSDir + "/" + CertificateKey, KeyFile: TLSDir + "/" + PrivateKey,
 		HSTSSeconds:           a.HSTSSeconds,
 		MaxBodyMegabytes:      a.MaxBodyMegabytes,
 		RequestTimeoutSeconds: a.RequestTimeoutSeconds,
@@ -318,7 +340,7 @@ func (a *Args) config(namespace string, hosts ...string) *nginx.Config {
 		TempDir: "/tmp",
 	}
 	if a.PrometheusPassword != nil {
-		c.PasswordFile = passwordDir + "/" + passwordKey
+		c.PasswordFile = PasswordDir + "/" + PasswordKey
 	}
 	return c
 }

@@ -29,7 +29,7 @@ func valid() *Args {
 
 // configOf is the configuration as NewIngress renders it.
 func configOf(a *Args) *nginx.Config {
-	return a.withDefaults().config("shop", "ui-pods", "api-pods", "dashboard-pods", "grafana", "prometheus")
+	return a.withDefaults().config(a.withDefaults().onCluster("shop"), "ui-pods", "api-pods", "dashboard-pods", "grafana", "prometheus")
 }
 
 func TestNginxAcceptsEveryExposure(t *testing.T) {

@@ -15,14 +15,28 @@ import (
 	"github.com/alphapulse/alphapulse-infra/components/internal/rollout"
 )
 
-// Where the pod finds its files.
+// Where nginx finds its files: their folders and their names in these.
 const (
-	configDir   = "/etc/edge"
-	configKey   = "nginx.conf"
-	tlsDir      = "/etc/edge-tls"
-	passwordDir = "/etc/edge-password"
-	passwordKey = "htpasswd"
+	ConfigDir      = "/etc/edge"
+	ConfigKey      = "nginx.conf"
+	TLSDir         = "/etc/edge-tls"
+	CertificateKey = "tls.crt"
+	PrivateKey     = "tls.key"
+	PasswordDir    = "/etc/edge-password"
+	PasswordKey    = "htpasswd"
 )
+
+// Command starts nginx: not the image's entrypoint, which edits files that are
+// read-only here.
+func Command() []string { return []string{"nginx", "-e", "stderr", "-c", ConfigDir + "/" + ConfigKey} }
+
+// ExporterArgs are the arguments of the exporter of the nginx at host.
+func ExporterArgs(host string) []string {
+	return []string{
+		fmt.Sprintf("--nginx.scrape-uri=http://%s:%d%s", host, StatusPort, nginx.StatusPath),
+		fmt.Sprintf("--web.listen-address=:%d", MetricsPort),
+	}
+}
 
 // preStopSeconds is how long a stopping pod keeps taking connections while nodes,
 // load balancers and Ingress controllers learn that it goes.
@@ -30,6 +44,9 @@ const preStopSeconds = 10
 
 // drainMargin is what nginx may need to exit after its last worker, in seconds.
 const drainMargin = 5
+
+// DrainSeconds is how long a stopping nginx may need for what it is doing.
+func (a *Args) DrainSeconds() int { return a.RequestTimeoutSeconds + drainMargin }
 
 // startupSeconds is generous: nginx starts at once, but waits for the cluster's DNS
 // to know the resolver's own name.
@@ -58,10 +75,10 @@ func deployment(ctx *pulumi.Context, l labels.Set, args *Args, files mounted, op
 		volumes = append(volumes, volume)
 		mounts = append(mounts, &corev1.VolumeMountArgs{Name: pulumi.String(name), MountPath: pulumi.String(path), ReadOnly: pulumi.Bool(true)})
 	}
-	mount("config", configDir, &corev1.VolumeArgs{ConfigMap: &corev1.ConfigMapVolumeSourceArgs{Name: files.config}})
-	mount("tls", tlsDir, &corev1.VolumeArgs{Secret: &corev1.SecretVolumeSourceArgs{SecretName: files.tls, DefaultMode: pulumi.Int(readOnly)}})
+	mount("config", ConfigDir, &corev1.VolumeArgs{ConfigMap: &corev1.ConfigMapVolumeSourceArgs{Name: files.config}})
+	mount("tls", TLSDir, &corev1.VolumeArgs{Secret: &corev1.SecretVolumeSourceArgs{SecretName: files.tls, DefaultMode: pulumi.Int(readOnly)}})
 	if files.guarded {
-		mount("password", passwordDir, &corev1.VolumeArgs{Secret: &corev1.SecretVolumeSourceArgs{SecretName: files.password, DefaultMode: pulumi.Int(readOnly)}})
+		mount("password", PasswordDir, &corev1.VolumeArgs{Secret: &corev1.SecretVolumeSourceArgs{SecretName: files.password, DefaultMode: pulumi.Int(readOnly)}})
 	}
 
 	startup := rollout.StartupFor(startupSeconds)
@@ -69,10 +86,9 @@ func deployment(ctx *pulumi.Context, l labels.Set, args *Args, files mounted, op
 	ready := health
 	ready.PeriodSeconds, ready.Failures = 5, 2
 	server := corev1.ContainerArgs{
-		Name:  pulumi.String("nginx"),
-		Image: args.Image,
-		// Not the image's entrypoint, which edits files that are read-only here.
-		Command: pulumi.ToStringArray([]string{"nginx", "-e", "stderr", "-c", configDir + "/" + configKey}),
+		Name:    pulumi.String("nginx"),
+		Image:   args.Image,
+		Command: pulumi.ToStringArray(Command()),
 		Ports: corev1.ContainerPortArray{
 			&corev1.ContainerPortArgs{Name: pulumi.String("http"), ContainerPort: pulumi.Int(HTTPPort)},
 			&corev1.ContainerPortArgs{Name: pulumi.String("https"), ContainerPort: pulumi.Int(HTTPSPort)},
@@ -86,10 +102,7 @@ func deployment(ctx *pulumi.Context, l labels.Set, args *Args, files mounted, op
 	exporter := corev1.ContainerArgs{
 		Name:  pulumi.String("exporter"),
 		Image: args.ExporterImage,
-		Args: pulumi.ToStringArray([]string{
-			fmt.Sprintf("--nginx.scrape-uri=http://127.0.0.1:%d%s", statusPort, nginx.StatusPath),
-			fmt.Sprintf("--web.listen-address=:%d", MetricsPort),
-		}),
+		Args:  pulumi.ToStringArray(ExporterArgs("127.0.0.1")),
 		Ports: corev1.ContainerPortArray{
 			&corev1.ContainerPortArgs{Name: pulumi.String("metrics"), ContainerPort: pulumi.Int(MetricsPort)},
 		},
@@ -97,7 +110,7 @@ func deployment(ctx *pulumi.Context, l labels.Set, args *Args, files mounted, op
 		LivenessProbe: pods.Probe{Path: "/", Port: "metrics", PeriodSeconds: 30, TimeoutSeconds: 5, Failures: 3}.Args(),
 	}
 
-	grace := preStopSeconds + args.RequestTimeoutSeconds + drainMargin
+	grace := preStopSeconds + args.DrainSeconds()
 	plan := rollout.Plan{Startup: startup, Replicas: args.Replicas, AtOnce: 1, GraceSeconds: grace}
 	spread := pods.SpreadPreferred
 	if args.SpreadRequired {

@@ -34,8 +34,8 @@ func NewIngress(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Res
 	if args == nil {
 		args = &Args{}
 	}
-	args = args.withDefaults()
-	if err := args.validate(); err != nil {
+	args, err := args.Validated()
+	if err != nil {
 		return nil, err
 	}
 	e := &Ingress{}
@@ -45,30 +45,21 @@ func NewIngress(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Res
 	parent := pulumi.Parent(e)
 	l := edgeLabels(name)
 
-	// What the development CA and the password file's salt follow from. It is kept
-	// in the state, so both stay what they are from run to run.
-	seed, err := random.NewRandomPassword(ctx, name+"-seed", &random.RandomPasswordArgs{
-		Length:  pulumi.Int(48), // 62 characters each: 285 bits
-		Special: pulumi.Bool(false),
-	}, parent)
+	secrets, err := args.Secrets(ctx, name, parent)
 	if err != nil {
-		return nil, fmt.Errorf("seed: %w", err)
+		return nil, err
 	}
 	var files mounted
 	if files.config, err = content.ConfigMap(ctx, name+"-nginx", args.Namespace, l, pulumi.StringMap{
-		configKey: args.render(),
+		ConfigKey: args.render(),
 	}, parent); err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
-	pair := certificate(args, seed.Result)
-	if files.tls, err = content.TLSSecret(ctx, name+"-tls", args.Namespace, l, pair.certificate, pair.key, parent); err != nil {
+	if files.tls, err = content.TLSSecret(ctx, name+"-tls", args.Namespace, l, secrets.Certificate, secrets.Key, parent); err != nil {
 		return nil, fmt.Errorf("certificate: %w", err)
 	}
-	if args.PrometheusPassword != nil {
-		line := pulumi.All(seed.Result, args.PrometheusPassword).ApplyT(func(v []any) (string, error) {
-			return nginx.PasswordLine(v[0].(string), v[1].(string))
-		}).(pulumi.StringOutput)
-		files.password, err = content.Secret(ctx, name+"-password", args.Namespace, l, pulumi.StringMap{passwordKey: line}, parent)
+	if secrets.Password != nil {
+		files.password, err = content.Secret(ctx, name+"-password", args.Namespace, l, pulumi.StringMap{PasswordKey: secrets.Password}, parent)
 		if err != nil {
 			return nil, fmt.Errorf("password file: %w", err)
 		}
@@ -81,8 +72,8 @@ func NewIngress(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Res
 		return nil, err
 	}
 	e.URLs = pulumi.ToStringMap(args.URLs()).ToStringMapOutput()
-	e.CACertificate = pair.root
-	e.CertificateExpiry = pair.expiry
+	e.CACertificate = secrets.Root
+	e.CertificateExpiry = secrets.Expiry
 	return e, ctx.RegisterResourceOutputs(e, pulumi.Map{
 		"urls":              e.URLs,
 		"address":           e.Address,
@@ -91,9 +82,48 @@ func NewIngress(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Res
 	})
 }
 
+// Secrets are the files of the edge that are no configuration.
+type Secrets struct {
+	// Certificate and Key are PEM, secret.
+	Certificate, Key pulumi.StringOutput
+	// Password is the password file's line, secret; nil without a password.
+	Password pulumi.StringInput
+	// Root is the development CA's certificate, "" with a certificate of the user's;
+	// Expiry is when the certificate expires, in Unix seconds. Neither is secret.
+	Root   pulumi.StringOutput
+	Expiry pulumi.IntOutput
+}
+
+// Secrets makes the certificate and the password file.
+func (a *Args) Secrets(ctx *pulumi.Context, name string, opts ...pulumi.ResourceOption) (*Secrets, error) {
+	// What the development CA and the password file's salt follow from. It is kept
+	// in the state, so both stay what they are from run to run.
+	seed, err := random.NewRandomPassword(ctx, name+"-seed", &random.RandomPasswordArgs{
+		Length:  pulumi.Int(48), // 62 characters each: 285 bits
+		Special: pulumi.Bool(false),
+	}, opts...)
+	if err != nil {
+		return nil, fmt.Errorf("seed: %w", err)
+	}
+	pair := certificate(a, seed.Result)
+	s := &Secrets{Certificate: pair.certificate, Key: pair.key, Root: pair.root, Expiry: pair.expiry}
+	if a.PrometheusPassword != nil {
+		s.Password = pulumi.All(seed.Result, a.PrometheusPassword).ApplyT(func(v []any) (string, error) {
+			return nginx.PasswordLine(v[0].(string), v[1].(string))
+		}).(pulumi.StringOutput)
+	}
+	return s, nil
+}
+
 // render gives nginx.conf once the namespace and the Services' names are known.
 func (a *Args) render() pulumi.StringOutput {
-	inputs := []any{a.Namespace}
+	return a.RenderAt(a.Namespace, func(namespace string) Place { return a.onCluster(namespace) })
+}
+
+// RenderAt gives nginx.conf once what the place follows from and the names of the
+// routes' hosts are known. It expects the defaults to be filled in.
+func (a *Args) RenderAt(from pulumi.StringInput, place func(from string) Place) pulumi.StringOutput {
+	inputs := []any{from}
 	for _, r := range a.routes() {
 		if r.upstream == nil {
 			inputs = append(inputs, "")
@@ -106,6 +136,6 @@ func (a *Args) render() pulumi.StringOutput {
 		for _, h := range v[1:] {
 			hosts = append(hosts, h.(string))
 		}
-		return a.config(v[0].(string), hosts...).Render()
+		return a.config(place(v[0].(string)), hosts...).Render()
 	}).(pulumi.StringOutput)
 }

@@ -12,62 +12,81 @@ import (
 	"github.com/alphapulse/alphapulse-infra/components/monitoring/rules"
 )
 
+// Where Alertmanager finds its files and keeps its silences.
 const (
-	alertmanagerConfigPath = "/etc/alertmanager"
-	alertmanagerFile       = "alertmanager.yml"
-	receiversPath          = "/etc/alertmanager-receivers"
-	webhookKey             = "webhook-url"
-	heartbeatKey           = "heartbeat-url"
+	AlertmanagerConfigPath = "/etc/alertmanager"
+	AlertmanagerData       = "/alertmanager"
+	ReceiversPath          = "/etc/alertmanager-receivers"
+
+	alertmanagerFile = "alertmanager.yml"
+	webhookKey       = "webhook-url"
+	heartbeatKey     = "heartbeat-url"
 )
+
+// How long Alertmanager may take to answer for the first time, and to stop, in seconds.
+const (
+	AlertmanagerStartupSeconds = 60
+	AlertmanagerGraceSeconds   = 30
+)
+
+// AlertmanagerFiles are the files below AlertmanagerConfigPath, and below
+// ReceiversPath the receivers' URLs, secret; none of these without a receiver.
+func (a *Args) AlertmanagerFiles() (files map[string]string, receivers pulumi.StringMap, err error) {
+	settings := config.Alertmanager{DeadMansSwitch: rules.DeadMansSwitch}
+	receivers = pulumi.StringMap{}
+	if u := a.Alertmanager.WebhookURL; u != nil {
+		settings.WebhookFile = ReceiversPath + "/" + webhookKey
+		receivers[webhookKey] = receiverURL("Alertmanager.WebhookURL", u)
+	}
+	if u := a.Alertmanager.HeartbeatURL; u != nil {
+		settings.HeartbeatFile = ReceiversPath + "/" + heartbeatKey
+		receivers[heartbeatKey] = receiverURL("Alertmanager.HeartbeatURL", u)
+	}
+	file, err := settings.Render()
+	return map[string]string{alertmanagerFile: file}, receivers, err
+}
+
+// AlertmanagerArguments are the process' arguments.
+func (a *Args) AlertmanagerArguments() pulumi.StringArray {
+	return pulumi.StringArray{
+		pulumi.String("--config.file=" + AlertmanagerConfigPath + "/" + alertmanagerFile),
+		pulumi.String("--storage.path=" + AlertmanagerData),
+		pulumi.Sprintf("--web.external-url=%s%s", a.ExternalURL, AlertmanagerPath),
+		pulumi.String("--web.route-prefix=" + AlertmanagerPath),
+		pulumi.Sprintf("--web.listen-address=0.0.0.0:%d", AlertmanagerPort),
+		// One instance has no cluster to join.
+		pulumi.String("--cluster.listen-address="),
+	}
+}
 
 func (m *Monitoring) alertmanager(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) error {
 	l := alertmanagerLabels(name)
-	settings := config.Alertmanager{DeadMansSwitch: rules.DeadMansSwitch}
-	urls := pulumi.StringMap{}
-	if u := args.Alertmanager.WebhookURL; u != nil {
-		settings.WebhookFile = receiversPath + "/" + webhookKey
-		urls[webhookKey] = receiverURL("Alertmanager.WebhookURL", u)
-	}
-	if u := args.Alertmanager.HeartbeatURL; u != nil {
-		settings.HeartbeatFile = receiversPath + "/" + heartbeatKey
-		urls[heartbeatKey] = receiverURL("Alertmanager.HeartbeatURL", u)
-	}
-	file, err := settings.Render()
+	files, urls, err := args.AlertmanagerFiles()
 	if err != nil {
 		return err
 	}
-	configMap, err := content.ConfigMap(ctx, l.Name+"-config", args.Namespace, l, pulumi.StringMap{
-		alertmanagerFile: pulumi.String(file),
-	}, opts...)
+	configMap, err := content.ConfigMap(ctx, l.Name+"-config", args.Namespace, l, pulumi.ToStringMap(files), opts...)
 	if err != nil {
 		return err
 	}
-	volume, mount := configVolume("config", configMap, alertmanagerConfigPath)
+	volume, mount := configVolume("config", configMap, AlertmanagerConfigPath)
 	volumes, mounts := corev1.VolumeArray{volume}, corev1.VolumeMountArray{mount}
 	if len(urls) > 0 {
 		secret, err := content.Secret(ctx, l.Name+"-receivers", args.Namespace, l, urls, opts...)
 		if err != nil {
 			return err
 		}
-		volume, mount := secretVolume("receivers", secret, receiversPath)
+		volume, mount := secretVolume("receivers", secret, ReceiversPath)
 		volumes, mounts = append(volumes, volume), append(mounts, mount)
 	}
 	m.AlertmanagerHost, err = stateful{
 		labels: l, container: "alertmanager", args: args, image: args.Images.Alertmanager,
-		arguments: pulumi.StringArray{
-			pulumi.String("--config.file=" + alertmanagerConfigPath + "/" + alertmanagerFile),
-			pulumi.String("--storage.path=/alertmanager"),
-			pulumi.Sprintf("--web.external-url=%s%s", args.ExternalURL, AlertmanagerPath),
-			pulumi.String("--web.route-prefix=" + AlertmanagerPath),
-			pulumi.Sprintf("--web.listen-address=0.0.0.0:%d", AlertmanagerPort),
-			// One instance has no cluster to join.
-			pulumi.String("--cluster.listen-address="),
-		},
-		port: AlertmanagerPort, resources: args.Alertmanager.Resources, user: nobody,
-		dataPath: "/alertmanager", storage: args.Alertmanager.Storage,
-		livenessPath: AlertmanagerPath + "/-/healthy", readinessPath: AlertmanagerPath + "/-/ready",
+		arguments: args.AlertmanagerArguments(),
+		port:      AlertmanagerPort, resources: args.Alertmanager.Resources, user: Nobody,
+		dataPath: AlertmanagerData, storage: args.Alertmanager.Storage,
+		livenessPath: AlertmanagerPath + "/-/healthy", readinessPath: AlertmanagerReadyPath,
 		metricsPath:    AlertmanagerPath + "/metrics",
-		startupSeconds: 60, graceSeconds: 30,
+		startupSeconds: AlertmanagerStartupSeconds, graceSeconds: AlertmanagerGraceSeconds,
 		volumes: volumes, mounts: mounts,
 	}.create(ctx, opts...)
 	return err

@@ -113,6 +113,13 @@ type Args struct {
 // percent. The rest is for the write-ahead log, the head and a running compaction.
 const retentionShare = 80
 
+// Validated is a copy with every default filled in for the instance called name, or
+// all that is wrong.
+func (a *Args) Validated(name string) (*Args, error) {
+	d := a.withDefaults(name)
+	return d, d.validate()
+}
+
 func (a *Args) withDefaults(name string) *Args {
 	d := *a
 	orResources(&d.Prometheus.Resources, sizing.Of("500m", "1Gi", "1", "2Gi"))

@@ -41,7 +41,7 @@ func (m *Monitoring) kubeStateMetrics(ctx *pulumi.Context, name string, args *Ar
 			Selector: pods.Selector(l),
 			Template: pods.Template(pods.Options{
 				Labels:          l,
-				User:            nobody,
+				User:            Nobody,
 				ServiceAccount:  account.Metadata.Name().Elem(),
 				MountToken:      true,
 				GraceSeconds:    plan.GraceSeconds,

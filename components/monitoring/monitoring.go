@@ -29,8 +29,8 @@ func NewMonitoring(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.
 	if args == nil {
 		args = &Args{}
 	}
-	args = args.withDefaults(name)
-	if err := args.validate(); err != nil {
+	args, err := args.Validated(name)
+	if err != nil {
 		return nil, err
 	}
 	m := &Monitoring{}

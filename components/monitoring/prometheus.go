@@ -17,14 +17,63 @@ import (
 	"github.com/alphapulse/alphapulse-infra/components/monitoring/rules"
 )
 
-// nobody is the uid of the images of Prometheus, Alertmanager and kube-state-metrics.
-const nobody = 65534
+// Nobody is the uid of the images of Prometheus, Alertmanager and kube-state-metrics.
+const Nobody = 65534
 
+// The paths that answer once the process can serve.
 const (
-	prometheusConfigPath = "/etc/prometheus"
-	prometheusFile       = "prometheus.yml"
-	rulesFile            = "rules.yml"
+	PrometheusReadyPath   = PrometheusPath + "/-/ready"
+	AlertmanagerReadyPath = AlertmanagerPath + "/-/ready"
+	GrafanaReadyPath      = "/api/health"
 )
+
+// Where Prometheus finds its files and keeps its samples.
+const (
+	PrometheusConfigPath = "/etc/prometheus"
+	PrometheusData       = "/prometheus"
+
+	prometheusFile = "prometheus.yml"
+	rulesFile      = "rules.yml"
+)
+
+// How long Prometheus may take to answer for the first time, as replaying the
+// write-ahead log of a full volume takes minutes, and to stop, in seconds.
+const (
+	PrometheusStartupSeconds = 600
+	PrometheusGraceSeconds   = 120
+)
+
+// PrometheusFiles are the files below PrometheusConfigPath. namespace is what a
+// receiver of alerts tells two stacks apart by, notAfter the end of the edge's
+// certificate in Unix seconds, or 0; targets are those of config.Prometheus.
+func (a *Args) PrometheusFiles(namespace string, notAfter int64, targets []config.Target) (map[string]string, error) {
+	rendered, err := rules.Options{Watched: a.Watched, CertificateNotAfter: notAfter}.Render()
+	if err != nil {
+		return nil, fmt.Errorf("rules: %w", err)
+	}
+	file, err := config.Prometheus{
+		Namespace:        namespace,
+		KubeStateMetrics: a.Watched.KubeStateMetrics,
+		Targets:          targets,
+		Alertmanager:     fmt.Sprintf("%s:%d", a.Watched.Alertmanager, AlertmanagerPort),
+		AlertmanagerPath: AlertmanagerPath,
+		RulesFile:        PrometheusConfigPath + "/" + rulesFile,
+		Retention:        a.Prometheus.Retention,
+		RetentionBytes:   retentionBytes(a.Prometheus.Storage),
+	}.Render()
+	return map[string]string{prometheusFile: file, rulesFile: rendered}, err
+}
+
+// PrometheusArguments are the process' arguments.
+func (a *Args) PrometheusArguments() pulumi.StringArray {
+	return pulumi.StringArray{
+		pulumi.String("--config.file=" + PrometheusConfigPath + "/" + prometheusFile),
+		pulumi.String("--storage.tsdb.path=" + PrometheusData),
+		pulumi.Sprintf("--web.external-url=%s%s", a.ExternalURL, PrometheusPath),
+		pulumi.String("--web.route-prefix=" + PrometheusPath),
+		pulumi.Sprintf("--web.listen-address=0.0.0.0:%d", PrometheusPort),
+	}
+}
 
 func (m *Monitoring) prometheus(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) error {
 	l := prometheusLabels(name)
@@ -36,41 +85,21 @@ func (m *Monitoring) prometheus(ctx *pulumi.Context, name string, args *Args, op
 		notAfter = pulumi.Int(0)
 	}
 	files := pulumi.All(args.Namespace, notAfter).ApplyT(func(v []any) (map[string]string, error) {
-		rendered, err := rules.Options{Watched: args.Watched, CertificateNotAfter: int64(v[1].(int))}.Render()
-		if err != nil {
-			return nil, fmt.Errorf("rules: %w", err)
-		}
-		file, err := config.Prometheus{
-			Namespace:        v[0].(string),
-			KubeStateMetrics: args.Watched.KubeStateMetrics,
-			Alertmanager:     fmt.Sprintf("%s:%d", args.Watched.Alertmanager, AlertmanagerPort),
-			AlertmanagerPath: AlertmanagerPath,
-			RulesFile:        prometheusConfigPath + "/" + rulesFile,
-			Retention:        args.Prometheus.Retention,
-			RetentionBytes:   retentionBytes(args.Prometheus.Storage),
-		}.Render()
-		return map[string]string{prometheusFile: file, rulesFile: rendered}, err
+		return args.PrometheusFiles(v[0].(string), int64(v[1].(int)), nil)
 	}).(pulumi.StringMapOutput)
 	configMap, err := content.ConfigMap(ctx, l.Name+"-config", args.Namespace, l, files, opts...)
 	if err != nil {
 		return err
 	}
-	configs, configsMount := configVolume("config", configMap, prometheusConfigPath)
+	configs, configsMount := configVolume("config", configMap, PrometheusConfigPath)
 	m.PrometheusHost, err = stateful{
 		labels: l, container: "prometheus", args: args, image: args.Images.Prometheus,
-		arguments: pulumi.StringArray{
-			pulumi.String("--config.file=" + prometheusConfigPath + "/" + prometheusFile),
-			pulumi.String("--storage.tsdb.path=/prometheus"),
-			pulumi.Sprintf("--web.external-url=%s%s", args.ExternalURL, PrometheusPath),
-			pulumi.String("--web.route-prefix=" + PrometheusPath),
-			pulumi.Sprintf("--web.listen-address=0.0.0.0:%d", PrometheusPort),
-		},
-		port: PrometheusPort, resources: args.Prometheus.Resources, user: nobody,
-		dataPath: "/prometheus", storage: args.Prometheus.Storage,
-		livenessPath: PrometheusPath + "/-/healthy", readinessPath: PrometheusPath + "/-/ready",
-		metricsPath: PrometheusPath + "/metrics",
-		// Replaying the write-ahead log of a full volume takes minutes.
-		startupSeconds: 600, graceSeconds: 120,
+		arguments: args.PrometheusArguments(),
+		port:      PrometheusPort, resources: args.Prometheus.Resources, user: Nobody,
+		dataPath: PrometheusData, storage: args.Prometheus.Storage,
+		livenessPath: PrometheusPath + "/-/healthy", readinessPath: PrometheusReadyPath,
+		metricsPath:    PrometheusPath + "/metrics",
+		startupSeconds: PrometheusStartupSeconds, graceSeconds: PrometheusGraceSeconds,
 		mountToken: true,
 		volumes:    corev1.VolumeArray{configs}, mounts: corev1.VolumeMountArray{configsMount},
 	}.create(ctx, opts...)

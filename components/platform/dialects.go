@@ -89,6 +89,13 @@ func (k ApplicationKeys) Environment() map[string]string {
 	return map[string]string{"JWT_SECRET_KEY": k.JWTSecret, "SECRET_KEY": k.Secret}
 }
 
+// SecretVariables are those of the environments above whose values are secret: the
+// passwords and keys, and the addresses that carry one.
+var SecretVariables = []string{
+	"DATABASE_URL", "DB_PASSWORD", "TIMESCALEDB_PASSWORD", "TIMESCALEDB_URL",
+	"REDIS_URL", "REDIS_PASSWORD", "JWT_SECRET_KEY", "SECRET_KEY",
+}
+
 // Merge joins environments; a later one wins.
 func Merge(environments ...map[string]string) map[string]string {
 	merged := map[string]string{}

@@ -202,19 +202,28 @@ func (m *mocks) NewResource(args pulumi.MockResourceArgs) (string, resource.Prop
 		return "", resource.PropertyMap{}, nil
 	}
 	state := args.Inputs.Copy()
-	if args.TypeToken == "random:index/randomPassword:RandomPassword" {
-		state["result"] = resource.MakeSecret(resource.NewStringProperty(Generated(args.Name)))
-	}
 	switch args.TypeToken {
-	case "docker:index/remoteImage:RemoteImage":
-		state["imageId"] = resource.NewStringProperty(ContentOf(args.Inputs))
-	case "docker:index/registryImage:RegistryImage":
+	case "random:index/randomPassword:RandomPassword":
+		state["result"] = resource.MakeSecret(resource.NewStringProperty(Generated(args.Name)))
+	case dockerImage:
+		state["imageId"] = resource.NewStringProperty(imageID(args.Inputs))
+	case dockerPush:
 		state["sha256Digest"] = resource.NewStringProperty(ContentOf(args.Inputs))
 	}
 	return args.Name + "-id", state, nil
 }
 
-// ContentOf is the digest that the mocks give to an image: another one for other inputs.
+// imageID is how an engine names an image: by a digest of its content, which an image
+// may be asked for by.
+func imageID(inputs resource.PropertyMap) string {
+	if name := inputs["name"].StringValue(); strings.HasPrefix(name, "sha256:") {
+		return name
+	}
+	return ContentOf(inputs)
+}
+
+// ContentOf is the digest that the mocks give to an image, on the engine and in the registry:
+// another one for other inputs.
 func ContentOf(inputs resource.PropertyMap) string {
 	sum := sha256.Sum256([]byte(fmt.Sprint(Plain(inputs))))
 	return "sha256:" + hex.EncodeToString(sum[:])

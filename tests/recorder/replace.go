@@ -21,6 +21,9 @@ var forceNew = map[string][]string{
 
 // Stateful tells whether losing the resource would lose what a user stored.
 func (r Resource) Stateful() bool {
+	if r.Type == dockerVolume {
+		return r.holdsData()
+	}
 	_, kind := forceNew[r.Kind()]
 	// A naming key opens nothing and names one Secret: it goes with it.
 	generated := strings.HasPrefix(r.Type, "random:") && !strings.HasSuffix(r.Name, "-naming-key")
@@ -58,8 +61,8 @@ func Losses(older, newer []Resource) []string {
 // Replacing lists the changed fields that make Pulumi replace the resource.
 func Replacing(was, is Resource) []string {
 	var fields []string
-	if strings.HasPrefix(was.Type, "random:") {
-		// Every input of a random value replaces it.
+	if strings.HasPrefix(was.Type, "random:") || was.Type == dockerVolume {
+		// Every input of a random value and of a Docker volume replaces it.
 		if !reflect.DeepEqual(Plain(was.Inputs), Plain(is.Inputs)) {
 			fields = append(fields, "inputs")
 		}

@@ -1,5 +1,6 @@
-// Command render writes the Kubernetes objects of a stack as YAML, one file each,
-// with no cluster, no engine and no credential: secret values are left out.
+// Command render writes the objects of a stack as YAML, one file each: those of
+// Kubernetes, or the containers, volumes and networks of a Docker host. It needs no
+// cluster, no engine and no credential: secret values are left out.
 package main
 
 import (
@@ -45,7 +46,8 @@ func render(stack, out string) (int, error) {
 	}
 	n := 0
 	for _, r := range recording.Resources {
-		if !r.Kubernetes() {
+		docker := strings.HasPrefix(r.Type, "docker:")
+		if !r.Kubernetes() && !docker {
 			continue
 		}
 		object := Public(r.Inputs)
@@ -54,11 +56,12 @@ func render(stack, out string) (int, error) {
 		}
 		text, err := yaml.Marshal(object)
 		if err != nil {
-			return n, fmt.Errorf("%s %s: %w", r.Kind(), r.ObjectName(), err)
+			return n, fmt.Errorf("%s: %w", r.Label(), err)
 		}
 		// The logical name stays when a content-named object gets new content, so
 		// that two renderings differ in the file's content, not in its name.
-		file := filepath.Join(out, strings.ToLower(r.Kind())+"-"+r.Name+".yaml")
+		kind, _, _ := strings.Cut(r.Label(), "/")
+		file := filepath.Join(out, strings.ToLower(kind)+"-"+r.Name+".yaml")
 		if err := os.WriteFile(file, text, 0o644); err != nil {
 			return n, err
 		}

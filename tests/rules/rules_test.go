@@ -19,6 +19,7 @@ func TestPrometheusParsesTheRules(t *testing.T) {
 	for name, o := range map[string]rules.Options{
 		"everything watched":    options,
 		"nothing but itself":    {Watched: rules.Watched{Prometheus: "p", PrometheusClaim: "p", Alertmanager: "a", Grafana: "g", KubeStateMetrics: "k"}},
+		"a Docker host":         {Watched: onDockerHost, CertificateNotAfter: notAfter},
 		"no metrics of a build": {Watched: rules.Watched{Database: "database", DatabaseClaim: "database", Prometheus: "p", PrometheusClaim: "p", Alertmanager: "a", KubeStateMetrics: "k"}},
 	} {
 		rendered, err := o.Render()

@@ -24,6 +24,13 @@ var watched = rules.Watched{
 	PrometheusClaim:  "monitoring-prometheus",
 }
 
+// onDockerHost has no kube-state-metrics.
+var onDockerHost = func() rules.Watched {
+	w := watched
+	w.KubeStateMetrics = ""
+	return w
+}()
+
 // notAfter is the end of the certificate in the rules under test, in Unix seconds.
 // promtool's clock starts at 0.
 const notAfter = 30 * 24 * 3600

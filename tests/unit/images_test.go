@@ -19,7 +19,7 @@ const (
 	registryImage = "docker:index/registryImage:RegistryImage"
 )
 
-// deployed are the images of prod's containers, by workload and container.
+// deployed are the images of a recording's containers, by workload and container.
 func deployed(t *testing.T, r *recorder.Recording) map[string]string {
 	t.Helper()
 	objects, err := r.Objects()
@@ -72,7 +72,7 @@ func TestBuiltImagesAreDeployedByDigest(t *testing.T) {
 func TestBuilds(t *testing.T) {
 	r := prod(t, pushing, stored(pushing)...)
 	for _, name := range []string{"backend", "frontend"} {
-		builds, pushes := r.Find(remoteImage, name+"-image"), r.Find(registryImage, name+"-image")
+		builds, pushes := r.Find(remoteImage, name+"-build"), r.Find(registryImage, name+"-build")
 		require.Len(t, builds, 1)
 		require.Len(t, pushes, 1)
 		build, push := recorder.Plain(builds[0].Inputs), recorder.Plain(pushes[0].Inputs)
@@ -100,7 +100,8 @@ func TestBuilds(t *testing.T) {
 func urn(r recorder.Resource) string {
 	_, parents, _ := strings.Cut(r.RPC.GetParent(), "::alphapulse::")
 	parents = parents[:strings.LastIndex(parents, "::")]
-	return "urn:pulumi:prod::alphapulse::" + parents + "$" + r.Type + "::" + r.Name
+	stack := strings.Split(r.RPC.GetParent(), "::")[0]
+	return stack + "::alphapulse::" + parents + "$" + r.Type + "::" + r.Name
 }
 
 // TestNothingChangesBeforeTheImagesArePushed: not the pods that run them, and not the
@@ -121,7 +122,7 @@ func TestNothingChangesBeforeTheImagesArePushed(t *testing.T) {
 	}
 	assert.Equal(t, 8, waiting, "platform, credentials, database, cache, backend, frontend, ingress, monitoring")
 
-	for _, failing := range []string{"RemoteImage/backend-image", "RegistryImage/backend-image", "RemoteImage/frontend-image", "RegistryImage/frontend-image"} {
+	for _, failing := range []string{"RemoteImage/backend-build", "RegistryImage/backend-build", "RemoteImage/frontend-build", "RegistryImage/frontend-build"} {
 		t.Run(failing, func(t *testing.T) {
 			config, err := recorder.StackConfig("prod")
 			require.NoError(t, err)
@@ -160,6 +161,74 @@ func TestRegistryCredentialsStaySecret(t *testing.T) {
 		require.NoError(t, err)
 		assert.NotContains(t, string(all), password)
 	}
+}
+
+// TestAHostBuildsItsOwnImages: without a registry too, for the engine that runs a stack
+// has what it has built. The containers run exactly that, once it is there.
+func TestAHostBuildsItsOwnImages(t *testing.T) {
+	for registry, pushes := range map[string]int{"": 0, "ghcr.io/acme": 2} {
+		r := single(t, map[string]string{"buildImages": "true", "registry": registry})
+		require.Len(t, r.Find(registryImage, ""), pushes)
+		images := r.Images()
+		containers, err := r.Containers()
+		require.NoError(t, err)
+		ran := 0
+		for _, c := range containers {
+			name, ours := strings.CutPrefix(c.Name, "alphapulse-single-")
+			require.True(t, ours)
+			of := "frontend"
+			if strings.HasPrefix(name, "backend") {
+				of = "backend"
+			} else if name != "frontend" {
+				continue
+			}
+			ran++
+			want := ""
+			if registry == "" {
+				want = recorder.ContentOf(r.Find(remoteImage, of+"-build")[0].Inputs)
+			} else {
+				want = registry + "/" + of + "@" + recorder.ContentOf(r.Find(registryImage, of+"-build")[0].Inputs)
+			}
+			assert.Equal(t, want, images[c.Image], name)
+		}
+		assert.Equal(t, 8, ran, "two of the API, engine, dashboard, the files of three, frontend")
+
+		var last []string
+		for _, x := range r.Find(map[bool]string{true: remoteImage, false: registryImage}[registry == ""], "") {
+			if strings.HasSuffix(x.Name, "-build") {
+				last = append(last, urn(x))
+			}
+		}
+		require.Len(t, last, 2)
+		waiting := 0
+		for _, x := range r.Resources {
+			if strings.HasPrefix(x.Type, "alphapulse:index:") && !strings.HasSuffix(x.Type, ":Image") {
+				waiting++
+				assert.Subset(t, x.RPC.GetDependencies(), last, "%s does not wait for the images", x.Label())
+			}
+		}
+		assert.Equal(t, 8, waiting)
+	}
+}
+
+// TestOneLoginForARegistry: the provider takes one for each, so that the one that may
+// push comes instead of the one that may pull.
+func TestOneLoginForARegistry(t *testing.T) {
+	logins := func(registry, auths string) map[string]bool {
+		with := map[string]string{
+			"buildImages": "true", "registry": registry, "registryUsername": "acme", "registryPassword": "x",
+			"imagePullCredentials": auths,
+		}
+		r := single(t, with, stored(with)...)
+		found := map[string]bool{}
+		for _, a := range r.Find("pulumi:providers:docker", "")[0].Inputs["registryAuth"].ArrayValue() {
+			found[a.ObjectValue()["address"].StringValue()] = a.ObjectValue()["configFileContent"].IsSecret()
+		}
+		return found
+	}
+	assert.Equal(t, map[string]bool{"ghcr.io": false, "quay.io": true}, logins("ghcr.io/acme", `{"auths":{"ghcr.io":{},"quay.io":{}}}`))
+	assert.Equal(t, map[string]bool{"registry-1.docker.io": false}, logins("acme", `{"auths":{"https://index.docker.io/v1/":{}}}`))
+	assert.Equal(t, map[string]bool{"http://localhost:5000": false}, logins("localhost:5000", `{"auths":{"localhost:5000":{}}}`))
 }
 
 // TestRegistryAddresses: where the registry's own interface is, and whether it asks
@@ -211,6 +280,12 @@ func TestBuildSettingsFitTogether(t *testing.T) {
 			}
 		})
 	}
+	single, err := recorder.StackConfig("single")
+	require.NoError(t, err)
+	maps.Copy(single, map[string]string{"buildImages": "true", "registryUsername": "acme", "registryPassword": "x"})
+	_, err = recorder.Run(recorder.Options{Stack: "single", Config: single, SecretKeys: []string{"registryPassword"}})
+	require.ErrorContains(t, err, "registry: it is not set, and its credentials are")
+	require.ErrorContains(t, err, "1 problem(s)")
 	// What the command line passes for a stack that sets nothing.
 	r := prod(t, map[string]string{"buildImages": "false", "registry": "", "registryUsername": "", "registryPassword": ""})
 	assert.False(t, slices.ContainsFunc(r.Resources, func(x recorder.Resource) bool { return strings.Contains(x.Type, "docker") }),

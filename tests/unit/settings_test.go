@@ -39,7 +39,7 @@ const backendPods = "Deployment/backend Deployment/backend-dashboard Deployment/
 const applicationPods = backendPods + "Deployment/frontend "
 
 // builtImages are what a stack builds and pushes.
-const builtImages = "RemoteImage/backend-image RegistryImage/backend-image RemoteImage/frontend-image RegistryImage/frontend-image "
+const builtImages = "RemoteImage/backend-build RegistryImage/backend-build RemoteImage/frontend-build RegistryImage/frontend-build "
 
 // pushing are the settings of a stack that builds its images for a private registry.
 var pushing = map[string]string{
@@ -57,6 +57,8 @@ var effects = map[string]struct {
 	// for settings on which everything stands.
 	changes string
 }{
+	// The others are settings of prod that have no meaning on a Docker host.
+	"target":                    {value: "docker", together: map[string]string{"spreadRequired": "false", "frontendReplicas": "2", "edgeReplicas": "2"}, changes: "…"},
 	"backendMinReplicas":        {value: "4", changes: "HorizontalPodAutoscaler/backend"},
 	"backendMaxReplicas":        {value: "12", changes: "HorizontalPodAutoscaler/backend ResourceQuota/platform"},
 	"backendCpuUtilization":     {value: "60", changes: "HorizontalPodAutoscaler/backend"},
@@ -147,10 +149,11 @@ var effects = map[string]struct {
 	"alertWebhookUrl":           {value: "https://hooks.example.com/a", changes: "ConfigMap/monitoring-alertmanager-config NetworkPolicy/platform-monitoring-alertmanager RandomPassword/monitoring-alertmanager-receivers-naming-key Secret/monitoring-alertmanager-receivers StatefulSet/monitoring-alertmanager"},
 	"heartbeatWebhookUrl":       {value: "https://hooks.example.com/b", changes: "ConfigMap/monitoring-alertmanager-config NetworkPolicy/platform-monitoring-alertmanager RandomPassword/monitoring-alertmanager-receivers-naming-key Secret/monitoring-alertmanager-receivers StatefulSet/monitoring-alertmanager"},
 	"egressCidrs":               {value: `["203.0.113.0/24"]`, changes: "NetworkPolicy/platform-backend NetworkPolicy/platform-backend-engine"},
-	"buildImages":               {value: "true", together: map[string]string{"registry": "ghcr.io/acme"}, changes: applicationPods + builtImages + "Image/backend-image Image/frontend-image docker/docker"},
+	"buildImages":               {value: "true", together: map[string]string{"registry": "ghcr.io/acme"}, changes: applicationPods + builtImages + "Image/backend-build Image/frontend-build docker/docker"},
 	"registry":                  {value: "ghcr.io/other", with: map[string]string{"buildImages": "true", "registry": "ghcr.io/acme"}, changes: applicationPods + builtImages},
 	"registryUsername":          {value: "robot", with: pushing, changes: "docker/docker"},
 	"registryPassword":          {value: "renewed", with: pushing, changes: "docker/docker"},
+	"dockerHost":                {value: "ssh://operator@builder.example.com", with: pushing, changes: "docker/docker"},
 	"edgeHstsSeconds":           {value: "0", changes: "ConfigMap/edge-nginx Deployment/edge"},
 	"tlsMode": {value: "provided", with: map[string]string{"tlsCertificate": provided[0].chain, "tlsPrivateKey": provided[0].key},
 		changes: "ConfigMap/monitoring-prometheus-config Deployment/edge Secret/edge-tls StatefulSet/monitoring-prometheus"},
@@ -201,6 +204,9 @@ var provided = func() (p [2]struct{ chain, key string }) {
 func TestEverySettingHasAnEffect(t *testing.T) {
 	base := prod(t, nil)
 	for _, s := range stacks.Settings() {
+		if s.Target == stacks.TargetDocker {
+			continue // TestEverySettingHasAnEffectOnAHost changes it
+		}
 		t.Run(s.Key, func(t *testing.T) {
 			e, ok := effects[s.Key]
 			require.True(t, ok, "no test says what the setting changes")

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Brings roles, database and extension to what the program declares, at every
-# start of the pod: on a new volume, after a changed password, after an image with
+# start of the database: on a new volume, after a changed password, after an image with
 # a newer extension. It runs beside the server, in a container of its own, so a
 # long crash recovery is simply waited for and every failure has its own log.
 #
@@ -22,7 +22,7 @@ in_database() {
 
 # While the image sets a new volume up, its temporary server has a socket but no
 # port: only the real one answers here. Whatever else it answers is waited for.
-until pg_isready -q -h 127.0.0.1 -U "$APPLICATION_ROLE" -d "$DATABASE"; do
+until pg_isready -q -h "$SERVER_HOST" -U "$APPLICATION_ROLE" -d "$DATABASE"; do
 	sleep 1 &
 	wait $!
 done

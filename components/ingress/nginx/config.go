@@ -27,8 +27,9 @@ type Config struct {
 	Upstreams Upstreams
 	// HTTPPort and HTTPSPort are the ports that nginx listens on.
 	HTTPPort, HTTPSPort int
-	// StatusPort serves stub_status on the loopback address only.
-	StatusPort int
+	// StatusPort serves stub_status on StatusAddress; "" is the loopback address.
+	StatusPort    int
+	StatusAddress string
 	// PublicHTTPSPort is the port that clients use for HTTPS; plain HTTP is
 	// redirected to it.
 	PublicHTTPSPort int
@@ -159,6 +160,11 @@ func (c *Config) Validate() error {
 	}{{"HTTPPort", c.HTTPPort}, {"HTTPSPort", c.HTTPSPort}, {"StatusPort", c.StatusPort}, {"PublicHTTPSPort", c.PublicHTTPSPort}} {
 		if p.number < 1 || p.number > 65535 {
 			problem("%s %d: want a port from 1 to 65535", p.name, p.number)
+		}
+	}
+	if c.StatusAddress != "" {
+		if _, err := netip.ParseAddr(c.StatusAddress); err != nil {
+			problem("StatusAddress %q: want an IP address of the host that nginx runs on", c.StatusAddress)
 		}
 	}
 	problems = append(problems, CheckCIDRs("TrustedProxies", c.TrustedProxies))
@@ -341,6 +347,15 @@ type view struct {
 	*Config
 	Hosts Hosts
 	All   []namedUpstream
+}
+
+// StatusListen is the address and port of stub_status.
+func (c *Config) StatusListen() string {
+	address := c.StatusAddress
+	if address == "" {
+		address = "127.0.0.1"
+	}
+	return fmt.Sprintf("%s:%d", address, c.StatusPort)
 }
 
 // PublicPort is what follows the host in a public URL: nothing for the default port.

@@ -46,7 +46,7 @@ func Digest(key string, data map[string]string) string {
 func ConfigMap(ctx *pulumi.Context, name string, namespace pulumi.StringInput, l labels.Set, data pulumi.StringMapInput, opts ...pulumi.ResourceOption) (pulumi.StringOutput, error) {
 	out := data.ToStringMapOutput()
 	cm, err := corev1.NewConfigMap(ctx, name, &corev1.ConfigMapArgs{
-		Metadata:  meta(named(name, pulumi.String("").ToStringOutput(), out), namespace, l),
+		Metadata:  meta(Named(name, pulumi.String("").ToStringOutput(), out), namespace, l),
 		Data:      out,
 		Immutable: pulumi.Bool(true),
 	}, opts...)
@@ -75,16 +75,13 @@ func PullSecret(ctx *pulumi.Context, name string, namespace pulumi.StringInput, 
 }
 
 func secret(ctx *pulumi.Context, name string, namespace pulumi.StringInput, l labels.Set, kind string, data pulumi.StringMapInput, opts ...pulumi.ResourceOption) (pulumi.StringOutput, error) {
-	key, err := random.NewRandomPassword(ctx, name+"-naming-key", &random.RandomPasswordArgs{
-		Length:  pulumi.Int(32),
-		Special: pulumi.Bool(false),
-	}, opts...)
+	key, err := NamingKey(ctx, name, opts...)
 	if err != nil {
 		return pulumi.StringOutput{}, err
 	}
 	out := pulumi.ToSecret(data).(pulumi.StringMapOutput)
 	object, err := corev1.NewSecret(ctx, name, &corev1.SecretArgs{
-		Metadata:   meta(named(name, key.Result, out), namespace, l),
+		Metadata:   meta(Named(name, key, out), namespace, l),
 		StringData: out,
 		Immutable:  pulumi.Bool(true),
 		Type:       pulumi.String(kind),
@@ -95,7 +92,20 @@ func secret(ctx *pulumi.Context, name string, namespace pulumi.StringInput, l la
 	return pulumi.Unsecret(object.Metadata.Name().Elem()).(pulumi.StringOutput), nil
 }
 
-func named(name string, key pulumi.StringOutput, data pulumi.StringMapOutput) pulumi.StringOutput {
+// NamingKey generates the key of Digest for one secret content.
+func NamingKey(ctx *pulumi.Context, name string, opts ...pulumi.ResourceOption) (pulumi.StringOutput, error) {
+	key, err := random.NewRandomPassword(ctx, name+"-naming-key", &random.RandomPasswordArgs{
+		Length:  pulumi.Int(32),
+		Special: pulumi.Bool(false),
+	}, opts...)
+	if err != nil {
+		return pulumi.StringOutput{}, err
+	}
+	return key.Result, nil
+}
+
+// Named is the name with the content's digest, which is not itself secret.
+func Named(name string, key pulumi.StringOutput, data pulumi.StringMapOutput) pulumi.StringOutput {
 	digest := pulumi.All(key, data).ApplyT(func(v []any) string {
 		return strings.Join([]string{name, Digest(v[0].(string), v[1].(map[string]string))}, "-")
 	}).(pulumi.StringOutput)

@@ -5,6 +5,7 @@ package stateful
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -270,6 +271,15 @@ func ReadMount(name, path string) corev1.VolumeMountInput {
 // Env is a plain variable; never one with a credential.
 func Env(name, value string) corev1.EnvVarInput {
 	return &corev1.EnvVarArgs{Name: pulumi.String(name), Value: pulumi.String(value)}
+}
+
+// Envs are plain variables in the order of their names.
+func Envs(values map[string]string) corev1.EnvVarArray {
+	var env corev1.EnvVarArray
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		env = append(env, Env(name, values[name]))
+	}
+	return env
 }
 
 // Port declares a container port.

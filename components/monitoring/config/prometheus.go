@@ -35,6 +35,9 @@ type Prometheus struct {
 	Namespace string
 	// KubeStateMetrics is the app.kubernetes.io/name label of kube-state-metrics.
 	KubeStateMetrics string
+	// Targets are scraped where there is no cluster whose pods could be discovered;
+	// with any of them none is.
+	Targets []Target
 	// Alertmanager is the host and port of Alertmanager, AlertmanagerPath the
 	// path that it serves below.
 	Alertmanager, AlertmanagerPath string
@@ -60,12 +63,39 @@ func (p Prometheus) Render() (string, error) {
 			PathPrefix:    p.AlertmanagerPath,
 			StaticConfigs: []staticConfig{{Targets: []string{p.Alertmanager}}},
 		}}},
-		ScrapeConfigs: []scrapeConfig{p.pods(), p.kubeStateMetrics()},
+		ScrapeConfigs: p.scrapeConfigs(),
 		Storage: storage{TSDB: tsdb{Retention: retention{
 			Time: p.Retention,
 			Size: fmt.Sprintf("%dB", p.RetentionBytes),
 		}}},
 	})
+}
+
+// Target is a container that serves metrics. It gets the labels that a pod would.
+type Target struct {
+	// Job is the workload's name, Pod the container's, Component the workload's role.
+	Job, Pod, Component string
+	// Address is host:port, Path what is scraped there.
+	Address, Path string
+}
+
+func (p Prometheus) scrapeConfigs() []scrapeConfig {
+	if len(p.Targets) > 0 {
+		return []scrapeConfig{p.containers()}
+	}
+	return []scrapeConfig{p.pods(), p.kubeStateMetrics()}
+}
+
+// containers scrapes each container on its own, as pods does.
+func (p Prometheus) containers() scrapeConfig {
+	c := scrapeConfig{JobName: "containers", SampleLimit: sampleLimit}
+	for _, t := range p.Targets {
+		c.StaticConfigs = append(c.StaticConfigs, staticConfig{
+			Targets: []string{t.Address},
+			Labels:  map[string]string{"job": t.Job, "pod": t.Pod, "component": t.Component, "__metrics_path__": t.Path},
+		})
+	}
+	return c
 }
 
 const (
@@ -151,15 +181,17 @@ type alertmanagerTarget struct {
 }
 
 type staticConfig struct {
-	Targets []string `yaml:"targets"`
+	Targets []string          `yaml:"targets"`
+	Labels  map[string]string `yaml:"labels,omitempty"`
 }
 
 type scrapeConfig struct {
 	JobName             string         `yaml:"job_name"`
 	HonorLabels         bool           `yaml:"honor_labels,omitempty"`
 	SampleLimit         int            `yaml:"sample_limit"`
-	KubernetesSDConfigs []kubernetesSD `yaml:"kubernetes_sd_configs"`
-	RelabelConfigs      []relabel      `yaml:"relabel_configs"`
+	StaticConfigs       []staticConfig `yaml:"static_configs,omitempty"`
+	KubernetesSDConfigs []kubernetesSD `yaml:"kubernetes_sd_configs,omitempty"`
+	RelabelConfigs      []relabel      `yaml:"relabel_configs,omitempty"`
 }
 
 type kubernetesSD struct {

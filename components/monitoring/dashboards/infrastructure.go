@@ -57,11 +57,13 @@ func infrastructure(w rules.Watched) *dashboard.DashboardBuilder {
 			`sum(rate(nginx_connections_accepted` + of(`{job=%q}`, w.Edge) + `[$__rate_interval])) - sum(rate(nginx_connections_handled` + of(`{job=%q}`, w.Edge) + `[$__rate_interval]))`, "dropped"}))
 	}
 	b.WithRow(row("Workloads"))
-	b.WithPanel(line(series("Volumes", "percentunit", 3, query{rules.VolumeUsed, "{{persistentvolumeclaim}}"}).
-		Description("What each program knows of its own files, against the size of its claim.").Max(1), rules.VolumeHigh))
-	b.WithPanel(series("Container restarts", "short", 3, query{`sum by (pod) (increase(kube_pod_container_status_restarts_total[$__rate_interval])) > 0`, "{{pod}}"}))
-	b.WithPanel(series("Quota used", "percentunit", 3, query{
-		`kube_resourcequota{type="used"} / ignoring(type) (kube_resourcequota{type="hard"} > 0)`, "{{resource}}"}).Max(1))
+	if w.KubeStateMetrics != "" {
+		b.WithPanel(line(series("Volumes", "percentunit", 3, query{rules.VolumeUsed, "{{persistentvolumeclaim}}"}).
+			Description("What each program knows of its own files, against the size of its claim.").Max(1), rules.VolumeHigh))
+		b.WithPanel(series("Container restarts", "short", 3, query{`sum by (pod) (increase(kube_pod_container_status_restarts_total[$__rate_interval])) > 0`, "{{pod}}"}))
+		b.WithPanel(series("Quota used", "percentunit", 3, query{
+			`kube_resourcequota{type="used"} / ignoring(type) (kube_resourcequota{type="hard"} > 0)`, "{{resource}}"}).Max(1))
+	}
 	b.WithPanel(series("Memory of processes", "bytes", 2, query{`sum by (job) (process_resident_memory_bytes)`, "{{job}}"}).
 		Description("Processes that serve metrics about themselves; for database, cache and edge that is the exporter."))
 	b.WithPanel(series("CPU of processes", "short", 2, query{`sum by (job) (rate(process_cpu_seconds_total[$__rate_interval]))`, "{{job}}"}).

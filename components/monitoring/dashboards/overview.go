@@ -16,10 +16,12 @@ func overview(w rules.Watched) *dashboard.DashboardBuilder {
 	b.WithRow(row("Now"))
 	b.WithPanel(number("Firing alerts", "short", 4, `count(ALERTS{alertstate="firing",alertname!="`+rules.DeadMansSwitch+`"}) or vector(0)`).Thresholds(limit(1).thresholds()))
 	b.WithPanel(number("Targets down", "short", 4, `count(up == 0) or vector(0)`).Thresholds(limit(1).thresholds()))
-	b.WithPanel(number("Pods not ready", "short", 4,
-		`count(kube_pod_status_ready{condition="true"} == 0 and on(namespace, pod) kube_pod_status_phase{phase=~"Pending|Running|Unknown"} == 1) or vector(0)`).
-		Thresholds(limit(1).thresholds()))
-	b.WithPanel(number("Restarts in a day", "short", 4, `sum(increase(kube_pod_container_status_restarts_total[1d]))`).Thresholds(limit(1).thresholds()))
+	if w.KubeStateMetrics != "" {
+		b.WithPanel(number("Pods not ready", "short", 4,
+			`count(kube_pod_status_ready{condition="true"} == 0 and on(namespace, pod) kube_pod_status_phase{phase=~"Pending|Running|Unknown"} == 1) or vector(0)`).
+			Thresholds(limit(1).thresholds()))
+		b.WithPanel(number("Restarts in a day", "short", 4, `sum(increase(kube_pod_container_status_restarts_total[1d]))`).Thresholds(limit(1).thresholds()))
+	}
 	if w.API != "" {
 		b.WithPanel(number("API requests", "reqps", 4, rules.APIRequests("5m")))
 		b.WithPanel(number("API errors", "percentunit", 4, rules.APIErrors("5m")).Thresholds(limit(rules.ErrorBudget).thresholds()).Decimals(2))
@@ -38,12 +40,14 @@ func overview(w rules.Watched) *dashboard.DashboardBuilder {
 				of(`cache_requests_total{job=%q}`, w.API) + `[$__rate_interval]))`, "{{kind}}"}).Max(1))
 		b.WithPanel(series("Live clients", "short", 2, query{of(`sum by (pod) (websocket_clients{job=%q})`, w.API), "{{pod}}"}))
 	}
-	b.WithPanel(series("Replicas", "short", 2,
-		query{`kube_horizontalpodautoscaler_status_current_replicas`, "{{horizontalpodautoscaler}} now"},
-		query{`kube_horizontalpodautoscaler_spec_max_replicas`, "{{horizontalpodautoscaler}} maximum"},
-		query{`kube_horizontalpodautoscaler_spec_min_replicas`, "{{horizontalpodautoscaler}} minimum"}))
-	b.WithPanel(series("Pods available", "short", 2,
-		query{`kube_deployment_status_replicas_available`, "{{deployment}}"}, query{`kube_statefulset_status_replicas_ready`, "{{statefulset}}"}))
+	if w.KubeStateMetrics != "" {
+		b.WithPanel(series("Replicas", "short", 2,
+			query{`kube_horizontalpodautoscaler_status_current_replicas`, "{{horizontalpodautoscaler}} now"},
+			query{`kube_horizontalpodautoscaler_spec_max_replicas`, "{{horizontalpodautoscaler}} maximum"},
+			query{`kube_horizontalpodautoscaler_spec_min_replicas`, "{{horizontalpodautoscaler}} minimum"}))
+		b.WithPanel(series("Pods available", "short", 2,
+			query{`kube_deployment_status_replicas_available`, "{{deployment}}"}, query{`kube_statefulset_status_replicas_ready`, "{{statefulset}}"}))
+	}
 	b.WithRow(row("Attention"))
 	b.WithPanel(alerts())
 	return b

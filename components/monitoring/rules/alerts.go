@@ -79,27 +79,30 @@ func capacity(w Watched) Group {
 	add := func(r ...Rule) { g.Rules = append(g.Rules, r...) }
 	// What the programs know of their own files, against what was asked for. The
 	// node's own figures (kubelet_volume_stats_*) need cluster-wide permissions.
-	used := func(jobName, claim string, metrics ...string) Rule {
+	used := func(jobName, claim string, metrics ...string) []Rule {
+		if w.KubeStateMetrics == "" {
+			return nil
+		}
 		sums := make([]string, len(metrics))
 		for i, m := range metrics {
 			sums[i] = "sum(" + m + job(jobName) + ")"
 		}
-		return Rule{
+		return []Rule{{
 			Record: VolumeUsed,
 			Expr: fmt.Sprintf(`(%s) / sum(kube_persistentvolumeclaim_resource_requests_storage_bytes{persistentvolumeclaim=%q})`,
 				strings.Join(sums, " + "), claim),
 			Labels: map[string]string{"persistentvolumeclaim": claim},
-		}
+		}}
 	}
 	if w.Database != "" {
-		add(used(w.Database, w.DatabaseClaim, "pg_database_size_bytes", "pg_wal_size_bytes"))
+		add(used(w.Database, w.DatabaseClaim, "pg_database_size_bytes", "pg_wal_size_bytes")...)
 		add(alert("DatabaseConnectionsHigh", Warning, "5m",
 			fmt.Sprintf(`sum by (job) (pg_stat_database_numbackends%[1]s) / on(job) max by (job) (pg_settings_max_connections%[1]s) > %[2]g`, job(w.Database), connectionsHigh),
 			"The database is running out of connections",
 			"{{ $value | humanizePercentage }} of the database's connections are in use. At 100 % new ones are refused, and API pods that start cannot become ready."))
 	}
 	if w.Cache != "" {
-		add(used(w.Cache, w.CacheClaim, "redis_aof_current_size_bytes"))
+		add(used(w.Cache, w.CacheClaim, "redis_aof_current_size_bytes")...)
 		// A full cache that drops what was not read for long works as designed as
 		// long as nobody misses it: full and dropping is worth a look, either alone is not.
 		add(alert("CacheMemoryFull", Warning, "15m",
@@ -109,7 +112,10 @@ func capacity(w Watched) Group {
 	}
 	if w.Prometheus != "" {
 		add(used(w.Prometheus, w.PrometheusClaim,
-			"prometheus_tsdb_storage_blocks_bytes", "prometheus_tsdb_wal_storage_size_bytes", "prometheus_tsdb_head_chunks_storage_size_bytes"))
+			"prometheus_tsdb_storage_blocks_bytes", "prometheus_tsdb_wal_storage_size_bytes", "prometheus_tsdb_head_chunks_storage_size_bytes")...)
+	}
+	if w.KubeStateMetrics == "" {
+		return g
 	}
 	filling := func(severity Severity, wait, expr, description string) Rule {
 		return alert("VolumeFilling", severity, wait, expr, "The volume of {{ $labels.persistentvolumeclaim }} is filling up", description)
@@ -128,7 +134,10 @@ func capacity(w Watched) Group {
 }
 
 // workloads tells what Kubernetes does not get done.
-func workloads() Group {
+func workloads(w Watched) Group {
+	if w.KubeStateMetrics == "" {
+		return Group{}
+	}
 	return Group{Name: "workloads", Rules: []Rule{
 		alert("PodCrashLooping", Warning, "5m",
 			`max_over_time(kube_pod_container_status_waiting_reason{reason="CrashLoopBackOff"}[5m]) >= 1 or max_over_time(kube_pod_init_container_status_waiting_reason{reason="CrashLoopBackOff"}[5m]) >= 1`,
@@ -179,15 +188,12 @@ func (o Options) certificate() Group {
 
 // selfMonitoring tells what monitoring itself does not get done.
 func selfMonitoring(w Watched) Group {
-	return Group{Name: "monitoring", Rules: []Rule{
+	g := Group{Name: "monitoring", Rules: []Rule{
 		// It stops when Prometheus is down, scrapes nothing, evaluates no rule or
 		// cannot reach Alertmanager. Whoever gets the heartbeat notices.
 		alert(DeadMansSwitch, None, "", `count(up == 1) > 0`,
 			"Monitoring works",
 			"This alert always fires. The heartbeat receiver raises an alarm when it stops."),
-		missing("ClusterStateUnknown", Warning, "5m", "up", w.KubeStateMetrics,
-			"The state of the workloads is unknown",
-			"kube-state-metrics does not answer: alerts on pods, replicas, autoscalers and volumes are blind."),
 		alert("PrometheusConfigurationRejected", Warning, "5m", fmt.Sprintf(`prometheus_config_last_reload_successful%s == 0`, job(w.Prometheus)),
 			"Prometheus rejected its configuration",
 			"Prometheus runs with an older configuration than the one it was given."),
@@ -198,4 +204,10 @@ func selfMonitoring(w Watched) Group {
 			"Alerts do not reach their receiver",
 			"Alertmanager cannot deliver to the {{ $labels.integration }} receiver ({{ $labels.reason }})."),
 	}}
+	if w.KubeStateMetrics != "" {
+		g.Rules = append(g.Rules, missing("ClusterStateUnknown", Warning, "5m", "up", w.KubeStateMetrics,
+			"The state of the workloads is unknown",
+			"kube-state-metrics does not answer: alerts on pods, replicas, autoscalers and volumes are blind."))
+	}
+	return g
 }

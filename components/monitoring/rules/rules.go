@@ -55,7 +55,7 @@ func (o Options) Groups() []Group {
 		groups = append(groups, apiRecordings(w)...)
 		groups = append(groups, apiAlerts(w))
 	}
-	groups = append(groups, availability(w), capacity(w), workloads(), o.certificate(), selfMonitoring(w))
+	groups = append(groups, availability(w), capacity(w), workloads(w), o.certificate(), selfMonitoring(w))
 	kept := groups[:0]
 	for _, g := range groups {
 		if len(g.Rules) > 0 {

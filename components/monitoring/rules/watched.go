@@ -22,7 +22,8 @@ type Watched struct {
 	Database, Cache, Edge string
 	// DatabaseClaim and CacheClaim are the names of their claims.
 	DatabaseClaim, CacheClaim string
-	// The monitoring workloads themselves.
+	// The monitoring workloads themselves. Without KubeStateMetrics, on a Docker host,
+	// nothing tells how pods and claims are: what follows from that is left out.
 	Prometheus, Alertmanager, Grafana, KubeStateMetrics string
 	// PrometheusClaim is the name of Prometheus' claim.
 	PrometheusClaim string

@@ -14,7 +14,7 @@ func New() *cobra.Command {
 		Use:   "local",
 		Short: "A real one-node Kubernetes on this machine, and the Pulumi that deploys to it",
 		Long: `A real one-node Kubernetes on this machine, built from source, and the pinned
-Pulumi that deploys to it.
+Pulumi that deploys to it; or, for stacks on one Docker host, a real Docker engine.
 
 What is built lies in the user's cache folder and is used again by later runs
 and by other clones. What belongs to the cluster lies in .local of the clone.
@@ -25,6 +25,7 @@ Each command's --help says what it changes on the machine.`,
 	}
 	root.PersistentFlags().BoolP("verbose", "v", false, "print the output of the tools that are run")
 	root.AddCommand(clusterCommands()...)
+	root.AddCommand(engineCommand())
 	root.AddCommand(imagesCommand())
 	root.AddCommand(deployCommands()...)
 	return root

@@ -16,7 +16,7 @@ import (
 var errNotReady = errors.New("the local cluster is not ready")
 
 func clusterCommands() []*cobra.Command {
-	return []*cobra.Command{upCommand(), startCommand(), stopCommand(), downCommand(), statusCommand(), kubeconfigCommand(), initCommand(), forwardCommand()}
+	return []*cobra.Command{upCommand(), startCommand(), stopCommand(), downCommand(), statusCommand(), kubeconfigCommand(), initCommand(), forwardCommand(), serveCommand()}
 }
 
 func upCommand() *cobra.Command {
@@ -149,8 +149,8 @@ status is 0 only if the cluster is ready.`,
 func printStatus(w io.Writer, st node.State) {
 	p := func(format string, args ...any) { _, _ = fmt.Fprintf(w, format+"\n", args...) }
 	switch {
-	case st.Foreign:
-		p("running for %s, but it belongs to another clone: %s", st.Uptime, st.Owner)
+	case st.Foreign != nil:
+		p("not running: %v", st.Foreign)
 		return
 	case !st.Running:
 		if st.Stored {
@@ -171,9 +171,13 @@ func printStatus(w io.Writer, st node.State) {
 		}
 	}
 	p("API %s, node %s, state in %s", node.APIServer, node.NodeIP, st.Owner)
+	printRestarts(w, st)
+}
+
+func printRestarts(w io.Writer, st node.State) {
 	for _, c := range st.Components {
 		if c.Restarts > 0 {
-			p("%s was restarted %d times: %s", c.Name, c.Restarts, c.LastExit)
+			_, _ = fmt.Fprintf(w, "%s was restarted %d times: %s\n", c.Name, c.Restarts, c.LastExit)
 		}
 	}
 }
@@ -198,18 +202,26 @@ machine; your own kubeconfig is never touched. Use it with
 }
 
 func initCommand() *cobra.Command {
-	var state string
+	var kind, state string
 	cmd := &cobra.Command{
 		Use: node.InitCommand, Hidden: true, Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error { return node.RunInit(state) },
+		RunE: func(*cobra.Command, []string) error { return node.RunInit(kind, state) },
 	}
-	cmd.Flags().StringVar(&state, "state", "", "folder of the cluster's state")
+	cmd.Flags().StringVar(&kind, "kind", "", "what the node is")
+	cmd.Flags().StringVar(&state, "state", "", "folder of the node's state")
 	return cmd
 }
 
 func forwardCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: node.ForwardCommand, Hidden: true, Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error { return node.RunForward() },
+		Use: node.ForwardCommand, Hidden: true, Args: cobra.ArbitraryArgs,
+		RunE: func(_ *cobra.Command, ports []string) error { return node.RunForward(ports) },
+	}
+}
+
+func serveCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: node.ServeCommand, Hidden: true, Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error { return node.RunServe() },
 	}
 }

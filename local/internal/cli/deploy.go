@@ -61,7 +61,9 @@ func pulumiCommand() *cobra.Command {
 		Use:   "pulumi -- ARGS...",
 		Short: "Run the pinned pulumi on the clone's state: `make pulumi`",
 		Long: `Run pulumi with the given arguments, on the state that 'local deploy' uses and
-against the cluster that the stack is deployed to. Example:
+against the cluster that the stack is deployed to; a stack with target: docker is
+deployed to the engine of 'local engine up' while it runs, unless DOCKER_HOST names
+another. Example:
   local pulumi -- preview --stack dev --diff
 
 What it changes on the machine: builds pulumi and its providers into the cache

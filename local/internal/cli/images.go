@@ -20,8 +20,9 @@ func imagesCommand() *cobra.Command {
 		Short: "Make the container images and print what each is made from",
 		Long: `Make the container images that the local cluster runs, where the cache does not
 hold them yet, and print the table that says what each is made from and in what
-it is not what a public registry has under the same name. A running cluster gets
-those that it does not have.
+it is not what a public registry has under the same name. A running cluster, or a
+running Docker engine, gets those that it does not have. Images that only builds
+begin with are made by 'local engine up --builds'.
 
 What it changes on the machine:
   - installs the Debian packages mmdebstrap and gpg where their commands are
@@ -44,8 +45,12 @@ What it changes on the machine:
 				for _, a := range archives {
 					files = append(files, a.Path)
 				}
-				if err := node.Import(cmd.Context(), r, files); err != nil && !errors.Is(err, node.ErrNotRunning) && !errors.Is(err, node.ErrForeign) {
-					return err
+				load := []error{node.Import(cmd.Context(), r, files), node.EngineLoad(cmd.Context(), r, archives)}
+				for _, err := range load {
+					// At most one of the two is there.
+					if err != nil && !errors.Is(err, node.ErrNotRunning) && !errors.Is(err, node.ErrNoEngine) && !errors.Is(err, node.ErrForeign) {
+						return err
+					}
 				}
 			}
 			have, err := images.Have()

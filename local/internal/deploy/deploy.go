@@ -87,16 +87,16 @@ func settle(ctx context.Context, r *progress.Reporter, tools *toolchain.Toolchai
 	return s.Done(tools.Quiet(ctx, root, s.Writer(), "refresh", "--stack", Stack, "--yes", "--skip-preview", "--clear-pending-creates"))
 }
 
-// renewed returns the options that `pulumi up` needs when the local cluster that
-// the stack's state speaks of was erased and another stands in its place: Pulumi
-// then looks what is left, which is nothing, and creates it again. Generated
-// credentials, which are no part of the cluster, stay.
+// renewed returns the options that `pulumi up` needs when the local cluster or
+// engine that the stack's state speaks of was erased and another stands in its
+// place: Pulumi then looks what is left, which is nothing, and creates it again.
+// Generated credentials, which are no part of it, stay.
 func renewed(r *progress.Reporter, stack string, now target) []string {
 	was, err := remembered(stack)
 	if err != nil || was == nil || !was.Local || !now.Local || was.UID == now.UID {
 		return nil
 	}
-	r.Infof("the local cluster is a new one: everything is created again, generated credentials stay")
+	r.Infof("%s is a new one: everything is created again, generated credentials stay", now)
 	return []string{"--refresh"}
 }
 
@@ -204,8 +204,8 @@ func makeReady(ctx context.Context, r *progress.Reporter, root string, where tar
 // check looks for everything on the machine that would stop the cluster or the
 // build of the toolchain.
 func check(ctx context.Context, r *progress.Reporter) error {
-	if state, err := node.Status(ctx); err == nil && state.Foreign {
-		return fmt.Errorf("%w (its state is in %s): end it there with `make down` first", node.ErrForeign, state.Owner)
+	if state, err := node.Status(ctx); err == nil && state.Foreign != nil {
+		return state.Foreign
 	}
 	needs, err := node.Needs(ctx)
 	if err != nil {
@@ -250,6 +250,7 @@ func Destroy(ctx context.Context, r *progress.Reporter) error {
 		switch {
 		case err != nil:
 			errs = append(errs, err)
+		case was.Docker: // `local engine down` is the end of that one
 		case was.Local:
 			errs = append(errs, destroyLocal(ctx, r, root, name))
 		case name == Stack:
@@ -330,7 +331,7 @@ func drop(stack string) error {
 }
 
 // Pulumi runs pulumi with the given arguments on the clone's state, against the
-// cluster that the stack is deployed to. An *exec.ExitError carries pulumi's own
+// cluster or the Docker engine that the stack is deployed to. An *exec.ExitError carries pulumi's own
 // exit code.
 func Pulumi(ctx context.Context, r *progress.Reporter, args []string) error {
 	root, err := paths.Root()
@@ -361,15 +362,15 @@ func Pulumi(ctx context.Context, r *progress.Reporter, args []string) error {
 	if err != nil {
 		return err
 	}
-	reaches := !docker && reachesCluster(args)
-	var now *target
-	if !docker {
-		env, t, err := route(ctx, r, stack, reaches)
-		if err != nil {
-			return err
-		}
-		tools, now = tools.With(env...), t
+	find := route
+	if docker {
+		find = routeDocker
 	}
+	env, now, err := find(ctx, r, stack, reachesCluster(args))
+	if err != nil {
+		return err
+	}
+	tools = tools.With(env...)
 	if stackOf(args) == "" && (reachesCluster(args) || command(args) == "config") {
 		// In a new clone the first command works, too.
 		if first, err := tools.Fresh(); err != nil {
@@ -426,4 +427,33 @@ func route(ctx context.Context, r *progress.Reporter, stack string, reaches bool
 	}
 	r.Infof("stack %s, cluster %s", stack, now.target)
 	return nil, &now.target, nil
+}
+
+// dockerHost is the environment variable by which clients of Docker find an
+// engine.
+const dockerHost = "DOCKER_HOST"
+
+// routeDocker is route for a stack on a Docker host: the local engine if it runs,
+// unless the user names another one. Without either, the stack's own settings and
+// the machine's own engine are left to decide, but not for a stack that stands on
+// the local engine.
+func routeDocker(ctx context.Context, r *progress.Reporter, stack string, reaches bool) ([]string, *target, error) {
+	if host := os.Getenv(dockerHost); host != "" && host != node.DockerHost {
+		return nil, nil, nil
+	}
+	was, err := remembered(stack)
+	if err != nil {
+		return nil, nil, err
+	}
+	id, err := node.EngineID(ctx)
+	switch {
+	case err == nil:
+		if reaches {
+			r.Infof("stack %s, local Docker engine", stack)
+		}
+		return []string{dockerHost + "=" + node.DockerHost}, &target{Local: true, Docker: true, Server: node.DockerHost, UID: id}, nil
+	case was != nil && reaches:
+		return nil, nil, fmt.Errorf("stack %s is deployed to the local Docker engine, which does not answer: %w", stack, err)
+	}
+	return nil, nil, nil
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -225,6 +226,23 @@ func TestOnDocker(t *testing.T) {
 	}
 }
 
+// The stack on one Docker host publishes what the local engine has on 127.0.0.1.
+func TestSingleIsReached(t *testing.T) {
+	root, err := paths.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile(filepath.Join(root, "Pulumi.single.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, port := range map[string]int{"edgePublicPort": node.ForwardedPorts[0], "edgePublicHttpPort": node.ForwardedPorts[1]} {
+		if line := fmt.Sprintf("  alphapulse:%s: %d\n", key, port); !strings.Contains(string(raw), line) {
+			t.Errorf("Pulumi.single.yaml lacks %q", line)
+		}
+	}
+}
+
 func TestRenewed(t *testing.T) {
 	clone(t)
 	var out bytes.Buffer
@@ -241,6 +259,45 @@ func TestRenewed(t *testing.T) {
 	}
 	if args := renewed(r, Stack, target{Local: true, UID: "1"}); args != nil {
 		t.Errorf("%v for the same cluster", args)
+	}
+}
+
+// TestRouteDocker is about a machine without a running local engine: a clone made
+// for the test has none, whatever else runs.
+func TestRouteDocker(t *testing.T) {
+	clone(t)
+	r := progress.New(&bytes.Buffer{}, false, t.TempDir())
+	t.Setenv(dockerHost, "")
+	if env, now, err := routeDocker(t.Context(), r, "single", true); env != nil || now != nil || err != nil {
+		t.Errorf("a stack that was never deployed: %v, %v, %v; want its own settings to decide", env, now, err)
+	}
+	if err := remember("single", target{Local: true, Docker: true, UID: "1"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := routeDocker(t.Context(), r, "single", true); err == nil || !strings.Contains(err.Error(), "stack single is deployed to the local Docker engine") {
+		t.Errorf("a stack on the engine: %v; want a refusal to change another one", err)
+	}
+	if env, _, err := routeDocker(t.Context(), r, "single", false); env != nil || err != nil {
+		t.Errorf("a command that reaches no engine: %v, %v", env, err)
+	}
+	t.Setenv(dockerHost, "ssh://other")
+	if env, now, err := routeDocker(t.Context(), r, "single", true); env != nil || now != nil || err != nil {
+		t.Errorf("another engine, by name: %v, %v, %v", env, now, err)
+	}
+}
+
+// TestDestroyLeavesEnginesAlone holds that `make down` does not forget a stack on a
+// Docker engine for want of a cluster.
+func TestDestroyLeavesEnginesAlone(t *testing.T) {
+	clone(t)
+	if err := remember("single", target{Local: true, Docker: true, UID: "1"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := Destroy(t.Context(), progress.New(&bytes.Buffer{}, false, t.TempDir())); err != nil {
+		t.Fatal(err)
+	}
+	if was, err := remembered("single"); err != nil || was == nil {
+		t.Errorf("remembered: %v, %v", was, err)
 	}
 }
 

@@ -27,9 +27,10 @@ const Setting = "CLUSTER"
 // answerTime is how long a cluster may take to answer that it is there.
 const answerTime = 5 * time.Second
 
-// A target is the cluster that a stack is deployed to.
+// A target is the cluster, or the Docker engine, that a stack is deployed to.
 type target struct {
 	Local   bool   `json:"local"`
+	Docker  bool   `json:"docker,omitempty"`
 	Context string `json:"context,omitempty"` // of the kubeconfig; empty if local
 	Server  string `json:"server"`
 	// UID tells clusters apart that answer at the same address one after the
@@ -38,7 +39,10 @@ type target struct {
 }
 
 func (t target) String() string {
-	if t.Local {
+	switch {
+	case t.Docker:
+		return "the local Docker engine"
+	case t.Local:
 		return "the local cluster"
 	}
 	return fmt.Sprintf("%s (context %s)", t.Server, t.Context)

@@ -37,6 +37,8 @@ type Image struct {
 	Refs []string
 	// Cluster marks what the cluster itself needs before it runs anything else.
 	Cluster bool
+	// Base marks what the Dockerfiles begin with: only builds need it.
+	Base bool
 	// Source says what the image is built from.
 	Source string
 	// Version is the version of what is built. Of Debian's unstable release, which
@@ -51,6 +53,7 @@ type Image struct {
 	tools      map[string]string // path in the image → name in the table of package build
 	commands   map[string]string // commands that building the tools needs on PATH → Debian package
 	modules    []moduleFiles
+	goVersion  string            // of the Go tool chain that lies in /usr/local/go, if any
 	appends    map[string]string // path in the root file systems → text to add at its end
 	tree       oci.Tree
 	config     v1.Config
@@ -91,17 +94,31 @@ const (
 )
 
 // Ensure makes those archives of the table that the cache does not hold and
-// returns all. It needs root and, for what is missing, the Debian mirror, the Go
-// module proxy and the npm registry. One image that fails does not stop the
-// others: its error names it, and the archives of the others are returned with
-// it.
+// returns all but those that only builds need. It needs root and, for what is
+// missing, the Debian mirror, the Go module proxy and the npm registry. One image
+// that fails does not stop the others: its error names it, and the archives of the
+// others are returned with it.
 func Ensure(ctx context.Context, r *progress.Reporter) ([]Archive, error) {
-	return ensure(ctx, r, Table())
+	return ensure(ctx, r, rows(func(i Image) bool { return !i.Base }))
 }
 
 // EnsureCluster is Ensure for the images that the cluster itself needs first.
 func EnsureCluster(ctx context.Context, r *progress.Reporter) ([]Archive, error) {
-	return ensure(ctx, r, slices.DeleteFunc(Table(), func(i Image) bool { return !i.Cluster }))
+	return ensure(ctx, r, rows(func(i Image) bool { return i.Cluster }))
+}
+
+// EnsureStack is Ensure for the images that are not the cluster's own.
+func EnsureStack(ctx context.Context, r *progress.Reporter) ([]Archive, error) {
+	return ensure(ctx, r, rows(func(i Image) bool { return !i.Base && !i.Cluster }))
+}
+
+// EnsureBases is Ensure for the images that builds begin with.
+func EnsureBases(ctx context.Context, r *progress.Reporter) ([]Archive, error) {
+	return ensure(ctx, r, rows(func(i Image) bool { return i.Base }))
+}
+
+func rows(wanted func(Image) bool) []Image {
+	return slices.DeleteFunc(Table(), func(i Image) bool { return !wanted(i) })
 }
 
 // Have returns the archives that the cache holds of the images as they were last
@@ -313,6 +330,9 @@ func (f *factory) key(i Image, binaries map[string]string) (string, error) {
 		}
 		put(string(sums))
 	}
+	if i.goVersion != "" { // rows without one keep the keys that they had before
+		put(i.goVersion)
+	}
 	for _, name := range slices.Sorted(maps.Values(i.tools)) {
 		// The path has the key of what the binary was built from in it.
 		put(binaries[name])
@@ -366,6 +386,11 @@ func (f *factory) write(ctx context.Context, i Image, base string, below []*debi
 	}
 	for _, m := range i.modules {
 		if err := m.add(ctx, tree, s.Writer()); err != nil {
+			return nil, err
+		}
+	}
+	if i.goVersion != "" {
+		if err := addGo(ctx, tree, i.goVersion, s.Writer()); err != nil {
 			return nil, err
 		}
 	}

@@ -165,6 +165,77 @@ func TestStacksDefaultsAreInTheTable(t *testing.T) {
 	}
 }
 
+// Every image that a Dockerfile begins with is a row that builds alone need.
+func TestBasesOfDockerfilesAreInTheTable(t *testing.T) {
+	root, err := paths.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want, have []string
+	dockerfiles, err := filepath.Glob(filepath.Join(root, "docker", "Dockerfile.*.prod"))
+	if err != nil || len(dockerfiles) != 2 {
+		t.Fatalf("%v, %v", dockerfiles, err)
+	}
+	for _, f := range dockerfiles {
+		raw, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, from := range regexp.MustCompile(`(?m)^FROM (?:--platform=\S+ )?([^\s@]+)`).FindAllStringSubmatch(string(raw), -1) {
+			if from[1] != "scratch" {
+				want = append(want, "docker.io/library/"+from[1])
+			}
+		}
+	}
+	for _, i := range rows(func(i Image) bool { return i.Base }) {
+		have = append(have, i.Refs...)
+		if i.Cluster {
+			t.Errorf("%s is for builds and for the cluster", i.Name)
+		}
+	}
+	slices.Sort(want)
+	slices.Sort(have)
+	if want = slices.Compact(want); !slices.Equal(want, have) {
+		t.Errorf("the Dockerfiles begin with %v, the table has %v", want, have)
+	}
+}
+
+func TestGoTree(t *testing.T) {
+	root := t.TempDir()
+	for name, mode := range map[string]os.FileMode{
+		"bin/go": 0o755, "VERSION": 0o644, "src/fmt/print.go": 0o644, "src/fmt/fmt_test.go": 0o644, "src/fmt/testdata/x.go": 0o644,
+		"pkg/tool/linux_amd64/compile": 0o755, "pkg/include/textflag.h": 0o644, "test/a.go": 0o644, "api/go1.txt": 0o644, "doc/x": 0o644, "src/go/doc/doc.go": 0o644,
+	} {
+		file := filepath.Join(root, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(name), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tree := oci.Tree{}
+	if err := addGoTree(tree, root); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"/usr/local/go/VERSION", "/usr/local/go/bin/go", "/usr/local/go/pkg/include/textflag.h", "/usr/local/go/pkg/tool/linux_amd64/compile",
+		"/usr/local/go/src/fmt/print.go", "/usr/local/go/src/go/doc/doc.go",
+	}
+	if got := slices.Sorted(maps.Keys(tree)); !slices.Equal(got, want) {
+		t.Errorf("got %v", got)
+	}
+	if mode := tree["/usr/local/go/bin/go"].Mode; mode != 0o755 {
+		t.Errorf("the go command has mode %o", mode)
+	}
+	if got, err := goRoot("/usr/local/go\ngo1.26.8 X:nocoverageredesign\n", "1.26.8"); got != "/usr/local/go" || err != nil {
+		t.Errorf("the right version: %q, %v", got, err)
+	}
+	if _, err := goRoot("/usr/local/go\ngo1.26.4\n", "1.26.8"); err == nil || !strings.Contains(err.Error(), "answers with go1.26.4") {
+		t.Errorf("another version: %v", err)
+	}
+}
+
 // fake returns a factory whose packages and programs are made up.
 func fake(t *testing.T) *factory {
 	t.Helper()
@@ -222,7 +293,7 @@ func row(t *testing.T, name string) Image {
 	t.Helper()
 	for _, i := range Table() {
 		if i.Name == name {
-			i.modules = nil // files of a module have a test of their own
+			i.modules, i.goVersion = nil, "" // these files have tests of their own
 			return i
 		}
 	}
@@ -295,7 +366,12 @@ var contracts = map[string]contract{
 		files: map[string]string{"/alphapulse": "755 0:0", "/app/logs": "755 1000:1000", "/app/models": "755 1000:1000", "/app/cache": "755 1000:1000", "/app/data": "755 1000:1000", "/tmp": "1777 0:0"},
 	},
 	"frontend": {user: "1001:1001", workdir: "/", entrypoint: []string{"/frontend"}, ports: []string{"3000/tcp"}, files: map[string]string{"/frontend": "755 0:0"}},
-	"probe":    {user: "65532:65532", workdir: "/", entrypoint: []string{"/probe"}, files: map[string]string{"/probe": "755 0:0"}},
+	"golang": {
+		workdir: "/go", cmd: []string{"bash"}, env: []string{"GOLANG_VERSION=1.26.8", "GOTOOLCHAIN=local", "GOPATH=/go", "GOPROXY=http://", "PATH=/go/bin:/usr/local/go/bin:"},
+		files: map[string]string{"/go/bin": "1777 0:0", "/root": "700 0:0", "/usr/bin/sh": "-> bash", "/tmp": "1777 0:0"},
+	},
+	"node":  {cmd: []string{"node"}, env: []string{"npm_config_registry=http://"}, files: map[string]string{"/root": "700 0:0", "/usr/bin/sh": "-> bash", "/tmp": "1777 0:0"}},
+	"probe": {user: "65532:65532", workdir: "/", entrypoint: []string{"/probe"}, files: map[string]string{"/probe": "755 0:0"}},
 }
 
 func TestContracts(t *testing.T) {

@@ -151,7 +151,7 @@ func (i Image) with(change func(*Image)) Image {
 
 // Table returns all images, those that the cluster needs first at its beginning.
 func Table() []Image {
-	return slices.Concat(clusterImages(), stackImages(), ownImages())
+	return slices.Concat(clusterImages(), stackImages(), ownImages(), baseImages())
 }
 
 func clusterImages() []Image {
@@ -248,6 +248,56 @@ func ownImages() []Image {
 			row("frontend", "docker/frontend", tag, "", ownRepository+"frontend:"+tag),
 		static("/probe", "probe", "65532:65532").
 			row("probe", "local/modules/helpers", tag, "", ownRepository+"probe:"+tag),
+	}
+}
+
+// Builds reach no public registry: the local engine's node serves what they fetch,
+// at these addresses.
+const (
+	BuildModules  = "http://10.250.0.2:30500/go"
+	BuildPackages = "http://10.250.0.2:30500/npm/"
+)
+
+// baseImages are what docker/Dockerfile.*.prod begin with.
+func baseImages() []Image {
+	const goVersion = "1.26.8"
+	return []Image{
+		Image{
+			Base:      true,
+			layers:    []debian.Recipe{{Suite: debian.Stable, Packages: system}},
+			goVersion: goVersion,
+			tree: join(accounts("", 0, ""), debianShell(), oci.Tree{
+				"/root":   {Dir: true, Mode: 0o700},
+				"/go/bin": {Dir: true, Mode: 0o1777},
+				"/go/src": {Dir: true, Mode: 0o1777},
+			}),
+			config: v1.Config{
+				Env: []string{
+					"PATH=/go/bin:/usr/local/go/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+					"GOLANG_VERSION=" + goVersion, "GOTOOLCHAIN=local", "GOPATH=/go", "GOPROXY=" + BuildModules,
+				},
+				WorkingDir: "/go",
+				Cmd:        []string{"bash"},
+			},
+		}.row("golang", "Go "+goVersion+" of this machine or of its module proxy, on packages of Debian trixie", goVersion,
+			"on Debian 13 instead of 12; without a C compiler, git, and Go's own tests; modules come from the local engine, which serves this machine's download cache",
+			"docker.io/library/golang:"+goVersion+"-bookworm"),
+		Image{
+			Base:       true,
+			debPackage: "nodejs",
+			layers: []debian.Recipe{{
+				Suite: debian.Stable, Packages: append([]string{"nodejs", "npm"}, system...),
+				// Nothing else needs what compiles add-ons in C++.
+				Drop: []string{"/usr/include", "/usr/lib/python3*", "/usr/share/python3", "/usr/lib/gcc", "/usr/libexec/gcc"},
+			}},
+			tree: join(accounts("", 0, ""), debianShell(), oci.Tree{"/root": {Dir: true, Mode: 0o700}}),
+			config: v1.Config{
+				Env: []string{searchPath, "npm_config_registry=" + BuildPackages},
+				Cmd: []string{"node"},
+			},
+		}.row("node", "Debian trixie: nodejs and npm", "20.19.2",
+			"Debian 13's Node.js and its npm 9 instead of 10, on Debian 13 instead of 12; without yarn and the entrypoint script; packages come from the local engine, which has those of the frontend's lock file",
+			"docker.io/library/node:20.20.2-bookworm-slim"),
 	}
 }
 

@@ -1,8 +1,8 @@
 //go:build cluster && linux
 
-// The tests in this file start and end the real cluster of this clone. They are
-// run by `go test -tags cluster ./internal/node` as root, and erase what a
-// cluster of this clone stores.
+// The tests with this tag start and end the real cluster and the real Docker
+// engine of this clone. They are run by `go test -tags cluster ./internal/node` as
+// root, and erase what a cluster or an engine of this clone stores.
 package node_test
 
 import (
@@ -84,7 +84,7 @@ func run(m *testing.M) int {
 		return fail("status: %v", err)
 	}
 	if st.Running {
-		return fail("a local cluster is running, and these tests would erase it: run `local down` first")
+		return fail("a local cluster or engine is running, and these tests would erase it: run `local down` or `local engine down` first")
 	}
 	// Whatever loses its parent becomes a child of this process, so that none is
 	// missed when looking for processes that are left.
@@ -106,15 +106,17 @@ func run(m *testing.M) int {
 		return fail("%v", err)
 	}
 	// Packages and programs that stay are there before the other comparisons.
-	for _, args := range [][]string{{"up"}, {"down"}} {
+	for _, args := range [][]string{{"up"}, {"down"}, {"engine", "up"}, {"engine", "down"}} {
 		if out, err := exec.Command(program, args...).CombinedOutput(); err != nil {
 			return fail("local %v: %v\n%s", args, err, out)
 		}
 	}
 	reap()
 	code := m.Run()
-	if out, err := exec.Command(program, "down").CombinedOutput(); err != nil {
-		return fail("local down: %v\n%s", err, out)
+	for _, args := range [][]string{{"down"}, {"engine", "down"}} {
+		if out, err := exec.Command(program, args...).CombinedOutput(); err != nil {
+			return fail("local %v: %v\n%s", args, err, out)
+		}
 	}
 	return code
 }
@@ -304,7 +306,7 @@ func look() (traces, error) {
 			}
 		}
 	}
-	for _, port := range node.ForwardedPorts {
+	for _, port := range append([]int{node.RegistryPort}, node.ForwardedPorts...) {
 		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err != nil {
 			add("listener", "%v", err)
@@ -373,23 +375,99 @@ func same(t *testing.T, before, after traces) {
 	}
 }
 
+// under names the commands that a kind of node is started and ended by.
+type under struct {
+	prefix []string // before up, stop and down
+	status func(context.Context) (node.State, error)
+}
+
+var (
+	clusterNode = under{nil, node.Status}
+	engineNode  = under{[]string{"engine"}, node.EngineStatus}
+)
+
+func (u under) args(command string) []string { return append(slices.Clone(u.prefix), command) }
+
+func (u under) run(t *testing.T, command string) string {
+	t.Helper()
+	return local(t, u.args(command)...)
+}
+
+// crash kills `up` as soon as there is something.
+func (u under) crash(t *testing.T, what string, when func() bool) {
+	t.Helper()
+	up := exec.Command(program, u.args("up")...)
+	var out bytes.Buffer
+	up.Stdout, up.Stderr = &out, &out
+	if err := up.Start(); err != nil {
+		t.Fatal(err)
+	}
+	until(t, what, when)
+	if err := up.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = up.Wait()
+	t.Logf("killed `local %s` when there was %s; it had printed:\n%s", strings.Join(u.args("up"), " "), what, out.String())
+}
+
+// life is what happens to a node before its end.
+type life struct {
+	name string
+	live func(t *testing.T)
+}
+
+// anyLife are the lives that both kinds have.
+func (u under) anyLife() []life {
+	return []life{
+		{"up", func(t *testing.T) { u.run(t, "up") }},
+		{"up, stop", func(t *testing.T) { u.run(t, "up"); u.run(t, "stop") }},
+		{"up, kill -9 of the first process", func(t *testing.T) {
+			u.run(t, "up")
+			if err := syscall.Kill(initPID(), syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"kill -9 of up at once", func(t *testing.T) {
+			u.crash(t, "a lock", func() bool { _, err := os.Stat("/run/" + node.Name + "/lock"); return err == nil })
+		}},
+		{"kill -9 of up with a network", func(t *testing.T) {
+			u.crash(t, "a network namespace", func() bool { _, err := os.Stat("/run/netns/" + node.Name); return err == nil })
+		}},
+		{"kill -9 of up with a node", func(t *testing.T) { u.crash(t, "a first process", func() bool { return initPID() != 0 }) }},
+		{"kill -9 of up with containerd", func(t *testing.T) {
+			u.crash(t, "a socket of containerd", func() bool {
+				_, err := os.Stat(fmt.Sprintf("/proc/%d/root/run/containerd/containerd.sock", initPID()))
+				return err == nil
+			})
+		}},
+	}
+}
+
+// leavesNothing asserts what `down` promises, after each of the lives.
+func (u under) leavesNothing(t *testing.T, lives []life) {
+	for _, c := range lives {
+		t.Run(c.name, func(t *testing.T) {
+			before, err := look()
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.live(t)
+			u.run(t, "down")
+			after, err := look()
+			if err != nil {
+				t.Fatal(err)
+			}
+			same(t, before, after)
+			if st, err := u.status(t.Context()); err != nil || st.Running || st.Stored || len(st.Leftovers) > 0 {
+				t.Errorf("status after down: %+v, %v", st, err)
+			}
+		})
+	}
+}
+
 // TestLeavesNothing asserts what `down` promises, after an orderly life and
 // after crashes at every stage.
 func TestLeavesNothing(t *testing.T) {
-	crash := func(t *testing.T, what string, when func() bool) {
-		up := exec.Command(program, "up")
-		var out bytes.Buffer
-		up.Stdout, up.Stderr = &out, &out
-		if err := up.Start(); err != nil {
-			t.Fatal(err)
-		}
-		until(t, what, when)
-		if err := up.Process.Kill(); err != nil {
-			t.Fatal(err)
-		}
-		_ = up.Wait()
-		t.Logf("killed `local up` when there was %s; it had printed:\n%s", what, out.String())
-	}
 	t.Run("the first run", func(t *testing.T) {
 		after, err := look()
 		if err != nil {
@@ -400,56 +478,15 @@ func TestLeavesNothing(t *testing.T) {
 		delete(after, "file")
 		same(t, pristine, after)
 	})
-	for _, c := range []struct {
-		name string
-		live func(t *testing.T)
-	}{
-		{"up", func(t *testing.T) { local(t, "up") }},
-		{"up, stop", func(t *testing.T) { local(t, "up"); local(t, "stop") }},
-		{"up, kill -9 of the first process", func(t *testing.T) {
-			local(t, "up")
-			if err := syscall.Kill(initPID(), syscall.SIGKILL); err != nil {
-				t.Fatal(err)
-			}
-		}},
-		{"up, kill -9 of many", func(t *testing.T) {
+	clusterNode.leavesNothing(t, append(clusterNode.anyLife(),
+		life{"up, kill -9 of many", func(t *testing.T) {
 			local(t, "up")
 			for _, name := range []string{"kubelet", "containerd", "containerd-shim-runc-v2", "etcd", "kube-proxy", node.ForwardCommand} {
 				killComponent(t, name)
 			}
 		}},
-		{"kill -9 of up at once", func(t *testing.T) {
-			crash(t, "a lock", func() bool { _, err := os.Stat("/run/" + node.Name + "/lock"); return err == nil })
-		}},
-		{"kill -9 of up with a network", func(t *testing.T) {
-			crash(t, "a network namespace", func() bool { _, err := os.Stat("/run/netns/" + node.Name); return err == nil })
-		}},
-		{"kill -9 of up with a node", func(t *testing.T) { crash(t, "a first process", func() bool { return initPID() != 0 }) }},
-		{"kill -9 of up with containerd", func(t *testing.T) {
-			crash(t, "a socket of containerd", func() bool {
-				_, err := os.Stat(fmt.Sprintf("/proc/%d/root/run/containerd/containerd.sock", initPID()))
-				return err == nil
-			})
-		}},
-		{"kill -9 of up with a pod", func(t *testing.T) { crash(t, "a pod", podRuns) }},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			before, err := look()
-			if err != nil {
-				t.Fatal(err)
-			}
-			c.live(t)
-			local(t, "down")
-			after, err := look()
-			if err != nil {
-				t.Fatal(err)
-			}
-			same(t, before, after)
-			if st, err := node.Status(t.Context()); err != nil || st.Running || st.Stored || len(st.Leftovers) > 0 {
-				t.Errorf("status after down: %+v, %v", st, err)
-			}
-		})
-	}
+		life{"kill -9 of up with a pod", func(t *testing.T) { clusterNode.crash(t, "a pod", podRuns) }},
+	))
 }
 
 // TestUpGoesOn interrupts `up` and kills the node, and expects the next `up` to
@@ -508,7 +545,7 @@ func TestUpTwice(t *testing.T) {
 			t.Errorf("up %d: %v", i, err)
 		}
 		t.Logf("up %d:\n%s", i, outs[i].String())
-		if strings.Contains(outs[i].String(), "is working on the local cluster") {
+		if strings.Contains(outs[i].String(), "is working on the local node") {
 			waited++
 		}
 	}
@@ -718,8 +755,16 @@ func TestEnforces(t *testing.T) {
 // machine that a privileged pod could make and with forwarding switched on, and
 // sees none of it on any other link of the machine.
 func TestNoPacketLeaves(t *testing.T) {
-	t.Cleanup(func() { local(t, "down") })
-	local(t, "up")
+	for _, u := range []under{clusterNode, engineNode} {
+		t.Run(strings.Join(append([]string{"local"}, u.prefix...), " "), func(t *testing.T) {
+			t.Cleanup(func() { u.run(t, "down") })
+			u.run(t, "up")
+			noPacketLeaves(t)
+		})
+	}
+}
+
+func noPacketLeaves(t *testing.T) {
 	gateway, uplink := defaultGateway(t)
 	capture := listenOn(t, uplink)
 	const marker = "alphapulse: this must not leave the machine"

@@ -4,10 +4,16 @@ import (
 	"bytes"
 	"embed"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"text/template"
+	"time"
 )
+
+// stopGrace is how long a process has to end when asked, if nothing else is said.
+const stopGrace = 5 * time.Second
 
 // Paths inside the node. /run and /var are the node's own there, so that they
 // are the same and short wherever the clone lies.
@@ -20,6 +26,12 @@ const (
 	inVolumes    = "/var/lib/volumes"
 	inResolvConf = inRun + "/resolv.conf"
 	inContainerd = "/run/containerd/containerd.sock"
+
+	// Of the engine alone.
+	inMachine  = inRun + "/machine" // the machine's /run/alphapulse, for the socket
+	inModules  = inBin + "/modules" // the machine's download cache of Go modules
+	inPackages = inOwn + "/npm"
+	inRegistry = inOwn + "/registry"
 )
 
 // Images of the cluster's own services, under their upstream names.
@@ -57,17 +69,10 @@ func theValues() values {
 //go:embed config
 var configFiles embed.FS
 
-// configTargets maps each embedded template to its path below the config folder.
-var configTargets = map[string]string{
-	"containerd.toml": "containerd.toml",
-	"cni.conflist":    "cni/10-alphapulse.conflist",
-	"kubelet.yaml":    "kubelet.yaml",
-	"kube-proxy.yaml": "kube-proxy.yaml",
-}
-
 // writeConfig writes the configuration files of the node's programs into dir.
-func writeConfig(dir string) error {
-	for name, target := range configTargets {
+// targets maps each embedded template to its path there.
+func writeConfig(dir string, targets map[string]string) error {
+	for name, target := range targets {
 		b, err := renderFile(configFiles, "config/"+name)
 		if err != nil {
 			return err
@@ -108,26 +113,40 @@ const (
 	needNode       need = "node"       // the Node object exists
 )
 
+// A tier says when a process is asked to end.
+type tier int
+
+const (
+	agents tier = iota // at first
+	api                // then; agents that end need it
+	base               // at last, when no pod is left
+)
+
 // process is one program of the node and how it is run.
 type process struct {
 	name  string
+	self  string // sub-command of this program that it is, instead of one of its name
 	needs []need
 	args  []string
 	env   []string
+	tier  tier
+	grace time.Duration // that it has to end when asked
 }
 
-// processes lists what runs on the node. What needs nothing starts at once; the
-// others as soon as their needs are met, because they would otherwise fail and
-// wait before they try again.
-func processes() []process {
+// searchPath begins with the node's programs: containerd finds its shim on PATH,
+// and the one of its own release must come first.
+const searchPath = "PATH=" + inBin + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// clusterProcesses lists what runs on the node of a cluster. What needs nothing
+// starts at once; the others as soon as their needs are met, because they would
+// otherwise fail and wait before they try again.
+func clusterProcesses() []process {
 	client := func(name string) string { return inPKI + "/" + name + ".kubeconfig" }
 	crt := func(name string) string { return inPKI + "/" + name + ".crt" }
 	key := func(name string) string { return inPKI + "/" + name + ".key" }
-	// containerd finds its shim on PATH: the one of its own release must come first.
-	path := "PATH=" + inBin + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 	all := []process{
-		{name: "containerd", args: []string{"--config", inConfig + "/containerd.toml"}},
-		{name: "etcd", args: []string{
+		{name: "containerd", tier: base, args: []string{"--config", inConfig + "/containerd.toml"}},
+		{name: "etcd", tier: base, args: []string{
 			"--name=" + Name,
 			"--data-dir=/var/lib/etcd",
 			"--listen-client-urls=https://127.0.0.1:2379",
@@ -142,7 +161,7 @@ func processes() []process {
 			"--unsafe-no-fsync",
 			"--log-level=warn",
 		}},
-		{name: "kube-apiserver", args: []string{
+		{name: "kube-apiserver", tier: api, args: []string{
 			"--etcd-servers=https://127.0.0.1:2379",
 			"--etcd-cafile=" + crt("etcd-ca"), "--etcd-certfile=" + crt("apiserver-etcd"), "--etcd-keyfile=" + key("apiserver-etcd"),
 			"--advertise-address=" + NodeIP,
@@ -210,8 +229,53 @@ func processes() []process {
 			"-kubeconfig=" + client("netpol"), "-node=" + Name, "-service-cidr=" + ServiceCIDR,
 		}},
 	}
+	return complete(all)
+}
+
+// complete gives the processes what all have.
+func complete(all []process) []process {
 	for i := range all {
-		all[i].env = []string{path, "HOME=/root", "LANG=C.UTF-8"}
+		all[i].env = append([]string{searchPath, "HOME=/root", "LANG=C.UTF-8"}, all[i].env...)
+		if all[i].grace == 0 {
+			all[i].grace = stopGrace
+		}
 	}
 	return all
+}
+
+// dockerGrace is what the engine has to end its containers: each gets the time
+// that it was created with, and a database asks for some.
+const dockerGrace = 90 * time.Second
+
+// engineProcesses is clusterProcesses for a Docker engine.
+func engineProcesses() []process {
+	return complete([]process{
+		{name: "containerd", tier: base, args: []string{"--config", inConfig + "/containerd.toml"}},
+		{name: "services", tier: base, self: ServeCommand},
+		{name: "dockerd", needs: []need{needContainerd}, grace: dockerGrace, args: []string{
+			// Else it would read the machine's own in /etc/docker.
+			"--config-file=" + inConfig + "/docker.json",
+			"--containerd=" + inContainerd,
+			"--host=unix://" + inMachine + "/" + socketName,
+			"--group=root",
+			"--data-root=/var/lib/docker",
+			"--exec-root=/run/docker",
+			"--pidfile=/run/docker.pid",
+			"--storage-driver=overlay2",
+			"--exec-opt=native.cgroupdriver=cgroupfs",
+			"--cgroup-parent=/" + Name + "/docker",
+			// Lowering the score takes a capability that root in a container lacks.
+			"--oom-score-adjust=0",
+			// Rules of the node's own network namespace do it alone.
+			"--userland-proxy=false",
+			"--bip=" + bridgeCIDR,
+			"--default-address-pool=base=" + PodCIDR + ",size=24",
+			"--insecure-registry=" + net.JoinHostPort(NodeIP, strconv.Itoa(RegistryPort)),
+			"--log-opt=max-size=10m", "--log-opt=max-file=3",
+		}, env: []string{
+			"LD_LIBRARY_PATH=" + inBin + "/lib",
+			// So that no profile is loaded into the machine's kernel, where it would stay.
+			"container=" + Name,
+		}},
+	})
 }

@@ -2,21 +2,26 @@ package node
 
 import (
 	"encoding/json"
+	"maps"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	kubeproxy "k8s.io/kube-proxy/config/v1alpha1"
 	kubelet "k8s.io/kubelet/config/v1beta1"
 	"sigs.k8s.io/yaml"
+
+	"github.com/alphapulse/alphapulse-infra/local/internal/images"
 )
 
 func TestConfigIsKnownToItsReaders(t *testing.T) {
 	dir := t.TempDir()
-	if err := writeConfig(dir); err != nil {
+	if err := writeConfig(dir, clusterPlan.config); err != nil {
 		t.Fatal(err)
 	}
 	read := func(name string) []byte {
@@ -66,32 +71,93 @@ func TestAddressesFitTogether(t *testing.T) {
 }
 
 func TestProcesses(t *testing.T) {
-	var names []string
-	for _, p := range processes() {
-		names = append(names, p.name)
-		if p.name != "containerd" && !slices.Contains(Tools(), p.name) {
-			t.Errorf("%s is not built", p.name)
-		}
-		var flags []string
-		for _, a := range p.args {
-			flag, value, _ := strings.Cut(a, "=")
-			if strings.HasPrefix(flag, "-") && slices.Contains(flags, flag) {
-				t.Errorf("%s has %s twice", p.name, flag)
+	for _, k := range []kind{cluster, engine} {
+		p := k.plan()
+		var names []string
+		for _, proc := range p.processes() {
+			names = append(names, proc.name)
+			if proc.self == "" && !slices.Contains(p.programs, proc.name) && !slices.Contains(p.tools, proc.name) {
+				t.Errorf("%s: %s is neither built nor unpacked", k, proc.name)
 			}
-			flags = append(flags, flag)
-			if name, ok := strings.CutPrefix(value, inPKI+"/"); ok && !pkiHas(name) {
-				t.Errorf("%s: %s: no such file is made", p.name, a)
+			var flags []string
+			for _, a := range proc.args {
+				flag, value, _ := strings.Cut(a, "=")
+				if strings.HasPrefix(flag, "-") && flag != "--log-opt" && slices.Contains(flags, flag) {
+					t.Errorf("%s has %s twice", proc.name, flag)
+				}
+				flags = append(flags, flag)
+				if name, ok := strings.CutPrefix(value, inPKI+"/"); ok && !pkiHas(name) {
+					t.Errorf("%s: %s: no such file is made", proc.name, a)
+				}
+				if name, ok := strings.CutPrefix(value, inConfig+"/"); ok && !slices.Contains(slices.Collect(maps.Values(p.config)), name) {
+					t.Errorf("%s: %s: no such file is made", proc.name, a)
+				}
+			}
+			// The shim that belongs to this containerd comes first on PATH.
+			if !slices.ContainsFunc(proc.env, func(e string) bool { return strings.HasPrefix(e, "PATH="+inBin+":") }) {
+				t.Errorf("%s: %v", proc.name, proc.env)
+			}
+			if proc.grace <= 0 {
+				t.Errorf("%s is killed when it is asked to end", proc.name)
 			}
 		}
-		// The shim that belongs to this containerd comes first on PATH.
-		if !slices.ContainsFunc(p.env, func(e string) bool { return strings.HasPrefix(e, "PATH="+inBin+":") }) {
-			t.Errorf("%s: %v", p.name, p.env)
+		for _, tool := range p.tools {
+			if !slices.Contains(names, tool) {
+				t.Errorf("%s: %s is built but not run", k, tool)
+			}
+		}
+		for _, c := range p.commands {
+			if commandPackages[c] == "" {
+				t.Errorf("%s: no package has the command %s", k, c)
+			}
 		}
 	}
-	for _, tool := range Tools() {
-		if !slices.Contains(names, tool) {
-			t.Errorf("%s is built but not run", tool)
+}
+
+// TestEngineIsApart holds what keeps the engine off the machine: its files, its
+// networks, and the score that it may not lower.
+func TestEngineIsApart(t *testing.T) {
+	var dockerd process
+	for _, p := range engineProcesses() {
+		if p.name == "dockerd" {
+			dockerd = p
 		}
+	}
+	for _, want := range []string{
+		"--config-file=" + inConfig + "/docker.json", "--host=unix://" + inMachine + "/docker.sock", "--cgroup-parent=/" + Name + "/docker", "--group=root",
+		"--data-root=/var/lib/docker", "--exec-root=/run/docker", "--pidfile=/run/docker.pid", "--oom-score-adjust=0", "--userland-proxy=false",
+	} {
+		if !slices.Contains(dockerd.args, want) {
+			t.Errorf("dockerd lacks %s", want)
+		}
+	}
+	if filepath.Base(Socket) != socketName || filepath.Dir(Socket) != defaultRunDir {
+		t.Errorf("clients look at %s", Socket)
+	}
+	for _, cidr := range []string{bridgeCIDR, nodePodCIDR} {
+		if p := netip.MustParsePrefix(cidr); !netip.MustParsePrefix(PodCIDR).Contains(p.Addr()) || p.Overlaps(netip.MustParsePrefix(LinkCIDR)) {
+			t.Errorf("network %s", cidr)
+		}
+	}
+	dir := t.TempDir()
+	if err := writeConfig(dir, enginePlan.config); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "containerd.toml"))
+	if err != nil || !strings.Contains(string(b), `address = "`+inContainerd+`"`) || !strings.Contains(string(b), "io.containerd.grpc.v1.cri") {
+		t.Errorf("containerd: %v\n%s", err, b)
+	}
+}
+
+// TestBuildsFindTheirServer holds the addresses in the images that builds begin
+// with against what the node serves.
+func TestBuildsFindTheirServer(t *testing.T) {
+	at := "http://" + net.JoinHostPort(NodeIP, strconv.Itoa(RegistryPort))
+	if images.BuildModules+"/" != at+goPath || images.BuildPackages != at+npmPath {
+		t.Errorf("%s and %s are not at %s", images.BuildModules, images.BuildPackages, at)
+	}
+	if !slices.Contains(enginePlan.ports, RegistryPort) {
+		t.Errorf("the machine forwards %v", enginePlan.ports)
 	}
 }
 

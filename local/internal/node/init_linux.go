@@ -23,18 +23,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// InitCommand and ForwardCommand are hidden sub-commands of the program: the
-// first process of the node, and the one that serves ForwardedPorts.
+// InitCommand, ForwardCommand and ServeCommand are hidden sub-commands of the
+// program: the first process of the node, the one that serves ForwardedPorts, and
+// the one that is the engine's registry.
 const (
 	InitCommand    = "node-init"
 	ForwardCommand = "node-forward"
+	ServeCommand   = "node-serve"
 )
 
 // spec tells the node's first process what to run.
 type spec struct {
 	StateDir string            `json:"stateDir"`
+	RunDir   string            `json:"runDir"`   // see runDir
 	Programs map[string]string `json:"programs"` // name → path on the machine
-	Plugins  string            `json:"plugins"`  // folder of the CNI plugins on the machine
+	Folders  map[string]string `json:"folders"`  // likewise
 }
 
 // kernelSettings are what the kubelet wants to find in /proc/sys. They belong to
@@ -48,21 +51,24 @@ var kernelSettings = map[string]string{
 	"vm/panic_on_oom":           "0",
 }
 
-// RunInit is the node's first process. It expects to be process 1 of new
-// process and mount namespaces and to be in the node's network namespace. Its
-// descriptors from 3 on are the listeners of ForwardedPorts and a pipe on which it
-// is told that it may begin. It returns after SIGTERM, when all pods have ended.
-func RunInit(stateDir string) error {
+// RunInit is the first process of a node of the named kind. It expects to be
+// process 1 of new process and mount namespaces and to be in the node's network
+// namespace. Its descriptors from 3 on are the listeners of the forwarded ports
+// and a pipe on which it is told that it may begin. It returns after SIGTERM, when
+// all pods have ended.
+func RunInit(kindName, stateDir string) error {
+	l := layout{kind(kindName), stateDir}
 	if os.Getpid() != 1 {
-		return fmt.Errorf("%s is run by `local up`, as the first process of the node", InitCommand)
+		return fmt.Errorf("%s is run by `%s up`, as the first process of the node", InitCommand, l.kind.command())
 	}
 	log.SetFlags(log.LstdFlags | log.Lmicroseconds)
-	recorded := os.NewFile(uintptr(3+len(ForwardedPorts)), "recorded")
+	ports := l.kind.plan().ports
+	recorded := os.NewFile(uintptr(3+len(ports)), "recorded")
 	if _, err := recorded.Read(make([]byte, 1)); err != nil {
 		return fmt.Errorf("the command that started the node ended too early: %w", err)
 	}
 	_ = recorded.Close()
-	b, err := os.ReadFile(layout{stateDir}.spec())
+	b, err := os.ReadFile(l.spec())
 	if err != nil {
 		return fmt.Errorf("what to run: %w", err)
 	}
@@ -73,7 +79,7 @@ func RunInit(stateDir string) error {
 	if err := joinCgroups(); err != nil {
 		return err
 	}
-	if err := mountAll(sp); err != nil {
+	if err := l.mountAll(sp); err != nil {
 		return fmt.Errorf("mounts of the node: %w", err)
 	}
 	// Otherwise lists of processes show it as "exe".
@@ -85,57 +91,59 @@ func RunInit(stateDir string) error {
 		return fmt.Errorf("host name: %w", err)
 	}
 	var listeners []*os.File
-	for i, port := range ForwardedPorts {
+	for i, port := range ports {
 		listeners = append(listeners, os.NewFile(uintptr(3+i), strconv.Itoa(port)))
 		unix.CloseOnExec(3 + i) // start hands them to the forwarder alone
 	}
-	return runNode(listeners)
+	return l.kind.run(listeners)
 }
 
-// runNode keeps everything running until SIGTERM, and then ends it in order:
-// what would start pods again, the pods, and last what those need.
-func runNode(listeners []*os.File) error {
+// run keeps everything running until SIGTERM, and then ends it in order: what
+// would start pods again, the pods, and last what those need. A Docker engine ends
+// its containers itself.
+func (k kind) run(listeners []*os.File) error {
 	stop, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer cancel()
 	s := &supervisor{
 		reaper: newReaper(), logs: "/var/log",
 		status: inOwn + "/components.json", state: map[string]*Component{},
 	}
-	agents, api, base := newGroup(), newGroup(), newGroup()
-	group := func(name string) *group {
-		switch name {
-		case "containerd", "etcd":
-			return base
-		case "kube-apiserver":
-			return api
-		}
-		return agents
-	}
+	tiers := map[tier]*group{agents: newGroup(), api: newGroup(), base: newGroup()}
 	waits := newNeeds()
-	for _, p := range processes() {
-		g := group(p.name)
+	for _, p := range k.plan().processes() {
+		g := tiers[p.tier]
+		argv := append([]string{inBin + "/" + p.name}, p.args...)
+		if p.self != "" {
+			argv = []string{"/proc/self/exe", p.self}
+		}
 		g.Go(func() {
 			for _, n := range p.needs {
 				if !waits.wait(g.ctx, n) {
 					return
 				}
 			}
-			s.keep(g.ctx, p.name, append([]string{inBin + "/" + p.name}, p.args...), p.env)
+			s.keep(g.ctx, p.name, p.grace, argv, p.env)
 		})
 	}
-	base.Go(func() { s.keep(base.ctx, "forwarder", []string{"/proc/self/exe", ForwardCommand}, nil, listeners...) })
+	forward := []string{"/proc/self/exe", ForwardCommand}
+	for _, f := range listeners {
+		forward = append(forward, f.Name())
+	}
+	tiers[base].Go(func() { s.keep(tiers[base].ctx, "forwarder", stopGrace, forward, nil, listeners...) })
 
 	<-stop.Done()
 	log.Print("stopping")
-	api.end() // takes a while, and needs its store meanwhile
-	agents.end()
-	agents.Wait()
-	if err := stopPods(); err != nil {
-		log.Printf("pods did not end in order: %v", err)
+	tiers[api].end() // takes a while, and needs its store meanwhile
+	tiers[agents].end()
+	tiers[agents].Wait()
+	if k == cluster {
+		if err := stopPods(); err != nil {
+			log.Printf("pods did not end in order: %v", err)
+		}
 	}
-	api.Wait()
-	base.end()
-	base.Wait()
+	tiers[api].Wait()
+	tiers[base].end()
+	tiers[base].Wait()
 	log.Print("stopped")
 	return nil
 }
@@ -171,8 +179,7 @@ func joinCgroups() error {
 // mountAll gives the node its own /proc, /run, /tmp, /var/lib and /var/log. What it
 // needs of the machine is opened first, because those hide wherever the clone
 // or the cache may lie.
-func mountAll(sp spec) error {
-	l := layout{sp.StateDir}
+func (l layout) mountAll(sp spec) error {
 	type bind struct {
 		from int
 		to   string
@@ -195,8 +202,15 @@ func mountAll(sp spec) error {
 			return err
 		}
 	}
-	if err := add(sp.Plugins, inBin+"/cni", false); err != nil {
-		return err
+	for name, path := range sp.Folders {
+		if err := add(path, inBin+"/"+name, false); err != nil {
+			return err
+		}
+	}
+	if l.kind == engine {
+		if err := add(sp.RunDir, inMachine, false); err != nil {
+			return err
+		}
 	}
 
 	// Nothing that is mounted here may reach the machine; pods, below, may share.
@@ -215,7 +229,7 @@ func mountAll(sp spec) error {
 	if err := unix.Mount("tmpfs", "/tmp", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=1777"); err != nil {
 		return fmt.Errorf("/tmp: %w", err)
 	}
-	for _, dir := range []string{inBin + "/cni", "/run/lock", "/run/cni"} {
+	for _, dir := range []string{inBin, "/run/lock", "/run/cni"} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err
 		}
@@ -225,11 +239,16 @@ func mountAll(sp spec) error {
 			if err := os.WriteFile(b.to, nil, 0o755); err != nil {
 				return err
 			}
+		} else if err := os.MkdirAll(b.to, 0o755); err != nil {
+			return err
 		}
 		if err := unix.Mount(fmt.Sprintf("/proc/self/fd/%d", b.from), b.to, "", unix.MS_BIND, ""); err != nil {
 			return fmt.Errorf("%s: %w", b.to, err)
 		}
 		_ = unix.Close(b.from)
+	}
+	if l.kind == engine {
+		return privateEtc()
 	}
 	for _, dir := range []string{"/var/lib/kubelet", "/var/lib/etcd", inVolumes, "/var/log/pods"} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -254,6 +273,21 @@ func mountAll(sp spec) error {
 		if err := unix.Mount(fake, "/proc/sys/"+key, "", unix.MS_BIND, ""); err != nil {
 			return fmt.Errorf("/proc/sys/%s: %w", key, err)
 		}
+	}
+	return nil
+}
+
+// privateEtc lets the node's programs read the machine's /etc and write to it
+// without changing it: dockerd writes a key to /etc/docker.
+func privateEtc() error {
+	const upper, work = inRun + "/etc/upper", inRun + "/etc/work"
+	for _, dir := range []string{upper, work} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	if err := unix.Mount("overlay", "/etc", "overlay", 0, "lowerdir=/etc,upperdir="+upper+",workdir="+work); err != nil {
+		return fmt.Errorf("/etc: %w", err)
 	}
 	return nil
 }
@@ -337,22 +371,22 @@ func (n *needs) wait(ctx context.Context, what need) bool {
 	return true
 }
 
-// RunForward serves the listeners that it got as descriptors from 3 on, each
-// with the node's port of the same number, until SIGTERM.
-func RunForward() error {
+// RunForward serves the listeners that it got as descriptors from 3 on, one for
+// each of the ports, each with the node's port of the same number, until SIGTERM.
+func RunForward(ports []string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	failed := make(chan error, len(ForwardedPorts))
-	for i, port := range ForwardedPorts {
-		f := os.NewFile(uintptr(3+i), strconv.Itoa(port))
+	failed := make(chan error, len(ports))
+	for i, port := range ports {
+		f := os.NewFile(uintptr(3+i), port)
 		l, err := net.FileListener(f)
 		if err != nil {
-			return fmt.Errorf("%s is run by `local up`: listener of port %d: %w", ForwardCommand, port, err)
+			return fmt.Errorf("%s is run by `local up`: listener of port %s: %w", ForwardCommand, port, err)
 		}
 		_ = f.Close()
-		go func() { failed <- Forward(ctx, l, net.JoinHostPort(NodeIP, strconv.Itoa(port))) }()
+		go func() { failed <- Forward(ctx, l, net.JoinHostPort(NodeIP, port)) }()
 	}
-	for range ForwardedPorts {
+	for range ports {
 		if err := <-failed; err != nil {
 			return err
 		}

@@ -18,15 +18,14 @@ import (
 	"github.com/alphapulse/alphapulse-infra/local/internal/progress"
 )
 
-const defaultRunDir = "/run/" + Name
-
 // runDir holds what is true until the machine restarts. It is the same for all
-// clones: there is one local cluster a machine. Tests set another one.
+// clones: there is one node a machine. Tests set another one.
 var runDir = defaultRunDir
 
 // machine records what the running node is and what must be put back when it
 // ends.
 type machine struct {
+	Kind      kind      `json:"kind"`
 	StateDir  string    `json:"stateDir"` // of the clone that started it
 	Started   time.Time `json:"started"`
 	InitPID   int       `json:"initPID"`   // first process of the node; 0 while it is being started
@@ -95,8 +94,8 @@ func startTime(pid int) (string, error) {
 	return f[19], nil
 }
 
-// lock makes this process the only one that changes the cluster, and says whom
-// it waits for if another one does. The returned function releases the lock.
+// lock makes this process the only one that changes the node, and says whom it
+// waits for if another one does. The returned function releases the lock.
 func lock(ctx context.Context, r *progress.Reporter, command string) (func(), error) {
 	path := filepath.Join(runDir, "lock")
 	told := false
@@ -129,7 +128,7 @@ func lock(ctx context.Context, r *progress.Reporter, command string) (func(), er
 			if len(holder) == 0 {
 				holder = []byte("another process")
 			}
-			r.Infof("waiting: %s is working on the local cluster", holder)
+			r.Infof("waiting: %s is working on the local node", holder)
 		}
 		_ = f.Close()
 		select {

@@ -59,7 +59,7 @@ func TestLockIsHeldByOne(t *testing.T) {
 	if _, err := lock(ctx, r, "up"); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("a held lock: %v", err)
 	}
-	if want := fmt.Sprintf("waiting: process %d (local down) is working on the local cluster\n", os.Getpid()); !strings.HasSuffix(out.String(), want) {
+	if want := fmt.Sprintf("waiting: process %d (local down) is working on the local node\n", os.Getpid()); !strings.HasSuffix(out.String(), want) {
 		t.Errorf("got %q, want %q", out.String(), want)
 	}
 	if err := (&machine{StateDir: "x"}).save(); err != nil {
@@ -161,10 +161,10 @@ func TestMain(m *testing.M) {
 		ctx, cancel := context.WithCancel(context.Background())
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			s.keep(ctx, "good", []string{"/bin/sh", "-c", "trap 'echo asked; exit 3' TERM; echo begun; while :; do sleep 0.01; done"}, nil)
+			s.keep(ctx, "good", stopGrace, []string{"/bin/sh", "-c", "trap 'echo asked; exit 3' TERM; echo begun; while :; do sleep 0.01; done"}, nil)
 		})
-		wg.Go(func() { s.keep(ctx, "bad", []string{"/bin/sh", "-c", "echo tried; exit 7"}, nil) })
-		wg.Go(func() { s.keep(ctx, "missing", []string{"/no/such/program"}, nil) })
+		wg.Go(func() { s.keep(ctx, "bad", stopGrace, []string{"/bin/sh", "-c", "echo tried; exit 7"}, nil) })
+		wg.Go(func() { s.keep(ctx, "missing", stopGrace, []string{"/no/such/program"}, nil) })
 		_, _ = os.Stdin.Read(make([]byte, 1))
 		cancel()
 		wg.Wait()
@@ -241,7 +241,7 @@ func TestSupervisor(t *testing.T) {
 }
 
 func TestWaitBlamesWhoEnds(t *testing.T) {
-	l := layout{t.TempDir()}
+	l := layout{cluster, t.TempDir()}
 	if err := os.MkdirAll(l.own(), 0o755); err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -29,9 +30,10 @@ func netnsPath() string { return filepath.Join(netnsDir, Name) }
 // makeNetwork gives the node a network namespace that is joined to the machine
 // by one pair of links, and closes both ways out of it: the node has no route
 // but to the machine, and the machine forwards nothing that comes from the node,
-// whatever net.ipv4.ip_forward says.
-func makeNetwork() error {
-	if err := inNewNetns(setUpNode); err != nil {
+// whatever net.ipv4.ip_forward says. The machine reaches the addresses in ranges
+// over the node.
+func makeNetwork(ranges []string) error {
+	if err := inNewNetns(func(node netns.NsHandle) error { return setUpNode(node, ranges) }); err != nil {
 		return fmt.Errorf("network of the node: %w", err)
 	}
 	// The guard comes before the link is up.
@@ -57,7 +59,7 @@ func makeNetwork() error {
 	if err := netlink.LinkSetUp(link); err != nil {
 		return fmt.Errorf("network: link %s: %w", HostLink, err)
 	}
-	for _, cidr := range []string{PodCIDR, ServiceCIDR} {
+	for _, cidr := range ranges {
 		_, dst, err := net.ParseCIDR(cidr)
 		if err != nil {
 			return err
@@ -105,7 +107,7 @@ func inNewNetns(f func(node netns.NsHandle) error) error {
 	return f(node)
 }
 
-func setUpNode(node netns.NsHandle) error {
+func setUpNode(node netns.NsHandle, ranges []string) error {
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = HostLink
 	pair := &netlink.Veth{LinkAttrs: attrs, PeerName: nodeLink, PeerNamespace: netlink.NsFd(node)}
@@ -137,21 +139,22 @@ func setUpNode(node netns.NsHandle) error {
 			return fmt.Errorf("%s: %w", l.Attrs().Name, err)
 		}
 	}
-	_, services, err := net.ParseCIDR(ServiceCIDR)
-	if err != nil {
-		return err
-	}
 	_, world, err := net.ParseCIDR("0.0.0.0/0")
 	if err != nil {
 		return err
 	}
-	for _, route := range []*netlink.Route{
+	// An error at once is better than a time-out.
+	routes := []*netlink.Route{{Dst: world, Type: unix.RTN_UNREACHABLE}}
+	if slices.Contains(ranges, ServiceCIDR) {
+		_, services, err := net.ParseCIDR(ServiceCIDR)
+		if err != nil {
+			return err
+		}
 		// Only for the kernel to find a route before kube-proxy's rules turn the
 		// packet to a pod.
-		{LinkIndex: eth.Attrs().Index, Dst: services, Scope: netlink.SCOPE_LINK},
-		// An error at once is better than a time-out.
-		{Dst: world, Type: unix.RTN_UNREACHABLE},
-	} {
+		routes = append(routes, &netlink.Route{LinkIndex: eth.Attrs().Index, Dst: services, Scope: netlink.SCOPE_LINK})
+	}
+	for _, route := range routes {
 		if err := h.RouteAdd(route); err != nil {
 			return fmt.Errorf("route %s: %w", route.Dst, err)
 		}

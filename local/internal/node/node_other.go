@@ -5,6 +5,7 @@ package node
 import (
 	"context"
 
+	"github.com/alphapulse/alphapulse-infra/local/internal/images"
 	"github.com/alphapulse/alphapulse-infra/local/internal/preflight"
 	"github.com/alphapulse/alphapulse-infra/local/internal/progress"
 )
@@ -13,6 +14,7 @@ import (
 const (
 	InitCommand    = "node-init"
 	ForwardCommand = "node-forward"
+	ServeCommand   = "node-serve"
 )
 
 // Needs returns what preflight refuses on this system.
@@ -36,8 +38,29 @@ func Status(context.Context) (State, error) { return State{}, ErrNotLinux }
 // Import fails with ErrNotLinux.
 func Import(context.Context, *progress.Reporter, []string) error { return ErrNotLinux }
 
+// EngineUp fails with ErrNotLinux.
+func EngineUp(context.Context, *progress.Reporter, EngineOptions) error { return ErrNotLinux }
+
+// EngineStop fails with ErrNotLinux.
+func EngineStop(context.Context, *progress.Reporter) error { return ErrNotLinux }
+
+// EngineDown fails with ErrNotLinux.
+func EngineDown(context.Context, *progress.Reporter) error { return ErrNotLinux }
+
+// EngineStatus fails with ErrNotLinux.
+func EngineStatus(context.Context) (State, error) { return State{}, ErrNotLinux }
+
+// EngineID fails with ErrNotLinux.
+func EngineID(context.Context) (string, error) { return "", ErrNotLinux }
+
+// EngineLoad fails with ErrNotLinux.
+func EngineLoad(context.Context, *progress.Reporter, []images.Archive) error { return ErrNotLinux }
+
 // RunInit fails with ErrNotLinux.
-func RunInit(string) error { return ErrNotLinux }
+func RunInit(_, _ string) error { return ErrNotLinux }
 
 // RunForward fails with ErrNotLinux.
-func RunForward() error { return ErrNotLinux }
+func RunForward([]string) error { return ErrNotLinux }
+
+// RunServe fails with ErrNotLinux.
+func RunServe() error { return ErrNotLinux }

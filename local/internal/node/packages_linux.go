@@ -16,30 +16,12 @@ import (
 	"github.com/alphapulse/alphapulse-infra/local/internal/progress"
 )
 
-// commandPackages are Debian packages that are installed on the machine when
-// their command is missing. kube-proxy, the enforcement of network policies and
-// the CNI plugins call these commands, the kubelet calls mount.
-var commandPackages = []struct{ command, pkg string }{
-	{"iptables", "iptables"},
-	{"ipset", "ipset"},
-	{"nft", "nftables"},
-	{"mount", "mount"},
-}
-
-// runtimePackages are Debian packages that are unpacked into the cache and not
-// installed: installing them would start a containerd as a service of the
-// machine, or remove the one that came with Docker.
-var runtimePackages = []string{"containerd", "runc", "containernetworking-plugins"}
-
-// runtimePrograms are what the node uses of runtimePackages, besides the plugins.
-var runtimePrograms = []string{"containerd", "containerd-shim-runc-v2", "ctr", "runc"}
-
 // missingCommands returns the packages to install.
-func missingCommands() []string {
+func (p plan) missingCommands() []string {
 	var missing []string
-	for _, c := range commandPackages {
-		if _, err := lookSystem(c.command); err != nil {
-			missing = append(missing, c.pkg)
+	for _, c := range p.commands {
+		if _, err := lookSystem(c); err != nil {
+			missing = append(missing, commandPackages[c])
 		}
 	}
 	return missing
@@ -57,8 +39,8 @@ func lookSystem(name string) (string, error) {
 }
 
 // installCommands installs what missingCommands found.
-func installCommands(ctx context.Context, r *progress.Reporter) error {
-	missing := missingCommands()
+func (p plan) installCommands(ctx context.Context, r *progress.Reporter) error {
+	missing := p.missingCommands()
 	if len(missing) == 0 {
 		return nil
 	}
@@ -74,16 +56,18 @@ func installCommands(ctx context.Context, r *progress.Reporter) error {
 				return progress.Explain(err, "", "Install these packages by hand and run this again.")
 			}
 		}
-		if still := missingCommands(); len(still) > 0 {
+		if still := p.missingCommands(); len(still) > 0 {
 			return fmt.Errorf("installed, but their commands are still missing: %s", strings.Join(still, " "))
 		}
 		return nil
 	}())
 }
 
-// runtimeDir returns where runtimePackages are unpacked. The name tells the
+// runtimeDir returns where the packages of a node of that kind are unpacked and
+// not installed: installing them would start a containerd or a Docker engine as a
+// service of the machine, or remove the one that is there. The name tells the
 // release that they are from: they are linked to its C library.
-func runtimeDir() (string, error) {
+func (k kind) runtimeDir() (string, error) {
 	release := "unknown"
 	if b, err := os.ReadFile("/etc/os-release"); err == nil {
 		for line := range strings.Lines(string(b)) {
@@ -92,46 +76,57 @@ func runtimeDir() (string, error) {
 			}
 		}
 	}
-	return paths.Cache("runtime", release+"-"+runtime.GOARCH)
+	name := release + "-" + runtime.GOARCH
+	if k == engine {
+		name += "-docker"
+	}
+	return paths.Cache("runtime", name)
 }
 
-// runtimeFiles returns the paths of runtimePrograms and of the plugins' folder,
+// runtimeFiles returns the paths of the plan's programs and folders as unpacked,
 // and whether all are there.
-func runtimeFiles() (programs map[string]string, plugins string, complete bool, err error) {
-	dir, err := runtimeDir()
+func (k kind) runtimeFiles() (programs, folders map[string]string, complete bool, err error) {
+	dir, err := k.runtimeDir()
 	if err != nil {
-		return nil, "", false, err
+		return nil, nil, false, err
 	}
-	programs, complete = map[string]string{}, true
-	for _, name := range runtimePrograms {
-		path := filepath.Join(dir, "usr", "bin", name)
-		if name == "runc" {
-			path = filepath.Join(dir, "usr", "sbin", name)
-		}
-		programs[name] = path
-		if _, err := os.Stat(path); err != nil {
-			complete = false
-		}
+	p := k.plan()
+	programs, folders, complete = map[string]string{}, map[string]string{}, true
+	for _, name := range p.programs {
+		programs[name] = unpacked(dir, "usr/*bin/"+name)
+		complete = complete && programs[name] != ""
 	}
-	plugins = filepath.Join(dir, "usr", "lib", "cni")
-	for _, name := range []string{"loopback", "ptp", "host-local", "portmap"} {
-		if _, err := os.Stat(filepath.Join(plugins, name)); err != nil {
-			complete = false
-		}
+	for name, pattern := range p.folders {
+		file := unpacked(dir, pattern)
+		folders[name] = filepath.Dir(file)
+		complete = complete && file != ""
 	}
-	return programs, plugins, complete, nil
+	return programs, folders, complete, nil
 }
 
-// unpackRuntime downloads runtimePackages, which apt verifies, and unpacks them
-// into the cache.
-func unpackRuntime(ctx context.Context, r *progress.Reporter) error {
-	_, _, complete, err := runtimeFiles()
+// unpacked finds a file of the packages below dir; older releases have some
+// folders of /usr in / still. It is empty if there is none.
+func unpacked(dir, pattern string) string {
+	for _, p := range []string{pattern, strings.TrimPrefix(pattern, "usr/")} {
+		// The pattern is well-formed: it is a constant of this package.
+		if found, _ := filepath.Glob(filepath.Join(dir, filepath.FromSlash(p))); len(found) > 0 {
+			return found[0]
+		}
+	}
+	return ""
+}
+
+// unpackRuntime downloads the plan's packages, which apt verifies, and unpacks
+// them into the cache.
+func (k kind) unpackRuntime(ctx context.Context, r *progress.Reporter) error {
+	_, _, complete, err := k.runtimeFiles()
 	if err != nil || complete {
 		return err
 	}
-	s := r.Step("unpack Debian packages: " + strings.Join(runtimePackages, " "))
+	packages := k.plan().packages
+	s := r.Step("unpack Debian packages: " + strings.Join(packages, " "))
 	return s.Done(func() error {
-		dir, err := runtimeDir()
+		dir, err := k.runtimeDir()
 		if err != nil {
 			return err
 		}
@@ -150,7 +145,7 @@ func unpackRuntime(ctx context.Context, r *progress.Reporter) error {
 				return err
 			}
 		}
-		get := append([]string{"download"}, runtimePackages...)
+		get := append([]string{"download"}, packages...)
 		if err := apt(ctx, s, debs, "apt-get", get...); err != nil {
 			if err := apt(ctx, s, "", "apt-get", "update"); err != nil {
 				return progress.Explain(err, "", "Check that apt's package sources can be reached.")
@@ -174,8 +169,8 @@ func unpackRuntime(ctx context.Context, r *progress.Reporter) error {
 		if err := os.Rename(root, dir); err != nil {
 			return err
 		}
-		if _, _, complete, err := runtimeFiles(); err != nil || !complete {
-			return errors.Join(err, fmt.Errorf("%s of this release lack a program that the node needs: see %s", strings.Join(runtimePackages, ", "), dir))
+		if _, _, complete, err := k.runtimeFiles(); err != nil || !complete {
+			return errors.Join(err, fmt.Errorf("%s of this release lack a program that the node needs: see %s", strings.Join(packages, ", "), dir))
 		}
 		return nil
 	}())

@@ -19,8 +19,6 @@ const (
 	restartFirst = 500 * time.Millisecond
 	restartMax   = 10 * time.Second
 	restartCalm  = 30 * time.Second
-	// stopGrace is how long a process has to end when asked.
-	stopGrace = 5 * time.Second
 )
 
 // supervisor keeps the processes of the node running and tells about them in a
@@ -35,14 +33,14 @@ type supervisor struct {
 	state map[string]*Component
 }
 
-// keep runs argv until ctx ends, then asks it to end and, after stopGrace,
-// makes it. It returns when the process is gone for good.
-func (s *supervisor) keep(ctx context.Context, name string, argv, env []string, files ...*os.File) {
+// keep runs argv until ctx ends, then asks it to end and, after grace, makes it.
+// It returns when the process is gone for good.
+func (s *supervisor) keep(ctx context.Context, name string, grace time.Duration, argv, env []string, files ...*os.File) {
 	s.update(name, func(*Component) {})
 	pause := restartFirst
 	for ctx.Err() == nil {
 		begun := time.Now()
-		how := s.once(ctx, name, argv, env, files)
+		how := s.once(ctx, name, grace, argv, env, files)
 		if ctx.Err() != nil {
 			return
 		}
@@ -59,7 +57,7 @@ func (s *supervisor) keep(ctx context.Context, name string, argv, env []string, 
 	}
 }
 
-func (s *supervisor) once(ctx context.Context, name string, argv, env []string, files []*os.File) string {
+func (s *supervisor) once(ctx context.Context, name string, grace time.Duration, argv, env []string, files []*os.File) string {
 	out, err := os.OpenFile(filepath.Join(s.logs, name+".log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
 		return err.Error()
@@ -79,7 +77,7 @@ func (s *supervisor) once(ctx context.Context, name string, argv, env []string, 
 		_ = syscall.Kill(pid, syscall.SIGTERM)
 		select {
 		case ws = <-ended:
-		case <-time.After(stopGrace):
+		case <-time.After(grace):
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 			ws = <-ended
 		}

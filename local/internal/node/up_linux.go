@@ -53,10 +53,15 @@ var errNodeEnded = errors.New("the node ended")
 // with needs of their own. A cluster of this clone that runs already needs
 // nothing.
 func Needs(ctx context.Context) (preflight.Needs, error) {
-	l, err := stateLayout()
+	l, err := stateLayout(cluster)
 	if err != nil {
 		return preflight.Needs{}, err
 	}
+	return l.needs(ctx)
+}
+
+func (l layout) needs(ctx context.Context) (preflight.Needs, error) {
+	p := l.kind.plan()
 	m, err := loadMachine()
 	if err != nil {
 		return preflight.Needs{}, err
@@ -73,24 +78,25 @@ func Needs(ctx context.Context) (preflight.Needs, error) {
 		return preflight.Needs{}, err
 	}
 	n := preflight.Needs{
-		Root: true, Ports: ForwardedPorts, Ranges: []string{LinkCIDR, PodCIDR, ServiceCIDR}, Link: HostLink,
-		StateDir: l.dir, CacheDir: cache, Debian: missingCommands(),
+		For:  l.kind.words(),
+		Root: true, Ports: p.ports, Ranges: append([]string{LinkCIDR}, p.ranges...), Link: HostLink,
+		StateDir: l.dir, CacheDir: cache, Debian: p.missingCommands(),
 	}
-	if _, _, complete, err := runtimeFiles(); err != nil {
+	if _, _, complete, err := l.kind.runtimeFiles(); err != nil {
 		return preflight.Needs{}, err
 	} else if !complete {
-		n.Debian = append(n.Debian, runtimePackages...)
+		n.Debian = append(n.Debian, p.packages...)
 	}
 	have, err := images.Have()
 	if err != nil {
 		return preflight.Needs{}, err
 	}
 	for _, i := range images.Table() {
-		if _, ok := have[i.Name]; i.Cluster && !ok {
+		if _, ok := have[i.Name]; p.needed(i) && !ok {
 			n.Debian = append(n.Debian, "those of image "+i.Name)
 		}
 	}
-	missing := build.Missing(ctx, Tools()...)
+	missing := build.Missing(ctx, p.tools...)
 	for _, t := range build.Tools() {
 		dir := filepath.Join(root, filepath.FromSlash(t.Module))
 		if slices.Contains(missing, t.Name) && !slices.Contains(n.GoModules, dir) {
@@ -105,37 +111,41 @@ func Needs(ctx context.Context) (preflight.Needs, error) {
 // stored state if there is some. A running cluster only gets images that it does
 // not have yet. Errors include *preflight.Error and ErrForeign.
 func Up(ctx context.Context, r *progress.Reporter, opts Options) error {
-	return bringUp(ctx, r, opts, "up")
+	l, err := stateLayout(cluster)
+	if err != nil {
+		return err
+	}
+	return l.bringUp(ctx, r, "up", l.cluster(opts))
 }
 
 // Start brings back a cluster that Stop has ended. Without a stored cluster it
 // fails with ErrNotRunning; otherwise it is Up.
 func Start(ctx context.Context, r *progress.Reporter, opts Options) error {
-	l, err := stateLayout()
+	l, err := stateLayout(cluster)
 	if err != nil {
 		return err
 	}
 	if !l.stored() {
 		return fmt.Errorf("no cluster is stored in %s: %w", l.dir, ErrNotRunning)
 	}
-	return bringUp(ctx, r, opts, "start")
+	return l.bringUp(ctx, r, "start", l.cluster(opts))
 }
 
 // stored reports whether there is state that a start would bring back.
 func (l layout) stored() bool {
-	_, err := os.Stat(l.lib() + "/etcd")
+	_, err := os.Stat(filepath.Join(l.lib(), l.kind.plan().data))
 	return err == nil
 }
 
-func bringUp(ctx context.Context, r *progress.Reporter, opts Options, command string) error {
-	l, err := stateLayout()
-	if err != nil {
-		return err
-	}
+// A settler waits until the running node answers, and gives it what it has to
+// have. A node that was just launched (fresh) is reported on step by step.
+type settler func(ctx context.Context, r *progress.Reporter, m *machine, fresh bool) error
+
+func (l layout) bringUp(ctx context.Context, r *progress.Reporter, command string, settle settler) error {
 	if os.Geteuid() != 0 {
-		return check(ctx, r) // tells this and all else that is in the way
+		return l.check(ctx, r) // tells this and all else that is in the way
 	}
-	unlock, err := lock(ctx, r, command)
+	unlock, err := l.lock(ctx, r, command)
 	if err != nil {
 		return err
 	}
@@ -144,19 +154,19 @@ func bringUp(ctx context.Context, r *progress.Reporter, opts Options, command st
 	if err != nil {
 		return err
 	}
-	if m.alive() && m.StateDir != l.dir {
-		return foreign(m)
+	if err := l.foreign(m); err != nil {
+		return err
 	}
 	if m.alive() {
 		// A node that was killed a moment ago still looks alive.
-		if err := l.settle(ctx, r, m, false, opts); !errors.Is(err, errNodeEnded) {
+		if err := settle(ctx, r, m, false); !errors.Is(err, errNodeEnded) {
 			return err
 		}
 	}
 	if m, err = l.launch(ctx, r); err != nil {
 		return err
 	}
-	err = l.settle(ctx, r, m, true, opts)
+	err = settle(ctx, r, m, true)
 	if err != nil && ctx.Err() == nil {
 		// What could not start must not be taken for a running cluster later on.
 		return errors.Join(err, teardown(m))
@@ -164,13 +174,28 @@ func bringUp(ctx context.Context, r *progress.Reporter, opts Options, command st
 	return err
 }
 
-func foreign(m *machine) error {
-	return fmt.Errorf("%w, with its state in %s: end it there with `make down` or `local stop`", ErrForeign, m.StateDir)
+// lock is lock, by the name of the command that the user gave.
+func (l layout) lock(ctx context.Context, r *progress.Reporter, command string) (func(), error) {
+	return lock(ctx, r, strings.TrimPrefix(l.kind.command()+" "+command, "local "))
 }
 
-func check(ctx context.Context, r *progress.Reporter) error {
+// foreign returns what to do about a running node that is not this one; nil if
+// there is none.
+func (l layout) foreign(m *machine) error {
+	if !m.alive() || m.StateDir == l.dir {
+		return nil
+	}
+	where := "with its state in " + m.StateDir
+	if filepath.Dir(m.StateDir) == filepath.Dir(l.dir) {
+		where = "of this clone"
+	}
+	return fmt.Errorf("%w, and the %s %s is running: `%[4]s stop` ends it and keeps what it stores, `%[4]s down` erases that, too",
+		ErrForeign, m.Kind.words(), where, m.Kind.command())
+}
+
+func (l layout) check(ctx context.Context, r *progress.Reporter) error {
 	s := r.Step("check this machine")
-	n, err := Needs(ctx)
+	n, err := l.needs(ctx)
 	if err == nil {
 		err = preflight.Run(ctx, n)
 	}
@@ -184,33 +209,39 @@ func (l layout) launch(ctx context.Context, r *progress.Reporter) (*machine, err
 	if err := clearLeftovers(r); err != nil {
 		return nil, err
 	}
-	if err := check(ctx, r); err != nil {
+	if err := l.check(ctx, r); err != nil {
 		return nil, err
 	}
+	p := l.kind.plan()
 	var programs map[string]string
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		// One after the other: they share apt's lock.
-		if err := installCommands(gctx, r); err != nil {
+		if err := p.installCommands(gctx, r); err != nil {
 			return err
 		}
-		return unpackRuntime(gctx, r)
+		return l.kind.unpackRuntime(gctx, r)
 	})
 	g.Go(func() (err error) {
-		programs, err = build.Ensure(gctx, r, Tools()...)
+		programs, err = build.Ensure(gctx, r, p.tools...)
 		return err
 	})
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
-	debian, plugins, _, err := runtimeFiles()
+	debian, folders, _, err := l.kind.runtimeFiles()
 	if err != nil {
 		return nil, err
 	}
 	maps.Copy(programs, debian)
+	if l.kind == engine {
+		if folders["modules"], err = moduleCache(ctx); err != nil {
+			return nil, err
+		}
+	}
 
 	s := r.Step("start the node")
-	m, err := l.start(ctx, spec{StateDir: l.dir, Programs: programs, Plugins: plugins})
+	m, err := l.start(ctx, spec{StateDir: l.dir, RunDir: runDir, Programs: programs, Folders: folders})
 	if err != nil {
 		return nil, s.Done(errors.Join(err, teardown(m)))
 	}
@@ -233,7 +264,7 @@ func clearLeftovers(r *progress.Reporter) error {
 // start makes everything that the node consists of. On error the caller tears
 // down; the record is never nil.
 func (l layout) start(ctx context.Context, sp spec) (*machine, error) {
-	m := &machine{StateDir: l.dir, Started: time.Now()}
+	m := &machine{Kind: l.kind, StateDir: l.dir, Started: time.Now()}
 	if _, err := os.Stat(netnsDir); errors.Is(err, fs.ErrNotExist) {
 		m.NetnsDir = true
 	}
@@ -243,7 +274,7 @@ func (l layout) start(ctx context.Context, sp spec) (*machine, error) {
 	if err := l.write(sp); err != nil {
 		return m, err
 	}
-	if err := makeNetwork(); err != nil {
+	if err := makeNetwork(l.kind.plan().ranges); err != nil {
 		return m, err
 	}
 	var err error
@@ -282,6 +313,25 @@ func (l layout) write(sp spec) error {
 	if err := rotateLogs(l.log()); err != nil {
 		return err
 	}
+	if l.kind == cluster {
+		if err := l.writeIdentities(); err != nil {
+			return err
+		}
+	}
+	if err := writeConfig(l.config(), l.kind.plan().config); err != nil {
+		return err
+	}
+	_ = os.Remove(l.components()) // of the last run
+	b, err := json.MarshalIndent(sp, "", "  ")
+	if err != nil {
+		return err
+	}
+	return writeFile(l.spec(), b, 0o644)
+}
+
+// writeIdentities makes the cluster's keys and certificates, and what its users
+// present them with.
+func (l layout) writeIdentities() error {
 	if err := writePKI(l.pki(), time.Now()); err != nil {
 		return err
 	}
@@ -292,18 +342,7 @@ func (l layout) write(sp spec) error {
 			}
 		}
 	}
-	if err := writeKubeconfig(l.pki(), "admin", l.kubeconfig()); err != nil {
-		return err
-	}
-	if err := writeConfig(l.config()); err != nil {
-		return err
-	}
-	_ = os.Remove(l.components()) // of the last run
-	b, err := json.MarshalIndent(sp, "", "  ")
-	if err != nil {
-		return err
-	}
-	return writeFile(l.spec(), b, 0o644)
+	return writeKubeconfig(l.pki(), "admin", l.kubeconfig())
 }
 
 // rotateLogs keeps the logs of one run before this one.
@@ -330,7 +369,7 @@ func (l layout) spawn(ctx context.Context) (int, *os.File, error) {
 			_ = f.Close()
 		}
 	}()
-	for _, port := range ForwardedPorts {
+	for _, port := range l.kind.plan().ports {
 		ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 		if err != nil {
 			return 0, nil, fmt.Errorf("port %d: %w", port, err)
@@ -355,7 +394,7 @@ func (l layout) spawn(ctx context.Context) (int, *os.File, error) {
 	}
 	defer func() { _ = out.Close() }()
 	// It outlives this command and its terminal.
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), "/proc/self/exe", InitCommand, "--state", l.dir)
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), "/proc/self/exe", InitCommand, "--kind", string(l.kind), "--state", l.dir)
 	cmd.Args[0] = "local"
 	cmd.Dir = "/"
 	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root"}
@@ -397,9 +436,15 @@ func inNetns(f func() error) error {
 	return f()
 }
 
-// settle waits until the node and its services answer, and meanwhile loads
-// images. A node that was just launched (fresh) is reported on step by step.
-func (l layout) settle(ctx context.Context, r *progress.Reporter, m *machine, fresh bool, opts Options) error {
+// cluster returns the settler of a cluster: it waits until the services answer,
+// and meanwhile loads images.
+func (l layout) cluster(opts Options) settler {
+	return func(ctx context.Context, r *progress.Reporter, m *machine, fresh bool) error {
+		return l.settleCluster(ctx, r, m, fresh, opts)
+	}
+}
+
+func (l layout) settleCluster(ctx context.Context, r *progress.Reporter, m *machine, fresh bool, opts Options) error {
 	g, ctx := errgroup.WithContext(ctx)
 	clusterImages := make(chan struct{})
 	g.Go(func() error {
@@ -432,16 +477,7 @@ func (l layout) settle(ctx context.Context, r *progress.Reporter, m *machine, fr
 		if err != nil {
 			return err
 		}
-		step := func(name string, do func() error) error {
-			s := r.Step(name)
-			err := do()
-			if !fresh && (err == nil || errors.Is(err, errNodeEnded)) {
-				s.Skip() // it ran already, or will be started
-				return err
-			}
-			return s.Done(err)
-		}
-		if err := step("start the API server", func() error { return l.waitAPI(ctx, m, client) }); err != nil {
+		if err := starting(r, fresh, "start the API server", func() error { return l.waitAPI(ctx, m, client) }); err != nil {
 			return err
 		}
 		select { // a pod that comes before its image would try to pull it
@@ -449,7 +485,7 @@ func (l layout) settle(ctx context.Context, r *progress.Reporter, m *machine, fr
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
-		return step("start the cluster's services", func() error {
+		return starting(r, fresh, "start the cluster's services", func() error {
 			if err := applyAddons(ctx, cfg); err != nil {
 				return err
 			}
@@ -459,9 +495,20 @@ func (l layout) settle(ctx context.Context, r *progress.Reporter, m *machine, fr
 	return g.Wait()
 }
 
+// starting is do as a step, which is silent if it ran already or will be started.
+func starting(r *progress.Reporter, fresh bool, name string, do func() error) error {
+	s := r.Step(name)
+	err := do()
+	if !fresh && (err == nil || errors.Is(err, errNodeEnded)) {
+		s.Skip()
+		return err
+	}
+	return s.Done(err)
+}
+
 // importer returns the way to the running node's containerd, once that answers.
 func (l layout) importer(ctx context.Context, m *machine) (importer, error) {
-	programs, _, _, err := runtimeFiles()
+	programs, _, _, err := l.kind.runtimeFiles()
 	if err != nil {
 		return importer{}, err
 	}
@@ -522,19 +569,20 @@ func (l layout) wait(ctx context.Context, m *machine, limit time.Duration, suspe
 			return nil
 		}
 		if !m.alive() {
-			return progress.Explain(errNodeEnded, l.log()+"/node.log", "Run it again; if that fails too, erase the cluster with `local down` first.")
+			return progress.Explain(errNodeEnded, l.log()+"/node.log", fmt.Sprintf("Run it again; if that fails too, erase it with `%s down` first.", l.kind.command()))
 		}
 		for _, c := range l.readComponents() {
 			if c.Restarts >= hopeless && c.PID == 0 {
 				return progress.Explain(fmt.Errorf("%s ended %d times: %s", c.Name, c.Restarts, c.LastExit), l.log()+"/"+c.Name+".log",
-					"If the stored state is broken, erase the cluster with `local down` and run this again.")
+					fmt.Sprintf("If the stored state is broken, erase it with `%s down` and run this again.", l.kind.command()))
 			}
 		}
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-timeout:
-			return progress.Explain(fmt.Errorf("not ready after %s: %s", limit, reason), l.log()+"/"+suspect+".log", "`local status` tells more; `local down` erases the cluster.")
+			return progress.Explain(fmt.Errorf("not ready after %s: %s", limit, reason), l.log()+"/"+suspect+".log",
+				fmt.Sprintf("`%[1]s status` tells more; `%[1]s down` erases the %[2]s.", l.kind.command(), l.kind.words()))
 		case <-time.After(poll):
 		}
 	}
@@ -556,7 +604,11 @@ func (l layout) readComponents() []Component {
 // does not have. It fails with ErrNotRunning if there is no running cluster of
 // this clone.
 func Import(ctx context.Context, r *progress.Reporter, archives []string) error {
-	l, m, err := running()
+	l, err := stateLayout(cluster)
+	if err != nil {
+		return err
+	}
+	m, err := l.running()
 	if err != nil {
 		return err
 	}
@@ -570,46 +622,45 @@ func Import(ctx context.Context, r *progress.Reporter, archives []string) error 
 	return im.step(ctx, r, "load images into the cluster", archives)
 }
 
-// running returns the running cluster of this clone.
-func running() (layout, *machine, error) {
-	l, err := stateLayout()
-	if err != nil {
-		return l, nil, err
-	}
+// running returns the record of the node if it runs.
+func (l layout) running() (*machine, error) {
 	m, err := loadMachine()
 	if err != nil {
-		return l, nil, err
+		return nil, err
 	}
-	if !m.alive() {
-		return l, nil, ErrNotRunning
+	if err := l.foreign(m); err != nil {
+		return nil, err
 	}
-	if m.StateDir != l.dir {
-		return l, nil, foreign(m)
+	switch {
+	case m.alive():
+		return m, nil
+	case l.kind == engine:
+		return nil, ErrNoEngine
 	}
-	return l, m, nil
+	return nil, ErrNotRunning
 }
 
 // Stop ends the running cluster in order and keeps what it stores. A cluster
 // that does not run is no error.
 func Stop(ctx context.Context, r *progress.Reporter) error {
-	return end(ctx, r, "stop", false)
+	return end(ctx, r, cluster, "stop", false)
 }
 
 // Down ends the cluster at once and erases what it stores. What a crash left
 // behind goes too.
 func Down(ctx context.Context, r *progress.Reporter) error {
-	return end(ctx, r, "down", true)
+	return end(ctx, r, cluster, "down", true)
 }
 
-func end(ctx context.Context, r *progress.Reporter, command string, erase bool) error {
+func end(ctx context.Context, r *progress.Reporter, k kind, command string, erase bool) error {
 	if os.Geteuid() != 0 {
 		return ErrNotRoot
 	}
-	l, err := stateLayout()
+	l, err := stateLayout(k)
 	if err != nil {
 		return err
 	}
-	unlock, err := lock(ctx, r, command)
+	unlock, err := l.lock(ctx, r, command)
 	if err != nil {
 		return err
 	}
@@ -618,12 +669,13 @@ func end(ctx context.Context, r *progress.Reporter, command string, erase bool) 
 	if err != nil {
 		return err
 	}
+	other := l.foreign(m)
 	switch {
-	case m.alive() && m.StateDir != l.dir:
+	case other != nil:
 		if !erase {
-			return foreign(m)
+			return other
 		}
-		r.Infof("left alone: the cluster of another clone, with its state in %s", m.StateDir)
+		r.Infof("left alone: the %s with its state in %s", m.Kind.words(), m.StateDir)
 	case len(leftovers(m)) > 0:
 		s := r.Step("end the node")
 		if !erase && m.alive() {
@@ -635,7 +687,7 @@ func end(ctx context.Context, r *progress.Reporter, command string, erase bool) 
 	}
 	if erase {
 		if _, err := os.Stat(l.dir); err == nil {
-			s := r.Step("erase the cluster's state")
+			s := r.Step(fmt.Sprintf("erase the %s's state", l.kind.words()))
 			if err := s.Done(os.RemoveAll(l.dir)); err != nil {
 				return err
 			}
@@ -649,7 +701,11 @@ func askToEnd(ctx context.Context, m *machine) error {
 	if err := syscall.Kill(m.InitPID, syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
 		return fmt.Errorf("ask the node to end: %w", err)
 	}
-	timeout := time.After(podGrace*time.Second + 3*stopGrace)
+	grace := podGrace * time.Second
+	if m.Kind == engine {
+		grace = dockerGrace
+	}
+	timeout := time.After(grace + 3*stopGrace)
 	for m.alive() {
 		select {
 		case <-ctx.Done():
@@ -709,6 +765,9 @@ func teardown(m *machine) error {
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err
+	}
+	if err := os.Remove(filepath.Join(runDir, socketName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("socket of the engine: %w", err)
 	}
 	if err := os.Remove(machineFile()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("record of the node: %w", err)
@@ -773,28 +832,13 @@ func unrecorded() []int {
 
 // Status tells what there is of the cluster. It changes nothing.
 func Status(ctx context.Context) (State, error) {
-	l, err := stateLayout()
+	l, err := stateLayout(cluster)
 	if err != nil {
 		return State{}, err
 	}
-	m, err := loadMachine()
-	if err != nil {
-		return State{}, err
-	}
-	st := State{Stored: l.stored(), Running: m.alive()}
-	if !st.Running {
-		st.Leftovers = leftovers(m)
-		return st, nil
-	}
-	st.Owner, st.Foreign, st.Uptime = m.StateDir, m.StateDir != l.dir, time.Since(m.Started).Round(time.Second)
-	if st.Foreign {
-		return st, nil
-	}
-	st.Components = l.readComponents()
-	for _, c := range st.Components {
-		if c.PID == 0 {
-			st.Problems = append(st.Problems, c.Name+" is not running: "+c.LastExit)
-		}
+	st, m, err := l.status()
+	if err != nil || !st.Running || st.Foreign != nil {
+		return st, err
 	}
 	cfg, err := restConfig(l)
 	if errors.Is(err, fs.ErrPermission) {
@@ -824,4 +868,29 @@ func Status(ctx context.Context) (State, error) {
 	wg.Wait()
 	st.Ready = len(st.Problems) == 0
 	return st, nil
+}
+
+// status is what there is to tell of either kind of node. The record is nil unless
+// the node runs.
+func (l layout) status() (State, *machine, error) {
+	m, err := loadMachine()
+	if err != nil {
+		return State{}, nil, err
+	}
+	st := State{Stored: l.stored(), Running: m.alive()}
+	if !st.Running {
+		st.Leftovers = leftovers(m)
+		return st, nil, nil
+	}
+	st.Owner, st.Foreign, st.Uptime = m.StateDir, l.foreign(m), time.Since(m.Started).Round(time.Second)
+	if st.Foreign != nil {
+		return st, m, nil
+	}
+	st.Components = l.readComponents()
+	for _, c := range st.Components {
+		if c.PID == 0 {
+			st.Problems = append(st.Problems, c.Name+" is not running: "+c.LastExit)
+		}
+	}
+	return st, m, nil
 }

@@ -32,6 +32,8 @@ const (
 
 // Needs says what is about to be done.
 type Needs struct {
+	// For names, in sentences, what is to be started; empty is the cluster.
+	For string
 	// Root: namespaces, links and mounts are made.
 	Root bool
 	// Ports on 127.0.0.1 are listened on.
@@ -51,6 +53,13 @@ type Needs struct {
 	Debian []string
 	// NPM: packages have to be downloaded from npm's registry.
 	NPM bool
+}
+
+func (n Needs) what() string {
+	if n.For == "" {
+		return "cluster"
+	}
+	return n.For
 }
 
 // cold reports whether programs have to be compiled.
@@ -123,26 +132,27 @@ func Run(ctx context.Context, n Needs) error {
 func Check(f Facts, n Needs) []string {
 	var p []string
 	add := func(format string, args ...any) { p = append(p, fmt.Sprintf(format, args...)) }
+	what := n.what()
 	if f.OS != "linux" {
 		add("this system is %s, and the local cluster runs on Linux only: use a Linux machine, or point KUBECONFIG at any cluster, for example one made by kind", f.OS)
 		return p // nothing else could be looked at
 	}
 	if n.Root && !f.Root {
-		add("not root: the local cluster makes namespaces, links and mounts: run it as root, for example with sudo")
+		add("not root: the local %s makes namespaces, links and mounts: run it as root, for example with sudo", what)
 	}
 	for _, m := range f.Missing {
 		add("the kernel lacks %s: use a kernel that has it; Debian's own do", m)
 	}
 	for _, port := range n.Ports {
 		if who := f.Listening[port]; who != "" {
-			add("port %d of 127.0.0.1 is in use by %s: end it, the cluster needs this port", port, who)
+			add("port %d of 127.0.0.1 is in use by %s: end it, the %s needs this port", port, who, what)
 		}
 	}
 	for _, r := range n.Ranges {
 		want := netip.MustParsePrefix(r)
 		for _, have := range f.Networks {
 			if have.Prefix.Overlaps(want) {
-				add("the address range %s that the cluster needs is in use: %s is the %s: remove that, or use another machine", r, have.Prefix, have.Where)
+				add("the address range %s that the %s needs is in use: %s is the %s: remove that, or use another machine", r, what, have.Prefix, have.Where)
 				break
 			}
 		}
@@ -160,7 +170,7 @@ func Check(f Facts, n Needs) []string {
 
 func (f Facts) sizes(n Needs) []string {
 	var p []string
-	memory, why := uint64(MinMemoryWarm), "the running cluster needs"
+	memory, why := uint64(MinMemoryWarm), "the running "+n.what()+" needs"
 	if n.cold() {
 		memory, why = MinMemoryCold, "compiling Kubernetes and the Pulumi provider needs"
 	}
@@ -176,7 +186,7 @@ func (f Facts) sizes(n Needs) []string {
 		disk(n.CacheDir, f.CacheFree, MinDiskCold, "downloads, builds and images need")
 	}
 	if !n.cold() || !f.OneDisk {
-		disk(n.StateDir, f.StateFree, MinDiskWarm, "the cluster needs")
+		disk(n.StateDir, f.StateFree, MinDiskWarm, "the "+n.what()+" needs")
 	}
 	return p
 }

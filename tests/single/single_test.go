@@ -1,0 +1,333 @@
+//go:build e2e
+
+package single
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/cookiejar"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestSingle is one test because its parts follow one another on one stack: what one
+// leaves behind is where the next one starts.
+func TestSingle(t *testing.T) {
+	s := &session{}
+	for _, part := range []struct {
+		name string
+		run  func(t *testing.T)
+	}{
+		{"EveryEndpointAnswers", s.endpoints},
+		{"InspectShowsNoSecret", s.inspect},
+		{"RowSurvivesDatabaseContainer", s.row},
+		{"UpAgainChangesNothing", s.upAgain},
+		{"RefreshSeesNoDrift", s.refresh},
+		{"ImageChangeReplacesOnlyItsContainer", s.image},
+		{"DestroyKeepsVolumes", s.destroyKeeps},
+		{"DestroyDeletesVolumesWhenTold", s.destroyDeletes},
+	} {
+		t.Run(part.name, part.run)
+	}
+}
+
+// session is a browser's: a cookie names the list that it stored.
+type session struct {
+	client *http.Client
+	symbol string
+}
+
+// browser returns a client that trusts the given CA only and keeps cookies.
+func browser(t testing.TB, ca string) *http.Client {
+	t.Helper()
+	roots := x509.NewCertPool()
+	if ca != "" && !roots.AppendCertsFromPEM([]byte(ca)) {
+		t.Fatal("the CA certificate is not PEM")
+	}
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &http.Client{
+		Timeout: 20 * time.Second,
+		Jar:     jar,
+		Transport: &http.Transport{
+			TLSClientConfig: &tls.Config{RootCAs: roots},
+			DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+				_, port, err := net.SplitHostPort(addr)
+				if err != nil {
+					return nil, err
+				}
+				// The names are loopback, but not every resolver knows.
+				return (&net.Dialer{Timeout: 10 * time.Second}).DialContext(ctx, network, net.JoinHostPort("127.0.0.1", port))
+			},
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// request sends a body, if any, as JSON, and returns status and answer.
+func request(t testing.TB, c *http.Client, method, url string, body any, password string) (int, []byte, error) {
+	t.Helper()
+	var raw []byte
+	if body != nil {
+		var err error
+		if raw, err = json.Marshal(body); err != nil {
+			t.Fatal(err)
+		}
+	}
+	req, err := http.NewRequestWithContext(t.Context(), method, url, bytes.NewReader(raw))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if password != "" {
+		req.SetBasicAuth("admin", password)
+	}
+	res, err := c.Do(req)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer func() { _ = res.Body.Close() }()
+	answer, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
+	return res.StatusCode, answer, err
+}
+
+// answers asks every endpoint for something that only what stands behind the edge
+// can answer.
+func answers(t testing.TB, o outputs) {
+	t.Helper()
+	c := browser(t, o.CACertificate)
+	for _, e := range []struct{ name, path, want, password string }{
+		{"ui", "/", "<title", ""},
+		{"api", "/api/market/status", `"status":"open"`, ""},
+		{"dashboard", "/", "<title", ""},
+		{"grafana", "/api/dashboards/home", "dashboard", o.GrafanaPassword},
+		{"prometheus", "/api/v1/query?query=count(up==1)", `"success"`, o.PrometheusPassword},
+	} {
+		url := o.URLs[e.name] + e.path
+		eventually(t, 2*time.Minute, "GET "+url, func() (string, bool) {
+			status, body, err := request(t, c, http.MethodGet, url, nil, e.password)
+			return fmt.Sprintf("%d %.160q %v", status, body, err), err == nil && status == http.StatusOK && strings.Contains(string(body), e.want)
+		})
+	}
+	// Each that is to be scraped is.
+	eventually(t, 2*time.Minute, "targets of Prometheus", func() (string, bool) {
+		status, body, err := request(t, c, http.MethodGet, o.URLs["prometheus"]+"/api/v1/query?query=up", nil, o.PrometheusPassword)
+		var result struct {
+			Data struct {
+				Result []struct {
+					Metric map[string]string
+					Value  [2]any
+				}
+			}
+		}
+		if err != nil || status != http.StatusOK || json.Unmarshal(body, &result) != nil {
+			return fmt.Sprintf("%d %.160q %v", status, body, err), false
+		}
+		var down []string
+		for _, r := range result.Data.Result {
+			if r.Value[1] != "1" {
+				down = append(down, r.Metric["job"]+" "+r.Metric["instance"])
+			}
+		}
+		return fmt.Sprintf("%d targets, down: %v", len(result.Data.Result), down), len(result.Data.Result) >= 8 && len(down) == 0
+	})
+}
+
+func (s *session) endpoints(t *testing.T) {
+	o := outputsOf(t)
+	answers(t, o)
+	_, _, err := request(t, browser(t, ""), http.MethodGet, o.URLs["api"]+"/api/market/status", nil, "")
+	if err == nil || !strings.Contains(err.Error(), "unknown authority") {
+		t.Errorf("a client that does not trust the development CA got %v, want a refused certificate", err)
+	}
+	status, _, err := request(t, browser(t, o.CACertificate), http.MethodGet, o.URLs["prometheus"]+"/api/v1/query?query=up", nil, "")
+	if err != nil || status != http.StatusUnauthorized {
+		t.Errorf("Prometheus without a password: %d %v, want 401", status, err)
+	}
+	plain := strings.NewReplacer("https:", "http:", ":30443", ":30080").Replace(o.URLs["ui"])
+	status, _, err = request(t, browser(t, o.CACertificate), http.MethodGet, plain, nil, "")
+	if err != nil || status/100 != 3 {
+		t.Errorf("GET %s: %d %v, want a redirect to HTTPS", plain, status, err)
+	}
+}
+
+// inspect looks at what everybody sees who may ask the engine.
+func (s *session) inspect(t *testing.T) {
+	hidden := secrets(t)
+	if len(hidden) < 8 {
+		t.Fatalf("only %d secrets in the state: is this test looking in the right place?", len(hidden))
+	}
+	all := containers(t)
+	published := map[string][]string{}
+	running := 0
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		c := all[name]
+		for value, what := range hidden {
+			if bytes.Contains(c.raw, []byte(value)) {
+				t.Errorf("%s: inspect shows %s", name, what)
+			}
+		}
+		h := c.HostConfig
+		expect := func(ok bool, what string, seen any) {
+			t.Helper()
+			if !ok {
+				t.Errorf("%s: %s: %v", name, what, seen)
+			}
+		}
+		expect(!h.Privileged && len(h.CapAdd) == 0 && slices.Equal(h.CapDrop, []string{"ALL"}), "capabilities", h.CapDrop)
+		expect(slices.Contains(h.SecurityOpt, "no-new-privileges:true") || slices.Contains(h.SecurityOpt, "no-new-privileges"), "security options", h.SecurityOpt)
+		expect(len(h.Devices) == 0 && len(h.Binds) == 0 && h.PidMode == "", "devices, folders of the host, its processes", h.Binds)
+		if c.State.StartedAt.IsZero() {
+			// It only carries files into volumes.
+			expect(!c.State.Running && h.NetworkMode == "none" && h.RestartPolicy.Name == "no", "a carrier of files", h.NetworkMode)
+			continue
+		}
+		running++
+		expect(c.State.Running, "running", c.State.Running)
+		expect(c.State.Health == nil || c.State.Health.Status == "healthy", "health", c.State.Health)
+		expect(h.ReadonlyRootfs, "read-only root", h.ReadonlyRootfs)
+		expect(h.Memory > 0 && h.MemorySwap == h.Memory && h.NanoCpus > 0, "limits", []int64{h.Memory, h.MemorySwap, h.NanoCpus})
+		expect(c.Config.User != "" && !strings.HasPrefix(c.Config.User, "0") && !strings.HasPrefix(c.Config.User, "root"), "user", c.Config.User)
+		expect(h.RestartPolicy.Name == "unless-stopped" || h.RestartPolicy.Name == "always", "restart policy", h.RestartPolicy.Name)
+		expect(h.LogConfig.Config["max-size"] != "" && h.LogConfig.Config["max-file"] != "", "log rotation", h.LogConfig)
+		for _, bindings := range h.PortBindings {
+			for _, b := range bindings {
+				published[name] = append(published[name], b.HostPort)
+			}
+		}
+		slices.Sort(published[name])
+		t.Logf("%s: user %s, %d MiB, %.2f CPU, ports %v", name, c.Config.User, h.Memory>>20, float64(h.NanoCpus)/1e9, published[name])
+	}
+	if want := (map[string][]string{"edge": {"30080", "30443"}}); !maps.EqualFunc(published, want, slices.Equal) {
+		t.Errorf("published: %v, want %v", published, want)
+	}
+	t.Logf("%d containers run, %d carry files, %d secrets are in none of them", running, len(all)-running, len(hidden))
+}
+
+// row writes through the API, takes the database's container away, and lets Pulumi
+// repair it.
+func (s *session) row(t *testing.T) {
+	o := outputsOf(t)
+	s.client = browser(t, o.CACertificate)
+	eventually(t, 2*time.Minute, "a symbol to watch", func() (string, bool) {
+		status, body, err := request(t, s.client, http.MethodGet, o.URLs["api"]+"/api/symbols", nil, "")
+		var answer struct {
+			Items []struct {
+				Symbol string `json:"symbol"`
+			} `json:"items"`
+		}
+		if err != nil || status != http.StatusOK || json.Unmarshal(body, &answer) != nil || len(answer.Items) == 0 {
+			return fmt.Sprintf("%d %.120q %v", status, body, err), false
+		}
+		s.symbol = answer.Items[0].Symbol
+		return s.symbol, true
+	})
+	// The write empties the cache and nothing reads before the container is gone, so
+	// what is read afterwards comes from the database.
+	status, body, err := request(t, s.client, http.MethodPost, o.URLs["api"]+"/api/watchlist", map[string]any{"symbols": []string{s.symbol}}, "")
+	if err != nil || status != http.StatusOK {
+		t.Fatalf("POST /api/watchlist: %d %q %v", status, body, err)
+	}
+	t.Logf("POST /api/watchlist: %d %s", status, body)
+
+	before := ids(t)
+	ask(t, "DELETE", "/containers/"+prefix+"-database?force=1", nil)
+	eventually(t, time.Minute, "the API without a database", func() (string, bool) {
+		status, body, err := request(t, s.client, http.MethodGet, o.URLs["api"]+"/api/signals/latest", nil, "")
+		return fmt.Sprintf("%d %.120q %v", status, body, err), err == nil && status == http.StatusServiceUnavailable
+	})
+	up(t, "--refresh")
+	if names := changed(before, ids(t)); !slices.Equal(names, []string{"database"}) {
+		t.Errorf("other containers came for %v, want the database's alone", names)
+	}
+	s.watched(t, o)
+}
+
+// watched reads back what row has stored.
+func (s *session) watched(t *testing.T, o outputs) {
+	t.Helper()
+	want := fmt.Sprintf(`{"symbols":[%q]}`, s.symbol)
+	eventually(t, 2*time.Minute, "GET /api/watchlist", func() (string, bool) {
+		status, body, err := request(t, s.client, http.MethodGet, o.URLs["api"]+"/api/watchlist", nil, "")
+		return fmt.Sprintf("%d %s %v", status, body, err), err == nil && status == http.StatusOK && strings.TrimSpace(string(body)) == want
+	})
+}
+
+func (s *session) upAgain(t *testing.T) {
+	before := ids(t)
+	up(t, "--expect-no-changes")
+	if names := changed(before, ids(t)); len(names) > 0 {
+		t.Errorf("other containers came for %v", names)
+	}
+}
+
+func (s *session) refresh(t *testing.T) {
+	t.Log(last(pulumi(t, "refresh", "--yes", "--skip-preview", "--suppress-outputs", "--expect-no-changes"), 4))
+}
+
+// image deploys another frontend, and then the first one again.
+func (s *session) image(t *testing.T) {
+	const other = "docker.io/alphapulse/frontend:e2e"
+	before := containers(t)["frontend"].Image
+	derived(t, before, other)
+	for _, file := range []string{settings(t, "frontendImage", other), settings(t)} {
+		old := ids(t)
+		up(t, "--config-file", file)
+		names := changed(old, ids(t))
+		t.Logf("replaced: %v", names)
+		if !slices.Contains(names, "frontend") || len(slices.DeleteFunc(names, func(n string) bool { return n == "frontend" || n == "frontend-files" })) > 0 {
+			t.Errorf("an image change of the frontend replaced %v", names)
+		}
+	}
+	if after := containers(t)["frontend"].Image; after != before {
+		t.Errorf("the frontend's image was %s and is %s", before, after)
+	}
+	answers(t, outputsOf(t))
+}
+
+func (s *session) destroyKeeps(t *testing.T) {
+	data := volumes(t)
+	if len(data) < 3 {
+		t.Fatalf("only the volumes %v hold data", data)
+	}
+	t.Log(last(pulumi(t, "destroy", "--yes", "--skip-preview"), 4))
+	var want []string
+	for _, v := range data {
+		want = append(want, "volume "+v)
+	}
+	if got := left(t); !slices.Equal(got, want) {
+		t.Errorf("after destroy there are %v, want %v", got, want)
+	}
+	t.Logf("left: %v", left(t))
+	up(t)
+	o := outputsOf(t)
+	answers(t, o)
+	// The certificate is of the new credentials; the cookie is the old one.
+	jar := s.client.Jar
+	s.client = browser(t, o.CACertificate)
+	s.client.Jar = jar
+	s.watched(t, o)
+}
+
+func (s *session) destroyDeletes(t *testing.T) {
+	file := settings(t, "deleteVolumes", "true")
+	up(t, "--config-file", file)
+	t.Log(last(pulumi(t, "destroy", "--yes", "--skip-preview", "--config-file", file), 4))
+	if got := left(t); len(got) > 0 {
+		t.Errorf("after destroy there are %v", got)
+	}
+}
