@@ -6,9 +6,12 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-# Equal for every build of the project, so that all share Go's cache.
+# Equal for every build of the project, so that all share Go's cache. What only a
+# debugger reads is left out: it is a good part of compiling large packages.
 export CGO_ENABLED := 0
 export GOWORK := off
+NO_DWARF := -gcflags=all=-dwarf=false
+export GOFLAGS := $(filter-out $(NO_DWARF),$(shell go env GOFLAGS 2>/dev/null)) $(NO_DWARF)
 
 LOCAL := .local/bin/local
 # Flags for the program, e.g. LOCALFLAGS=--verbose.

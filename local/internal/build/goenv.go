@@ -9,6 +9,7 @@ import (
 	"go/version"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 )
 
@@ -29,10 +30,26 @@ type goEnv struct {
 	Flags      string `json:"GOFLAGS"`
 }
 
+// noDWARF leaves out what only a debugger reads. It is a good part of the work of
+// compiling large packages; stack traces do not need it.
+const noDWARF = "-gcflags=all=-dwarf=false"
+
+// GoFlags are the user's GOFLAGS, from the environment or from Go's own settings,
+// with those of every build of the project; the Makefile sets the same.
+func GoFlags() string {
+	// Where there is no Go, findGo says so.
+	out, _ := exec.Command("go", "env", "GOFLAGS").Output()
+	flags := strings.Fields(string(out))
+	if !slices.Contains(flags, noDWARF) {
+		flags = append(flags, noDWARF)
+	}
+	return strings.Join(flags, " ")
+}
+
 // environ is the caller's environment with what every build of the project
 // sets, so that all of them share compiled packages.
 func environ() []string {
-	return append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GO111MODULE=on")
+	return append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GO111MODULE=on", "GOFLAGS="+GoFlags())
 }
 
 // findGo asks the Go that would build the module in dir for its version and

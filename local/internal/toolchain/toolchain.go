@@ -251,6 +251,7 @@ func (t *Toolchain) prepare() error {
 		"PULUMI_SKIP_UPDATE_CHECK": "true",
 		// Programs are compiled by the language host: equal flags share Go's cache.
 		"CGO_ENABLED": "0",
+		"GOFLAGS":     build.GoFlags(),
 		// The stack files in git hold no salt: it belongs to this clone's
 		// passphrase and is kept in the state.
 		"PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
