@@ -143,7 +143,7 @@ func Warm(ctx context.Context, r *progress.Reporter, dir string) error {
 }
 
 const (
-	warmRank   = 4 // after the CLI, with which the program shares packages
+	warmRank   = 4 // before the CLI, which then finds the packages that both have
 	warmMemory = 2800 * mib
 )
 
