@@ -305,6 +305,7 @@ func row(t *testing.T, name string) Image {
 type contract struct {
 	user, workdir, stop string
 	entrypoint, cmd     []string
+	check               []string
 	env, ports, volumes []string
 	files               map[string]string // path → "mode uid:gid", or "-> target"
 }
@@ -362,10 +363,10 @@ var contracts = map[string]contract{
 		},
 	},
 	"backend": {
-		user: "1000:1000", workdir: "/app", entrypoint: []string{"/alphapulse"}, ports: []string{"8000/tcp", "8050/tcp", "9090/tcp"},
+		user: "1000:1000", workdir: "/app", entrypoint: []string{"/alphapulse"}, cmd: []string{"api"}, check: []string{"CMD", "/alphapulse", "healthcheck"}, ports: []string{"8000/tcp", "8050/tcp", "9090/tcp"},
 		files: map[string]string{"/alphapulse": "755 0:0", "/app/logs": "755 1000:1000", "/app/models": "755 1000:1000", "/app/cache": "755 1000:1000", "/app/data": "755 1000:1000", "/tmp": "1777 0:0"},
 	},
-	"frontend": {user: "1001:1001", workdir: "/", entrypoint: []string{"/frontend"}, ports: []string{"3000/tcp"}, files: map[string]string{"/frontend": "755 0:0"}},
+	"frontend": {user: "1001:1001", workdir: "/", entrypoint: []string{"/frontend"}, check: []string{"CMD", "/frontend", "healthcheck"}, env: []string{"PORT=3000"}, ports: []string{"3000/tcp"}, files: map[string]string{"/frontend": "755 0:0"}},
 	"golang": {
 		workdir: "/go", cmd: []string{"bash"}, env: []string{"GOLANG_VERSION=1.26.8", "GOTOOLCHAIN=local", "GOPATH=/go", "GOPROXY=http://", "PATH=/go/bin:/usr/local/go/bin:"},
 		files: map[string]string{"/go/bin": "1777 0:0", "/root": "700 0:0", "/usr/bin/sh": "-> bash", "/tmp": "1777 0:0"},
@@ -401,6 +402,13 @@ func TestContracts(t *testing.T) {
 			}
 			if !slices.Equal(c.Entrypoint, want.entrypoint) || !slices.Equal(c.Cmd, want.cmd) {
 				t.Errorf("entrypoint %q, command %q; want %q, %q", c.Entrypoint, c.Cmd, want.entrypoint, want.cmd)
+			}
+			var check []string
+			if c.Healthcheck != nil {
+				check = c.Healthcheck.Test
+			}
+			if !slices.Equal(check, want.check) {
+				t.Errorf("health check %q, want %q", check, want.check)
 			}
 			if got := slices.Sorted(maps.Keys(c.ExposedPorts)); !slices.Equal(got, want.ports) {
 				t.Errorf("ports %q, want %q", got, want.ports)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -224,6 +225,14 @@ func stackImages() []Image {
 	}
 }
 
+// healthcheck is that of the application's Dockerfiles: a Docker engine asks it,
+// Kubernetes does not.
+func healthcheck(program string, start time.Duration) *v1.HealthConfig {
+	return &v1.HealthConfig{
+		Test: []string{"CMD", program, "healthcheck"}, Interval: 10 * time.Second, Timeout: 4 * time.Second, StartPeriod: start, Retries: 3,
+	}
+}
+
 func ownImages() []Image {
 	return []Image{
 		static("/alphapulse", "alphapulse", "1000:1000").
@@ -237,6 +246,8 @@ func ownImages() []Image {
 				})
 				i.config.WorkingDir = "/app"
 				i.config.ExposedPorts = set("8000/tcp", "8050/tcp", "9090/tcp")
+				i.config.Cmd = []string{"api"}
+				i.config.Healthcheck = healthcheck("/alphapulse", 10*time.Second)
 			}).
 			row("backend", "docker/backend", tag, "", ownRepository+"backend:"+tag),
 		static("/frontend", "frontend", "1001:1001").
@@ -244,6 +255,8 @@ func ownImages() []Image {
 				i.tree = accounts("frontend", 1001, "/")
 				i.commands = map[string]string{"node": "nodejs", "npm": "npm"}
 				i.config.ExposedPorts = set("3000/tcp")
+				i.config.Env = append(i.config.Env, "PORT=3000")
+				i.config.Healthcheck = healthcheck("/frontend", 5*time.Second)
 			}).
 			row("frontend", "docker/frontend", tag, "", ownRepository+"frontend:"+tag),
 		static("/probe", "probe", "65532:65532").
