@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
+	"sync"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
@@ -36,10 +38,37 @@ func Compose(ctx *pulumi.Context) (pulumi.Map, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.Target == TargetDocker {
-		return deployDocker(ctx, c)
+	all, err := registered(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return deployKubernetes(ctx, c)
+	if c.Target == TargetDocker {
+		return deployDocker(ctx, c, all)
+	}
+	return deployKubernetes(ctx, c, all)
+}
+
+// registered returns what lists every resource that the stack has registered from now
+// on. To depend on a component is not the same: the SDK takes those of its children
+// that it happens to know at that moment.
+func registered(ctx *pulumi.Context) (func() []pulumi.Resource, error) {
+	var (
+		mu  sync.Mutex
+		all []pulumi.Resource
+	)
+	err := ctx.RegisterStackTransformation(func(args *pulumi.ResourceTransformationArgs) *pulumi.ResourceTransformationResult {
+		if resource, custom := args.Resource.(pulumi.CustomResource); custom {
+			mu.Lock()
+			defer mu.Unlock()
+			all = append(all, resource)
+		}
+		return nil
+	})
+	return func() []pulumi.Resource {
+		mu.Lock()
+		defer mu.Unlock()
+		return slices.Clone(all)
+	}, err
 }
 
 // configuration returns what the stack sets, without the project's name in the

@@ -26,7 +26,7 @@ type single struct {
 	backend *dockerhost.BackendArgs
 }
 
-func deployDocker(ctx *pulumi.Context, c *Config) (pulumi.Map, error) {
+func deployDocker(ctx *pulumi.Context, c *Config, all func() []pulumi.Resource) (pulumi.Map, error) {
 	provider, err := newDockerProvider(ctx, c)
 	if err != nil {
 		return nil, err
@@ -72,6 +72,9 @@ func deployDocker(ctx *pulumi.Context, c *Config) (pulumi.Map, error) {
 		Args: s.monitoring, Targets: s.targets(),
 		PrometheusPort: c.Docker.PrometheusPort, GrafanaPort: c.Docker.GrafanaPort,
 	}, opts...); err != nil {
+		return nil, err
+	}
+	if err := s.guard(ctx, all()); err != nil {
 		return nil, err
 	}
 

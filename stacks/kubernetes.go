@@ -54,7 +54,7 @@ type cluster struct {
 	opts []pulumi.ResourceOption
 }
 
-func deployKubernetes(ctx *pulumi.Context, c *Config) (pulumi.Map, error) {
+func deployKubernetes(ctx *pulumi.Context, c *Config, all func() []pulumi.Resource) (pulumi.Map, error) {
 	provider, err := newProvider(ctx, c)
 	if err != nil {
 		return nil, err
@@ -111,6 +111,9 @@ func deployKubernetes(ctx *pulumi.Context, c *Config) (pulumi.Map, error) {
 	if _, err := monitoring.NewMonitoring(ctx, monitoringName, k.monitoring, k.opts...); err != nil {
 		return nil, err
 	}
+	if err := k.guard(ctx, all()); err != nil {
+		return nil, err
+	}
 	return k.outputs(ctx, ground, edge)
 }
 
@@ -145,6 +148,12 @@ func newParts(ctx *pulumi.Context, c *Config, engine *docker.Provider) (parts, e
 	k := parts{config: c, images: images, credentials: credentials}
 	k.sizes()
 	return k, nil
+}
+
+// guard comes after everything else that the stack consists of.
+func (k *parts) guard(ctx *pulumi.Context, all []pulumi.Resource) error {
+	_, err := platform.NewGuard(ctx, "guard", &platform.GuardArgs{Protect: k.config.Protect, Guarded: all}, k.images.first...)
+	return err
 }
 
 // sizes fills in what is known before any resource exists.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -37,7 +38,10 @@ func previous(ctx *pulumi.Context) (Previous, error) {
 	args := map[string]any{"name": name}
 	// The outputs hold credentials, too. The plain call would refuse them; this one
 	// says that there are some, and those are not looked at.
-	if _, err := ctx.InvokePackageRaw("pulumi:pulumi:readStackOutputs", args, &result, ""); err != nil {
+	if err := again(func() error {
+		_, err := ctx.InvokePackageRaw("pulumi:pulumi:readStackOutputs", args, &result, "")
+		return err
+	}); err != nil {
 		return Previous{}, fmt.Errorf("reading the outputs of the last update of %s: %w", name, err)
 	}
 	p := Previous{Volumes: map[string]string{}}
@@ -49,6 +53,18 @@ func previous(ctx *pulumi.Context) (Previous, error) {
 		}
 	}
 	return p, nil
+}
+
+// again repeats what fails, a few times. A backend of files writes the state of the
+// update that begins while the program reads that of the last one, and for a moment
+// there is half of it.
+func again(read func() error) error {
+	err := read()
+	for wait := 100 * time.Millisecond; err != nil && wait < 2*time.Second; wait *= 2 {
+		time.Sleep(wait)
+		err = read()
+	}
+	return err
 }
 
 // keeps reports every edit that would lose what the previous update stored.

@@ -2,7 +2,6 @@ package backend
 
 import (
 	autoscalingv2 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/autoscaling/v2"
-	policyv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/policy/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/alphapulse/alphapulse-infra/components/internal/pods"
@@ -74,14 +73,5 @@ func (b *Backend) api(ctx *pulumi.Context, name string, args *Args, opts ...pulu
 	}, opts...); err != nil {
 		return err
 	}
-	_, err = policyv1.NewPodDisruptionBudget(ctx, name, &policyv1.PodDisruptionBudgetArgs{
-		Metadata: pods.Meta(name, args.Namespace, l),
-		Spec: &policyv1.PodDisruptionBudgetSpecArgs{
-			Selector:       pods.Selector(l),
-			MaxUnavailable: pulumi.Int(1),
-			// A pod that is not ready serves nobody: it must not block a drain.
-			UnhealthyPodEvictionPolicy: pulumi.String("AlwaysAllow"),
-		},
-	}, opts...)
-	return err
+	return pods.Budget(ctx, l, args.Namespace, opts...)
 }

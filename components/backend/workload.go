@@ -115,10 +115,26 @@ func (d deployment) create(ctx *pulumi.Context, opts ...pulumi.ResourceOption) (
 			MaxUnavailable: pulumi.Int(0),
 		},
 	}
+	options := pods.Options{
+		Labels:          d.labels,
+		User:            User,
+		ServiceAccount:  account.Metadata.Name().Elem(),
+		GraceSeconds:    grace,
+		ImagePullSecret: d.args.ImagePullSecret,
+		Spread:          d.spread,
+		InitContainers:  d.waitForDatabase(),
+		Containers:      corev1.ContainerArray{pods.Container(container, d.process.Resources)},
+		Volumes:         volumes,
+		Annotations:     annotations,
+	}
+	template := pods.Template(options)
+	var single pods.Single
 	if d.recreate {
 		strategy = &appsv1.DeploymentStrategyArgs{Type: pulumi.String("Recreate")}
+		single = pods.NewSingle(d.args.Namespace, options)
+		template = single.Template
 	}
-	return appsv1.NewDeployment(ctx, name, &appsv1.DeploymentArgs{
+	workload, err := appsv1.NewDeployment(ctx, name, &appsv1.DeploymentArgs{
 		Metadata: pods.Meta(name, d.args.Namespace, d.labels),
 		Spec: &appsv1.DeploymentSpecArgs{
 			Replicas:                d.replicas,
@@ -126,20 +142,13 @@ func (d deployment) create(ctx *pulumi.Context, opts ...pulumi.ResourceOption) (
 			ProgressDeadlineSeconds: pulumi.Int(plan.ProgressDeadlineSeconds()),
 			Strategy:                strategy,
 			Selector:                pods.Selector(d.labels),
-			Template: pods.Template(pods.Options{
-				Labels:          d.labels,
-				User:            User,
-				ServiceAccount:  account.Metadata.Name().Elem(),
-				GraceSeconds:    grace,
-				ImagePullSecret: d.args.ImagePullSecret,
-				Spread:          d.spread,
-				InitContainers:  d.waitForDatabase(),
-				Containers:      corev1.ContainerArray{pods.Container(container, d.process.Resources)},
-				Volumes:         volumes,
-				Annotations:     annotations,
-			}),
+			Template:                template,
 		},
-	}, append(opts, pulumi.Timeouts(&pulumi.CustomTimeouts{Create: plan.PulumiTimeout(), Update: plan.PulumiTimeout()}))...)
+	}, append(opts, pods.Timeouts(plan))...)
+	if err != nil || !d.recreate {
+		return workload, err
+	}
+	return workload, single.Await(ctx, workload, plan, opts...)
 }
 
 // portName is the name of the port that probes and Services refer to.

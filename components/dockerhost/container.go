@@ -6,6 +6,7 @@ import (
 	"path"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/pulumi/pulumi-docker/sdk/v4/go/docker"
@@ -248,9 +249,14 @@ func mebibytes(q resource.Quantity) int {
 	return int((q.Value() + miB - 1) / miB)
 }
 
-// cores writes an amount of CPU as the provider reads it back.
+// cores writes an amount of CPU as the provider reads it back, so that a refresh sees
+// no drift: 0.5, 1.0, but 10.
 func cores(q resource.Quantity) string {
-	return strconv.FormatFloat(float64(q.MilliValue())/1000, 'f', -1, 64)
+	s := strconv.FormatFloat(float64(q.MilliValue())/1000, 'f', -1, 64)
+	if !strings.ContainsAny(s, ".0") {
+		s += ".0"
+	}
+	return s
 }
 
 // shares of a request: 1024 for a core, and at least the two that the kernel wants.

@@ -50,7 +50,7 @@ type files struct {
 }
 
 // carried is where the carrier has the folders.
-const carried = "/alphapulse"
+const carried = "/alphapulse.files"
 
 // newFiles fills the folders of a workload. Docker copies files into a container
 // before it starts, but not into one with a read-only root. So they go through the

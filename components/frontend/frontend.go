@@ -11,7 +11,6 @@ import (
 
 	appsv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apps/v1"
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
-	policyv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/policy/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/alphapulse/alphapulse-infra/components/internal/content"
@@ -274,18 +273,10 @@ func deployment(ctx *pulumi.Context, l labels.Set, args *Args, opts ...pulumi.Re
 				Annotations:     annotations,
 			}),
 		},
-	}, append(opts, pulumi.Timeouts(&pulumi.CustomTimeouts{Create: plan.PulumiTimeout(), Update: plan.PulumiTimeout()}))...); err != nil {
+	}, append(opts, pods.Timeouts(plan))...); err != nil {
 		return fmt.Errorf("deployment: %w", err)
 	}
-	if _, err := policyv1.NewPodDisruptionBudget(ctx, l.Name, &policyv1.PodDisruptionBudgetArgs{
-		Metadata: pods.Meta(l.Name, args.Namespace, l),
-		Spec: &policyv1.PodDisruptionBudgetSpecArgs{
-			Selector:       pods.Selector(l),
-			MaxUnavailable: pulumi.Int(1),
-			// A pod that is not ready serves nobody: it must not block a drain.
-			UnhealthyPodEvictionPolicy: pulumi.String("AlwaysAllow"),
-		},
-	}, opts...); err != nil {
+	if err := pods.Budget(ctx, l, args.Namespace, opts...); err != nil {
 		return fmt.Errorf("disruption budget: %w", err)
 	}
 	return nil

@@ -137,6 +137,7 @@ func (a *Args) withDefaults(name string) *Args {
 	d.Watched.Grafana = grafanaLabels(name).Name
 	d.Watched.KubeStateMetrics = kubeStateMetricsLabels(name).Name
 	d.Watched.PrometheusClaim = prometheusLabels(name).Name
+	d.Watched.AlertmanagerClaim = alertmanagerLabels(name).Name
 	return &d
 }
 

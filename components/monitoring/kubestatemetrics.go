@@ -30,7 +30,33 @@ func (m *Monitoring) kubeStateMetrics(ctx *pulumi.Context, name string, args *Ar
 	// must not restart it.
 	liveness := pods.Probe{Path: "/healthz", Port: portName, PeriodSeconds: 10, TimeoutSeconds: 5, Failures: 6}
 	plan := rollout.Plan{Startup: startup, Replicas: 1, AtOnce: 1, GraceSeconds: 10}
-	_, err = appsv1.NewDeployment(ctx, l.Name, &appsv1.DeploymentArgs{
+	single := pods.NewSingle(args.Namespace, pods.Options{
+		Labels:          l,
+		User:            Nobody,
+		ServiceAccount:  account.Metadata.Name().Elem(),
+		MountToken:      true,
+		GraceSeconds:    plan.GraceSeconds,
+		ImagePullSecret: args.ImagePullSecret,
+		Annotations:     scraped(KubeStateMetricsPort, "/metrics"),
+		Containers: corev1.ContainerArray{pods.Container(corev1.ContainerArgs{
+			Name:  pulumi.String("kube-state-metrics"),
+			Image: args.Images.KubeStateMetrics,
+			Args: pulumi.StringArray{
+				pulumi.Sprintf("--namespaces=%s", args.Namespace),
+				pulumi.String("--resources=" + strings.Join(slices.Sorted(maps.Keys(config.Observed)), ",")),
+				pulumi.Sprintf("--port=%d", KubeStateMetricsPort),
+				pulumi.Sprintf("--telemetry-port=%d", telemetryPort),
+			},
+			Ports: corev1.ContainerPortArray{
+				&corev1.ContainerPortArgs{Name: pulumi.String(portName), ContainerPort: pulumi.Int(KubeStateMetricsPort)},
+				&corev1.ContainerPortArgs{Name: pulumi.String(telemetryName), ContainerPort: pulumi.Int(telemetryPort)},
+			},
+			StartupProbe:   pods.Startup(liveness, startup),
+			LivenessProbe:  liveness.Args(),
+			ReadinessProbe: pods.Probe{Path: "/readyz", Port: telemetryName, PeriodSeconds: 5, TimeoutSeconds: 5, Failures: 3}.Args(),
+		}, args.KubeStateMetrics.Resources)},
+	})
+	deployment, err := appsv1.NewDeployment(ctx, l.Name, &appsv1.DeploymentArgs{
 		Metadata: pods.Meta(l.Name, args.Namespace, l),
 		Spec: &appsv1.DeploymentSpecArgs{
 			Replicas:                pulumi.Int(1),
@@ -39,33 +65,11 @@ func (m *Monitoring) kubeStateMetrics(ctx *pulumi.Context, name string, args *Ar
 			// Two at once would report every object twice.
 			Strategy: &appsv1.DeploymentStrategyArgs{Type: pulumi.String("Recreate")},
 			Selector: pods.Selector(l),
-			Template: pods.Template(pods.Options{
-				Labels:          l,
-				User:            Nobody,
-				ServiceAccount:  account.Metadata.Name().Elem(),
-				MountToken:      true,
-				GraceSeconds:    plan.GraceSeconds,
-				ImagePullSecret: args.ImagePullSecret,
-				Annotations:     scraped(KubeStateMetricsPort, "/metrics"),
-				Containers: corev1.ContainerArray{pods.Container(corev1.ContainerArgs{
-					Name:  pulumi.String("kube-state-metrics"),
-					Image: args.Images.KubeStateMetrics,
-					Args: pulumi.StringArray{
-						pulumi.Sprintf("--namespaces=%s", args.Namespace),
-						pulumi.String("--resources=" + strings.Join(slices.Sorted(maps.Keys(config.Observed)), ",")),
-						pulumi.Sprintf("--port=%d", KubeStateMetricsPort),
-						pulumi.Sprintf("--telemetry-port=%d", telemetryPort),
-					},
-					Ports: corev1.ContainerPortArray{
-						&corev1.ContainerPortArgs{Name: pulumi.String(portName), ContainerPort: pulumi.Int(KubeStateMetricsPort)},
-						&corev1.ContainerPortArgs{Name: pulumi.String(telemetryName), ContainerPort: pulumi.Int(telemetryPort)},
-					},
-					StartupProbe:   pods.Startup(liveness, startup),
-					LivenessProbe:  liveness.Args(),
-					ReadinessProbe: pods.Probe{Path: "/readyz", Port: telemetryName, PeriodSeconds: 5, TimeoutSeconds: 5, Failures: 3}.Args(),
-				}, args.KubeStateMetrics.Resources)},
-			}),
+			Template: single.Template,
 		},
-	}, append(opts, pulumi.Timeouts(&pulumi.CustomTimeouts{Create: plan.PulumiTimeout(), Update: plan.PulumiTimeout()}))...)
-	return err
+	}, append(opts, pods.Timeouts(plan))...)
+	if err != nil {
+		return err
+	}
+	return single.Await(ctx, deployment, plan, opts...)
 }

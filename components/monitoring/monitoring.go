@@ -8,7 +8,6 @@ import (
 	"fmt"
 
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
-	policyv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/policy/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/alphapulse/alphapulse-infra/components/internal/labels"
@@ -91,17 +90,4 @@ func service(ctx *pulumi.Context, l labels.Set, namespace pulumi.StringInput, po
 		return pulumi.StringOutput{}, err
 	}
 	return s.Metadata.Name().Elem(), nil
-}
-
-// disruptionBudget lets a drain move the one pod, and counts its absence.
-func disruptionBudget(ctx *pulumi.Context, l labels.Set, namespace pulumi.StringInput, opts ...pulumi.ResourceOption) error {
-	_, err := policyv1.NewPodDisruptionBudget(ctx, l.Name, &policyv1.PodDisruptionBudgetArgs{
-		Metadata: pods.Meta(l.Name, namespace, l),
-		Spec: &policyv1.PodDisruptionBudgetSpecArgs{
-			Selector:                   pods.Selector(l),
-			MaxUnavailable:             pulumi.Int(1),
-			UnhealthyPodEvictionPolicy: pulumi.String("AlwaysAllow"),
-		},
-	}, opts...)
-	return err
 }

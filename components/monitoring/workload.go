@@ -43,7 +43,7 @@ type stateful struct {
 
 const dataVolume = "data"
 
-// create makes account, claim, Service, disruption budget and StatefulSet, and
+// create makes account, claim, Service, StatefulSet and disruption budget, and
 // returns the Service's name.
 func (s stateful) create(ctx *pulumi.Context, opts ...pulumi.ResourceOption) (pulumi.StringOutput, error) {
 	name, namespace := s.labels.Name, s.args.Namespace
@@ -60,9 +60,6 @@ func (s stateful) create(ctx *pulumi.Context, opts ...pulumi.ResourceOption) (pu
 	}
 	host, err := service(ctx, s.labels, namespace, s.port, opts...)
 	if err != nil {
-		return pulumi.StringOutput{}, err
-	}
-	if err := disruptionBudget(ctx, s.labels, namespace, opts...); err != nil {
 		return pulumi.StringOutput{}, err
 	}
 
@@ -83,7 +80,25 @@ func (s stateful) create(ctx *pulumi.Context, opts ...pulumi.ResourceOption) (pu
 		ReadinessProbe: readiness.Args(),
 		VolumeMounts:   append(s.mounts, dataMount(s.dataPath)),
 	}
-	_, err = appsv1.NewStatefulSet(ctx, name, &appsv1.StatefulSetArgs{
+	single := pods.NewSingle(namespace, pods.Options{
+		Labels:          s.labels,
+		User:            s.user,
+		ServiceAccount:  account.Metadata.Name().Elem(),
+		MountToken:      s.mountToken,
+		PriorityClass:   s.args.PriorityClass,
+		GraceSeconds:    s.graceSeconds,
+		ImagePullSecret: s.args.ImagePullSecret,
+		InitContainers:  s.init,
+		Containers:      corev1.ContainerArray{pods.Container(container, s.resources)},
+		Annotations:     scraped(s.port, s.metricsPath),
+		Volumes: append(s.volumes, &corev1.VolumeArgs{
+			Name: pulumi.String(dataVolume),
+			PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSourceArgs{
+				ClaimName: claim.Metadata.Name().Elem(),
+			},
+		}),
+	})
+	statefulSet, err := appsv1.NewStatefulSet(ctx, name, &appsv1.StatefulSetArgs{
 		Metadata: pods.Meta(name, namespace, s.labels),
 		Spec: &appsv1.StatefulSetSpecArgs{
 			Replicas:    pulumi.Int(1),
@@ -94,31 +109,13 @@ func (s stateful) create(ctx *pulumi.Context, opts ...pulumi.ResourceOption) (pu
 			RevisionHistoryLimit: pulumi.Int(3),
 			UpdateStrategy:       &appsv1.StatefulSetUpdateStrategyArgs{Type: pulumi.String("RollingUpdate")},
 			Selector:             pods.Selector(s.labels),
-			Template: pods.Template(pods.Options{
-				Labels:          s.labels,
-				User:            s.user,
-				ServiceAccount:  account.Metadata.Name().Elem(),
-				MountToken:      s.mountToken,
-				PriorityClass:   s.args.PriorityClass,
-				GraceSeconds:    s.graceSeconds,
-				ImagePullSecret: s.args.ImagePullSecret,
-				InitContainers:  s.init,
-				Containers:      corev1.ContainerArray{pods.Container(container, s.resources)},
-				Annotations:     scraped(s.port, s.metricsPath),
-				Volumes: append(s.volumes, &corev1.VolumeArgs{
-					Name: pulumi.String(dataVolume),
-					PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSourceArgs{
-						ClaimName: claim.Metadata.Name().Elem(),
-					},
-				}),
-			}),
+			Template:             single.Template,
 		},
-	}, append(opts,
-		pulumi.Protect(s.args.Protect),
-		pulumi.RetainOnDelete(s.args.Protect),
-		pulumi.Timeouts(&pulumi.CustomTimeouts{Create: plan.PulumiTimeout(), Update: plan.PulumiTimeout()}),
-	)...)
-	return host, err
+	}, append(opts, pulumi.Protect(s.args.Protect), pulumi.RetainOnDelete(s.args.Protect), pods.Timeouts(plan))...)
+	if err != nil {
+		return pulumi.StringOutput{}, err
+	}
+	return host, single.Await(ctx, statefulSet, plan, opts...)
 }
 
 func dataMount(path string) *corev1.VolumeMountArgs {

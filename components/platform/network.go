@@ -100,11 +100,12 @@ func peers(p netedge.Peer) networkingv1.NetworkPolicyPeerArray {
 	}
 	var out networkingv1.NetworkPolicyPeerArray
 	for _, cidr := range p.Network.CIDRs {
-		// An ipBlock's exceptions must lie within it, so each block takes its own.
+		// An ipBlock's exceptions must lie within it and be smaller, so each block takes
+		// its own: a private block that is named is meant.
 		block := netip.MustParsePrefix(cidr)
 		var except []string
 		for _, e := range p.Network.Except {
-			if x := netip.MustParsePrefix(e); block.Overlaps(x) && x.Bits() >= block.Bits() {
+			if x := netip.MustParsePrefix(e); block.Overlaps(x) && x.Bits() > block.Bits() {
 				except = append(except, e)
 			}
 		}

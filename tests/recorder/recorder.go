@@ -91,6 +91,8 @@ type Options struct {
 	SecretKeys []string
 	// Previous are the stack outputs of the last update; nil before the first.
 	Previous map[string]any
+	// HalfWritten is how often Previous cannot be read at first.
+	HalfWritten int
 	// Unknown makes the outputs of objects unknown, as in a preview before the first update.
 	Unknown bool
 	// Fails is the label of a resource that cannot be created.
@@ -175,6 +177,10 @@ type mocks struct {
 func (m *mocks) Call(args pulumi.MockCallArgs) (resource.PropertyMap, error) {
 	if args.Token != "pulumi:pulumi:readStackOutputs" {
 		return nil, fmt.Errorf("the program called %s, which no mock answers", args.Token)
+	}
+	if m.options.HalfWritten > 0 {
+		m.options.HalfWritten--
+		return nil, errors.New("failed to load checkpoint: EOF")
 	}
 	outputs := resource.NewPropertyMapFromMap(m.options.Previous)
 	if m.options.Previous != nil {

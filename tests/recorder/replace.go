@@ -25,8 +25,9 @@ func (r Resource) Stateful() bool {
 		return r.holdsData()
 	}
 	_, kind := forceNew[r.Kind()]
-	// A naming key opens nothing and names one Secret: it goes with it.
-	generated := strings.HasPrefix(r.Type, "random:") && !strings.HasSuffix(r.Name, "-naming-key")
+	// A naming key opens nothing and names one Secret: it goes with it. Other random
+	// values than passwords open nothing either.
+	generated := strings.HasPrefix(r.Type, "random:index/randomPassword:") && !strings.HasSuffix(r.Name, "-naming-key")
 	return kind || generated
 }
 

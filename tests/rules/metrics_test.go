@@ -56,7 +56,9 @@ var served = map[string][]string{
 		"prometheus_tsdb_wal_storage_size_bytes", "prometheus_tsdb_head_chunks_storage_size_bytes",
 	},
 	// Alertmanager 0.34
-	watched.Alertmanager: {"alertmanager_notifications_failed_total"},
+	watched.Alertmanager: {
+		"alertmanager_notifications_failed_total", "alertmanager_nflog_snapshot_size_bytes", "alertmanager_silences_snapshot_size_bytes",
+	},
 	// kube-state-metrics 2.20, of the resources in config.Observed
 	watched.KubeStateMetrics: {
 		"kube_pod_status_ready", "kube_pod_status_phase", "kube_pod_container_status_restarts_total",

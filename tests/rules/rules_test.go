@@ -18,9 +18,9 @@ var promql = parser.NewParser(parser.Options{})
 func TestPrometheusParsesTheRules(t *testing.T) {
 	for name, o := range map[string]rules.Options{
 		"everything watched":    options,
-		"nothing but itself":    {Watched: rules.Watched{Prometheus: "p", PrometheusClaim: "p", Alertmanager: "a", Grafana: "g", KubeStateMetrics: "k"}},
+		"nothing but itself":    {Watched: rules.Watched{Prometheus: "p", PrometheusClaim: "p", Alertmanager: "a", AlertmanagerClaim: "a", Grafana: "g", KubeStateMetrics: "k"}},
 		"a Docker host":         {Watched: onDockerHost, CertificateNotAfter: notAfter},
-		"no metrics of a build": {Watched: rules.Watched{Database: "database", DatabaseClaim: "database", Prometheus: "p", PrometheusClaim: "p", Alertmanager: "a", KubeStateMetrics: "k"}},
+		"no metrics of a build": {Watched: rules.Watched{Database: "database", DatabaseClaim: "database", Prometheus: "p", PrometheusClaim: "p", Alertmanager: "a", AlertmanagerClaim: "a", KubeStateMetrics: "k"}},
 	} {
 		rendered, err := o.Render()
 		if err != nil {

@@ -245,6 +245,14 @@ var situations = map[string][]situation{
 				"64% of the claim database is used. If it goes on growing as in the last six hours, it is full within four days."}}},
 		{name: "growing slowly", at: "8h", series: map[string]string{
 			`pg_database_size_bytes{job="database",datname="alphapulse"}`: "60+0.001x500", `pg_wal_size_bytes{job="database"}`: "0x500", fmt.Sprintf(claimSize, "database"): "100x500"}},
+		{name: "silences fill Alertmanager's", at: "20m", series: map[string]string{
+			`alertmanager_nflog_snapshot_size_bytes{job="monitoring-alertmanager"}`: "6x30", `alertmanager_silences_snapshot_size_bytes{job="monitoring-alertmanager"}`: "80x30",
+			fmt.Sprintf(claimSize, "monitoring-alertmanager"): "100x30"},
+			fires: []firing{{rules.Warning, map[string]string{"persistentvolumeclaim": "monitoring-alertmanager"}, "The volume of monitoring-alertmanager is filling up",
+				"86% of the claim monitoring-alertmanager is used. Enlarge it before it is full."}}},
+		{name: "Alertmanager's is half full and stays so", at: "8h", series: map[string]string{
+			`alertmanager_nflog_snapshot_size_bytes{job="monitoring-alertmanager"}`: "20x500", `alertmanager_silences_snapshot_size_bytes{job="monitoring-alertmanager"}`: "40x500",
+			fmt.Sprintf(claimSize, "monitoring-alertmanager"): "100x500"}},
 		{name: "Prometheus fills its share", at: "8h", series: map[string]string{
 			`prometheus_tsdb_storage_blocks_bytes{job="monitoring-prometheus"}`: "50+0.05x500", `prometheus_tsdb_wal_storage_size_bytes{job="monitoring-prometheus"}`: "1x500",
 			`prometheus_tsdb_head_chunks_storage_size_bytes{job="monitoring-prometheus"}`: "1x500", fmt.Sprintf(claimSize, "monitoring-prometheus"): "100x500"}},

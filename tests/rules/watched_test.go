@@ -10,18 +10,19 @@ import (
 
 // The names are those of the composition, which its own tests hold to the rules.
 var watched = rules.Watched{
-	API:              "backend",
-	Engine:           "backend-engine",
-	Database:         "database",
-	Cache:            "cache",
-	Edge:             "edge",
-	DatabaseClaim:    "database",
-	CacheClaim:       "cache",
-	Prometheus:       "monitoring-prometheus",
-	Alertmanager:     "monitoring-alertmanager",
-	Grafana:          "monitoring-grafana",
-	KubeStateMetrics: "monitoring-kube-state-metrics",
-	PrometheusClaim:  "monitoring-prometheus",
+	API:               "backend",
+	Engine:            "backend-engine",
+	Database:          "database",
+	Cache:             "cache",
+	Edge:              "edge",
+	DatabaseClaim:     "database",
+	CacheClaim:        "cache",
+	Prometheus:        "monitoring-prometheus",
+	Alertmanager:      "monitoring-alertmanager",
+	Grafana:           "monitoring-grafana",
+	KubeStateMetrics:  "monitoring-kube-state-metrics",
+	PrometheusClaim:   "monitoring-prometheus",
+	AlertmanagerClaim: "monitoring-alertmanager",
 }
 
 // onDockerHost has no kube-state-metrics.

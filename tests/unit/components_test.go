@@ -62,6 +62,13 @@ var alone = map[string]struct {
 		},
 		registers: []string{"RandomPassword/keys-database-admin", "RandomPassword/keys-grafana-admin"},
 	},
+	"Guard": {
+		compose: func(ctx *pulumi.Context) error {
+			_, err := platform.NewGuard(ctx, "keeper", nil)
+			return err
+		},
+		registers: []string{"RandomId/keeper"},
+	},
 	"Database": {
 		compose: func(ctx *pulumi.Context) error {
 			_, err := database.NewDatabase(ctx, "ledger", &database.Args{

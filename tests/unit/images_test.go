@@ -120,7 +120,7 @@ func TestNothingChangesBeforeTheImagesArePushed(t *testing.T) {
 			assert.Subset(t, x.RPC.GetDependencies(), pushes, "%s does not wait for the images", x.Label())
 		}
 	}
-	assert.Equal(t, 8, waiting, "platform, credentials, database, cache, backend, frontend, ingress, monitoring")
+	assert.Equal(t, 9, waiting, "platform, credentials, database, cache, backend, frontend, ingress, monitoring, guard")
 
 	for _, failing := range []string{"RemoteImage/backend-build", "RegistryImage/backend-build", "RemoteImage/frontend-build", "RegistryImage/frontend-build"} {
 		t.Run(failing, func(t *testing.T) {
@@ -207,7 +207,7 @@ func TestAHostBuildsItsOwnImages(t *testing.T) {
 				assert.Subset(t, x.RPC.GetDependencies(), last, "%s does not wait for the images", x.Label())
 			}
 		}
-		assert.Equal(t, 8, waiting)
+		assert.Equal(t, 9, waiting)
 	}
 }
 

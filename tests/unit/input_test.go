@@ -126,6 +126,19 @@ func TestAllProblemsAtOnce(t *testing.T) {
 	assert.Equal(t, 1, strings.Count(message, "databaseStorage:"))
 }
 
+// TestNoVolumeShrinks: the size of every claim that the last update left is looked at.
+func TestNoVolumeShrinks(t *testing.T) {
+	volumes := map[string]any{}
+	for claim := range anyMap(record(t, "prod", nil).Outputs["volumes"]) {
+		volumes[claim] = "900Gi"
+	}
+	message := refused(t, recorder.Options{Previous: map[string]any{"volumes": volumes}})
+	assert.Contains(t, message, "4 problem(s), nothing was changed")
+	for _, key := range []string{"databaseStorage: 100Gi", "cacheStorage: 10Gi", "prometheusStorage: 20Gi", "grafanaStorage: 10Gi"} {
+		assert.Contains(t, message, "\n"+key+" is smaller than the 900Gi")
+	}
+}
+
 // TestSecretsAreNotRepeated: a refused secret does not end up in a build's log.
 func TestSecretsAreNotRepeated(t *testing.T) {
 	message := refused(t, recorder.Options{
@@ -134,4 +147,15 @@ func TestSecretsAreNotRepeated(t *testing.T) {
 	})
 	assert.Contains(t, message, "alertWebhookUrl")
 	assert.NotContains(t, message, "not-a-url-but-secret")
+}
+
+// TestHalfWrittenStateIsReadAgain: a backend of files writes the state of the update
+// that begins while the program reads that of the last one.
+func TestHalfWrittenStateIsReadAgain(t *testing.T) {
+	config, err := recorder.StackConfig("dev")
+	require.NoError(t, err)
+	_, err = recorder.Run(recorder.Options{Stack: "dev", Config: config, HalfWritten: 2})
+	require.NoError(t, err)
+	_, err = recorder.Run(recorder.Options{Stack: "dev", Config: config, HalfWritten: 100})
+	assert.ErrorContains(t, err, "reading the outputs of the last update")
 }

@@ -2,9 +2,9 @@ package unit
 
 import (
 	"maps"
+	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -29,7 +29,7 @@ func TestProdProtectsWhatUsersStored(t *testing.T) {
 		stateful := 0
 		for _, r := range record(t, stack, nil).Resources {
 			if strings.HasPrefix(r.Type, "random:") && !strings.HasPrefix(r.Name, "credentials-") {
-				continue // made anew, it would open nothing that is stored
+				continue // made anew, it would open nothing that is stored; or the guard
 			}
 			if !r.Stateful() {
 				assert.False(t, r.RPC.GetProtect(), "%s: %s holds nothing and is protected", stack, r.Label())
@@ -40,6 +40,35 @@ func TestProdProtectsWhatUsersStored(t *testing.T) {
 			assert.Equal(t, protected, r.RPC.GetRetainOnDelete(), "%s: retainOnDelete of %s", stack, r.Label())
 		}
 		assert.Greater(t, stateful, 15)
+	}
+}
+
+// TestGuardRefusesEveryDestroy: in a protected stack one protected thing depends on all
+// of the others, so that it is the first that a destroy would delete: its refusal
+// keeps them. Elsewhere it depends on nothing, and nothing is in an operator's way.
+func TestGuardRefusesEveryDestroy(t *testing.T) {
+	for stack, protected := range map[string]bool{"prod": true, "dev": false, "single": true} {
+		r := record(t, stack, map[string]string{"protect": strconv.FormatBool(protected)})
+		guards := r.Find("random:index/randomId:RandomId", "")
+		require.Len(t, guards, 1, stack)
+		guard := guards[0]
+		assert.Equal(t, protected, guard.RPC.GetProtect(), stack)
+		if !protected {
+			assert.Empty(t, guard.RPC.GetDependencies(), stack)
+			continue
+		}
+		guarded := map[string]bool{}
+		for _, urn := range guard.RPC.GetDependencies() {
+			parts := strings.Split(urn, "::")
+			types := strings.Split(parts[2], "$")
+			guarded[types[len(types)-1]+"::"+parts[3]] = true
+		}
+		for _, x := range r.Resources {
+			if x.Label() == guard.Label() || strings.HasPrefix(x.Type, "alphapulse:index:") {
+				continue // components are deleted after their children
+			}
+			assert.True(t, guarded[x.Type+"::"+x.Name], "%s would be deleted by a refused destroy", x.Label())
+		}
 	}
 }
 
@@ -66,32 +95,8 @@ func TestComponentsOwnTheirChildren(t *testing.T) {
 			assert.Contains(t, x.RPC.GetProvider(), "pulumi:providers:kubernetes::cluster", "%s uses another provider", x.Label())
 		}
 	}
-	for _, want := range []string{"Platform", "Credentials", "Database", "Cache", "Backend", "Frontend", "Ingress", "Monitoring"} {
+	for _, want := range []string{"Platform", "Credentials", "Database", "Cache", "Backend", "Frontend", "Ingress", "Monitoring", "Guard"} {
 		assert.True(t, types[want], "no component %s", want)
-	}
-}
-
-// TestTimeoutsCoverTheProbes: Pulumi waits at least as long as the start-up probes of
-// every replica allow, one after the other, and Kubernetes as long as one of them.
-func TestTimeoutsCoverTheProbes(t *testing.T) {
-	r := record(t, "prod", map[string]string{"backendStartupSeconds": "600"})
-	for _, x := range r.Resources {
-		if x.Type == "kubernetes:apps/v1:StatefulSet" || x.Type == "kubernetes:apps/v1:Deployment" {
-			timeouts := x.RPC.GetCustomTimeouts()
-			require.NotNil(t, timeouts, "%s leaves the time-out to chance", x.Label())
-			for _, s := range []string{timeouts.GetCreate(), timeouts.GetUpdate()} {
-				d, err := time.ParseDuration(s)
-				require.NoError(t, err, "%s: %q", x.Label(), s)
-				assert.Greater(t, d, time.Minute, "%s", x.Label())
-			}
-		}
-		if x.Label() == "Deployment/backend" {
-			d, err := time.ParseDuration(x.RPC.GetCustomTimeouts().GetUpdate())
-			require.NoError(t, err)
-			assert.GreaterOrEqual(t, d, 10*600*time.Second, "ten replicas of ten minutes each")
-			deadline := x.Inputs["spec"].ObjectValue()["progressDeadlineSeconds"].NumberValue()
-			assert.Greater(t, deadline, 600.0)
-		}
 	}
 }
 

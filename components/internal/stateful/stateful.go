@@ -3,7 +3,6 @@
 package stateful
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"regexp"
@@ -12,11 +11,8 @@ import (
 
 	appsv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apps/v1"
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
-	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
-	policyv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/policy/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"github.com/alphapulse/alphapulse-infra/components/internal/content"
 	"github.com/alphapulse/alphapulse-infra/components/internal/labels"
 	"github.com/alphapulse/alphapulse-infra/components/internal/pods"
 	"github.com/alphapulse/alphapulse-infra/components/internal/rollout"
@@ -73,9 +69,6 @@ type Server struct {
 	Volumes         corev1.VolumeArray
 }
 
-// RevisionLabel marks a pod with the content of its template.
-const RevisionLabel = "alphapulse.io/revision"
-
 // Create creates the account, the Services, the StatefulSet and the disruption
 // budget. It returns the host name that clients use.
 func (s Server) Create(ctx *pulumi.Context, opts ...pulumi.ResourceOption) (pulumi.StringOutput, error) {
@@ -88,7 +81,7 @@ func (s Server) Create(ctx *pulumi.Context, opts ...pulumi.ResourceOption) (pulu
 		return host, err
 	}
 	name := s.Labels.Name
-	template := pods.Template(pods.Options{
+	single := pods.NewSingle(s.Namespace, pods.Options{
 		Labels:          s.Labels,
 		User:            s.User,
 		ServiceAccount:  account.Metadata.Name().Elem(),
@@ -103,13 +96,7 @@ func (s Server) Create(ctx *pulumi.Context, opts ...pulumi.ResourceOption) (pulu
 		Containers: s.Containers,
 		Volumes:    s.Volumes,
 	})
-	revision := revisionOf(template)
-	template.Metadata = &metav1.ObjectMetaArgs{
-		Labels:      with(s.Labels.All(), RevisionLabel, revision),
-		Annotations: template.Metadata.(*metav1.ObjectMetaArgs).Annotations,
-	}
-	timeout := rollout.Plan{Startup: s.Startup, Replicas: 1, AtOnce: 1, GraceSeconds: s.GraceSeconds}.PulumiTimeout()
-	timeouts := pulumi.Timeouts(&pulumi.CustomTimeouts{Create: timeout, Update: timeout, Delete: timeout})
+	plan := rollout.Plan{Startup: s.Startup, Replicas: 1, AtOnce: 1, GraceSeconds: s.GraceSeconds}
 	statefulSet, err := appsv1.NewStatefulSet(ctx, name, &appsv1.StatefulSetArgs{
 		Metadata: pods.Meta(name, s.Namespace, s.Labels),
 		Spec: &appsv1.StatefulSetSpecArgs{
@@ -123,80 +110,13 @@ func (s Server) Create(ctx *pulumi.Context, opts ...pulumi.ResourceOption) (pulu
 			PodManagementPolicy:  pulumi.String("Parallel"),
 			RevisionHistoryLimit: pulumi.Int(10),
 			UpdateStrategy:       &appsv1.StatefulSetUpdateStrategyArgs{Type: pulumi.String("RollingUpdate")},
-			Template:             template,
+			Template:             single.Template,
 		},
-	}, append(slices.Clone(opts), timeouts, pulumi.Protect(s.Protect), pulumi.RetainOnDelete(s.Protect))...)
+	}, append(slices.Clone(opts), pods.Timeouts(plan), pulumi.Protect(s.Protect), pulumi.RetainOnDelete(s.Protect))...)
 	if err != nil {
 		return host, err
 	}
-	return host, s.budget(ctx, revision, append(slices.Clone(opts), timeouts, pulumi.DependsOn([]pulumi.Resource{statefulSet}))...)
-}
-
-// budget creates the disruption budget of one revision of the pod, and by it awaits
-// the rollout. The await of a StatefulSet's update, in the Kubernetes provider up to
-// v4.25, looks at the status that the controller has not written yet and reports
-// success at once (https://github.com/pulumi/pulumi-kubernetes/issues/3329). A
-// budget named after the revision begins with no status, and counts a pod only when
-// it is of that revision and ready.
-func (s Server) budget(ctx *pulumi.Context, revision pulumi.StringOutput, opts ...pulumi.ResourceOption) error {
-	name := s.Labels.Name
-	meta := pods.Meta(name, s.Namespace, s.Labels)
-	meta.Name = pulumi.Sprintf("%s-%s", name, revision)
-	meta.Annotations = pulumi.StringMap{"pulumi.com/waitFor": pulumi.String("jsonpath={.status.currentHealthy}=1")}
-	_, err := policyv1.NewPodDisruptionBudget(ctx, name, &policyv1.PodDisruptionBudgetArgs{
-		Metadata: meta,
-		Spec: &policyv1.PodDisruptionBudgetSpecArgs{
-			Selector: &metav1.LabelSelectorArgs{MatchLabels: with(s.Labels.Selector(), RevisionLabel, revision)},
-			// One pod: a drain must be able to move it, after a clean shutdown.
-			MaxUnavailable: pulumi.Int(1),
-		},
-	}, opts...)
-	return err
-}
-
-// revisionOf names a pod template by its content. Fields that are not set do not
-// count, so that an SDK which knows more of them changes nothing.
-func revisionOf(template *corev1.PodTemplateSpecArgs) pulumi.StringOutput {
-	name := template.ToPodTemplateSpecOutput().ApplyT(func(t corev1.PodTemplateSpec) (string, error) {
-		text, err := json.Marshal(t)
-		if err != nil {
-			return "", fmt.Errorf("name a pod template: %w", err)
-		}
-		var fields any
-		if err := json.Unmarshal(text, &fields); err != nil {
-			return "", fmt.Errorf("name a pod template: %w", err)
-		}
-		if text, err = json.Marshal(set(fields)); err != nil {
-			return "", fmt.Errorf("name a pod template: %w", err)
-		}
-		return content.Digest("", map[string]string{"template": string(text)}), nil
-	}).(pulumi.StringOutput)
-	return pulumi.Unsecret(name).(pulumi.StringOutput)
-}
-
-// set drops what is null.
-func set(v any) any {
-	switch v := v.(type) {
-	case map[string]any:
-		for k, e := range v {
-			if e == nil {
-				delete(v, k)
-			} else {
-				v[k] = set(e)
-			}
-		}
-	case []any:
-		for i, e := range v {
-			v[i] = set(e)
-		}
-	}
-	return v
-}
-
-func with(labels map[string]string, key string, value pulumi.StringInput) pulumi.StringMap {
-	m := pulumi.ToStringMap(labels)
-	m[key] = value
-	return m
+	return host, single.Await(ctx, statefulSet, plan, opts...)
 }
 
 func (s Server) services(ctx *pulumi.Context, opts ...pulumi.ResourceOption) (pulumi.StringOutput, error) {

@@ -114,6 +114,10 @@ func capacity(w Watched) Group {
 		add(used(w.Prometheus, w.PrometheusClaim,
 			"prometheus_tsdb_storage_blocks_bytes", "prometheus_tsdb_wal_storage_size_bytes", "prometheus_tsdb_head_chunks_storage_size_bytes")...)
 	}
+	if w.Alertmanager != "" {
+		// Its files, as they were written last: every quarter of an hour.
+		add(used(w.Alertmanager, w.AlertmanagerClaim, "alertmanager_nflog_snapshot_size_bytes", "alertmanager_silences_snapshot_size_bytes")...)
+	}
 	if w.KubeStateMetrics == "" {
 		return g
 	}

@@ -25,8 +25,8 @@ type Watched struct {
 	// The monitoring workloads themselves. Without KubeStateMetrics, on a Docker host,
 	// nothing tells how pods and claims are: what follows from that is left out.
 	Prometheus, Alertmanager, Grafana, KubeStateMetrics string
-	// PrometheusClaim is the name of Prometheus' claim.
-	PrometheusClaim string
+	// PrometheusClaim and AlertmanagerClaim are the names of their claims.
+	PrometheusClaim, AlertmanagerClaim string
 }
 
 // Validate reports what the rules cannot do without.

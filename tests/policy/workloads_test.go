@@ -1,0 +1,367 @@
+package policy
+
+import (
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	schedulingv1 "k8s.io/api/scheduling/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/alphapulse/alphapulse-infra/tests/recorder"
+)
+
+// TestStopsAreGraceful: a pod that serves goes on until the last proxy knows that it
+// goes (the edge may take 7 s), and then has time for a whole request.
+func TestStopsAreGraceful(t *testing.T) {
+	const known, request = 7, 30
+	eachStack(t, func(t *testing.T, s stack) {
+		seen := map[string]bool{}
+		for _, svc := range recorder.Of[*corev1.Service](s.objects) {
+			for _, w := range s.matching(t, &metav1.LabelSelector{MatchLabels: svc.Spec.Selector}) {
+				grace := *w.Template.Spec.TerminationGracePeriodSeconds
+				if stopsFirst(w) {
+					assert.GreaterOrEqual(t, grace, int64(30), "%s is killed while it flushes", w.Object)
+					continue
+				}
+				seen[w.Name] = true
+				for _, c := range w.Template.Spec.Containers {
+					if !slices.ContainsFunc(svc.Spec.Ports, func(p corev1.ServicePort) bool {
+						_, ok := containerPort(corev1.PodSpec{Containers: []corev1.Container{c}}, p.TargetPort)
+						return ok
+					}) {
+						continue
+					}
+					where := w.Object.String() + " container " + c.Name
+					require.NotNil(t, c.Lifecycle, "%s stops at once", where)
+					require.NotNil(t, c.Lifecycle.PreStop, "%s stops at once", where)
+					require.NotNil(t, c.Lifecycle.PreStop.Sleep, "%s: anything but a native sleep needs a shell in the image", where)
+					sleep := c.Lifecycle.PreStop.Sleep.Seconds
+					assert.Greater(t, sleep, int64(known), "%s stops while requests still come", where)
+					assert.Greater(t, grace, sleep, "%s is killed before it may stop", where)
+					if w.Name == "backend" || w.Name == "edge" {
+						assert.GreaterOrEqual(t, grace-sleep, int64(request), "%s is killed in a request", where)
+					}
+				}
+			}
+		}
+		for _, name := range []string{"backend", "frontend", "edge"} {
+			assert.True(t, seen[name], "%s is behind no Service", name)
+		}
+	})
+}
+
+// TestRolloutsNeverShrink: a new pod is ready before an old one goes.
+func TestRolloutsNeverShrink(t *testing.T) {
+	eachStack(t, func(t *testing.T, s stack) {
+		for _, w := range s.workloads {
+			if stopsFirst(w) {
+				continue
+			}
+			rolling := w.Object.Object.(*appsv1.Deployment).Spec.Strategy.RollingUpdate
+			if assert.NotNil(t, rolling, "%s", w.Object) {
+				assert.Equal(t, intstr.FromInt32(0), *rolling.MaxUnavailable, "%s", w.Object)
+				assert.Positive(t, rolling.MaxSurge.IntValue(), "%s", w.Object)
+			}
+		}
+	})
+}
+
+// TestAutoscalerDefaults are those of the application's first manifests.
+func TestAutoscalerDefaults(t *testing.T) {
+	eachStack(t, func(t *testing.T, s stack) {
+		if s.name != "prod" {
+			return
+		}
+		for _, w := range s.workloads {
+			h := s.autoscaler(w)
+			if h == nil {
+				continue
+			}
+			assert.Equal(t, []int32{3, 10}, []int32{*h.Spec.MinReplicas, h.Spec.MaxReplicas})
+			targets := map[corev1.ResourceName]int32{}
+			for _, m := range h.Spec.Metrics {
+				targets[m.Resource.Name] = *m.Resource.Target.AverageUtilization
+			}
+			assert.Equal(t, map[corev1.ResourceName]int32{"cpu": 70, "memory": 80}, targets)
+			up, down := h.Spec.Behavior.ScaleUp, h.Spec.Behavior.ScaleDown
+			assert.Equal(t, []int32{60, 100, 15}, []int32{*up.StabilizationWindowSeconds, up.Policies[0].Value, up.Policies[0].PeriodSeconds})
+			assert.Equal(t, []int32{300, 50, 60}, []int32{*down.StabilizationWindowSeconds, down.Policies[0].Value, down.Policies[0].PeriodSeconds})
+		}
+	})
+}
+
+// TestOnlyTheEngineTrades: whatever the stack sets, an autoscaled pod never does, and
+// the one that may is one.
+func TestOnlyTheEngineTrades(t *testing.T) {
+	env := func(w recorder.Workload) map[string]string {
+		found := map[string]string{}
+		for _, e := range w.Template.Spec.Containers[0].Env {
+			found[e.Name] = e.Value
+		}
+		return found
+	}
+	for _, c := range []struct {
+		config map[string]string
+		trades string
+	}{
+		{nil, "false"},
+		{map[string]string{"tradingEnabled": "true"}, "true"},
+		{map[string]string{"backendEnv": `{"TRADING_ENABLED":"true","PAPER_TRADING":"false","WEB_CONCURRENCY":"8"}`}, "false"},
+	} {
+		engines := 0
+		for _, w := range recorded(t, "prod", c.config).workloads {
+			switch w.Name {
+			case "backend", "backend-dashboard":
+				assert.Subset(t, env(w), map[string]string{"TRADING_ENABLED": "false", "PAPER_TRADING": "true", "WEB_CONCURRENCY": "1"}, "%s with %v", w.Object, c.config)
+			case "backend-engine":
+				engines++
+				assert.Subset(t, env(w), map[string]string{"TRADING_ENABLED": c.trades, "PAPER_TRADING": "true", "WEB_CONCURRENCY": "1"}, "%s with %v", w.Object, c.config)
+				assert.True(t, stopsFirst(w), "two engines would trade during a rollout")
+				assert.Equal(t, int32(1), *w.Replicas)
+			}
+		}
+		assert.Equal(t, 1, engines)
+	}
+}
+
+// TestApplicationFilesystem: the images set their users by name, which runAsNonRoot
+// cannot check, and the backend's write to five places under a read-only root.
+func TestApplicationFilesystem(t *testing.T) {
+	users := map[string]int64{"backend": 1000, "backend-engine": 1000, "backend-dashboard": 1000, "frontend": 1001}
+	eachStack(t, func(t *testing.T, s stack) {
+		for _, w := range s.workloads {
+			user, ours := users[w.Name]
+			if !ours {
+				continue
+			}
+			assert.Equal(t, user, *w.Template.Spec.SecurityContext.RunAsUser, "%s", w.Object)
+			if user != 1000 {
+				continue
+			}
+			for _, want := range []string{"/app/logs", "/app/models", "/app/cache", "/app/data", "/tmp"} {
+				i := slices.IndexFunc(w.Template.Spec.Containers[0].VolumeMounts, func(m corev1.VolumeMount) bool { return m.MountPath == want && !m.ReadOnly })
+				if assert.GreaterOrEqual(t, i, 0, "%s cannot write to %s", w.Object, want) {
+					assert.NotNil(t, volumeNamed(w, w.Template.Spec.Containers[0].VolumeMounts[i].Name).EmptyDir, "%s: %s", w.Object, want)
+				}
+			}
+		}
+	})
+}
+
+func volumeNamed(w recorder.Workload, name string) corev1.Volume {
+	i := slices.IndexFunc(w.Template.Spec.Volumes, func(v corev1.Volume) bool { return v.Name == name })
+	if i < 0 {
+		return corev1.Volume{}
+	}
+	return w.Template.Spec.Volumes[i]
+}
+
+// TestReplicasSpread over zones and hosts; where a stack insists on it, a host never
+// holds two.
+func TestReplicasSpread(t *testing.T) {
+	eachStack(t, func(t *testing.T, s stack) {
+		hosts := corev1.ScheduleAnyway
+		if strings.HasPrefix(s.name, "prod") {
+			hosts = corev1.DoNotSchedule
+		}
+		for _, w := range s.workloads {
+			if s.mostReplicas(w) < 2 {
+				continue
+			}
+			want := map[string]corev1.UnsatisfiableConstraintAction{"topology.kubernetes.io/zone": corev1.ScheduleAnyway, "kubernetes.io/hostname": hosts}
+			for _, c := range w.Template.Spec.TopologySpreadConstraints {
+				assert.Equal(t, want[c.TopologyKey], c.WhenUnsatisfiable, "%s over %s", w.Object, c.TopologyKey)
+				m, err := metav1.LabelSelectorAsSelector(c.LabelSelector)
+				require.NoError(t, err)
+				assert.True(t, m.Matches(labels.Set(w.Template.Labels)), "%s spreads other pods over %s", w.Object, c.TopologyKey)
+				assert.Equal(t, int32(1), c.MaxSkew, "%s over %s", w.Object, c.TopologyKey)
+				delete(want, c.TopologyKey)
+			}
+			assert.Empty(t, want, "%s is not spread", w.Object)
+		}
+	})
+}
+
+// TestDataIsInClaimsOfItsOwn: a claim template belongs to its StatefulSet, which could
+// never be given a larger volume; and whoever holds data is the last to be preempted.
+func TestDataIsInClaimsOfItsOwn(t *testing.T) {
+	eachStack(t, func(t *testing.T, s stack) {
+		classes := recorder.Of[*schedulingv1.PriorityClass](s.objects)
+		require.Len(t, classes, 1)
+		assert.Positive(t, classes[0].Value)
+		assert.False(t, classes[0].GlobalDefault, "every pod would hold data")
+		users := map[string]string{}
+		for _, w := range s.workloads {
+			holds := false
+			for _, v := range w.Template.Spec.Volumes {
+				if c := v.PersistentVolumeClaim; c != nil {
+					holds = true
+					assert.Empty(t, users[c.ClaimName], "%s is on the volume of %s, too", w.Object, users[c.ClaimName])
+					users[c.ClaimName] = w.Name
+				}
+			}
+			set, stateful := w.Object.Object.(*appsv1.StatefulSet)
+			assert.Equal(t, stateful, holds, "%s", w.Object)
+			if stateful {
+				assert.Empty(t, set.Spec.VolumeClaimTemplates, "%s", w.Object)
+				assert.Equal(t, classes[0].Name, w.Template.Spec.PriorityClassName, "%s", w.Object)
+			} else {
+				assert.Empty(t, w.Template.Spec.PriorityClassName, "%s holds nothing", w.Object)
+			}
+		}
+		for _, claim := range recorder.Of[*corev1.PersistentVolumeClaim](s.objects) {
+			assert.NotEmpty(t, users[claim.Name], "nobody uses the claim %s", claim.Name)
+		}
+		assert.Len(t, users, 5)
+	})
+}
+
+// TestDatabasePod: its data lies below the mount, where no lost+found is in initdb's
+// way, with checksums; passwords are never sent; shared memory is sized.
+func TestDatabasePod(t *testing.T) {
+	eachStack(t, func(t *testing.T, s stack) {
+		i := slices.IndexFunc(s.workloads, func(w recorder.Workload) bool { return w.Name == "database" })
+		require.GreaterOrEqual(t, i, 0)
+		w := s.workloads[i]
+		server := w.Template.Spec.Containers[0]
+		env := map[string]string{}
+		for _, e := range server.Env {
+			env[e.Name] = e.Value
+		}
+		assert.Contains(t, env["POSTGRES_INITDB_ARGS"], "--data-checksums")
+		assert.Contains(t, env["POSTGRES_INITDB_ARGS"], "--auth-host=scram-sha-256")
+		mounts := map[string]corev1.Volume{}
+		for _, m := range server.VolumeMounts {
+			mounts[m.MountPath] = volumeNamed(w, m.Name)
+		}
+		data := mounts[path.Dir(env["PGDATA"])]
+		assert.NotNil(t, data.PersistentVolumeClaim, "PGDATA %q is not a folder of the volume", env["PGDATA"])
+		memory := mounts["/dev/shm"].EmptyDir
+		require.NotNil(t, memory, "/dev/shm has the 64 MiB that a container gets")
+		assert.Equal(t, corev1.StorageMediumMemory, memory.Medium)
+		assert.Negative(t, memory.SizeLimit.Cmp(*server.Resources.Limits.Memory()), "/dev/shm may take the whole memory limit")
+	})
+}
+
+// TestStartupWaitsForTheDatabase: a process that ends without its database would be
+// started ever more seldom, also when the database is back.
+func TestStartupWaitsForTheDatabase(t *testing.T) {
+	eachStack(t, func(t *testing.T, s stack) {
+		for _, w := range s.workloads {
+			if !strings.HasPrefix(w.Name, "backend") {
+				continue
+			}
+			waits := slices.ContainsFunc(w.Template.Spec.InitContainers, func(c corev1.Container) bool {
+				host := slices.ContainsFunc(c.Env, func(e corev1.EnvVar) bool { return e.Name == "PGHOST" && e.Value == "database" })
+				return host && strings.Contains(strings.Join(c.Command, " "), "until pg_isready")
+			})
+			assert.True(t, waits, "%s", w.Object)
+		}
+	})
+}
+
+// TestNothingAwaitsAnAddress: on a cluster without a load balancer or a controller it
+// never comes, and a Service without ready pods would fail before its workload does.
+func TestNothingAwaitsAnAddress(t *testing.T) {
+	eachStack(t, func(t *testing.T, s stack) {
+		for _, o := range s.objects {
+			switch o.Object.(type) {
+			case *corev1.Service, *networkingv1.Ingress, *corev1.PersistentVolumeClaim:
+				assert.Equal(t, "true", o.Meta().GetAnnotations()["pulumi.com/skipAwait"], "%s", o)
+			}
+		}
+	})
+}
+
+// TestNameResolutionIsAllowed to every pod, and to no more than the resolvers' port.
+func TestNameResolutionIsAllowed(t *testing.T) {
+	eachStack(t, func(t *testing.T, s stack) {
+		found := false
+		for _, p := range recorder.Of[*networkingv1.NetworkPolicy](s.objects) {
+			if len(p.Spec.PodSelector.MatchLabels) > 0 {
+				continue
+			}
+			for _, rule := range p.Spec.Egress {
+				ports := map[corev1.Protocol]int32{}
+				for _, port := range rule.Ports {
+					ports[*port.Protocol] = port.Port.IntVal
+				}
+				assert.Equal(t, map[corev1.Protocol]int32{"UDP": 53, "TCP": 53}, ports, "NetworkPolicy %s", p.Name)
+				assert.NotEmpty(t, rule.To, "NetworkPolicy %s", p.Name)
+				found = true
+			}
+		}
+		assert.True(t, found, "no pod can resolve a name")
+	})
+}
+
+// TestExceptionsLieWithinTheirBlock: the API server refuses any other, and a block
+// that is its own exception allows nothing.
+func TestExceptionsLieWithinTheirBlock(t *testing.T) {
+	s := recorded(t, "prod", map[string]string{"egressCidrs": `["0.0.0.0/0","10.0.0.0/8","192.168.7.0/24"]`})
+	except := map[string]int{}
+	for _, p := range recorder.Of[*networkingv1.NetworkPolicy](s.objects) {
+		for _, rule := range p.Spec.Egress {
+			for _, peer := range rule.To {
+				if b := peer.IPBlock; b != nil && p.Name == "platform-backend" {
+					except[b.CIDR] = len(b.Except)
+				}
+			}
+		}
+	}
+	assert.Equal(t, map[string]int{"0.0.0.0/0": 5, "10.0.0.0/8": 0, "192.168.7.0/24": 0}, except,
+		"private addresses are left out, unless they are listed")
+}
+
+// TestScrapedPortsAreServed: the port that a pod asks to be scraped on is one that it
+// declares, and the servers that speak no Prometheus have somebody beside them who does.
+func TestScrapedPortsAreServed(t *testing.T) {
+	eachStack(t, func(t *testing.T, s stack) {
+		by := map[string]string{}
+		for _, w := range s.workloads {
+			a := w.Template.Annotations
+			if a["prometheus.io/scrape"] != "true" {
+				continue
+			}
+			port, err := strconv.Atoi(a["prometheus.io/port"])
+			require.NoError(t, err, "%s", w.Object)
+			assert.True(t, strings.HasPrefix(a["prometheus.io/path"], "/"), "%s: path %q", w.Object, a["prometheus.io/path"])
+			for _, c := range w.Template.Spec.Containers {
+				if _, ok := containerPort(corev1.PodSpec{Containers: []corev1.Container{c}}, intstr.FromInt(port)); ok {
+					by[w.Name] = c.Name
+				}
+			}
+			assert.NotEmpty(t, by[w.Name], "%s: no container has the port %d", w.Object, port)
+		}
+		for _, name := range []string{"database", "cache", "edge"} {
+			assert.Equal(t, "exporter", by[name], "%s", name)
+		}
+	})
+}
+
+// TestLimitRangeHelpsStrangers: under a quota a pod that asks for nothing is refused;
+// what it gets instead fits into the room that the quota leaves.
+func TestLimitRangeHelpsStrangers(t *testing.T) {
+	eachStack(t, func(t *testing.T, s stack) {
+		ranges := recorder.Of[*corev1.LimitRange](s.objects)
+		require.Len(t, ranges, 1)
+		require.Len(t, ranges[0].Spec.Limits, 1)
+		l := ranges[0].Spec.Limits[0]
+		assert.Equal(t, corev1.LimitTypeContainer, l.Type)
+		for _, r := range []corev1.ResourceName{"cpu", "memory"} {
+			request, limit := l.DefaultRequest[r], l.Default[r]
+			assert.False(t, request.IsZero(), "%s", r)
+			assert.LessOrEqual(t, request.Cmp(limit), 0, "%s: %s of %s", r, request.String(), limit.String())
+		}
+	})
+}
