@@ -33,6 +33,7 @@ func testSetting(t *testing.T) {
 		before := uids(t, namespace)
 		out := pulumi(t, "up", "--stack", stack, "--config-file", config, "--yes", "--skip-preview", "--suppress-outputs")
 		t.Log(last(out, 5))
+		arrived(t, namespace)
 		settled(t, namespace)
 		after := uids(t, namespace)
 		var rolled []string

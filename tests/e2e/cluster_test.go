@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -141,6 +142,40 @@ func settled(t testing.TB, ns string) {
 	})
 }
 
+// revisionLabel marks the pods of one template, where a rollout stops the old pod
+// before it starts the new one.
+const revisionLabel = "alphapulse.io/revision"
+
+// arrived checks that a deployment that has ended did await those rollouts: without
+// a look back, each of their workloads has one pod, of the present template and ready.
+func arrived(t testing.TB, ns string) {
+	t.Helper()
+	templates := map[string]corev1.PodTemplateSpec{}
+	deployments, err := cluster.AppsV1().Deployments(ns).List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range deployments.Items {
+		if d.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType {
+			templates[d.Name] = d.Spec.Template
+		}
+	}
+	sets, err := cluster.AppsV1().StatefulSets(ns).List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range sets.Items {
+		templates[s.Name] = s.Spec.Template
+	}
+	running := pods(t, ns)
+	for _, name := range sortedKeys(templates) {
+		revision := templates[name].Labels[revisionLabel]
+		if p := running[name]; revision == "" || len(p) != 1 || p[0].Labels[revisionLabel] != revision || !ready(&p[0]) {
+			t.Errorf("%s: `pulumi up` ended with %d pods, none of revision %q and ready among them", name, len(p), revision)
+		}
+	}
+}
+
 // picture prints pods and warnings of a namespace when a test has failed.
 func picture(t testing.TB, ns string) {
 	t.Helper()
@@ -200,9 +235,15 @@ func execute(ctx context.Context, ns, pod, container string, argv ...string) (st
 // for the workload whose labels it carries.
 func startProbe(t testing.TB, ns, name string, labels map[string]string, args ...string) *corev1.Pod {
 	t.Helper()
+	return startProbeOf(t, ns, name, labels, "250m", args...)
+}
+
+// startProbeOf is startProbe with so much CPU at most.
+func startProbeOf(t testing.TB, ns, name string, labels map[string]string, cpu string, args ...string) *corev1.Pod {
+	t.Helper()
 	yes, no, grace := true, false, int64(0)
 	resources := corev1.ResourceList{corev1.ResourceCPU: quantity("5m"), corev1.ResourceMemory: quantity("16Mi")}
-	limits := corev1.ResourceList{corev1.ResourceCPU: quantity("250m"), corev1.ResourceMemory: quantity("48Mi")}
+	limits := corev1.ResourceList{corev1.ResourceCPU: quantity(cpu), corev1.ResourceMemory: quantity("48Mi")}
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels},
 		Spec: corev1.PodSpec{

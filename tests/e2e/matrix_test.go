@@ -216,7 +216,7 @@ func identity(l map[string]string) map[string]string {
 	return l
 }
 
-func createNamespace(t *testing.T, name string) {
+func createNamespace(t testing.TB, name string) {
 	t.Helper()
 	_, err := cluster.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
 	if err != nil && !apierrors.IsAlreadyExists(err) {
@@ -226,7 +226,7 @@ func createNamespace(t *testing.T, name string) {
 }
 
 // removeNamespace waits, so that a run that follows does not find half of it.
-func removeNamespace(t *testing.T, name string) {
+func removeNamespace(t testing.TB, name string) {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	for {

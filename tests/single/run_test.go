@@ -57,7 +57,7 @@ func around(m *testing.M) (code int, err error) {
 		err = errors.Join(err, stream("engine", "down"), stream("pulumi", "--", "stack", "rm", stack, "--force", "--yes", "--preserve-config"))
 	}()
 	for _, args := range [][]string{
-		{"engine", "up"},
+		{"engine", "up", "--builds"},
 		{"pulumi", "--", "stack", "init", "--no-select", "--stack", stack},
 	} {
 		if err := stream(args...); err != nil {
@@ -92,22 +92,43 @@ func stream(args ...string) error {
 	return cmd.Run()
 }
 
-// pulumi runs the clone's pulumi on the stack and returns its standard output.
-func pulumi(t testing.TB, args ...string) string {
+// try runs the clone's pulumi on the stack.
+func try(t testing.TB, args ...string) (out, diagnosis string, err error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), commandLimit)
 	defer cancel()
 	args = append([]string{"pulumi", "--"}, append(args, "--stack", stack)...)
 	cmd := command(ctx, args...)
-	var out, diagnosis bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &diagnosis
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	start := time.Now()
-	err := cmd.Run()
+	err = cmd.Run()
 	t.Logf("local %s: %v after %s", strings.Join(args, " "), err, since(start))
+	return stdout.String(), stderr.String(), err
+}
+
+// pulumi is try for what must succeed, and returns the standard output.
+func pulumi(t testing.TB, args ...string) string {
+	t.Helper()
+	out, diagnosis, err := try(t, args...)
 	if err != nil {
-		t.Fatalf("%s\n%s", last(out.String(), 80), last(diagnosis.String(), 20))
+		t.Fatalf("%s\n%s", last(out, 80), last(diagnosis, 20))
 	}
-	return out.String()
+	return out
+}
+
+// refused is try for what must fail and say why.
+func refused(t testing.TB, why string, args ...string) {
+	t.Helper()
+	out, diagnosis, err := try(t, args...)
+	if err == nil || !strings.Contains(out+diagnosis, why) {
+		t.Fatalf("%v, want a failure that tells of %q\n%s\n%s", err, why, last(out, 80), last(diagnosis, 20))
+	}
+	for line := range strings.Lines(out) {
+		if strings.Contains(line, why) {
+			t.Logf("refused: %.200s", strings.TrimSpace(line))
+		}
+	}
 }
 
 // up updates the stack and tells its last lines.

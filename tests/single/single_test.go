@@ -34,6 +34,7 @@ func TestSingle(t *testing.T) {
 		{"UpAgainChangesNothing", s.upAgain},
 		{"RefreshSeesNoDrift", s.refresh},
 		{"ImageChangeReplacesOnlyItsContainer", s.image},
+		{"ImagesAreBuiltAndPushed", s.images},
 		{"DestroyKeepsVolumes", s.destroyKeeps},
 		{"DestroyDeletesVolumesWhenTold", s.destroyDeletes},
 	} {
@@ -114,7 +115,7 @@ func answers(t testing.TB, o outputs) {
 		{"ui", "/", "<title", ""},
 		{"api", "/api/market/status", `"status":"open"`, ""},
 		{"dashboard", "/", "<title", ""},
-		{"grafana", "/api/dashboards/home", "dashboard", o.GrafanaPassword},
+		{"grafana", "/api/user", `"login":"admin"`, o.GrafanaPassword},
 		{"prometheus", "/api/v1/query?query=count(up==1)", `"success"`, o.PrometheusPassword},
 	} {
 		url := o.URLs[e.name] + e.path

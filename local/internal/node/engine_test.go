@@ -3,20 +3,17 @@
 package node_test
 
 import (
-	"archive/tar"
 	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -295,77 +292,6 @@ func TestOneNodeAMachine(t *testing.T) {
 	if _, err := node.EngineID(t.Context()); !errors.Is(err, node.ErrForeign) {
 		t.Errorf("the engine's ID while the cluster runs: %v", err)
 	}
-}
-
-// TestEngineBuilds builds the application's images from their Dockerfiles with no
-// way to a registry of modules or packages, pushes them to the engine's own and
-// runs what comes back.
-func TestEngineBuilds(t *testing.T) {
-	t.Cleanup(func() { local(t, "engine", "down") })
-	local(t, "engine", "up", "--builds")
-	root, err := paths.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, image := range []string{"backend", "frontend"} {
-		ref := node.Registry + "/alphapulse/" + image
-		var b bytes.Buffer
-		if err := pack(&b, filepath.Join(root, "docker")); err != nil {
-			t.Fatal(err)
-		}
-		out := must(t, "POST", "/build?dockerfile=Dockerfile."+image+".prod&t="+url.QueryEscape(ref+":e2e"), &b)
-		t.Logf("built %s: %s", image, lastOf(out))
-		must(t, "POST", "/images/"+ref+"/push?tag=e2e", nil)
-		var made struct {
-			Size        int64
-			RepoDigests []string
-		}
-		if err := json.Unmarshal(must(t, "GET", "/images/"+ref+":e2e/json", nil), &made); err != nil || len(made.RepoDigests) != 1 {
-			t.Fatalf("%s after the push: %+v, %v", ref, made, err)
-		}
-		if made.Size > 30<<20 {
-			t.Errorf("%s has %d bytes", image, made.Size)
-		}
-		must(t, "DELETE", "/images/"+ref+":e2e?force=1", nil)
-		digest := made.RepoDigests[0]
-		must(t, "POST", "/images/create?fromImage="+url.QueryEscape(digest), nil)
-		// A process of the image tells that nobody listens: it runs.
-		container(t, image, map[string]any{"Image": digest, "Cmd": []string{"healthcheck"}, "Tty": true})
-		if raw := must(t, "POST", "/containers/"+image+"/wait", nil); !strings.Contains(string(raw), `"StatusCode":1`) || !strings.Contains(logs(t, image), "refused") {
-			t.Errorf("%s: %s %s", image, raw, logs(t, image))
-		}
-		t.Logf("%d bytes, pushed, pulled and run as %s", made.Size, digest)
-	}
-}
-
-// pack writes the build context that a clean clone would give.
-func pack(w io.Writer, dir string) error {
-	out := tar.NewWriter(w)
-	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if d.Name() == "node_modules" {
-			return filepath.SkipDir
-		}
-		if !d.Type().IsRegular() {
-			return nil
-		}
-		rel, err := filepath.Rel(dir, p)
-		if err != nil {
-			return err
-		}
-		content, err := os.ReadFile(p)
-		if err != nil {
-			return err
-		}
-		if err := out.WriteHeader(&tar.Header{Name: filepath.ToSlash(rel), Mode: 0o644, Size: int64(len(content))}); err != nil {
-			return err
-		}
-		_, err = out.Write(content)
-		return err
-	})
-	return errors.Join(err, out.Close())
 }
 
 func lastOf(stream []byte) string {

@@ -2,7 +2,9 @@
 //
 //	probe dial [-timeout 2s] HOST:PORT        exit 0 if a TCP connection opens
 //	probe get [-timeout 5s] [-insecure] URL   print the body; exit 0 on 2xx
-//	probe load [-clients 4] [-for 30s] URL    request without pause; print counts
+//	probe load [-clients 4] [-for 30s] [-rate 0] [-keep] [-host NAME] [-insecure] URL
+//	                                          request without pause, or so many a second;
+//	                                          print counts and how long answers took
 //	probe serve [-listen :8080]               answer 200 "ok" until SIGTERM
 //	probe sleep                               wait until SIGTERM
 package main
@@ -18,8 +20,8 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"slices"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -110,46 +112,102 @@ func load(ctx context.Context, args []string, out io.Writer) error {
 	f := flag.NewFlagSet("load", flag.ContinueOnError)
 	clients := f.Int("clients", 4, "")
 	duration := f.Duration("for", 30*time.Second, "")
+	rate := f.Float64("rate", 0, "")
+	keep := f.Bool("keep", false, "")
+	host := f.String("host", "", "")
 	insecure := f.Bool("insecure", false, "")
 	url, err := parse(f, args, "URL")
 	if err != nil {
 		return err
 	}
+	if *clients < 1 || *rate < 0 {
+		return fmt.Errorf("load: %d clients, rate %g: want at least one client and no negative rate", *clients, *rate)
+	}
 	ctx, cancel := context.WithTimeout(ctx, *duration)
 	defer cancel()
-	var ok, bad atomic.Int64
+	var mu sync.Mutex
+	var took []time.Duration
+	bad := 0
 	var wg sync.WaitGroup
-	for range *clients {
+	for i := range *clients {
 		wg.Go(func() {
 			c := client(5*time.Second, *insecure)
-			for ctx.Err() == nil {
-				req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-				if err != nil {
-					bad.Add(1)
-					return
+			t := c.Transport.(*http.Transport)
+			t.DisableKeepAlives, t.TLSClientConfig.ServerName = !*keep, *host
+			defer t.CloseIdleConnections()
+			wait := func() {}
+			if *rate > 0 {
+				// The clients take turns.
+				turn := time.Duration(float64(time.Second) / *rate)
+				pause(ctx, time.Duration(i)*turn)
+				ticker := time.NewTicker(time.Duration(*clients) * turn)
+				defer ticker.Stop()
+				wait = func() {
+					select {
+					case <-ctx.Done():
+					case <-ticker.C:
+					}
 				}
-				resp, err := c.Do(req)
+			}
+			for ; ctx.Err() == nil; wait() {
+				begun := time.Now()
+				err := once(ctx, c, url, *host)
 				if ctx.Err() != nil {
 					return // cut off by the end of the run
 				}
+				mu.Lock()
 				if err != nil {
-					bad.Add(1)
-					time.Sleep(100 * time.Millisecond) // a refused connection must not become a busy loop
-					continue
+					bad++
+				} else {
+					took = append(took, time.Since(begun))
 				}
-				_, err = io.Copy(io.Discard, resp.Body)
-				_ = resp.Body.Close()
-				if err != nil || resp.StatusCode >= http.StatusInternalServerError {
-					bad.Add(1)
-					continue
+				mu.Unlock()
+				if err != nil {
+					pause(ctx, 100*time.Millisecond) // a refused connection must not become a busy loop
 				}
-				ok.Add(1)
 			}
 		})
 	}
 	wg.Wait()
-	_, err = fmt.Fprintf(out, "ok %d bad %d\n", ok.Load(), bad.Load())
+	slices.Sort(took)
+	of100 := func(n int) time.Duration {
+		if len(took) == 0 {
+			return 0
+		}
+		return took[len(took)*n/100]
+	}
+	_, err = fmt.Fprintf(out, "ok %d bad %d p50 %s p95 %s\n", len(took), bad, of100(50), of100(95))
 	return err
+}
+
+// once requests and reads the answer to its end; anything but 2xx is an error.
+func once(ctx context.Context, c *http.Client, url, host string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	if host != "" {
+		req.Host = host
+	}
+	resp, err := c.Do(req)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, resp.Body)
+	if err := errors.Join(err, resp.Body.Close()); err != nil {
+		return err
+	}
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		return fmt.Errorf("%s answered %s", url, resp.Status)
+	}
+	return nil
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
 }
 
 func serve(ctx context.Context, args []string, out io.Writer) error {

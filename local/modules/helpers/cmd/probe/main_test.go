@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -47,19 +49,54 @@ func TestGet(t *testing.T) {
 func TestLoadCounts(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/bad" {
-			w.WriteHeader(http.StatusBadGateway)
+			w.WriteHeader(http.StatusTooManyRequests)
 		}
 	}))
 	defer s.Close()
-	for path, want := range map[string]string{"/good": " bad 0\n", "/bad": "ok 0 bad "} {
-		var out strings.Builder
-		if err := run(t.Context(), []string{"load", "-clients", "2", "-for", "200ms", s.URL + path}, &out); err != nil {
-			t.Fatal(err)
-		}
-		if !strings.Contains(out.String(), want) || out.String() == "ok 0 bad 0\n" {
-			t.Errorf("%s: %q, want it to contain %q", path, out.String(), want)
+	for path, want := range map[string]string{"/good": " bad 0 p50 ", "/bad": "ok 0 bad "} {
+		out := loaded(t, "-clients", "2", "-for", "200ms", s.URL+path)
+		if !strings.Contains(out, want) || strings.HasPrefix(out, "ok 0 bad 0") {
+			t.Errorf("%s: %q, want it to contain %q", path, out, want)
 		}
 	}
+}
+
+// A load of so many requests a second says how long answers take when the server has
+// time for them.
+func TestLoadKeepsItsRate(t *testing.T) {
+	var hosts sync.Map
+	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		hosts.Store(r.Host+" "+r.TLS.ServerName, true)
+		time.Sleep(20 * time.Millisecond)
+	}))
+	defer s.Close()
+	out := loaded(t, "-clients", "4", "-rate", "40", "-keep", "-insecure", "-host", "api.example.com", "-for", "1s", s.URL)
+	var ok, bad int
+	var p50, p95 string
+	if _, err := fmt.Sscanf(out, "ok %d bad %d p50 %s p95 %s", &ok, &bad, &p50, &p95); err != nil {
+		t.Fatalf("%q: %v", out, err)
+	}
+	if ok < 2 || ok > 44 || bad != 0 {
+		t.Errorf("%d requests, %d failed; want about 40 and none", ok, bad)
+	}
+	if least, err := time.ParseDuration(p50); err != nil || least < 20*time.Millisecond {
+		t.Errorf("half of the answers took up to %s, %v; each took 20ms at least", p50, err)
+	}
+	hosts.Range(func(host, _ any) bool {
+		if host != "api.example.com api.example.com" {
+			t.Errorf("asked for %s", host)
+		}
+		return true
+	})
+}
+
+func loaded(t *testing.T, args ...string) string {
+	t.Helper()
+	var out strings.Builder
+	if err := run(t.Context(), append([]string{"load"}, args...), &out); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
 }
 
 func TestServeEndsWithItsContext(t *testing.T) {
@@ -73,7 +110,7 @@ func TestServeEndsWithItsContext(t *testing.T) {
 }
 
 func TestBadArguments(t *testing.T) {
-	for _, args := range [][]string{nil, {"fly"}, {"dial"}, {"get", "a", "b"}, {"load", "-clients", "x", "u"}, {"serve", "-port", "1"}} {
+	for _, args := range [][]string{nil, {"fly"}, {"dial"}, {"get", "a", "b"}, {"load", "-clients", "x", "u"}, {"load", "-clients", "0", "u"}, {"load", "-rate", "-1", "u"}, {"serve", "-port", "1"}} {
 		if err := run(t.Context(), args, &strings.Builder{}); err == nil {
 			t.Errorf("%q was accepted", args)
 		}
