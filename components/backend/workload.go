@@ -127,12 +127,14 @@ func (d deployment) create(ctx *pulumi.Context, opts ...pulumi.ResourceOption) (
 		Volumes:         volumes,
 		Annotations:     annotations,
 	}
-	template := pods.Template(options)
 	var single pods.Single
+	var template *corev1.PodTemplateSpecArgs
 	if d.recreate {
 		strategy = &appsv1.DeploymentStrategyArgs{Type: pulumi.String("Recreate")}
 		single = pods.NewSingle(d.args.Namespace, options)
 		template = single.Template
+	} else {
+		template = pods.Template(options)
 	}
 	workload, err := appsv1.NewDeployment(ctx, name, &appsv1.DeploymentArgs{
 		Metadata: pods.Meta(name, d.args.Namespace, d.labels),

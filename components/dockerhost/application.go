@@ -102,7 +102,7 @@ func NewBackend(ctx *pulumi.Context, name string, host *Host, args *BackendArgs,
 		}
 		process := container{
 			labels: l, image: image, user: backend.User,
-			entrypoint: w.Command, arguments: pulumi.ToStringArray(w.Process.Args), env: pulumi.ToStringMap(env),
+			entrypoint: w.Command, arguments: pulumi.ToStringArray(w.Args), env: pulumi.ToStringMap(env),
 			resources: w.Resources, files: f, writable: inMemory("64Mi", backend.Writable),
 			startupSeconds: w.StartupSeconds, graceSeconds: own.DrainSeconds(),
 			after: own.After,

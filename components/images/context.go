@@ -110,7 +110,7 @@ func Digest(context, dockerfile string, sources ...string) (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("build context %s: %w", context, err)
 		}
-		fmt.Fprintf(sum, "%s %q %x\n", kind, f, sha256.Sum256(content))
+		_, _ = fmt.Fprintf(sum, "%s %q %x\n", kind, f, sha256.Sum256(content))
 	}
 	return hex.EncodeToString(sum.Sum(nil)), nil
 }

@@ -183,7 +183,7 @@ func TestAHostBuildsItsOwnImages(t *testing.T) {
 				continue
 			}
 			ran++
-			want := ""
+			var want string
 			if registry == "" {
 				want = recorder.ContentOf(r.Find(remoteImage, of+"-build")[0].Inputs)
 			} else {

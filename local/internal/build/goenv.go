@@ -29,8 +29,8 @@ type goEnv struct {
 	Flags      string `json:"GOFLAGS"`
 }
 
-// compilerFlags leave out what only a debugger reads, a third of the work on large
-// packages; stack traces do not need it. Nothing is gained by inlining the thousands of
+// compilerFlags leave out what only a debugger reads, up to a third of the work on
+// large packages; stack traces do not need it. Nothing is gained by inlining the thousands of
 // small methods of Pulumi's Kubernetes SDK, the largest packages of all.
 const compilerFlags = "-gcflags=all=-dwarf=false '-gcflags=github.com/pulumi/pulumi-kubernetes/sdk/...=-dwarf=false -l'"
 
