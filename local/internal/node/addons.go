@@ -30,9 +30,13 @@ import (
 //go:embed addons
 var addonFiles embed.FS
 
-// addonOrder is the order in which the cluster's services are applied: rights
-// and names first.
-var addonOrder = []string{"rbac.yaml", "coredns.yaml", "storage.yaml", "metrics-server.yaml"}
+// rightFiles and serviceFiles are the files of addons in the order in which they are
+// applied. Rights have no pod and no image: the node's own processes need them as
+// soon as the API server answers.
+var (
+	rightFiles   = []string{"rbac.yaml"}
+	serviceFiles = []string{"coredns.yaml", "storage.yaml", "metrics-server.yaml"}
+)
 
 // fieldManager owns the fields of the cluster's services.
 const fieldManager = "alphapulse-local"
@@ -52,10 +56,10 @@ func restConfig(l layout) (*rest.Config, error) {
 	return cfg, nil
 }
 
-// addonObjects returns the objects of the cluster's services, in order.
-func addonObjects() ([]*unstructured.Unstructured, error) {
+// addonObjects returns the objects of files, in order.
+func addonObjects(files []string) ([]*unstructured.Unstructured, error) {
 	var objs []*unstructured.Unstructured
-	for _, name := range addonOrder {
+	for _, name := range files {
 		b, err := renderFile(addonFiles, "addons/"+name)
 		if err != nil {
 			return nil, fmt.Errorf("cluster services: %w", err)
@@ -75,10 +79,9 @@ func addonObjects() ([]*unstructured.Unstructured, error) {
 	return objs, nil
 }
 
-// applyAddons makes the cluster's services what this program says that they
-// are.
-func applyAddons(ctx context.Context, cfg *rest.Config) error {
-	objs, err := addonObjects()
+// applyAddons makes the objects of files what this program says that they are.
+func applyAddons(ctx context.Context, cfg *rest.Config, files []string) error {
+	objs, err := addonObjects(files)
 	if err != nil {
 		return err
 	}
@@ -115,7 +118,7 @@ func applyAddons(ctx context.Context, cfg *rest.Config) error {
 
 // addonDeployments returns the Deployments among the cluster's services.
 func addonDeployments() ([]types.NamespacedName, error) {
-	objs, err := addonObjects()
+	objs, err := addonObjects(serviceFiles)
 	if err != nil {
 		return nil, err
 	}

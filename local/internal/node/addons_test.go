@@ -19,7 +19,7 @@ import (
 )
 
 func TestAddonsAreValid(t *testing.T) {
-	objs, err := addonObjects()
+	objs, err := addonObjects(slices.Concat(rightFiles, serviceFiles))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -560,6 +560,15 @@ func TestUpTwice(t *testing.T) {
 func TestStateSurvivesStop(t *testing.T) {
 	t.Cleanup(func() { local(t, "down") })
 	local(t, "up")
+	if st, err := node.Status(t.Context()); err != nil {
+		t.Error(err)
+	} else {
+		for _, p := range st.Components {
+			if p.Restarts > 0 {
+				t.Errorf("%s was restarted %d times in a first start: %s", p.Name, p.Restarts, p.LastExit)
+			}
+		}
+	}
 	c := client(t)
 	claim := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: "data"}, Spec: corev1.PersistentVolumeClaimSpec{
 		AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},

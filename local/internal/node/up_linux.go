@@ -477,7 +477,12 @@ func (l layout) settleCluster(ctx context.Context, r *progress.Reporter, m *mach
 		if err != nil {
 			return err
 		}
-		if err := starting(r, fresh, "start the API server", func() error { return l.waitAPI(ctx, m, client) }); err != nil {
+		if err := starting(r, fresh, "start the API server", func() error {
+			if err := l.waitAPI(ctx, m, client); err != nil {
+				return err
+			}
+			return applyAddons(ctx, cfg, rightFiles)
+		}); err != nil {
 			return err
 		}
 		select { // a pod that comes before its image would try to pull it
@@ -486,7 +491,7 @@ func (l layout) settleCluster(ctx context.Context, r *progress.Reporter, m *mach
 			return context.Cause(ctx)
 		}
 		return starting(r, fresh, "start the cluster's services", func() error {
-			if err := applyAddons(ctx, cfg); err != nil {
+			if err := applyAddons(ctx, cfg, serviceFiles); err != nil {
 				return err
 			}
 			return l.waitServices(ctx, m, client)

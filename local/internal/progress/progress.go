@@ -145,8 +145,8 @@ func (s *Step) open() error {
 
 // Done ends the step and returns err, marked as told. It prints the step's time;
 // if err is not nil it also prints the error, the last lines of the step's log,
-// the log's path and, if err carries a hint, what to do. Only the first call
-// counts.
+// the log's path and, if err carries a hint, what to do. An error that another
+// step was ended with is not printed again. Only the first call counts.
 func (s *Step) Done(err error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -165,6 +165,11 @@ func (s *Step) Done(err error) error {
 	if err == nil {
 		s.r.print(fmt.Sprintf("✓ %s  %s\n", s.name, took))
 		return nil
+	}
+	if Told(err) {
+		// One failure ends all steps beside it: its reason is said once.
+		s.r.print(fmt.Sprintf("✗ %s  %s: stopped because another step failed\n", s.name, took))
+		return err
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "✗ %s  %s: %v\n", s.name, took, err)

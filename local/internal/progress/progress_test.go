@@ -75,6 +75,20 @@ func TestExplainNamesAnotherLog(t *testing.T) {
 	}
 }
 
+func TestAFailureIsSaidOnce(t *testing.T) {
+	var out bytes.Buffer
+	r := New(&out, false, t.TempDir())
+	first := r.Step("one").Done(Explain(errors.New("broken"), "", "Mend it."))
+	out.Reset()
+	second := r.Step("two").Done(fmt.Errorf("more: %w", first))
+	if got := out.String(); !regexp.MustCompile(`^✗ two  0\.\ds: stopped because another step failed\n$`).MatchString(got) {
+		t.Errorf("printed %q", got)
+	}
+	if !errors.Is(second, first) || !Told(second) {
+		t.Errorf("returned %v", second)
+	}
+}
+
 func TestSkipIsSilent(t *testing.T) {
 	var out bytes.Buffer
 	s := New(&out, false, t.TempDir()).Step("x")
