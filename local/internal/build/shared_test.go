@@ -37,7 +37,7 @@ func TestModulesShareCompiledPackages(t *testing.T) {
 		// others): so the largest package of all is compiled once for both.
 		"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes": {".", "local/modules/provider-kubernetes"},
 		"github.com/pulumi/pulumi/sdk/v3/go/pulumi":                {"local/modules/pulumi", "local/modules/provider-docker"},
-		"k8s.io/client-go/kubernetes":               {"local", "local/modules/kubernetes", "local/modules/kube-state-metrics", "local/modules/local-path-provisioner", "local/modules/prometheus", "."},
+		"k8s.io/client-go/kubernetes":                              {"local", "local/modules/kubernetes", "local/modules/kube-state-metrics", "local/modules/local-path-provisioner", "local/modules/prometheus", "."},
 	} {
 		want := beneath(modules[0], pkg)
 		if len(want) < 40 {
