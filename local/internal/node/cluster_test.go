@@ -37,6 +37,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/alphapulse/alphapulse-infra/local/internal/node"
+	"github.com/alphapulse/alphapulse-infra/local/internal/paths"
 )
 
 // program is the path of the program under test.
@@ -378,12 +379,13 @@ func same(t *testing.T, before, after traces) {
 // under names the commands that a kind of node is started and ended by.
 type under struct {
 	prefix []string // before up, stop and down
+	state  string   // folder of what it stores
 	status func(context.Context) (node.State, error)
 }
 
 var (
-	clusterNode = under{nil, node.Status}
-	engineNode  = under{[]string{"engine"}, node.EngineStatus}
+	clusterNode = under{nil, "cluster", node.Status}
+	engineNode  = under{[]string{"engine"}, "engine", node.EngineStatus}
 )
 
 func (u under) args(command string) []string { return append(slices.Clone(u.prefix), command) }
@@ -416,17 +418,9 @@ type life struct {
 	live func(t *testing.T)
 }
 
-// anyLife are the lives that both kinds have.
-func (u under) anyLife() []life {
+// crashes are lives of both kinds that end while the node still comes up.
+func (u under) crashes() []life {
 	return []life{
-		{"up", func(t *testing.T) { u.run(t, "up") }},
-		{"up, stop", func(t *testing.T) { u.run(t, "up"); u.run(t, "stop") }},
-		{"up, kill -9 of the first process", func(t *testing.T) {
-			u.run(t, "up")
-			if err := syscall.Kill(initPID(), syscall.SIGKILL); err != nil {
-				t.Fatal(err)
-			}
-		}},
 		{"kill -9 of up at once", func(t *testing.T) {
 			u.crash(t, "a lock", func() bool { _, err := os.Stat("/run/" + node.Name + "/lock"); return err == nil })
 		}},
@@ -451,6 +445,7 @@ func (u under) leavesNothing(t *testing.T, lives []life) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			t.Cleanup(func() { u.run(t, "down") }) // if it ends early; otherwise there is nothing left to do
 			c.live(t)
 			u.run(t, "down")
 			after, err := look()
@@ -461,13 +456,21 @@ func (u under) leavesNothing(t *testing.T, lives []life) {
 			if st, err := u.status(t.Context()); err != nil || st.Running || st.Stored || len(st.Leftovers) > 0 {
 				t.Errorf("status after down: %+v, %v", st, err)
 			}
+			state, err := paths.State(u.state)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := os.Stat(state); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("%s after down: %v", state, err)
+			}
 		})
 	}
 }
 
-// TestLeavesNothing asserts what `down` promises, after an orderly life and
-// after crashes at every stage.
-func TestLeavesNothing(t *testing.T) {
+// TestCluster asserts what `down` promises after an orderly life of a cluster and
+// after crashes at every stage. What else a cluster promises is asserted in these
+// lives, because to start and to end one is what takes the time.
+func TestCluster(t *testing.T) {
 	t.Run("the first run", func(t *testing.T) {
 		after, err := look()
 		if err != nil {
@@ -478,21 +481,40 @@ func TestLeavesNothing(t *testing.T) {
 		delete(after, "file")
 		same(t, pristine, after)
 	})
-	clusterNode.leavesNothing(t, append(clusterNode.anyLife(),
-		life{"up, kill -9 of many", func(t *testing.T) {
+	clusterNode.leavesNothing(t, append(clusterNode.crashes(),
+		life{"kill -9 of up with a pod", func(t *testing.T) { clusterNode.crash(t, "a pod", podRuns) }},
+		life{"up twice at once", upTwice},
+		life{"interrupted up, kill -9 of the first process", upGoesOn},
+		life{"up, stop, start, stop", stateSurvivesStop},
+		life{"up, all that it enforces, kill -9 of many", func(t *testing.T) {
 			local(t, "up")
+			enforces(t)
+			t.Run("no packet leaves", noPacketLeaves)
+			t.Run("one node a machine", func(t *testing.T) {
+				for _, args := range [][]string{{"engine", "up"}, {"engine", "stop"}, {"engine", "status"}} {
+					refused(t, "the cluster of this clone is running", args...)
+				}
+			})
 			for _, name := range []string{"kubelet", "containerd", "containerd-shim-runc-v2", "etcd", "kube-proxy", node.ForwardCommand} {
 				killComponent(t, name)
 			}
 		}},
-		life{"kill -9 of up with a pod", func(t *testing.T) { clusterNode.crash(t, "a pod", podRuns) }},
 	))
 }
 
-// TestUpGoesOn interrupts `up` and kills the node, and expects the next `up` to
-// finish what was begun, with what was stored.
-func TestUpGoesOn(t *testing.T) {
-	t.Cleanup(func() { local(t, "down") })
+// refused runs the program, which has to fail and to say why.
+func refused(t *testing.T, want string, args ...string) {
+	t.Helper()
+	out, err := exec.Command(program, args...).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), want) {
+		t.Errorf("local %v: %v\n%s", args, err, out)
+	}
+	t.Logf("local %v:\n%s", args, out)
+}
+
+// upGoesOn interrupts `up` and kills the node, and expects the next `up` to
+// finish what was begun, with what was stored. It ends with another kill.
+func upGoesOn(t *testing.T) {
 	for _, stage := range []struct {
 		what string
 		when func() bool
@@ -516,20 +538,26 @@ func TestUpGoesOn(t *testing.T) {
 	if _, err := client(t).CoreV1().ConfigMaps("default").Create(t.Context(), mark, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if err := syscall.Kill(initPID(), syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
+	killInit(t)
 	if out := local(t, "up"); !strings.Contains(out, "remove what a crash left behind") {
 		t.Error("up did not tell that it removed leftovers")
 	}
 	if _, err := client(t).CoreV1().ConfigMaps("default").Get(t.Context(), "mark", metav1.GetOptions{}); err != nil {
 		t.Errorf("what was stored before the crash: %v", err)
 	}
+	killInit(t)
 }
 
-// TestUpTwice starts two at once: the second waits, and both end well.
-func TestUpTwice(t *testing.T) {
-	t.Cleanup(func() { local(t, "down") })
+// killInit kills the node's first process, and so all.
+func killInit(t *testing.T) {
+	t.Helper()
+	if err := syscall.Kill(initPID(), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// upTwice starts two at once: the second waits, and both end well.
+func upTwice(t *testing.T) {
 	var outs [2]bytes.Buffer
 	var ups [2]*exec.Cmd
 	for i := range ups {
@@ -555,10 +583,9 @@ func TestUpTwice(t *testing.T) {
 	local(t, "status")
 }
 
-// TestStateSurvivesStop writes an object and a file on a volume, and reads both
-// after `stop` and `start`; after `down` and `up` there is neither.
-func TestStateSurvivesStop(t *testing.T) {
-	t.Cleanup(func() { local(t, "down") })
+// stateSurvivesStop writes an object and a file on a volume, and reads both after
+// `stop` and `start`. The cluster ends stopped.
+func stateSurvivesStop(t *testing.T) {
 	local(t, "up")
 	if st, err := node.Status(t.Context()); err != nil {
 		t.Error(err)
@@ -605,17 +632,11 @@ func TestStateSurvivesStop(t *testing.T) {
 	local(t, "start")
 	c = client(t) // certificates are new
 	until(t, "the pod's second start", func() bool { return log() == "started\nstarted\n" })
-	local(t, "down")
-	local(t, "up")
-	if _, err := client(t).CoreV1().Pods("default").Get(t.Context(), "writer", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
-		t.Errorf("the pod after down: %v", err)
-	}
+	local(t, "stop")
 }
 
-// TestEnforces looks at everything that a real cluster refuses or provides.
-func TestEnforces(t *testing.T) {
-	t.Cleanup(func() { local(t, "down") })
-	local(t, "up")
+// enforces looks at everything that a real cluster refuses or provides.
+func enforces(t *testing.T) {
 	c := client(t)
 	ctx := t.Context()
 	const ns, other = "guarded", "other"
@@ -760,19 +781,9 @@ func TestEnforces(t *testing.T) {
 	})
 }
 
-// TestNoPacketLeaves sends from inside the node, also with a route to the
-// machine that a privileged pod could make and with forwarding switched on, and
-// sees none of it on any other link of the machine.
-func TestNoPacketLeaves(t *testing.T) {
-	for _, u := range []under{clusterNode, engineNode} {
-		t.Run(strings.Join(append([]string{"local"}, u.prefix...), " "), func(t *testing.T) {
-			t.Cleanup(func() { u.run(t, "down") })
-			u.run(t, "up")
-			noPacketLeaves(t)
-		})
-	}
-}
-
+// noPacketLeaves sends from inside the node, also with a route to the machine that a
+// privileged pod could make and with forwarding switched on, and sees none of it on
+// any other link of the machine.
 func noPacketLeaves(t *testing.T) {
 	gateway, uplink := defaultGateway(t)
 	capture := listenOn(t, uplink)

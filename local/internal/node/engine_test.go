@@ -6,16 +6,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
-	"os/exec"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/alphapulse/alphapulse-infra/local/internal/node"
@@ -106,20 +103,20 @@ func sh(script string, host map[string]any) map[string]any {
 	return map[string]any{"Image": shellImage, "Entrypoint": []string{"sh", "-c"}, "Cmd": []string{script}, "User": "0", "Tty": true, "HostConfig": host}
 }
 
-// TestEngineLeavesNothing is TestLeavesNothing for the Docker engine, with
-// containers, networks and published ports in it.
-func TestEngineLeavesNothing(t *testing.T) {
+// TestEngine is TestCluster for the Docker engine, with containers, networks and
+// published ports in it.
+func TestEngine(t *testing.T) {
 	busy := func(t *testing.T) {
 		t.Helper()
 		local(t, "engine", "up")
-		must(t, "POST", "/networks/create", map[string]any{"Name": "inside", "Internal": true})
+		must(t, "POST", "/networks/create", map[string]any{"Name": "internal", "Internal": true})
 		body := sh("nc -ll -p 80 -e echo served", map[string]any{
 			"PortBindings": map[string]any{"80/tcp": []any{map[string]string{"HostPort": "30080"}}},
 			"Mounts":       []any{map[string]any{"Type": "volume", "Source": "data", "Target": "/data"}},
 			"Memory":       64 << 20, "NanoCpus": 100_000_000,
 		})
 		body["ExposedPorts"] = map[string]any{"80/tcp": struct{}{}}
-		container(t, "server", body)
+		container(t, "published", body)
 		until(t, "an answer at the published port", func() bool {
 			conn, err := net.Dial("tcp", "127.0.0.1:30080")
 			if err != nil {
@@ -130,20 +127,7 @@ func TestEngineLeavesNothing(t *testing.T) {
 			return string(b) == "served\n"
 		})
 	}
-	engineNode.leavesNothing(t, append(engineNode.anyLife(),
-		life{"up, a container", busy},
-		life{"up, a container, kill -9 of the first process", func(t *testing.T) {
-			busy(t)
-			if err := syscall.Kill(initPID(), syscall.SIGKILL); err != nil {
-				t.Fatal(err)
-			}
-		}},
-		life{"up, a container, kill -9 of many", func(t *testing.T) {
-			busy(t)
-			for _, name := range []string{"dockerd", "containerd", "containerd-shim-runc-v2", node.ForwardCommand, node.ServeCommand} {
-				killComponent(t, name)
-			}
-		}},
+	engineNode.leavesNothing(t, append(engineNode.crashes(),
 		life{"kill -9 of up with dockerd", func(t *testing.T) {
 			engineNode.crash(t, "a socket of dockerd", func() bool { _, err := os.Stat(node.Socket); return err == nil })
 		}},
@@ -157,13 +141,32 @@ func TestEngineLeavesNothing(t *testing.T) {
 				return len(entries) > 0
 			})
 		}},
+		life{"up, stop, up, stop", engineKeepsState},
+		life{"up, a container, kill -9 of the first process", func(t *testing.T) { busy(t); killInit(t) }},
+		life{"up, a container, all that it enforces, kill -9 of many", func(t *testing.T) {
+			busy(t)
+			engineEnforces(t)
+			t.Run("no packet leaves", noPacketLeaves)
+			t.Run("one node a machine", func(t *testing.T) {
+				for _, args := range [][]string{{"up"}, {"stop"}, {"deploy"}} {
+					refused(t, "the Docker engine of this clone is running: `local engine stop` ends it", args...)
+				}
+				refused(t, "the Docker engine of this clone is running", "status")
+				local(t, "down") // leaves it alone
+				if st, err := node.EngineStatus(t.Context()); err != nil || !st.Ready {
+					t.Errorf("the engine after `local down`: %+v, %v", st, err)
+				}
+			})
+			for _, name := range []string{"dockerd", "containerd", "containerd-shim-runc-v2", node.ForwardCommand, node.ServeCommand} {
+				killComponent(t, name)
+			}
+		}},
 	))
 }
 
-// TestEngineKeepsState ends an engine and brings it back: the volume, the container
-// that is to be started again and what was pushed are there; after `down` nothing is.
-func TestEngineKeepsState(t *testing.T) {
-	t.Cleanup(func() { local(t, "engine", "down") })
+// engineKeepsState ends an engine and brings it back: the volume, the container that
+// is to be started again and what was pushed are there. The engine ends stopped.
+func engineKeepsState(t *testing.T) {
 	local(t, "engine", "up")
 	container(t, "counter", sh("echo started >> /data/log; cat /data/log; trap 'echo asked >> /data/log; exit 0' TERM; while :; do sleep 0.1; done", map[string]any{
 		"RestartPolicy": map[string]any{"Name": "unless-stopped"},
@@ -185,22 +188,12 @@ func TestEngineKeepsState(t *testing.T) {
 	until(t, "the container's second start", func() bool { return strings.HasSuffix(logs(t, "counter"), "started\nasked\nstarted\n") })
 	must(t, "DELETE", "/images/"+node.Registry+pushed+":1", nil)
 	t.Logf("pulled: %s", lastOf(must(t, "POST", "/images/create?tag=1&fromImage="+url.QueryEscape(node.Registry+pushed), nil)))
-
-	local(t, "engine", "down")
-	local(t, "engine", "up")
-	if code, raw := docker(t, "GET", "/volumes/data", nil); code != http.StatusNotFound {
-		t.Errorf("the volume after down: %d %s", code, raw)
-	}
-	if code, raw := docker(t, "POST", "/images/create?tag=1&fromImage="+url.QueryEscape(node.Registry+pushed), nil); code < 400 && !bytes.Contains(raw, []byte("errorDetail")) {
-		t.Errorf("what was pushed, after down: %d %s", code, raw)
-	}
+	local(t, "engine", "stop")
 }
 
-// TestEngineEnforces looks at what the stack relies on: names of containers,
+// engineEnforces looks at what the stack relies on: names of containers,
 // networks that keep others out, limits, and no way to the world.
-func TestEngineEnforces(t *testing.T) {
-	t.Cleanup(func() { local(t, "engine", "down") })
-	local(t, "engine", "up")
+func engineEnforces(t *testing.T) {
 	for name, internal := range map[string]bool{"inside": true, "edge": false} {
 		must(t, "POST", "/networks/create", map[string]any{"Name": name, "Internal": internal})
 	}
@@ -263,37 +256,6 @@ func TestEngineEnforces(t *testing.T) {
 		}
 		return false
 	})
-}
-
-// TestOneNodeAMachine starts the one kind while the other runs.
-func TestOneNodeAMachine(t *testing.T) {
-	t.Cleanup(func() { local(t, "engine", "down"); local(t, "down") })
-	refused := func(want string, args ...string) {
-		t.Helper()
-		out, err := exec.Command(program, args...).CombinedOutput()
-		if err == nil || !strings.Contains(string(out), want) {
-			t.Errorf("local %v: %v\n%s", args, err, out)
-		}
-		t.Logf("local %v:\n%s", args, out)
-	}
-	local(t, "engine", "up")
-	for _, args := range [][]string{{"up"}, {"stop"}, {"deploy"}} {
-		refused("the Docker engine of this clone is running: `local engine stop` ends it", args...)
-	}
-	refused("the Docker engine of this clone is running", "status")
-	local(t, "down") // leaves it alone
-	if st, err := node.EngineStatus(t.Context()); err != nil || !st.Ready {
-		t.Errorf("the engine after `local down`: %+v, %v", st, err)
-	}
-	local(t, "engine", "stop")
-
-	local(t, "up")
-	for _, args := range [][]string{{"engine", "up"}, {"engine", "stop"}, {"engine", "status"}} {
-		refused("the cluster of this clone is running", args...)
-	}
-	if _, err := node.EngineID(t.Context()); !errors.Is(err, node.ErrForeign) {
-		t.Errorf("the engine's ID while the cluster runs: %v", err)
-	}
 }
 
 func lastOf(stream []byte) string {
