@@ -405,12 +405,16 @@ func TestWatchlistIsKept(t *testing.T) {
 
 	// A database that crashed and came back still has it, and so has no cache.
 	database.kill()
-	s.await(one.url+"/ready", 503, "the database cannot be used")
+	for _, api := range []*process{one, two} { // each has to notice by itself
+		s.await(api.url+"/ready", 503, "the database cannot be used")
+	}
 	if err := database.start(); err != nil {
 		t.Fatal(err)
 	}
 	flush(t)
-	s.await(one.url+"/ready", 200)
+	for _, api := range []*process{one, two} {
+		s.await(api.url+"/ready", 200)
+	}
 	if got := list(one.url); got != want {
 		t.Errorf("after the crash: %s", got)
 	}
