@@ -11,6 +11,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"log"
 	"math/big"
@@ -24,6 +25,7 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 
 	"github.com/alphapulse/alphapulse-infra/docker/frontend/internal/fakeapi"
 	"github.com/alphapulse/alphapulse-infra/docker/frontend/internal/server"
@@ -107,6 +109,23 @@ func TestUI(t *testing.T) {
 	// More symbols than a stream brings by itself, as with MAX_SYMBOLS = 3000.
 	s, _ := newSite(t, 600)
 	checkUI(t, newBrowser(t, s), s)
+}
+
+// New signals draw the page again at any moment, while somebody types, too.
+func TestStreamLeavesWhatIsTyped(t *testing.T) {
+	s, _ := newSite(t, 600)
+	p := newTab(t, newBrowser(t, s), s, false)
+	p.desktop()
+	p.open(s.url + "/signals")
+	p.await("signals", `document.querySelectorAll('[data-testid=signals] tbody tr').length > 0`)
+	p.run("type half a symbol", chromedp.SendKeys(chromedp.CSS("input[type=search]"), "sim0"))
+	before := eval[int](p, `document.querySelectorAll('[data-testid=signals] tbody tr').length`)
+	p.await("a new signal", fmt.Sprintf(`document.querySelectorAll('[data-testid=signals] tbody tr').length > %d`, before))
+	if typed := eval[string](p, `document.querySelector('input[type=search]').value`); typed != "sim0" {
+		t.Errorf("a new signal made %q of the typed %q", typed, "sim0")
+	}
+	p.run("type the rest", chromedp.SendKeys(chromedp.CSS("input[type=search]"), "600usdt"+kb.Enter))
+	p.await("the symbol in the address", `location.search === '?symbol=SIM0600USDT' && document.querySelector('input[type=search]').value === 'SIM0600USDT'`)
 }
 
 // The stream brings the most traded symbols by itself; another is asked for while a

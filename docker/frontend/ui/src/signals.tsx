@@ -1,4 +1,5 @@
 import type { ComponentChildren } from "preact";
+import { useEffect, useState } from "preact/hooks";
 import type { Side as SideType, Signal } from "./api";
 import * as format from "./format";
 import { Ago, Card, Change, Confidence, Empty, Failure, Side, Skeleton, SymbolLink } from "./parts";
@@ -49,7 +50,7 @@ export function Signals() {
         />
         <label class="grow">
           <span>Symbol</span>
-          <input type="search" placeholder="Any, or one in full" value={symbol} onChange={(e) => setQuery({ symbol: e.currentTarget.value.trim().toUpperCase() })} autocomplete="off" spellcheck={false} />
+          <SymbolInput symbol={symbol} onChoose={(v) => setQuery({ symbol: v })} />
         </label>
         <label>
           <span>Confidence from {format.share(confidence)}</span>
@@ -127,6 +128,24 @@ export function merge(fresh: Signal[], listed: Signal[]): Signal[] {
   // The list is read later than the news arrived, so its word on a signal counts.
   const known = new Map([...fresh, ...listed].map((s) => [s.id, s]));
   return [...known.values()].sort((a, b) => Date.parse(b.ts) - Date.parse(a.ts) || b.id - a.id);
+}
+
+// What is being typed is kept here: the stream draws the page again at any moment, and
+// would put the chosen symbol back over half a word.
+function SymbolInput({ symbol, onChoose }: { symbol: string; onChoose: (symbol: string) => void }) {
+  const [typed, setTyped] = useState(symbol);
+  useEffect(() => setTyped(symbol), [symbol]);
+  return (
+    <input
+      type="search"
+      placeholder="Any, or one in full"
+      value={typed}
+      onInput={(e) => setTyped(e.currentTarget.value)}
+      onChange={(e) => onChoose(e.currentTarget.value.trim().toUpperCase())}
+      autocomplete="off"
+      spellcheck={false}
+    />
+  );
 }
 
 function Choice({ name, value, options, onChoose }: { name: string; value: string; options: [value: string, text: string][]; onChoose: (value: string) => void }) {
