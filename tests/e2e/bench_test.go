@@ -170,12 +170,7 @@ type measured struct {
 func measure(b *testing.B, ns, pod string, args ...string) measured {
 	b.Helper()
 	command := append([]string{"/probe", "load", "-keep", "-clients", fmt.Sprint(clients), "-for", loadFor.String()}, args...)
-	var out string
-	var err error
-	// What a command prints right before it ends was seen to get lost on its way.
-	for try := 0; err == nil && out == "" && try < 6; try++ {
-		out, err = execute(b.Context(), ns, pod, "probe", command...)
-	}
+	out, err := execute(b.Context(), ns, pod, "probe", command...)
 	if err != nil {
 		b.Fatalf("%v: %v\n%s", command, err, out)
 	}

@@ -225,9 +225,11 @@ func execute(ctx context.Context, ns, pod, container string, argv ...string) (st
 	if err != nil {
 		return "", err
 	}
-	var out bytes.Buffer
-	err = e.StreamWithContext(ctx, remotecommand.StreamOptions{Stdout: &out, Stderr: &out})
-	return strings.TrimSpace(out.String()), err
+	// One buffer for each: the streams are copied at the same time, and in a shared
+	// one they wrote over each other.
+	var out, errs bytes.Buffer
+	err = e.StreamWithContext(ctx, remotecommand.StreamOptions{Stdout: &out, Stderr: &errs})
+	return strings.TrimSpace(out.String() + errs.String()), err
 }
 
 // startProbe starts a pod of the probe image with the given labels, which ends with
