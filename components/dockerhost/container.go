@@ -76,12 +76,13 @@ func ask(portNumber int, path string) health {
 	return health{command: []string{"wget", "-q", "-O", "/dev/null", fmt.Sprintf("http://127.0.0.1:%d%s", portNumber, path)}}
 }
 
-// Docker asks every interval, and takes a container for unhealthy after so many
-// answers that failed or did not come within the time-out.
+// Docker asks every interval, at first after one, and takes a container for unhealthy
+// after so many answers that failed or did not come within the time-out. What is
+// deployed waits for what it needs: a first start goes through five intervals.
 const (
-	healthInterval = 10 * time.Second
+	healthInterval = 5 * time.Second
 	healthTimeout  = 8 * time.Second
-	healthRetries  = 3
+	healthRetries  = 6
 )
 
 // securityOpts of every container.

@@ -229,7 +229,7 @@ func stackImages() []Image {
 // Kubernetes does not.
 func healthcheck(program string, start time.Duration) *v1.HealthConfig {
 	return &v1.HealthConfig{
-		Test: []string{"CMD", program, "healthcheck"}, Interval: 10 * time.Second, Timeout: 4 * time.Second, StartPeriod: start, Retries: 3,
+		Test: []string{"CMD", program, "healthcheck"}, Interval: 5 * time.Second, Timeout: 4 * time.Second, StartPeriod: start, Retries: 6,
 	}
 }
 
