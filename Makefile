@@ -131,16 +131,24 @@ test-frontend: $(FRONTEND)/node_modules/.package-lock.json
 	@CGO_ENABLED=1 go test -C $(FRONTEND) -race ./...
 
 # The order: the first deployment builds cluster, toolchain and images at once,
-# the others use what is there. The last two start an engine and take the cluster
-# down, so a kept one is spared them.
+# the others use what is there. The single host and the node's own tests start an
+# engine and take the cluster down, so a kept one is spared them. The backend's mostly
+# wait and need no node: they run beside the single host's.
 .PHONY: e2e
 e2e: local ## the whole proof on the local cluster and engine, from nothing to destroyed; KEEP=1 uses and keeps a running cluster
 	@rc=0; \
 	KEEP=$(KEEP) LOCAL=$(CURDIR)/$(LOCAL) go test -tags e2e -count=1 -v -timeout 90m ./tests/e2e/... || rc=1; \
-	CGO_ENABLED=1 go test -C docker/backend -race -tags integration -count=1 -timeout 30m ./integration/... || rc=1; \
-	[ -n "$(KEEP)" ] || LOCAL=$(CURDIR)/$(LOCAL) go test -tags e2e -count=1 -v -timeout 60m ./tests/single/... || rc=1; \
+	$(MAKE) --no-print-directory -k -j2 e2e-backend $(if $(KEEP),,e2e-single) || rc=1; \
 	[ -n "$(KEEP)" ] || go test -C local -tags cluster -count=1 -v -timeout 75m ./internal/node || rc=1; \
 	exit $$rc
+
+.PHONY: e2e-backend
+e2e-backend:
+	@CGO_ENABLED=1 go test -C docker/backend -race -tags integration -count=1 -timeout 30m ./integration/...
+
+.PHONY: e2e-single
+e2e-single: local
+	@LOCAL=$(CURDIR)/$(LOCAL) go test -tags e2e -count=1 -v -timeout 60m ./tests/single/...
 
 .PHONY: bench
 bench: local ## measure the dev stack, which is left running, and one backend alone; print ratios

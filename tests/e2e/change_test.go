@@ -96,6 +96,7 @@ func describe(h *autoscalingv2.HorizontalPodAutoscaler) string {
 // more pods than the minimum run.
 func testAutoscalerGrows(t *testing.T) {
 	least := *scaler(t).Spec.MinReplicas
+	patience(t, 0, 300)
 	labels := identity(pods(t, namespace)["edge"][0].Labels)
 	startProbe(t, namespace, "e2e-load", labels, "load", "-clients", "6", "-for", "10m", "http://backend:8000/api/symbols")
 	eventually(t, 5*time.Minute, "more API pods", func(ctx context.Context) (string, bool) {
@@ -122,15 +123,15 @@ func testAutoscalerGrows(t *testing.T) {
 	} else {
 		t.Logf("`pulumi up` under load: %d replicas before, %d after", before, after)
 	}
-	calm(t, 30)
+	patience(t, 0, 30)
 }
 
-// calm sets how many seconds without load the autoscaler waits for before it shrinks.
-// The stack's five minutes are asserted without a cluster, and to sit them out would
-// test Kubernetes alone.
-func calm(t *testing.T, seconds int) {
+// patience sets how many seconds of load the autoscaler waits for before it grows, and
+// how many without before it shrinks. The stack's minute and five minutes are asserted
+// without a cluster, and to sit them out would test Kubernetes alone.
+func patience(t *testing.T, up, down int) {
 	t.Helper()
-	patch := fmt.Appendf(nil, `{"spec":{"behavior":{"scaleDown":{"stabilizationWindowSeconds":%d}}}}`, seconds)
+	patch := fmt.Appendf(nil, `{"spec":{"behavior":{"scaleUp":{"stabilizationWindowSeconds":%d},"scaleDown":{"stabilizationWindowSeconds":%d}}}}`, up, down)
 	if _, err := cluster.AutoscalingV2().HorizontalPodAutoscalers(namespace).Patch(t.Context(), autoscaled, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: "e2e"}); err != nil {
 		t.Fatal(err)
 	}
@@ -143,6 +144,6 @@ func testAutoscalerShrinks(t *testing.T) {
 		h := scaler(t)
 		return describe(h), h.Status.DesiredReplicas == *h.Spec.MinReplicas && h.Status.CurrentReplicas == *h.Spec.MinReplicas
 	})
-	calm(t, 300) // as declared, for whoever keeps the stack
+	patience(t, 60, 300) // as declared, for whoever keeps the stack
 	upAgain(t)
 }

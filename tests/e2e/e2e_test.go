@@ -35,8 +35,14 @@ func TestE2E(t *testing.T) {
 	run("SettingRollsOnlyItsReaders", testSetting)
 	run("AutoscalerGrows", testAutoscalerGrows)
 	run("Reachability", testReachability)
-	run("SecondStackSideBySide", testSecondStack)
-	run("ProdDestroyKeepsData", testProd)
+	run("MoreStacks", func(t *testing.T) {
+		for name, f := range map[string]func(*testing.T){"SecondStackSideBySide": testSecondStack, "ProdDestroyKeepsData": testProd} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel() // as teams deploy
+				f(t)
+			})
+		}
+	})
 	run("AutoscalerShrinks", testAutoscalerShrinks)
 	if !keep {
 		run("DestroyLeavesNothing", testDestroy)

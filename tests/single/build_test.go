@@ -71,7 +71,11 @@ func (s *session) images(t *testing.T) {
 		}
 	}
 
-	write(t, dockerfile, append(slices.Clone(good), "RUN [\"/no-such-program\"]\n"...))
+	first, rest, ok := bytes.Cut(good, []byte("\nWORKDIR "))
+	if !ok {
+		t.Fatalf("%s sets no WORKDIR", dockerfile)
+	}
+	write(t, dockerfile, slices.Concat(first, []byte("\nRUN [\"/no-such-program\"]\nWORKDIR "), rest))
 	refused(t, "no-such-program", "up", "--cwd", dir, "--yes", "--skip-preview", "--config-file", file)
 	same("a build that fails")
 

@@ -483,11 +483,10 @@ func TestCluster(t *testing.T) {
 	})
 	clusterNode.leavesNothing(t, append(clusterNode.crashes(),
 		life{"kill -9 of up with a pod", func(t *testing.T) { clusterNode.crash(t, "a pod", podRuns) }},
-		life{"up twice at once", upTwice},
 		life{"interrupted up, kill -9 of the first process", upGoesOn},
 		life{"up, stop, start, stop", stateSurvivesStop},
-		life{"up, all that it enforces, kill -9 of many", func(t *testing.T) {
-			local(t, "up")
+		life{"up twice at once, all that it enforces, kill -9 of many", func(t *testing.T) {
+			upTwice(t)
 			enforces(t)
 			t.Run("no packet leaves", noPacketLeaves)
 			t.Run("one node a machine", func(t *testing.T) {
@@ -606,7 +605,7 @@ func stateSurvivesStop(t *testing.T) {
 	}
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "writer"}, Spec: corev1.PodSpec{
 		Containers: []corev1.Container{{
-			Name: "c", Image: node.HelperImage, Command: []string{"sh", "-c", "echo started >> /data/log; cat /data/log; sleep 100000"},
+			Name: "c", Image: node.HelperImage, Command: []string{"sh", "-c", "echo started >> /data/log; cat /data/log; trap 'exit 0' TERM; sleep 100000 & wait"},
 			VolumeMounts: []corev1.VolumeMount{{Name: "data", MountPath: "/data"}},
 		}},
 		Volumes:                       []corev1.Volume{{Name: "data", VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "data"}}}},
