@@ -128,6 +128,19 @@ func TestStreamLeavesWhatIsTyped(t *testing.T) {
 	p.await("the symbol in the address", `location.search === '?symbol=SIM0600USDT' && document.querySelector('input[type=search]').value === 'SIM0600USDT'`)
 }
 
+func TestSearchIsEditedWhereTheCaretIs(t *testing.T) {
+	s, _ := newSite(t, 600)
+	p := newTab(t, newBrowser(t, s), s, false)
+	p.desktop()
+	p.open(s.url + "/symbols")
+	p.await("symbols", `document.querySelectorAll('tbody tr').length > 2`)
+	p.run("type, and then in its middle", chromedp.SendKeys(chromedp.CSS("input[type=search]"), "s0600"+strings.Repeat(kb.ArrowLeft, 4)+"im"))
+	p.await("the symbol", `document.querySelector('tbody .symbol')?.innerText === 'SIM0600USDT'`)
+	if typed := eval[string](p, `document.querySelector('input[type=search]').value`); typed != "sim0600" {
+		t.Errorf("the field says %q, want %q", typed, "sim0600")
+	}
+}
+
 // The stream brings the most traded symbols by itself; another is asked for while a
 // page shows it.
 func TestRarelyTradedSymbolIsAlive(t *testing.T) {

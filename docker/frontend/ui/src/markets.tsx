@@ -9,7 +9,9 @@ const pageSize = 50;
 
 export function Markets() {
   const { query } = address.value;
-  const search = query.get("q") ?? "";
+  // As it was typed, because to write it otherwise into the field moves the caret.
+  const typed = query.get("q") ?? "";
+  const search = typed.trim().toUpperCase();
   const sort = query.get("sort") ?? "volume";
   const [shown, setShown] = useState(pageSize);
   const { data, error, reload } = useResource(`${sort} ${shown} ${search}`, async (abort) => {
@@ -23,7 +25,7 @@ export function Markets() {
       <form class="filters" role="search" onSubmit={(e) => e.preventDefault()}>
         <label class="grow">
           <span>Symbol</span>
-          <input type="search" placeholder="Search" value={search} onInput={(e) => setQuery({ q: e.currentTarget.value.trim().toUpperCase() })} autocomplete="off" spellcheck={false} />
+          <input type="search" placeholder="Search" value={typed} onInput={(e) => setQuery({ q: e.currentTarget.value })} autocomplete="off" spellcheck={false} />
         </label>
         <label>
           <span>Order</span>
