@@ -34,11 +34,15 @@ func TestE2E(t *testing.T) {
 	run("RefreshSeesNoDrift", testRefresh)
 	run("SettingRollsOnlyItsReaders", testSetting)
 	run("AutoscalerGrows", testAutoscalerGrows)
-	run("Reachability", testReachability)
-	run("MoreStacks", func(t *testing.T) {
-		for name, f := range map[string]func(*testing.T){"SecondStackSideBySide": testSecondStack, "ProdDestroyKeepsData": testProd} {
+	// At the same time, as teams deploy.
+	run("SideBySide", func(t *testing.T) {
+		for name, f := range map[string]func(*testing.T){
+			"Reachability":         testReachability,
+			"SecondStack":          testSecondStack,
+			"ProdDestroyKeepsData": testProd,
+		} {
 			t.Run(name, func(t *testing.T) {
-				t.Parallel() // as teams deploy
+				t.Parallel()
 				f(t)
 			})
 		}
