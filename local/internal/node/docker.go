@@ -12,6 +12,8 @@ import (
 	"os"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/alphapulse/alphapulse-infra/local/internal/images"
 )
 
@@ -122,11 +124,18 @@ func (d docker) load(ctx context.Context, archives []images.Archive, out io.Writ
 		return 0, err
 	}
 	missing := absent(archives, have)
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(3) // each is first unpacked as a whole, which takes its size on the disk
 	for _, a := range missing {
-		// One after the other: each is first unpacked as a whole.
-		if err := d.loadOne(ctx, a, out); err != nil {
-			return 0, fmt.Errorf("load image %s: %w", a.Refs[0], err)
-		}
+		g.Go(func() error {
+			if err := d.loadOne(ctx, a, out); err != nil {
+				return fmt.Errorf("load image %s: %w", a.Refs[0], err)
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return 0, err
 	}
 	return len(missing), nil
 }
