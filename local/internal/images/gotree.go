@@ -17,10 +17,14 @@ import (
 // goHome is where the upstream image has Go.
 const goHome = "/usr/local/go"
 
+// goCache is where the go command of the image's user looks for what is compiled.
+const goCache = "/root/.cache/go-build"
+
 // addGo puts the tool chain of exactly that Go version into the tree: this
 // machine's own if it is that one, else one that the go command fetches and
-// verifies as it does for modules that ask for it.
-func addGo(ctx context.Context, t oci.Tree, version string, w io.Writer) error {
+// verifies as it does for modules that ask for it. What it compiles lies in dir
+// until the tree is written.
+func addGo(ctx context.Context, t oci.Tree, version, dir string, w io.Writer) error {
 	cmd := exec.CommandContext(ctx, "go", "env", "GOROOT", "GOVERSION")
 	cmd.Dir = os.TempDir() // no module, so that none decides on the version
 	cmd.Env = append(os.Environ(), "GOTOOLCHAIN=go"+version, "GOWORK=off")
@@ -33,7 +37,35 @@ func addGo(ctx context.Context, t oci.Tree, version string, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return addGoTree(t, root)
+	if err := addGoTree(t, root); err != nil {
+		return err
+	}
+	return addStandardLibrary(ctx, t, root, dir, w)
+}
+
+// addStandardLibrary puts the compiled standard library of the Go in the folder root
+// into the tree. Each build of an image begins with an empty cache, and would spend
+// half of its time on the same packages.
+func addStandardLibrary(ctx context.Context, t oci.Tree, root, dir string, w io.Writer) error {
+	cmd := exec.CommandContext(ctx, filepath.Join(root, "bin", "go"), "build", "-trimpath", "std")
+	cmd.Dir = dir
+	// As the Dockerfiles build, and nothing of this machine's settings.
+	cmd.Env = []string{"GOCACHE=" + dir, "GOENV=off", "GOTOOLCHAIN=local", "CGO_ENABLED=0", "HOME=" + dir, "PATH=" + os.Getenv("PATH")}
+	cmd.Stdout, cmd.Stderr = w, w
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("compile the standard library in %s: %w", root, err)
+	}
+	return filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		rel, err := filepath.Rel(dir, p)
+		if err != nil {
+			return err
+		}
+		t[path.Join(goCache, filepath.ToSlash(rel))] = oci.Entry{Mode: 0o644, Source: p}
+		return nil
+	})
 }
 
 // goRoot reads where that Go version lies from the answer to `go env GOROOT

@@ -331,7 +331,7 @@ func (f *factory) key(i Image, binaries map[string]string) (string, error) {
 		put(string(sums))
 	}
 	if i.goVersion != "" { // rows without one keep the keys that they had before
-		put(i.goVersion)
+		put(i.goVersion + " with its standard library compiled")
 	}
 	for _, name := range slices.Sorted(maps.Values(i.tools)) {
 		// The path has the key of what the binary was built from in it.
@@ -390,7 +390,11 @@ func (f *factory) write(ctx context.Context, i Image, base string, below []*debi
 		}
 	}
 	if i.goVersion != "" {
-		if err := addGo(ctx, tree, i.goVersion, s.Writer()); err != nil {
+		std := filepath.Join(tmp, "std")
+		if err := os.Mkdir(std, 0o755); err != nil {
+			return nil, err
+		}
+		if err := addGo(ctx, tree, i.goVersion, std, s.Writer()); err != nil {
 			return nil, err
 		}
 	}

@@ -293,7 +293,7 @@ func baseImages() []Image {
 				Cmd:        []string{"bash"},
 			},
 		}.row("golang", "Go "+goVersion+" of this machine or of its module proxy, on packages of Debian trixie", goVersion,
-			"on Debian 13 instead of 12; without a C compiler, git, and Go's own tests; modules come from the local engine, which serves this machine's download cache",
+			"on Debian 13 instead of 12; without a C compiler, git, and Go's own tests, but with its standard library compiled; modules come from the local engine, which serves this machine's download cache",
 			"docker.io/library/golang:"+goVersion+"-bookworm"),
 		Image{
 			Base:       true,
