@@ -29,14 +29,14 @@ func TestE2E(t *testing.T) {
 	}
 	run("EveryEndpointAnswers", testEndpoints)
 	run("RowSurvivesDatabasePod", testRow)
-	run("Browser", testBrowser)
 	run("UpAgainChangesNothing", testUpAgain)
 	run("RefreshSeesNoDrift", testRefresh)
 	run("SettingRollsOnlyItsReaders", testSetting)
 	run("AutoscalerGrows", testAutoscalerGrows)
-	// At the same time, as teams deploy.
+	// At the same time, as teams deploy and users look at it.
 	run("SideBySide", func(t *testing.T) {
 		for name, f := range map[string]func(*testing.T){
+			"Browser":              testBrowser,
 			"Reachability":         testReachability,
 			"SecondStack":          testSecondStack,
 			"ProdDestroyKeepsData": testProd,

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // registry is the engine's own: plain HTTP on loopback, no password.
@@ -51,15 +52,27 @@ func write(t testing.TB, name string, content []byte) {
 	}
 }
 
+// brokenAtOnce makes the build of a Dockerfile fail before it compiles anything, until
+// it is mended.
+func brokenAtOnce(t testing.TB, dockerfile string) (mend func()) {
+	t.Helper()
+	good, err := os.ReadFile(dockerfile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, rest, ok := bytes.Cut(good, []byte("\nWORKDIR "))
+	if !ok {
+		t.Fatalf("%s sets no WORKDIR", dockerfile)
+	}
+	write(t, dockerfile, slices.Concat(first, []byte("\nRUN [\"/no-such-program\"]\nWORKDIR "), rest))
+	return func() { write(t, dockerfile, good) }
+}
+
 // images builds both images on the engine, pushes them to its registry and deploys
 // their digests. What fails on the way changes no container.
 func (s *session) images(t *testing.T) {
 	dir, before := program(t), ids(t)
 	dockerfile := filepath.Join(dir, "docker", "Dockerfile.backend.prod")
-	good, err := os.ReadFile(dockerfile)
-	if err != nil {
-		t.Fatal(err)
-	}
 	built := func(registry string) string {
 		return settings(t, "buildImages", "true", "registry", registry+"/alphapulse")
 	}
@@ -71,15 +84,13 @@ func (s *session) images(t *testing.T) {
 		}
 	}
 
-	first, rest, ok := bytes.Cut(good, []byte("\nWORKDIR "))
-	if !ok {
-		t.Fatalf("%s sets no WORKDIR", dockerfile)
-	}
-	write(t, dockerfile, slices.Concat(first, []byte("\nRUN [\"/no-such-program\"]\nWORKDIR "), rest))
+	mended := brokenAtOnce(t, dockerfile)
+	mendedToo := brokenAtOnce(t, filepath.Join(dir, "docker", "Dockerfile.frontend.prod"))
 	refused(t, "no-such-program", "up", "--cwd", dir, "--yes", "--skip-preview", "--config-file", file)
 	same("a build that fails")
 
-	write(t, dockerfile, good)
+	mended()
+	mendedToo()
 	refused(t, "127.0.0.1:1/", "up", "--cwd", dir, "--yes", "--skip-preview", "--config-file", built("127.0.0.1:1"))
 	same("a push that fails")
 
@@ -139,7 +150,9 @@ func (s *session) images(t *testing.T) {
 	// Neither a commit, nor a time, nor a test builds anything again.
 	before = ids(t)
 	write(t, filepath.Join(dir, "docker", "backend", "main_test.go"), []byte("package main\n"))
-	write(t, dockerfile, bytes.Clone(good))
+	if now := time.Now(); os.Chtimes(dockerfile, now, now) != nil {
+		t.Fatalf("%s cannot be touched", dockerfile)
+	}
 	up(t, "--cwd", dir, "--config-file", file, "--expect-no-changes")
 	same("nothing to build")
 }
