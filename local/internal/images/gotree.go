@@ -55,17 +55,7 @@ func addStandardLibrary(ctx context.Context, t oci.Tree, root, dir string, w io.
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("compile the standard library in %s: %w", root, err)
 	}
-	return filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() {
-			return err
-		}
-		rel, err := filepath.Rel(dir, p)
-		if err != nil {
-			return err
-		}
-		t[path.Join(goCache, filepath.ToSlash(rel))] = oci.Entry{Mode: 0o644, Source: p}
-		return nil
-	})
+	return addFiles(t, dir, goCache)
 }
 
 // goRoot reads where that Go version lies from the answer to `go env GOROOT

@@ -39,12 +39,17 @@ func (m moduleFiles) add(ctx context.Context, t oci.Tree, w io.Writer) error {
 	if jsonErr := json.Unmarshal(out, &found); err != nil || jsonErr != nil || found.Error != "" {
 		return fmt.Errorf("download module %s: %s (%w)", m.module, found.Error, err)
 	}
-	base := filepath.Join(found.Dir, filepath.FromSlash(m.from))
-	return filepath.WalkDir(base, func(p string, d fs.DirEntry, err error) error {
+	return addFiles(t, filepath.Join(found.Dir, filepath.FromSlash(m.from)), m.to)
+}
+
+// addFiles puts the files below the folder from of this machine into the tree, below
+// the folder to.
+func addFiles(t oci.Tree, from, to string) error {
+	return filepath.WalkDir(from, func(p string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
 			return err
 		}
-		t[path.Join(m.to, filepath.ToSlash(strings.TrimPrefix(p, base)))] = oci.Entry{Mode: 0o644, Source: p}
+		t[path.Join(to, filepath.ToSlash(strings.TrimPrefix(p, from)))] = oci.Entry{Mode: 0o644, Source: p}
 		return nil
 	})
 }
