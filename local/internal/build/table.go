@@ -165,6 +165,12 @@ var table = []unit{
 		memory: 1500 * mib,
 	},
 	{
+		module: "versitygw",
+		tools:  map[string]string{"versitygw": "github.com/versity/versitygw/cmd/versitygw"},
+		stamp:  map[string]string{"main.Version": "v1.8.0"},
+		memory: 1500 * mib,
+	},
+	{
 		module: "grafana",
 		tools:  map[string]string{"grafana-server": "github.com/grafana/grafana/pkg/cmd/grafana-server"},
 		stamp:  map[string]string{"main.version": "6.1.6"},

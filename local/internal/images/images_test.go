@@ -327,6 +327,23 @@ var contracts = map[string]contract{
 			"/usr/bin/sh": "-> bash", "/tmp": "1777 0:0", "/usr/share/postgresql/17/postgresql.conf.sample": "644 0:0",
 		},
 	},
+	"timescaledb-ha": {
+		user: "postgres", workdir: "/home/postgres", stop: "SIGINT", entrypoint: []string{"/docker-entrypoint.sh"}, cmd: []string{"postgres"},
+		env: []string{"PGDATA=/home/postgres/pgdata/data", "PATH=/usr/lib/postgresql/17/bin:", "LC_ALL=C.UTF-8"}, ports: []string{"5432/tcp", "8008/tcp", "8081/tcp"},
+		files: map[string]string{
+			"/docker-entrypoint.sh": "-> /usr/local/bin/docker-entrypoint.sh", "/usr/local/bin/docker-entrypoint.sh": "755 0:0",
+			"/home/postgres": "755 1000:1000", "/home/postgres/pgdata/data": "750 1000:1000", "/run/postgresql": "1777 1000:1000", "/var/run": "-> /run",
+			"/etc/pgbackrest.conf": "-> /home/postgres/pgdata/backup/pgbackrest.conf", "/usr/bin/sh": "-> bash", "/tmp": "1777 0:0",
+		},
+	},
+	"pgbouncer": {
+		user: "pgbouncer", workdir: "/", entrypoint: []string{"./entrypoint.sh"}, ports: []string{"6432/tcp"},
+		files: map[string]string{"/entrypoint.sh": "755 0:0", "/usr/bin/pgbouncer": "-> /usr/sbin/pgbouncer", "/etc/pgbouncer": "755 998:996", "/usr/bin/sh": "-> bash"},
+	},
+	"versitygw": {
+		workdir: "/", entrypoint: []string{"/usr/local/bin/docker-entrypoint.sh"},
+		files: map[string]string{"/usr/local/bin/versitygw": "755 0:0", "/usr/local/bin/docker-entrypoint.sh": "755 0:0", "/bin/sh": "-> /usr/bin/busybox", "/tmp": "1777 0:0"},
+	},
 	"redis": {
 		workdir: "/data", entrypoint: []string{"docker-entrypoint.sh"}, cmd: []string{"redis-server"}, ports: []string{"6379/tcp"}, volumes: []string{"/data"},
 		files: map[string]string{"/usr/local/bin/docker-entrypoint.sh": "755 0:0", "/data": "755 999:999", "/usr/bin/sh": "-> bash"},
