@@ -133,6 +133,11 @@ var table = []unit{
 		memory: 600 * mib,
 	},
 	{
+		dir:    "docker/agent",
+		tools:  map[string]string{"agent": "."},
+		memory: 400 * mib,
+	},
+	{
 		dir:      "docker/frontend",
 		tools:    map[string]string{"frontend": "."},
 		memory:   600 * mib,
