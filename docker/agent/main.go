@@ -120,7 +120,17 @@ func handover(ctx context.Context, log *slog.Logger, args []string) error {
 	flags := flag.NewFlagSet("handover", flag.ContinueOnError)
 	flags.StringVar(&h.Member, "member", patroni.Address("127.0.0.1"), "address of this pod's Patroni")
 	flags.StringVar(&h.Poolers, "poolers", "", "name that has all poolers' addresses")
+	socket := flags.String("socket", "/var/run/postgresql", "folder of the server's socket")
 	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	h.Checkpoint = func(ctx context.Context) error {
+		conn, err := connect(ctx, *socket, member.Superuser, nil)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+		_, err = conn.Exec(ctx, "CHECKPOINT")
 		return err
 	}
 	return h.Run(ctx)

@@ -252,8 +252,10 @@ func (c *Config) File() (string, error) {
 		postgresql["callbacks"] = map[string]any{"on_role_change": c.Agent + " role-changed"}
 	}
 	file := map[string]any{
-		"scope":   c.Scope,
-		"log":     map[string]any{"level": "INFO", "format": "%(asctime)s %(levelname)s: %(message)s"},
+		"scope": c.Scope,
+		"log": map[string]any{"level": "INFO", "format": "%(asctime)s %(levelname)s: %(message)s",
+			// That nothing has happened is said once, not every three seconds.
+			"deduplicate_heartbeat_logs": true},
 		"restapi": map[string]any{"listen": fmt.Sprintf("*:%d", Port)},
 		"kubernetes": map[string]any{
 			"scope_label": ScopeLabel, "role_label": RoleLabel, "labels": c.Labels, "use_endpoints": false, "bypass_api_service": false,

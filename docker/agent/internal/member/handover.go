@@ -30,12 +30,17 @@ type Handover struct {
 	PoolerPort int
 	// Lookup resolves a name; nil asks DNS.
 	Lookup func(ctx context.Context, host string) ([]string, error)
-	Log    *slog.Logger
+	// Checkpoint writes what is dirty while clients still work, so that the one that the
+	// server's end needs is short.
+	Checkpoint func(ctx context.Context) error
+	Log        *slog.Logger
 }
 
 const (
 	// pauseTimeout is how long a pooler may take to answer: it drains its transactions.
 	pauseTimeout = pooler.Drain + 3*time.Second
+	// checkpointTimeout is how long clients may go on for the sake of a shorter pause.
+	checkpointTimeout = 20 * time.Second
 	// switchTimeout is how long Patroni may take for a switchover.
 	switchTimeout = 30 * time.Second
 )
@@ -59,6 +64,7 @@ func (h *Handover) Run(ctx context.Context) error {
 		return err
 	}
 	candidate, err := patroni.Candidate(members, self)
+	h.checkpoint(ctx)
 	h.pause(ctx)
 	if errors.Is(err, patroni.ErrNoCandidate) {
 		h.Log.Info("no other member can take over: clients wait for this one's return")
@@ -73,6 +79,14 @@ func (h *Handover) Run(ctx context.Context) error {
 	}
 	h.Log.Info("handed over", "to", candidate, "seconds", time.Since(begun).Seconds())
 	return nil
+}
+
+func (h *Handover) checkpoint(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, checkpointTimeout)
+	defer cancel()
+	if err := h.Checkpoint(ctx); err != nil {
+		h.Log.Warn("checkpoint before the switchover", "err", err)
+	}
 }
 
 // pause makes every pooler hold its clients back. One that does not is no reason to
