@@ -2,6 +2,7 @@ package member
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -41,7 +42,9 @@ type Agent struct {
 	Roles   *Roles
 	Log     *slog.Logger
 
-	ready atomic.Bool
+	// settle is how long Patroni takes to notice a changed configuration; 0 for its usual.
+	settle time.Duration
+	ready  atomic.Bool
 }
 
 // Ready answers 200 while this member is a standby, or a primary with all as declared.
@@ -155,15 +158,21 @@ func (a *Agent) jobs(ctx context.Context, database string) {
 	}
 }
 
-// declare brings Patroni's dynamic configuration to that of this pod's revision, once:
-// in a rollout the first new pod does it, and those that are older do not take it back.
+// declare brings Patroni's dynamic configuration to what the file says, when the agent
+// starts and when the file changes. An agent of an older pod, whose file is still the
+// same, does not take a newer one back.
 func (a *Agent) declare(ctx context.Context) {
+	var applied []byte
 	for ctx.Err() == nil {
-		err := a.declareOnce(ctx)
-		if err == nil {
-			return
+		raw, err := os.ReadFile(a.Dynamic)
+		if err == nil && !bytes.Equal(raw, applied) {
+			if err = a.declareOnce(ctx); err == nil {
+				applied = raw
+			}
 		}
-		a.Log.Debug("dynamic configuration", "err", err)
+		if err != nil {
+			a.Log.Debug("dynamic configuration", "err", err)
+		}
 		select {
 		case <-ctx.Done():
 		case <-time.After(interval):
@@ -205,7 +214,7 @@ func (a *Agent) restart(ctx context.Context) error {
 	select { // Patroni notices in its next loop
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-time.After(10 * time.Second):
+	case <-time.After(cmp.Or(a.settle, 10*time.Second)):
 	}
 	ask, cancel := context.WithTimeout(ctx, attempt)
 	defer cancel()
