@@ -3,7 +3,7 @@
 // the whole stack's tests.
 //
 //	.local/bin/local up && .local/bin/local images timescaledb-ha pgbouncer versitygw agent
-//	go test -tags e2e -count=1 -v ./tests/e2e/database
+//	go test -tags cluster -count=1 -v ./tests/e2e/database
 //
 // With KEEP=1 the namespace stays, and the next run uses it again.
 package database
