@@ -6,6 +6,8 @@
 //	agent role-changed    is Patroni's callback on_role_change
 //	agent handover        gives the primary's role to another member before a pod stops
 //	agent pooler          finds the primary for PgBouncer and lets its clients wait
+//	agent fill            restores a backup into an empty volume
+//	agent prove           restores the newest backup into a scratch volume and checks it
 //
 // It is a program of its own, and not scripts in the database's image, because three of
 // its parts have no equal among the tools of that image: PgBouncer fails every new
@@ -28,6 +30,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"sync"
@@ -41,6 +44,7 @@ import (
 	"github.com/alphapulse/alphapulse-infra/docker/agent/internal/member"
 	"github.com/alphapulse/alphapulse-infra/docker/agent/internal/patroni"
 	"github.com/alphapulse/alphapulse-infra/docker/agent/internal/pooler"
+	"github.com/alphapulse/alphapulse-infra/docker/agent/internal/restore"
 )
 
 func main() {
@@ -57,12 +61,14 @@ var commands = map[string]func(ctx context.Context, log *slog.Logger, args []str
 	"member":       runMember,
 	"role-changed": roleChanged,
 	"handover":     handover,
+	"fill":         fill,
+	"prove":        prove,
 	"pooler":       runPooler,
 }
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 || commands[args[0]] == nil {
-		return errors.New("usage: agent install|member|role-changed|handover|pooler …")
+		return errors.New("usage: agent install|member|role-changed|handover|pooler|fill|prove …")
 	}
 	log := slog.New(slog.NewJSONHandler(os.Stderr, nil)).With("agent", args[0])
 	return commands[args[0]](ctx, log, args[1:])
@@ -182,6 +188,64 @@ func connect(ctx context.Context, socket, database string, parameters map[string
 		config.RuntimeParams[name] = value
 	}
 	return pgx.ConnectConfig(ctx, config)
+}
+
+// restoring reads the flags that fill and prove share.
+func restoring(name string, log *slog.Logger, args []string, more func(*flag.FlagSet, *restore.Restore)) (*restore.Restore, error) {
+	r := &restore.Restore{Log: log}
+	flags := flag.NewFlagSet(name, flag.ContinueOnError)
+	flags.StringVar(&r.Stanza, "stanza", os.Getenv("PGBACKREST_STANZA"), "what pgBackRest calls the database")
+	flags.StringVar(&r.Data, "data", os.Getenv("PGDATA"), "folder of the data, below the volume's root")
+	flags.StringVar(&r.Run, "run", "/tmp/restore", "folder for the recovering server's socket")
+	if more != nil {
+		more(flags, r)
+	}
+	if err := flags.Parse(args); err != nil {
+		return nil, err
+	}
+	if r.Stanza == "" || r.Data == "" {
+		return nil, errors.New("-stanza and -data are needed")
+	}
+	r.Command = func(ctx context.Context, name string, args ...string) *exec.Cmd {
+		cmd := exec.CommandContext(ctx, name, args...)
+		// A pod that is stopped stops the server in good order.
+		cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGINT) }
+		cmd.WaitDelay = time.Minute
+		return cmd
+	}
+	r.Connect = func(ctx context.Context, database string) (*pgx.Conn, error) {
+		return connect(ctx, r.Run, database, nil)
+	}
+	return r, nil
+}
+
+func fill(ctx context.Context, log *slog.Logger, args []string) error {
+	var target string
+	r, err := restoring("fill", log, args, func(flags *flag.FlagSet, r *restore.Restore) {
+		flags.StringVar(&target, "target", "latest", "latest, a backup's label, or a time with its zone")
+		flags.BoolVar(&r.Archive, "archive", false, "go on with the archive that the backup is from")
+	})
+	if err != nil {
+		return err
+	}
+	if r.Target, err = restore.ParseTarget(target); err != nil {
+		return err
+	}
+	return r.Fill(ctx)
+}
+
+func prove(ctx context.Context, log *slog.Logger, args []string) error {
+	r, err := restoring("prove", log, args, nil)
+	if err != nil {
+		return err
+	}
+	report, err := r.Prove(ctx)
+	if err != nil {
+		return err
+	}
+	log.Info("the backup can be restored", "backup", report.Backup, "age", report.Age.Round(time.Second).String(), "restored", report.Restored.Round(time.Millisecond).String(),
+		"checked", report.Checked.Round(time.Millisecond).String(), "databases", report.Databases, "hypertables", report.Hypertables, "chunks", report.Chunks, "tables", report.Tables, "rows", report.Rows)
+	return nil
 }
 
 func serve(ctx context.Context, address string, handler http.Handler) error {

@@ -173,7 +173,7 @@ func start(t *testing.T, settings ...string) *server {
 		t.Fatal(err)
 	}
 	s := &server{t: t, dir: "/" + filepath.Base(host)}
-	if out, err := inside(bin+"initdb", "-D", s.dir+"/data", "-U", "postgres", "--auth-local=trust", "--auth-host=scram-sha-256").CombinedOutput(); err != nil {
+	if out, err := inside(bin+"initdb", "-D", s.dir+"/data", "-U", "postgres", "--auth-local=trust", "--auth-host=scram-sha-256", "--data-checksums").CombinedOutput(); err != nil {
 		t.Fatalf("initdb: %v: %s", err, out)
 	}
 	args := []string{"-D", s.dir + "/data", "-k", s.dir, "-h", ""}
