@@ -97,12 +97,12 @@ func run(m *testing.M) (code int, err error) {
 // newPlan is the laboratory's usual state. Its passwords are the same in every run, its
 // certificates are kept beside other temporary files.
 func newPlan() (*plan, error) {
-	p := &plan{instances: 3, poolers: 2, revision: "1", passwords: passwords{}, settings: []patroni.Setting{
+	p := &plan{instances: 3, poolers: 2, revision: "1", login: appRole, used: logins(appRole), passwords: passwords{}, settings: []patroni.Setting{
 		{Name: "max_connections", Value: "100"}, {Name: "max_worker_processes", Value: "21"}, {Name: "max_locks_per_transaction", Value: "128"},
 		{Name: "timescaledb.max_background_workers", Value: "16"}, {Name: "timescaledb.telemetry_level", Value: "off"},
 		{Name: "shared_buffers", Value: "128MB"}, {Name: "max_wal_size", Value: "1GB"}, {Name: "max_slot_wal_keep_size", Value: "1GB"}, {Name: "jit", Value: "off"},
 	}}
-	for _, of := range []string{appRole, "alphapulse_monitor", "alphapulse_pooler", "alphapulse_replicator", "alphapulse_rewinder", "control", "s3key", "s3secret", "cipher"} {
+	for _, of := range []string{appRole, appRole + "_2", "alphapulse_monitor", "alphapulse_pooler", "alphapulse_replicator", "alphapulse_rewinder", "control", "s3key", "s3secret", "cipher"} {
 		sum := sha256.Sum256([]byte("laboratory " + of))
 		p.passwords[of] = hex.EncodeToString(sum[:12])
 	}
@@ -232,8 +232,22 @@ func isReady(pod *corev1.Pod) bool {
 	return false
 }
 
+// logins are all that are declared when the application's is the one named.
+func logins(application string) []string {
+	return []string{application, "alphapulse_monitor", "alphapulse_pooler", "alphapulse_replicator", "alphapulse_rewinder"}
+}
+
 // load is that of an API through the pooler.
 func load(t *testing.T) *rows.Load {
+	t.Helper()
+	l := loadAs(t, appRole, appDatabase)
+	if err := l.Prepare(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func loadAs(t *testing.T, role, inDatabase string) *rows.Load {
 	t.Helper()
 	s, err := cluster.CoreV1().Services(namespace).Get(t.Context(), poolerName, metav1.GetOptions{})
 	if err != nil {
@@ -244,14 +258,10 @@ func load(t *testing.T) *rows.Load {
 		t.Fatal(err)
 	}
 	u := url.URL{
-		Scheme: "postgres", User: url.UserPassword(appRole, p.passwords[appRole]), Host: fmt.Sprintf("%s:%d", s.Spec.ClusterIP, pgbouncer.Port), Path: "/" + appDatabase,
+		Scheme: "postgres", User: url.UserPassword(role, p.passwords[role]), Host: fmt.Sprintf("%s:%d", s.Spec.ClusterIP, pgbouncer.Port), Path: "/" + inDatabase,
 		RawQuery: "sslmode=require&connect_timeout=30",
 	}
-	l := &rows.Load{URL: u.String(), Writers: 6, Timeout: requestTimeout}
-	if err := l.Prepare(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	return l
+	return &rows.Load{URL: u.String(), Writers: 6, Timeout: requestTimeout, Lifetime: 10 * time.Second}
 }
 
 // primary is the pod that has the primary's label.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -61,6 +62,24 @@ type plan struct {
 	passwords passwords
 	tls       map[string]map[string]string // by Secret
 	revision  string                       // of the members' pods
+	// generation is of the volumes: a restore makes a new one.
+	generation string
+	// login is the application's, and used those that are in use.
+	login string
+	used  []string
+}
+
+// scope names the cluster of this generation.
+func (p *plan) scope() string { return name + p.generation }
+
+// ours selects the members of this generation, and more.
+func (p *plan) ours(more ...string) map[string]string {
+	s := selector(name)
+	s[patroni.ScopeLabel] = p.scope()
+	for i := 0; i+1 < len(more); i += 2 {
+		s[more[i]] = more[i+1]
+	}
+	return s
 }
 
 func repository() pgbackrest.Repository {
@@ -80,7 +99,7 @@ func (p *plan) member() pgbackrest.Member {
 func (p *plan) cluster() patroni.Config {
 	member := p.member()
 	return patroni.Config{
-		Scope: name, Labels: selector(name), Strict: p.strict, BinDir: binDir, DataDir: dataDir, SocketDir: socketDir,
+		Scope: p.scope(), Labels: selector(name), Strict: p.strict, BinDir: binDir, DataDir: dataDir, SocketDir: socketDir,
 		Agent: agentDir + "/agent", TLSDir: tlsDir, ReplicationRole: "alphapulse_replicator", RewindRole: "alphapulse_rewinder",
 		MonitoringRole: "alphapulse_monitor", ArchiveCommand: member.ArchiveCommand(), Settings: p.settings,
 	}
@@ -121,7 +140,7 @@ func (p *plan) files() ([]runtime.Object, error) {
 	}
 	host := pgbackrest.Host{Stanza: name, Repository: repository(), Server: member.Server}
 	for i := range p.instances {
-		host.Members = append(host.Members, fmt.Sprintf("%s-%d.%s.%s.svc", name, i, members, namespace))
+		host.Members = append(host.Members, fmt.Sprintf("%s-%d.%s.%s.svc", p.scope(), i, members, namespace))
 	}
 	secret, err := pgbackrest.Secret(pgbackrest.Secrets{Key: p.passwords["s3key"], KeySecret: p.passwords["s3secret"], Passphrase: p.passwords["cipher"]})
 	if err != nil {
@@ -154,6 +173,7 @@ func (p *plan) files() ([]runtime.Object, error) {
 		config(name+"-pgbackrest", map[string]string{"pgbackrest.conf": member.Render()}),
 		config(name+"-pgbackrest-host", map[string]string{"pgbackrest.conf": host.Render()}),
 		private(name+"-pgbackrest-secret", map[string]string{"repository.conf": secret}),
+		config(name+"-logins", map[string]string{"logins": strings.Join(p.used, "\n") + "\n"}),
 		private(name+"-roles", map[string]string{"roles.json": roles}),
 		private(name+"-credentials", map[string]string{
 			"replication": p.passwords["alphapulse_replicator"], "rewind": p.passwords["alphapulse_rewinder"], "control": p.passwords["control"],
@@ -176,7 +196,7 @@ func (p *plan) roles() (string, error) {
 	}
 	var logins []login
 	for _, l := range [][2]string{
-		{appRole, "application"}, {"alphapulse_monitor", "monitoring"}, {"alphapulse_pooler", "pooling"},
+		{p.login, "application"}, {"alphapulse_monitor", "monitoring"}, {"alphapulse_pooler", "pooling"},
 		{"alphapulse_replicator", "replication"}, {"alphapulse_rewinder", "rewinding"},
 	} {
 		v, err := database.Verifier(p.passwords[l[0]], "salt of "+l[0])

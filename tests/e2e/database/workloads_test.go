@@ -4,7 +4,6 @@ package database
 
 import (
 	"fmt"
-	"maps"
 
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
@@ -26,27 +25,21 @@ const jobName = name + "-backup-job"
 
 // databaseObjects are the members and what leads to them.
 func (p *plan) databaseObjects() []runtime.Object {
-	primary := maps.Clone(selector(name))
-	primary[patroni.RoleLabel] = patroni.Primary
-	replica := maps.Clone(selector(name))
-	replica[patroni.RoleLabel] = patroni.Replica
 	one := intstr.FromInt32(1)
 	return []runtime.Object{
 		&corev1.ServiceAccount{ObjectMeta: meta(name, nil)},
-		&rbacv1.Role{ObjectMeta: meta(name, nil), Rules: patroni.Rules(name)},
+		&rbacv1.Role{ObjectMeta: meta(name, nil), Rules: patroni.Rules(p.scope())},
 		&rbacv1.RoleBinding{ObjectMeta: meta(name, nil), RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: name},
 			Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Name: name, Namespace: namespace}}},
-		service(name, primary, false, false, 5432, patroni.Port),
-		service(readName, replica, false, false, 5432),
-		service(members, selector(name), true, true, 5432, patroni.Port),
+		service(name, p.ours(patroni.RoleLabel, patroni.Primary), false, false, 5432, patroni.Port),
+		service(readName, p.ours(patroni.RoleLabel, patroni.Replica), false, false, 5432),
+		service(members, p.ours(), true, true, 5432, patroni.Port),
 		&policyv1.PodDisruptionBudget{ObjectMeta: meta(name, nil), Spec: policyv1.PodDisruptionBudgetSpec{MaxUnavailable: &one, Selector: &metav1.LabelSelector{MatchLabels: selector(name)}}},
 		p.statefulSet(),
 	}
 }
 
 func (p *plan) statefulSet() *appsv1.StatefulSet {
-	labels := maps.Clone(selector(name))
-	labels[patroni.ScopeLabel] = name
 	replicas, grace, no := int32(p.instances), int64(90), false
 	backrest := envs(pgbackrest.Env(name))
 	control := []corev1.EnvVar{env("CONTROL_USER", "control"), secretEnv("CONTROL_PASSWORD", name+"-credentials", "control")}
@@ -81,7 +74,7 @@ func (p *plan) statefulSet() *appsv1.StatefulSet {
 		Name: "agent", Image: agentImage, Args: []string{"member", fmt.Sprint("-copies=", min(1, p.instances-1))},
 		Env:            control,
 		ReadinessProbe: httpProbe("/ready", 8010, 2, 3, 1),
-		VolumeMounts:   []corev1.VolumeMount{mount("socket", socketDir), mount("roles", "/etc/alphapulse/roles"), mount("dynamic", "/etc/patroni")},
+		VolumeMounts:   []corev1.VolumeMount{mount("socket", socketDir), mount("roles", "/etc/alphapulse/roles"), mount("logins", "/etc/alphapulse/used"), mount("dynamic", "/etc/patroni")},
 	}, "16Mi", "200m", "64Mi")
 	backup := container(corev1.Container{
 		Name: "pgbackrest", Image: haImage, Command: []string{"pgbackrest", "server"}, Env: backrest,
@@ -90,11 +83,11 @@ func (p *plan) statefulSet() *appsv1.StatefulSet {
 			mount("pgbackrest-secret", pgbackrest.SecretDir), mount("pgbackrest-tls", pgbackrest.TLSDir),
 		},
 	}, "16Mi", "1", "256Mi")
-	return &appsv1.StatefulSet{ObjectMeta: meta(name, nil), Spec: appsv1.StatefulSetSpec{
+	return &appsv1.StatefulSet{ObjectMeta: meta(p.scope(), nil), Spec: appsv1.StatefulSetSpec{
 		Replicas: &replicas, ServiceName: members, PodManagementPolicy: appsv1.ParallelPodManagement,
-		Selector: &metav1.LabelSelector{MatchLabels: selector(name)},
+		Selector: &metav1.LabelSelector{MatchLabels: p.ours()},
 		Template: corev1.PodTemplateSpec{
-			ObjectMeta: metav1.ObjectMeta{Labels: labels, Annotations: map[string]string{"revision": p.revision}},
+			ObjectMeta: metav1.ObjectMeta{Labels: p.ours(), Annotations: map[string]string{"revision": p.revision}},
 			Spec: corev1.PodSpec{
 				ServiceAccountName: name, EnableServiceLinks: &no, TerminationGracePeriodSeconds: &grace, SecurityContext: podSecurity(1000, 1000),
 				InitContainers: []corev1.Container{container(corev1.Container{
@@ -103,7 +96,7 @@ func (p *plan) statefulSet() *appsv1.StatefulSet {
 				Containers: []corev1.Container{server, agent, backup},
 				Volumes: []corev1.Volume{
 					emptyVolume("socket", ""), emptyVolume("shm", corev1.StorageMediumMemory), emptyVolume("tmp", ""), emptyVolume("backup-tmp", ""), emptyVolume("agent", ""),
-					configVolume("patroni", name+"-patroni"), configVolume("dynamic", name+"-dynamic"), configVolume("pgbackrest", name+"-pgbackrest"),
+					configVolume("patroni", name+"-patroni"), configVolume("dynamic", name+"-dynamic"), configVolume("logins", name+"-logins"), configVolume("pgbackrest", name+"-pgbackrest"),
 					secretVolume("pgbackrest-secret", name+"-pgbackrest-secret"), secretVolume("pgbackrest-tls", name+"-pgbackrest-tls"),
 					secretVolume("tls", name+"-tls"), secretVolume("roles", name+"-roles"),
 				},
@@ -122,7 +115,8 @@ func claim(size string) corev1.PersistentVolumeClaimSpec {
 
 // poolerObjects are PgBouncer with the agent beside it.
 func (p *plan) poolerObjects() []runtime.Object {
-	replicas, grace, no, none, one := int32(p.poolers), int64(30), false, intstr.FromInt32(0), intstr.FromInt32(1)
+	replicas, grace, no, none, one := int32(p.poolers), int64(60), false, intstr.FromInt32(0), intstr.FromInt32(1)
+	always := corev1.ContainerRestartPolicyAlways
 	shared := []corev1.VolumeMount{mount("console", pgbouncer.SocketDir), mount("primary", pgbouncer.PrimaryDir), mount("standby", pgbouncer.StandbyDir)}
 	bouncer := container(corev1.Container{
 		Name: "pgbouncer", Image: poolerImage, Command: []string{"pgbouncer", pgbouncer.ConfigDir + "/pgbouncer.ini"},
@@ -130,8 +124,9 @@ func (p *plan) poolerObjects() []runtime.Object {
 		ReadinessProbe: &corev1.Probe{ProbeHandler: corev1.ProbeHandler{TCPSocket: &corev1.TCPSocketAction{Port: intstr.FromInt32(pgbouncer.Port)}}, PeriodSeconds: 1},
 		VolumeMounts:   append([]corev1.VolumeMount{mount("config", pgbouncer.ConfigDir), mount("tls", pgbouncer.TLSDir)}, shared...),
 	}, "16Mi", "1", "128Mi")
+	// It starts before PgBouncer and ends after it: every connection goes through it.
 	agent := container(corev1.Container{
-		Name: "agent", Image: agentImage,
+		Name: "agent", Image: agentImage, RestartPolicy: &always,
 		Args:         []string{"pooler", "-members", members, "-service", name, "-ca", pgbouncer.TLSDir + "/ca.crt"},
 		Env:          []corev1.EnvVar{env("CONTROL_USER", "control"), secretEnv("CONTROL_PASSWORD", name+"-credentials", "control")},
 		VolumeMounts: append([]corev1.VolumeMount{mount("tls", pgbouncer.TLSDir)}, shared...),
@@ -144,7 +139,7 @@ func (p *plan) poolerObjects() []runtime.Object {
 			Strategy: appsv1.DeploymentStrategy{Type: appsv1.RollingUpdateDeploymentStrategyType, RollingUpdate: &appsv1.RollingUpdateDeployment{MaxUnavailable: &none, MaxSurge: &one}},
 			Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: selector(poolerName)}, Spec: corev1.PodSpec{
 				AutomountServiceAccountToken: &no, EnableServiceLinks: &no, TerminationGracePeriodSeconds: &grace, SecurityContext: podSecurity(998, 996),
-				Containers: []corev1.Container{bouncer, agent},
+				InitContainers: []corev1.Container{agent}, Containers: []corev1.Container{bouncer},
 				Volumes: []corev1.Volume{
 					emptyVolume("console", ""), emptyVolume("primary", ""), emptyVolume("standby", ""), secretVolume("config", poolerName), secretVolume("tls", poolerName+"-tls"),
 				},
@@ -207,6 +202,28 @@ func (p *plan) backupPod(command []string) corev1.PodTemplateSpec {
 		Volumes: []corev1.Volume{
 			emptyVolume("tmp", ""), configVolume("pgbackrest", name+"-pgbackrest-host"),
 			secretVolume("pgbackrest-secret", name+"-pgbackrest-secret"), secretVolume("pgbackrest-tls", name+"-pgbackrest-tls"),
+		},
+	}}
+}
+
+// restorePod runs the agent beside pgBackRest's and PostgreSQL's programs, on a volume.
+func (p *plan) restorePod(volume corev1.VolumeSource, args ...string) corev1.PodTemplateSpec {
+	no := false
+	return corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: selector(jobName)}, Spec: corev1.PodSpec{
+		AutomountServiceAccountToken: &no, EnableServiceLinks: &no, SecurityContext: podSecurity(1000, 1000), RestartPolicy: corev1.RestartPolicyNever,
+		InitContainers: []corev1.Container{container(corev1.Container{
+			Name: "agent-install", Image: agentImage, Args: []string{"install", agentDir}, VolumeMounts: []corev1.VolumeMount{mount("agent", agentDir)},
+		}, "16Mi", "1", "64Mi")},
+		Containers: []corev1.Container{container(corev1.Container{
+			Name: "restore", Image: haImage, Command: append([]string{agentDir + "/agent"}, args...), Env: append(envs(pgbackrest.Env(name)), env("PGDATA", dataDir)),
+			VolumeMounts: []corev1.VolumeMount{
+				mount("data", volumeRoot), mount("tmp", "/tmp"), mount("shm", "/dev/shm"), mount("agent", agentDir), mount("pgbackrest", pgbackrest.ConfigDir),
+				mount("pgbackrest-secret", pgbackrest.SecretDir), mount("pgbackrest-tls", pgbackrest.TLSDir),
+			},
+		}, "200Mi", "2", "1Gi")},
+		Volumes: []corev1.Volume{
+			{Name: "data", VolumeSource: volume}, emptyVolume("tmp", ""), emptyVolume("agent", ""), emptyVolume("shm", corev1.StorageMediumMemory),
+			configVolume("pgbackrest", name+"-pgbackrest"), secretVolume("pgbackrest-secret", name+"-pgbackrest-secret"), secretVolume("pgbackrest-tls", name+"-pgbackrest-tls"),
 		},
 	}}
 }

@@ -29,6 +29,8 @@ type Load struct {
 	Timeout time.Duration
 	// Pause after each transaction; 0 for none.
 	Pause time.Duration
+	// Lifetime of a connection, as an application's pool has one; 0 for no end.
+	Lifetime time.Duration
 }
 
 // Prepare makes the table, if it is not there.
@@ -88,6 +90,7 @@ func (l *Load) Start(ctx context.Context) *Run {
 
 func (r *Run) write(ctx context.Context, writer int) {
 	var conn *pgx.Conn
+	var made time.Time
 	defer func() {
 		if conn != nil {
 			_ = conn.Close(context.WithoutCancel(ctx))
@@ -97,11 +100,15 @@ func (r *Run) write(ctx context.Context, writer int) {
 		start := time.Now()
 		one, cancel := context.WithTimeout(ctx, r.load.Timeout)
 		err := func() (err error) {
+			if conn != nil && r.load.Lifetime > 0 && time.Since(made) > r.load.Lifetime {
+				_ = conn.Close(one) // it is idle
+			}
 			if conn == nil || conn.IsClosed() {
 				if conn, err = pgx.Connect(one, r.load.URL); err != nil {
 					conn = nil
 					return err
 				}
+				made = time.Now()
 			}
 			_, err = conn.Exec(one, "INSERT INTO "+Table+" (run, writer, n) VALUES ($1, $2, $3)", r.number, writer, n)
 			return err
