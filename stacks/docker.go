@@ -12,6 +12,7 @@ import (
 	"github.com/alphapulse/alphapulse-infra/components/dockerhost"
 	"github.com/alphapulse/alphapulse-infra/components/frontend"
 	"github.com/alphapulse/alphapulse-infra/components/ingress"
+	"github.com/alphapulse/alphapulse-infra/components/ingress/observe"
 	"github.com/alphapulse/alphapulse-infra/components/monitoring"
 	"github.com/alphapulse/alphapulse-infra/components/monitoring/config"
 	"github.com/alphapulse/alphapulse-infra/components/platform"
@@ -67,7 +68,7 @@ func deployDocker(ctx *pulumi.Context, c *Config, all func() []pulumi.Resource) 
 	if err != nil {
 		return nil, err
 	}
-	s.monitoring.CertificateNotAfter = edge.CertificateExpiry
+	s.monitoring.Constants = pulumi.IntMap{observe.CertificateNotAfter: edge.CertificateExpiry}
 	if _, err := dockerhost.NewMonitoring(ctx, monitoringName, host, &dockerhost.MonitoringArgs{
 		Args: s.monitoring, Targets: s.targets(),
 		PrometheusPort: c.Docker.PrometheusPort, GrafanaPort: c.Docker.GrafanaPort,

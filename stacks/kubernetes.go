@@ -2,6 +2,7 @@ package stacks
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/pulumi/pulumi-docker/sdk/v4/go/docker"
@@ -9,14 +10,19 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/alphapulse/alphapulse-infra/components/backend"
+	backendobserve "github.com/alphapulse/alphapulse-infra/components/backend/observe"
 	"github.com/alphapulse/alphapulse-infra/components/cache"
+	cacheobserve "github.com/alphapulse/alphapulse-infra/components/cache/observe"
 	"github.com/alphapulse/alphapulse-infra/components/database"
+	databaseobserve "github.com/alphapulse/alphapulse-infra/components/database/observe"
 	"github.com/alphapulse/alphapulse-infra/components/frontend"
 	"github.com/alphapulse/alphapulse-infra/components/ingress"
 	"github.com/alphapulse/alphapulse-infra/components/ingress/nginx"
+	ingressobserve "github.com/alphapulse/alphapulse-infra/components/ingress/observe"
 	"github.com/alphapulse/alphapulse-infra/components/monitoring"
-	"github.com/alphapulse/alphapulse-infra/components/monitoring/rules"
 	"github.com/alphapulse/alphapulse-infra/components/platform"
+	"github.com/alphapulse/alphapulse-infra/components/room/board"
+	"github.com/alphapulse/alphapulse-infra/components/room/rule"
 )
 
 // The instances' names. They are part of every object's name and selector, which
@@ -107,7 +113,7 @@ func deployKubernetes(ctx *pulumi.Context, c *Config, all func() []pulumi.Resour
 	if err != nil {
 		return nil, err
 	}
-	k.monitoring.CertificateNotAfter = edge.CertificateExpiry
+	k.monitoring.Constants = pulumi.IntMap{ingressobserve.CertificateNotAfter: edge.CertificateExpiry}
 	if _, err := monitoring.NewMonitoring(ctx, monitoringName, k.monitoring, k.opts...); err != nil {
 		return nil, err
 	}
@@ -262,11 +268,11 @@ func (k *parts) sizes() {
 		},
 		Grafana:          monitoring.Grafana{Resources: m.GrafanaResources, Storage: m.GrafanaStorage, Password: k.credentials.GrafanaAdmin},
 		KubeStateMetrics: monitoring.KubeStateMetrics{Resources: m.KubeStateMetricsResources},
-		Watched:          k.watched(),
 		ExternalURL:      pulumi.String(urls["grafana"]),
 		StorageClass:     c.StorageClass,
 		Protect:          c.Protect,
 	}
+	k.monitoring.Rules, k.monitoring.Panels = k.watched()
 }
 
 var exposures = map[string]ingress.Exposure{
@@ -282,22 +288,27 @@ func (k *parts) limits() *nginx.Limits {
 	return &l
 }
 
-// watched names what there is to alert on; a workload whose build serves no metrics
-// is left out, so that its absence is not an alarm.
-func (k *parts) watched() rules.Watched {
+// watched is what there is to alert on and to show; a workload whose build serves no
+// metrics is left out, so that its absence is not an alarm.
+func (k *parts) watched() ([]rule.Group, []board.Contribution) {
 	w := backend.WorkloadsOf(backendName)
-	watched := rules.Watched{
-		Database: databaseName, DatabaseClaim: databaseName,
-		Cache: cacheName, CacheClaim: cacheName,
-		Edge: edgeName,
+	var (
+		db    = databaseobserve.Watched{Job: databaseName}
+		store = cacheobserve.Watched{Job: cacheName}
+		edge  = ingressobserve.Watched{Job: edgeName}
+		app   backendobserve.Watched
+	)
+	if k.config.Target == TargetKubernetes {
+		db.Claim, store.Claim = databaseName, cacheName
 	}
 	if k.config.Backend.MetricsPath != "" {
-		watched.API = w.API.Name
+		app.API = w.API.Name
 	}
 	if k.config.Backend.EngineEnabled && k.config.Backend.EngineMetricsPath != "" {
-		watched.Engine = w.Engine.Name
+		app.Engine = w.Engine.Name
 	}
-	return watched
+	return slices.Concat(databaseobserve.Alerts(db), cacheobserve.Alerts(store), ingressobserve.Alerts(edge), backendobserve.Alerts(app)),
+		slices.Concat(databaseobserve.Panels(db), cacheobserve.Panels(store), ingressobserve.Panels(edge), backendobserve.Panels(app))
 }
 
 // demands is what the quota must hold.

@@ -148,18 +148,14 @@ func alertmanager(ctx *pulumi.Context, name string, host *Host, args *Monitoring
 }
 
 func prometheus(ctx *pulumi.Context, name string, host *Host, args *MonitoringArgs, opts ...pulumi.ResourceOption) error {
-	var notAfter pulumi.IntInput = pulumi.Int(0)
-	if args.CertificateNotAfter != nil {
-		notAfter = args.CertificateNotAfter
-	}
 	targets := append(MonitoringTargets(name), args.Targets...)
 	file := func(file string) pulumi.StringOutput {
-		return notAfter.ToIntOutput().ApplyT(func(n int) (string, error) {
-			all, err := args.PrometheusFiles(host.args.Prefix, int64(n), targets)
+		return args.Constants.ToIntMapOutput().ApplyT(func(constants map[string]int) (string, error) {
+			all, err := args.PrometheusFiles(host.args.Prefix, constants, targets)
 			return all[file], err
 		}).(pulumi.StringOutput)
 	}
-	names, err := args.PrometheusFiles(host.args.Prefix, 0, targets)
+	names, err := args.PrometheusFiles(host.args.Prefix, nil, targets)
 	if err != nil {
 		return err
 	}

@@ -9,7 +9,7 @@ import (
 
 	"github.com/alphapulse/alphapulse-infra/components/internal/content"
 	"github.com/alphapulse/alphapulse-infra/components/monitoring/config"
-	"github.com/alphapulse/alphapulse-infra/components/monitoring/rules"
+	"github.com/alphapulse/alphapulse-infra/components/monitoring/observe"
 )
 
 // Where Alertmanager finds its files and keeps its silences.
@@ -32,7 +32,7 @@ const (
 // AlertmanagerFiles are the files below AlertmanagerConfigPath, and below
 // ReceiversPath the receivers' URLs, secret; none of these without a receiver.
 func (a *Args) AlertmanagerFiles() (files map[string]string, receivers pulumi.StringMap, err error) {
-	settings := config.Alertmanager{DeadMansSwitch: rules.DeadMansSwitch}
+	settings := config.Alertmanager{DeadMansSwitch: observe.DeadMansSwitch}
 	receivers = pulumi.StringMap{}
 	if u := a.Alertmanager.WebhookURL; u != nil {
 		settings.WebhookFile = ReceiversPath + "/" + webhookKey

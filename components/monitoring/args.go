@@ -11,7 +11,9 @@ import (
 	"github.com/alphapulse/alphapulse-infra/components/internal/labels"
 	"github.com/alphapulse/alphapulse-infra/components/internal/netedge"
 	"github.com/alphapulse/alphapulse-infra/components/internal/sizing"
-	"github.com/alphapulse/alphapulse-infra/components/monitoring/rules"
+	"github.com/alphapulse/alphapulse-infra/components/monitoring/observe"
+	"github.com/alphapulse/alphapulse-infra/components/room/board"
+	"github.com/alphapulse/alphapulse-infra/components/room/rule"
 )
 
 // The ports that the monitoring workloads listen on.
@@ -87,13 +89,16 @@ type Args struct {
 	Alertmanager     Alertmanager
 	Grafana          Grafana
 	KubeStateMetrics KubeStateMetrics
-	// Watched says what there is to monitor. The identities of the monitoring
-	// workloads themselves are filled in.
-	Watched rules.Watched
-	// CertificateNotAfter is when the edge's certificate expires, in Unix seconds.
-	// nil where the program does not know, as with an issuer in the cluster that
-	// renews it: no alert on expiry then.
-	CertificateNotAfter pulumi.IntInput
+	// Rules and Panels are those of the rooms, in the rooms' order; monitoring adds its
+	// own.
+	Rules  []rule.Group
+	Panels []board.Contribution
+	// Constants are the values of what rule.Constant records in Rules, such as when the
+	// edge's certificate expires, in Unix seconds. A group with one that is missing, as
+	// the program does not know it, is left out.
+	Constants pulumi.IntMap
+	// Watched are the monitoring workloads themselves; Validated fills them in.
+	Watched observe.Watched
 	// ExternalURL is the address of Grafana as users see it, e.g.
 	// "https://monitoring.example.com", without a slash at the end.
 	ExternalURL pulumi.StringInput
@@ -199,8 +204,11 @@ func (a *Args) validate() error {
 	if d, err := model.ParseDuration(a.Prometheus.Retention); err != nil || d == 0 {
 		problem("Prometheus.Retention is %q: give a Prometheus duration above zero, such as 15d or 200h", a.Prometheus.Retention)
 	}
-	if err := a.Watched.Validate(); err != nil {
-		problem("Watched: %w", err)
+	if _, err := a.GrafanaDashboards(); err != nil {
+		problem("Panels: %w", err)
+	}
+	if _, err := rule.Merge(observe.Rules(a.Watched, a.Rules)); err != nil {
+		problem("Rules: %w", err)
 	}
 	return errors.Join(problems...)
 }

@@ -12,7 +12,8 @@ import (
 	"github.com/alphapulse/alphapulse-infra/components/internal/content"
 	"github.com/alphapulse/alphapulse-infra/components/internal/pods"
 	"github.com/alphapulse/alphapulse-infra/components/monitoring/config"
-	"github.com/alphapulse/alphapulse-infra/components/monitoring/dashboards"
+	"github.com/alphapulse/alphapulse-infra/components/monitoring/observe"
+	"github.com/alphapulse/alphapulse-infra/components/room/board"
 )
 
 // GrafanaUser is the uid of Grafana's image.
@@ -76,7 +77,7 @@ var grafanaSettings = map[string]string{
 	"GF_LOG_MODE":                               "console",
 	"GF_PATHS_DATA":                             GrafanaData,
 	"GF_PATHS_PROVISIONING":                     provisioningPath,
-	"GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH": DashboardsPath + "/" + dashboards.OverviewFile,
+	"GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH": DashboardsPath + "/" + board.Overview.File,
 	"GF_SERVER_HTTP_PORT":                       fmt.Sprint(GrafanaPort),
 }
 
@@ -103,11 +104,7 @@ func (a *Args) GrafanaProvisioning() (datasources, providers map[string]string, 
 
 // GrafanaDashboards are the files below DashboardsPath.
 func (a *Args) GrafanaDashboards() (map[string]string, error) {
-	files, err := dashboards.Files(a.Watched)
-	if err != nil {
-		return nil, fmt.Errorf("dashboards: %w", err)
-	}
-	return files, nil
+	return board.Files(observe.Panels(a.Watched, a.Panels))
 }
 
 // ApplyPassword gives a database that exists the password of the Secret: Grafana

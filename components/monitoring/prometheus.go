@@ -14,7 +14,8 @@ import (
 	"github.com/alphapulse/alphapulse-infra/components/internal/labels"
 	"github.com/alphapulse/alphapulse-infra/components/internal/pods"
 	"github.com/alphapulse/alphapulse-infra/components/monitoring/config"
-	"github.com/alphapulse/alphapulse-infra/components/monitoring/rules"
+	"github.com/alphapulse/alphapulse-infra/components/monitoring/observe"
+	"github.com/alphapulse/alphapulse-infra/components/room/rule"
 )
 
 // Nobody is the uid of the images of Prometheus, Alertmanager and kube-state-metrics.
@@ -44,10 +45,10 @@ const (
 )
 
 // PrometheusFiles are the files below PrometheusConfigPath. namespace is what a
-// receiver of alerts tells two stacks apart by, notAfter the end of the edge's
-// certificate in Unix seconds, or 0; targets are those of config.Prometheus.
-func (a *Args) PrometheusFiles(namespace string, notAfter int64, targets []config.Target) (map[string]string, error) {
-	rendered, err := rules.Options{Watched: a.Watched, CertificateNotAfter: notAfter}.Render()
+// receiver of alerts tells two stacks apart by, constants are the values of a.Constants;
+// targets are those of config.Prometheus.
+func (a *Args) PrometheusFiles(namespace string, constants map[string]int, targets []config.Target) (map[string]string, error) {
+	rendered, err := rule.Render(observe.Rules(a.Watched, a.Rules), constants)
 	if err != nil {
 		return nil, fmt.Errorf("rules: %w", err)
 	}
@@ -80,12 +81,8 @@ func (m *Monitoring) prometheus(ctx *pulumi.Context, name string, args *Args, op
 	if err := prometheusRole(ctx, l, args.Namespace, opts...); err != nil {
 		return err
 	}
-	notAfter := args.CertificateNotAfter
-	if notAfter == nil {
-		notAfter = pulumi.Int(0)
-	}
-	files := pulumi.All(args.Namespace, notAfter).ApplyT(func(v []any) (map[string]string, error) {
-		return args.PrometheusFiles(v[0].(string), int64(v[1].(int)), nil)
+	files := pulumi.All(args.Namespace, args.Constants).ApplyT(func(v []any) (map[string]string, error) {
+		return args.PrometheusFiles(v[0].(string), v[1].(map[string]int), nil)
 	}).(pulumi.StringMapOutput)
 	configMap, err := content.ConfigMap(ctx, l.Name+"-config", args.Namespace, l, files, opts...)
 	if err != nil {

@@ -1,6 +1,11 @@
-package rules
+package observe
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+
+	"github.com/alphapulse/alphapulse-infra/components/room/rule"
+)
 
 // The service level objectives are the success metrics of the production
 // deployment's description: "Error Rates: <1% for 5xx responses" and "Response
@@ -11,9 +16,9 @@ const (
 	// LatencyBudget is the share of requests that may take longer than
 	// LatencyThreshold.
 	LatencyBudget = 0.05
-	// LatencyThreshold in seconds, as the label of a bucket of
+	// LatencyThreshold in seconds, the bound of a bucket of
 	// http_request_duration_seconds.
-	LatencyThreshold = "0.2"
+	LatencyThreshold = 0.2
 )
 
 // minimumRate in requests per second: below it one unlucky request is a large
@@ -33,17 +38,17 @@ const UserRoutes = `route!~"/health|/ready|/metrics"`
 type burn struct {
 	Rate        float64
 	Long, Short string
-	Severity    Severity
+	Severity    rule.Severity
 	Wait        string
 	// Exhausted says when the budget of 30 days is used up at this rate.
 	Exhausted string
 }
 
 var burns = []burn{
-	{14.4, "1h", "5m", Critical, "2m", "two days"},
-	{6, "6h", "30m", Critical, "15m", "five days"},
-	{3, "1d", "2h", Warning, "1h", "ten days"},
-	{1, "3d", "6h", Warning, "3h", "thirty days"},
+	{14.4, "1h", "5m", rule.Critical, "2m", "two days"},
+	{6, "6h", "30m", rule.Critical, "15m", "five days"},
+	{3, "1d", "2h", rule.Warning, "1h", "ten days"},
+	{1, "3d", "6h", rule.Warning, "3h", "thirty days"},
 }
 
 // recordedWindows are the windows of the burns; those of a day and longer are
@@ -63,48 +68,48 @@ func APISlow(window string) string { return "alphapulse:api_slow:ratio_rate" + w
 // APIRequests is documented at APIErrors.
 func APIRequests(window string) string { return "alphapulse:api_requests:rate" + window }
 
-func apiRecordings(w Watched) []Group {
-	recordings := func(windows []string) []Rule {
-		var rules []Rule
+func apiRecordings(job string) []rule.Group {
+	recordings := func(windows []string) []rule.Rule {
+		var rules []rule.Rule
 		for _, window := range windows {
-			rules = append(rules,
-				Rule{Record: APIRequests(window), Expr: fmt.Sprintf(`sum(rate(http_requests_total{job=%q,%s}[%s]))`, w.API, UserRoutes, window)},
-				// Before the first failure there is no series of failures: that is none,
-				// not unknown.
-				Rule{Record: APIErrors(window), Expr: fmt.Sprintf(
-					`(sum(rate(http_requests_total{job=%[1]q,%[2]s,status=~"5.."}[%[3]s])) or vector(0)) / (sum(rate(http_requests_total{job=%[1]q,%[2]s}[%[3]s])) > 0)`,
-					w.API, UserRoutes, window)},
-				Rule{Record: APISlow(window), Expr: fmt.Sprintf(
-					`1 - sum(rate(http_request_duration_seconds_bucket{job=%[1]q,%[2]s,le=%[4]q}[%[3]s])) / (sum(rate(http_request_duration_seconds_count{job=%[1]q,%[2]s}[%[3]s])) > 0)`,
-					w.API, UserRoutes, window, LatencyThreshold)},
-			)
+			record := func(series func(string) string, expr string) {
+				expr = strings.NewReplacer("$users", UserRoutes, "$window", window).Replace(expr)
+				rules = append(rules, rule.Rule{Record: series(window), Expr: rule.On(job, expr)})
+			}
+			record(APIRequests, `sum(rate(http_requests_total{$job,$users}[$window]))`)
+			// Before the first failure there is no series of failures: that is none,
+			// not unknown.
+			record(APIErrors, `(sum(rate(http_requests_total{$job,$users,status=~"5.."}[$window])) or vector(0)) / (sum(rate(http_requests_total{$job,$users}[$window])) > 0)`)
+			record(APISlow, fmt.Sprintf(
+				`1 - sum(rate(http_request_duration_seconds_bucket{$job,$users,le="%g"}[$window])) / (sum(rate(http_request_duration_seconds_count{$job,$users}[$window])) > 0)`,
+				LatencyThreshold))
 		}
 		return rules
 	}
-	return []Group{
+	return []rule.Group{
 		{Name: "api-recordings", Rules: recordings(fastWindows)},
 		{Name: "api-recordings-slow", Interval: "2m", Rules: recordings(slowWindows)},
 	}
 }
 
-func apiAlerts(w Watched) Group {
-	g := Group{Name: "api", Rules: []Rule{
-		missing("APIDown", Critical, "1m", "up", w.API,
+func apiAlerts(job string) rule.Group {
+	g := rule.Group{Name: "api", Rules: []rule.Rule{
+		rule.Missing("APIDown", rule.Critical, "1m", "up", job,
 			"No API pod answers",
-			"Prometheus reaches the metrics of no pod of "+w.API+": users get errors from the edge."),
+			"Prometheus reaches the metrics of no pod of "+job+": users get errors from the edge."),
 	}}
 	for _, b := range burns {
 		condition := func(series func(string) string, budget float64) string {
 			return fmt.Sprintf("%s > %.4g and %s > %.4g and %s > %s",
 				series(b.Long), b.Rate*budget, series(b.Short), b.Rate*budget, APIRequests(b.Long), minimumRate)
 		}
-		errors := alert("APIErrorBudgetBurn", b.Severity, b.Wait, condition(APIErrors, ErrorBudget),
+		errors := rule.Alert("APIErrorBudgetBurn", b.Severity, b.Wait, condition(APIErrors, ErrorBudget),
 			"The API fails too many requests",
 			fmt.Sprintf("{{ $value | humanizePercentage }} of the API's requests failed with 5xx over %s, and it goes on. At this rate the error budget of 30 days (%g %% of the requests) is used up within %s.",
 				b.Long, ErrorBudget*100, b.Exhausted))
-		slow := alert("APILatencyBudgetBurn", b.Severity, b.Wait, condition(APISlow, LatencyBudget),
+		slow := rule.Alert("APILatencyBudgetBurn", b.Severity, b.Wait, condition(APISlow, LatencyBudget),
 			"The API answers too slowly",
-			fmt.Sprintf("{{ $value | humanizePercentage }} of the API's requests took longer than %s s over %s, and it goes on. At this rate the latency budget of 30 days (%g %% of the requests) is used up within %s.",
+			fmt.Sprintf("{{ $value | humanizePercentage }} of the API's requests took longer than %g s over %s, and it goes on. At this rate the latency budget of 30 days (%g %% of the requests) is used up within %s.",
 				LatencyThreshold, b.Long, LatencyBudget*100, b.Exhausted))
 		errors.Labels["window"], slow.Labels["window"] = b.Long, b.Long
 		g.Rules = append(g.Rules, errors, slow)
