@@ -14,7 +14,6 @@ import (
 	"github.com/alphapulse/alphapulse-infra/components/ingress"
 	"github.com/alphapulse/alphapulse-infra/components/monitoring"
 	"github.com/alphapulse/alphapulse-infra/components/monitoring/config"
-	"github.com/alphapulse/alphapulse-infra/components/platform"
 )
 
 // hostName is the instance's name of the Docker host.
@@ -23,10 +22,10 @@ const hostName = "host"
 // single composes the components on one Docker host.
 type single struct {
 	parts
-	backend *dockerhost.BackendArgs
+	application *dockerhost.BackendArgs
 }
 
-func deployDocker(ctx *pulumi.Context, c *Config, all func() []pulumi.Resource) (pulumi.Map, error) {
+func deployDocker(ctx *pulumi.Context, c *Stack, all func() []pulumi.Resource) (pulumi.Map, error) {
 	provider, err := newDockerProvider(ctx, c)
 	if err != nil {
 		return nil, err
@@ -39,38 +38,38 @@ func deployDocker(ctx *pulumi.Context, c *Config, all func() []pulumi.Resource) 
 	s.connect()
 
 	host, err := dockerhost.NewHost(ctx, hostName, &dockerhost.HostArgs{
-		Prefix: c.Docker.Prefix, Links: s.links(), KeepVolumes: !c.Docker.DeleteVolumes, Protect: c.Protect,
+		Prefix: c.Host.Prefix, Links: s.links(), KeepVolumes: !c.Host.DeleteVolumes, Protect: c.Platform.Protect,
 	}, opts...)
 	if err != nil {
 		return nil, err
 	}
-	db, err := dockerhost.NewDatabase(ctx, databaseName, host, s.database, opts...)
+	db, err := dockerhost.NewDatabase(ctx, databaseName, host, s.Database, opts...)
 	if err != nil {
 		return nil, err
 	}
-	store, err := dockerhost.NewCache(ctx, cacheName, host, s.cache, opts...)
+	store, err := dockerhost.NewCache(ctx, cacheName, host, s.Cache, opts...)
 	if err != nil {
 		return nil, err
 	}
-	s.backend.After = []pulumi.Resource{db.Ready, store.Ready}
-	app, err := dockerhost.NewBackend(ctx, backendName, host, s.backend, opts...)
+	s.application.After = []pulumi.Resource{db.Ready, store.Ready}
+	app, err := dockerhost.NewBackend(ctx, backendName, host, s.application, opts...)
 	if err != nil {
 		return nil, err
 	}
-	ui, err := dockerhost.NewFrontend(ctx, frontendName, host, s.frontend, opts...)
+	ui, err := dockerhost.NewFrontend(ctx, frontendName, host, s.Frontend, opts...)
 	if err != nil {
 		return nil, err
 	}
 	edge, err := dockerhost.NewEdge(ctx, edgeName, host, &dockerhost.EdgeArgs{
-		Args: s.edge, HTTPPort: c.Docker.HTTPPort, After: append(slices.Clone(app.Ready), ui.Ready),
+		Args: s.Edge, HTTPPort: c.Host.HTTPPort, After: append(slices.Clone(app.Ready), ui.Ready),
 	}, opts...)
 	if err != nil {
 		return nil, err
 	}
-	s.monitoring.CertificateNotAfter = edge.CertificateExpiry
+	s.Monitoring.CertificateNotAfter = edge.CertificateExpiry
 	if _, err := dockerhost.NewMonitoring(ctx, monitoringName, host, &dockerhost.MonitoringArgs{
-		Args: s.monitoring, Targets: s.targets(),
-		PrometheusPort: c.Docker.PrometheusPort, GrafanaPort: c.Docker.GrafanaPort,
+		Args: s.Monitoring, Targets: s.targets(),
+		PrometheusPort: c.Host.PrometheusPort, GrafanaPort: c.Host.GrafanaPort,
 	}, opts...); err != nil {
 		return nil, err
 	}
@@ -92,38 +91,38 @@ func deployDocker(ctx *pulumi.Context, c *Config, all func() []pulumi.Resource) 
 // reads: as files, for a container's environment is no secret on a Docker host.
 func (s *single) connect() {
 	w := backend.WorkloadsOf(backendName)
-	s.edge.Routes.UI.Host, s.edge.Routes.API.Host = pulumi.String(frontendName), pulumi.String(w.API.Name)
-	if d := s.edge.Routes.Dashboard; d != nil {
+	s.Edge.Routes.UI.Host, s.Edge.Routes.API.Host = pulumi.String(frontendName), pulumi.String(w.API.Name)
+	if d := s.Edge.Routes.Dashboard; d != nil {
 		d.Host = pulumi.String(w.Dashboard.Name)
 	}
 
 	access := func(databasePassword, cachePassword, jwt, secret string) map[string]string {
-		return platform.Merge(
-			platform.DatabaseAccess{Host: databaseName, Port: database.Port, Name: database.Name, User: database.ApplicationRole, Password: databasePassword}.Environment(),
-			platform.CacheAccess{Host: cacheName, Port: cache.Port, Password: cachePassword}.Environment(),
-			platform.ApplicationKeys{JWTSecret: jwt, Secret: secret}.Environment(),
+		return backend.Merge(
+			backend.DatabaseAccess{Host: databaseName, Port: database.Port, Name: database.Name, User: database.ApplicationRole, Password: databasePassword}.Environment(),
+			backend.CacheAccess{Host: cacheName, Port: cache.Port, Password: cachePassword}.Environment(),
+			backend.ApplicationKeys{JWTSecret: jwt, Secret: secret}.Environment(),
 		)
 	}
 	plain := access("", "", "", "")
-	maps.DeleteFunc(plain, func(name, _ string) bool { return slices.Contains(platform.SecretVariables, name) })
+	maps.DeleteFunc(plain, func(name, _ string) bool { return slices.Contains(backend.SecretVariables, name) })
 
 	c := s.credentials
 	all := pulumi.All(c.DatabaseApplication, c.CacheApplication, c.JWTSecret, c.AppSecret)
 	own, thirdParty := pulumi.StringMap{}, pulumi.StringMap{}
-	for _, name := range platform.SecretVariables {
+	for _, name := range backend.SecretVariables {
 		own[name] = pulumi.ToSecret(all.ApplyT(func(v []any) string {
 			return access(v[0].(string), v[1].(string), v[2].(string), v[3].(string))[name]
 		})).(pulumi.StringOutput)
 	}
 	maps.Copy(thirdParty, own)
-	for name, value := range s.config.Backend.SecretEnv {
+	for name, value := range s.Application.SecretEnv {
 		if value != "" { // no file is empty, and a variable that is set needs none
 			thirdParty[name] = optionalSecret(value)
 		}
 	}
-	s.backend = &dockerhost.BackendArgs{
-		Args:      s.parts.backend,
-		Variables: platform.Merge(s.config.Application.Environment(), plain),
+	s.application = &dockerhost.BackendArgs{
+		Args:      s.Backend,
+		Variables: backend.Merge(s.Application.Environment(), plain),
 		Credentials: map[string]pulumi.StringMap{
 			w.API.Name: thirdParty, w.Engine.Name: thirdParty, w.Dashboard.Name: own,
 		},
@@ -138,7 +137,7 @@ func (s *single) links() []dockerhost.Link {
 		store = dockerhost.CacheWorkloadsOf(cacheName)
 		edge  = dockerhost.EdgeWorkloadsOf(edgeName)
 		watch = monitoring.WorkloadsOf(monitoringName)
-		c     = s.config
+		c     = s.Host
 	)
 	var links []dockerhost.Link
 	link := func(from, to string, zone dockerhost.Zone) {
@@ -146,10 +145,10 @@ func (s *single) links() []dockerhost.Link {
 	}
 
 	link(dockerhost.World, edge.Server, dockerhost.Entry)
-	if c.Docker.GrafanaPort != 0 {
+	if c.GrafanaPort != 0 {
 		link(dockerhost.World, watch.Grafana.Name, dockerhost.Entry)
 	}
-	if c.Docker.PrometheusPort != 0 {
+	if c.PrometheusPort != 0 {
 		link(dockerhost.World, watch.Prometheus.Name, dockerhost.Entry)
 	}
 	for _, to := range []string{frontendName, app.API.Name, watch.Grafana.Name, watch.Prometheus.Name} {
@@ -157,10 +156,10 @@ func (s *single) links() []dockerhost.Link {
 	}
 	consumers := []string{app.API.Name}
 	trades := []string{app.API.Name}
-	if s.backend.Engine != nil {
+	if s.Backend.Engine != nil {
 		consumers, trades = append(consumers, app.Engine.Name), append(trades, app.Engine.Name)
 	}
-	if s.backend.Dashboard != nil {
+	if s.Backend.Dashboard != nil {
 		consumers = append(consumers, app.Dashboard.Name)
 		link(edge.Server, app.Dashboard.Name, dockerhost.Web)
 	}
@@ -186,7 +185,7 @@ func (s *single) links() []dockerhost.Link {
 			link(watch.Prometheus.Name, t.Job, dockerhost.Watch)
 		}
 	}
-	if s.monitoring.Alertmanager.WebhookURL != nil || s.monitoring.Alertmanager.HeartbeatURL != nil {
+	if s.Monitoring.Alertmanager.WebhookURL != nil || s.Monitoring.Alertmanager.HeartbeatURL != nil {
 		link(watch.Alertmanager.Name, dockerhost.World, dockerhost.Exit)
 	}
 	return links
@@ -200,19 +199,19 @@ func (s *single) targets() []config.Target {
 		dockerhost.Target(cacheName, cacheName, "cache", dockerhost.CacheWorkloadsOf(cacheName).Exporter, cache.MetricsPort, "/metrics"),
 		dockerhost.Target(edgeName, edgeName, "ingress", dockerhost.EdgeWorkloadsOf(edgeName).Exporter, ingress.MetricsPort, "/metrics"),
 	}
-	for _, w := range s.backend.Running(backendName) {
+	for _, w := range s.Backend.Running(backendName) {
 		if w.MetricsPath == "" {
 			continue
 		}
 		containers := []string{w.Name}
-		if w.Process == &s.backend.API {
-			containers = s.backend.Replicas(w.Name)
+		if w.Process == &s.Backend.API {
+			containers = s.application.Replicas(w.Name)
 		}
 		for _, name := range containers {
 			targets = append(targets, dockerhost.Target(w.Name, name, w.Component, name, w.Port, w.MetricsPath))
 		}
 	}
-	if path := s.config.Frontend.MetricsPath; path != "" {
+	if path := s.Frontend.MetricsPath; path != "" {
 		targets = append(targets, dockerhost.Target(frontendName, frontendName, "frontend", frontendName, frontend.DefaultPort, path))
 	}
 	return targets

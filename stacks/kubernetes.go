@@ -13,9 +13,7 @@ import (
 	"github.com/alphapulse/alphapulse-infra/components/database"
 	"github.com/alphapulse/alphapulse-infra/components/frontend"
 	"github.com/alphapulse/alphapulse-infra/components/ingress"
-	"github.com/alphapulse/alphapulse-infra/components/ingress/nginx"
 	"github.com/alphapulse/alphapulse-infra/components/monitoring"
-	"github.com/alphapulse/alphapulse-infra/components/monitoring/rules"
 	"github.com/alphapulse/alphapulse-infra/components/platform"
 )
 
@@ -31,20 +29,11 @@ const (
 	monitoringName = "monitoring"
 )
 
-// parts are the arguments of every component. They are the same wherever the stack
-// runs, and exist before the first resource: who reaches whom follows from them, and
-// the quota does.
+// parts is the stack with what the first resources give it: the same wherever it runs.
 type parts struct {
-	config      *Config
+	*Stack
 	images      *application
 	credentials *platform.Credentials
-
-	database   *database.Args
-	cache      *cache.Args
-	backend    *backend.Args
-	frontend   *frontend.Args
-	edge       *ingress.Args
-	monitoring *monitoring.Args
 }
 
 // cluster composes the components on one Kubernetes cluster.
@@ -54,8 +43,8 @@ type cluster struct {
 	opts []pulumi.ResourceOption
 }
 
-func deployKubernetes(ctx *pulumi.Context, c *Config, all func() []pulumi.Resource) (pulumi.Map, error) {
-	provider, err := newProvider(ctx, c)
+func deployKubernetes(ctx *pulumi.Context, c *Stack, all func() []pulumi.Resource) (pulumi.Map, error) {
+	provider, err := newProvider(ctx, c.Cluster)
 	if err != nil {
 		return nil, err
 	}
@@ -73,42 +62,42 @@ func deployKubernetes(ctx *pulumi.Context, c *Config, all func() []pulumi.Resour
 	k.opts = append([]pulumi.ResourceOption{pulumi.Provider(provider)}, k.images.first...)
 
 	ground, err := platform.NewPlatform(ctx, platformName, &platform.Args{
-		Namespace:       c.Namespace,
+		Namespace:       c.Cluster.Namespace,
 		Demands:         k.demands(),
 		Edges:           k.edges(),
 		Settings:        c.Application.Environment(),
-		PullCredentials: optionalSecret(c.ImagePullCredentials),
-		Protect:         c.Protect,
+		PullCredentials: optionalSecret(c.Platform.PullCredentials),
+		Protect:         c.Platform.Protect,
 	}, k.opts...)
 	if err != nil {
 		return nil, err
 	}
 	k.on(ground)
 
-	db, err := database.NewDatabase(ctx, databaseName, k.database, k.opts...)
+	db, err := database.NewDatabase(ctx, databaseName, k.Database, k.opts...)
 	if err != nil {
 		return nil, err
 	}
-	store, err := cache.NewCache(ctx, cacheName, k.cache, k.opts...)
+	store, err := cache.NewCache(ctx, cacheName, k.Cache, k.opts...)
 	if err != nil {
 		return nil, err
 	}
 	k.connect(db, store)
-	app, err := backend.NewBackend(ctx, backendName, k.backend, k.opts...)
+	app, err := backend.NewBackend(ctx, backendName, k.Backend, k.opts...)
 	if err != nil {
 		return nil, err
 	}
-	ui, err := frontend.NewFrontend(ctx, frontendName, k.frontend, k.opts...)
+	ui, err := frontend.NewFrontend(ctx, frontendName, k.Frontend, k.opts...)
 	if err != nil {
 		return nil, err
 	}
 	k.routes(app, ui)
-	edge, err := ingress.NewIngress(ctx, edgeName, k.edge, k.opts...)
+	edge, err := ingress.NewIngress(ctx, edgeName, k.Edge, k.opts...)
 	if err != nil {
 		return nil, err
 	}
-	k.monitoring.CertificateNotAfter = edge.CertificateExpiry
-	if _, err := monitoring.NewMonitoring(ctx, monitoringName, k.monitoring, k.opts...); err != nil {
+	k.Monitoring.CertificateNotAfter = edge.CertificateExpiry
+	if _, err := monitoring.NewMonitoring(ctx, monitoringName, k.Monitoring, k.opts...); err != nil {
 		return nil, err
 	}
 	if err := k.guard(ctx, all()); err != nil {
@@ -119,7 +108,7 @@ func deployKubernetes(ctx *pulumi.Context, c *Config, all func() []pulumi.Resour
 
 // newProvider is explicit, so that a stack says which cluster it means and never
 // follows the current context of whoever runs it without a trace.
-func newProvider(ctx *pulumi.Context, c *Config) (*kubernetes.Provider, error) {
+func newProvider(ctx *pulumi.Context, c Cluster) (*kubernetes.Provider, error) {
 	args := &kubernetes.ProviderArgs{
 		EnableServerSideApply: pulumi.Bool(true),
 		// The kubeconfig's path may differ from machine to machine: it is not part
@@ -129,183 +118,41 @@ func newProvider(ctx *pulumi.Context, c *Config) (*kubernetes.Provider, error) {
 	if c.Kubeconfig != "" {
 		args.Kubeconfig = pulumi.ToSecret(pulumi.String(c.Kubeconfig)).(pulumi.StringOutput)
 	}
-	if c.KubeContext != "" {
-		args.Context = pulumi.String(c.KubeContext)
+	if c.Context != "" {
+		args.Context = pulumi.String(c.Context)
 	}
 	return kubernetes.NewProvider(ctx, "cluster", args)
 }
 
-// newParts generates the credentials and sizes everything.
-func newParts(ctx *pulumi.Context, c *Config, engine *docker.Provider) (parts, error) {
-	images, err := newApplication(ctx, c, engine)
+// newParts generates the credentials, and gives them and the images to their users.
+func newParts(ctx *pulumi.Context, s *Stack, engine *docker.Provider) (parts, error) {
+	images, err := newApplication(ctx, s, engine)
 	if err != nil {
 		return parts{}, err
 	}
-	credentials, err := platform.NewCredentials(ctx, "credentials", &platform.CredentialsArgs{Protect: c.Protect}, images.first...)
+	credentials, err := platform.NewCredentials(ctx, "credentials", &platform.CredentialsArgs{Protect: s.Platform.Protect}, images.first...)
 	if err != nil {
 		return parts{}, err
 	}
-	k := parts{config: c, images: images, credentials: credentials}
-	k.sizes()
-	return k, nil
+	s.databaseCredentials(credentials)
+	s.cacheCredentials(credentials)
+	s.edgeCredentials(credentials)
+	s.monitoringCredentials(credentials)
+	return parts{Stack: s, images: images, credentials: credentials}, nil
 }
 
 // guard comes after everything else that the stack consists of.
 func (k *parts) guard(ctx *pulumi.Context, all []pulumi.Resource) error {
-	_, err := platform.NewGuard(ctx, "guard", &platform.GuardArgs{Protect: k.config.Protect, Guarded: all}, k.images.first...)
+	_, err := platform.NewGuard(ctx, "guard", &platform.GuardArgs{Protect: k.Platform.Protect, Guarded: all}, k.images.first...)
 	return err
-}
-
-// sizes fills in what is known before any resource exists.
-func (k *parts) sizes() {
-	c := k.config
-	k.database = &database.Args{
-		Image: pulumi.String(c.Images.Database), ExporterImage: pulumi.String(c.Images.DatabaseExporter),
-		Resources: c.Database.Resources, Storage: c.Database.Storage, StorageClass: c.StorageClass,
-		MaxConnections: c.Database.MaxConnections, AliasServices: c.Database.Aliases,
-		SuperuserPassword:   k.credentials.DatabaseAdmin,
-		ApplicationPassword: k.credentials.DatabaseApplication,
-		MonitoringPassword:  k.credentials.DatabaseMonitoring,
-		Protect:             c.Protect,
-	}
-	k.cache = &cache.Args{
-		Image: pulumi.String(c.Images.Cache), ExporterImage: pulumi.String(c.Images.CacheExporter),
-		Resources: c.Cache.Resources, Storage: c.Cache.Storage, StorageClass: c.StorageClass,
-		AliasServices:       c.Cache.Aliases,
-		ApplicationPassword: k.credentials.CacheApplication,
-		MonitoringPassword:  k.credentials.CacheMonitoring,
-		Protect:             c.Protect,
-	}
-	b := c.Backend
-	k.backend = &backend.Args{
-		API: backend.Process{
-			Image: k.images.backend, Command: b.Command, Args: b.Args, Env: b.Env, Resources: b.Resources,
-			Port: c.Application.APIPort, LivenessPath: b.LivenessPath, ReadinessPath: b.ReadinessPath,
-			MetricsPath: b.MetricsPath, StartupSeconds: b.StartupSeconds,
-		},
-		Scaling: backend.Scaling{
-			Min: b.MinReplicas, Max: b.MaxReplicas,
-			CPUUtilization: b.CPUUtilization, MemoryUtilization: b.MemoryUtilization,
-		},
-		TradingEnabled: b.TradingEnabled, PaperTrading: b.PaperTrading,
-		RequestTimeoutSeconds: c.Application.RequestTimeoutSeconds,
-		WaitForImage:          pulumi.String(c.Images.Database),
-		DatabasePort:          database.Port,
-		SpreadRequired:        c.SpreadRequired,
-	}
-	if b.EngineEnabled {
-		k.backend.Engine = &backend.Process{
-			Image: k.images.backend, Command: b.Command, Args: b.EngineArgs, Env: b.Env, Resources: b.EngineResources,
-			LivenessPath: b.EngineLivenessPath, MetricsPath: b.EngineMetricsPath, StartupSeconds: b.StartupSeconds,
-		}
-		if b.EngineLivenessPath != "" || b.EngineMetricsPath != "" {
-			k.backend.Engine.Port = c.Application.MetricsPort
-		}
-	}
-	if b.DashboardEnabled {
-		k.backend.Dashboard = &backend.Process{
-			Image: k.images.dashboard, Command: b.Command, Args: b.DashboardArgs, Env: b.Env, Resources: b.DashboardResources,
-			Port: c.Application.DashboardPort, LivenessPath: b.DashboardHealthPath, ReadinessPath: b.DashboardHealthPath,
-			MetricsPath: b.DashboardMetricsPath, StartupSeconds: b.StartupSeconds,
-		}
-	}
-	k.edge = &ingress.Args{
-		Image: pulumi.String(c.Images.Edge), ExporterImage: pulumi.String(c.Images.EdgeExporter),
-		Domain:                c.Domain,
-		Exposure:              exposures[c.Edge.Exposure],
-		HTTPNodePort:          c.Edge.HTTPNodePort,
-		HTTPSNodePort:         c.Edge.HTTPSNodePort,
-		IngressClass:          c.Edge.IngressClass,
-		PublicHTTPSPort:       c.Edge.PublicPort,
-		TrustedProxies:        c.Edge.TrustedProxies,
-		Limits:                k.limits(),
-		HSTSSeconds:           c.Edge.HSTSSeconds,
-		RequestTimeoutSeconds: c.Application.RequestTimeoutSeconds + 5, // the service's own answer comes first
-		PrometheusPassword:    k.credentials.PrometheusAdmin,
-		Replicas:              c.Edge.Replicas,
-		Resources:             c.Edge.Resources,
-		SpreadRequired:        c.SpreadRequired,
-	}
-	if c.Edge.TLSMode == TLSProvided {
-		k.edge.TLS = ingress.TLS{Certificate: pulumi.String(c.Edge.TLSCertificate), Key: optionalSecret(c.Edge.TLSPrivateKey)}
-	}
-	watch := monitoring.WorkloadsOf(monitoringName)
-	k.edge.Routes = ingress.Routes{
-		UI:  &ingress.Upstream{Port: frontend.DefaultPort, Hidden: hide(c.Frontend.MetricsPath)},
-		API: &ingress.Upstream{Port: k.backend.API.Port, Hidden: hide(b.MetricsPath)},
-		// Their names are constants, and monitoring itself needs the edge's certificate.
-		Grafana:    &ingress.Upstream{Host: pulumi.String(watch.Grafana.Name), Port: monitoring.GrafanaPort, Hidden: []string{"/metrics"}},
-		Prometheus: &ingress.Upstream{Host: pulumi.String(watch.Prometheus.Name), Port: monitoring.PrometheusPort},
-	}
-	if d := k.backend.Dashboard; d != nil {
-		k.edge.Routes.Dashboard = &ingress.Upstream{Port: d.Port, Hidden: hide(d.MetricsPath)}
-	}
-	urls := k.edge.URLs()
-	k.frontend = &frontend.Args{
-		Image:       k.images.frontend,
-		Env:         platform.Merge(map[string]string{"DASHBOARD_URL": urls["dashboard"], "GRAFANA_URL": urls["grafana"]}, c.Frontend.Env),
-		Replicas:    c.Frontend.Replicas,
-		Resources:   c.Frontend.Resources,
-		MetricsPath: c.Frontend.MetricsPath, LivenessPath: c.Frontend.HealthPath, ReadinessPath: c.Frontend.HealthPath,
-		SpreadRequired: c.SpreadRequired,
-	}
-	m := c.Monitoring
-	k.monitoring = &monitoring.Args{
-		Images: monitoring.Images{
-			Prometheus: pulumi.String(c.Images.Prometheus), Alertmanager: pulumi.String(c.Images.Alertmanager),
-			Grafana: pulumi.String(c.Images.Grafana), KubeStateMetrics: pulumi.String(c.Images.KubeStateMetrics),
-		},
-		Prometheus: monitoring.Prometheus{Resources: m.PrometheusResources, Storage: m.PrometheusStorage, Retention: m.Retention},
-		Alertmanager: monitoring.Alertmanager{
-			Resources:  m.AlertmanagerResources,
-			WebhookURL: optionalSecret(m.AlertWebhookURL), HeartbeatURL: optionalSecret(m.HeartbeatWebhookURL),
-		},
-		Grafana:          monitoring.Grafana{Resources: m.GrafanaResources, Storage: m.GrafanaStorage, Password: k.credentials.GrafanaAdmin},
-		KubeStateMetrics: monitoring.KubeStateMetrics{Resources: m.KubeStateMetricsResources},
-		Watched:          k.watched(),
-		ExternalURL:      pulumi.String(urls["grafana"]),
-		StorageClass:     c.StorageClass,
-		Protect:          c.Protect,
-	}
-}
-
-var exposures = map[string]ingress.Exposure{
-	ExposureNodePort:     ingress.NodePort,
-	ExposureLoadBalancer: ingress.LoadBalancer,
-	ExposureIngress:      ingress.IngressObject,
-}
-
-func (k *parts) limits() *nginx.Limits {
-	l := nginx.DefaultLimits()
-	e := k.config.Edge
-	l.APIRate, l.APIBurst, l.LoginRate, l.WebSocketRate, l.Connections = e.APIRate, e.APIBurst, e.LoginRate, e.WebSocketRate, e.Connections
-	return &l
-}
-
-// watched names what there is to alert on; a workload whose build serves no metrics
-// is left out, so that its absence is not an alarm.
-func (k *parts) watched() rules.Watched {
-	w := backend.WorkloadsOf(backendName)
-	watched := rules.Watched{
-		Database: databaseName, DatabaseClaim: databaseName,
-		Cache: cacheName, CacheClaim: cacheName,
-		Edge: edgeName,
-	}
-	if k.config.Backend.MetricsPath != "" {
-		watched.API = w.API.Name
-	}
-	if k.config.Backend.EngineEnabled && k.config.Backend.EngineMetricsPath != "" {
-		watched.Engine = w.Engine.Name
-	}
-	return watched
 }
 
 // demands is what the quota must hold.
 func (k *cluster) demands() []platform.Demand {
 	var all []platform.Demand
 	for _, d := range [][]platform.Demand{
-		k.database.Demands(databaseName), k.cache.Demands(cacheName), k.backend.Demands(backendName),
-		k.frontend.Demands(frontendName), k.edge.Demands(edgeName), k.monitoring.Demands(monitoringName),
+		k.Database.Demands(databaseName), k.Cache.Demands(cacheName), k.Backend.Demands(backendName),
+		k.Frontend.Demands(frontendName), k.Edge.Demands(edgeName), k.Monitoring.Demands(monitoringName),
 	} {
 		all = append(all, d...)
 	}
@@ -321,13 +168,12 @@ func (k *cluster) edges() []platform.Edge {
 		ui    = frontend.Workload(frontendName)
 		edge  = ingress.Workload(edgeName)
 		watch = monitoring.WorkloadsOf(monitoringName)
-		b     = k.config.Backend
 	)
 	var edges []platform.Edge
 	connect := func(from, to platform.Workload, port int) {
 		edges = append(edges, platform.Edge{From: platform.Pods(from), To: platform.Pods(to), Ports: []int{port}})
 	}
-	markets := platform.Network{CIDRs: k.config.EgressCIDRs, Except: platform.Internet.Except}
+	markets := platform.Network{CIDRs: k.Cluster.EgressCIDRs, Except: platform.Internet.Except}
 	trades := func(from platform.Workload) {
 		if len(markets.CIDRs) > 0 {
 			edges = append(edges, platform.Edge{From: platform.Pods(from), To: platform.Outside(markets), Ports: []int{443}})
@@ -336,7 +182,7 @@ func (k *cluster) edges() []platform.Edge {
 
 	edges = append(edges, platform.Edge{From: platform.Outside(platform.Anywhere), To: platform.Pods(edge), Ports: []int{ingress.HTTPPort, ingress.HTTPSPort}})
 	connect(edge, ui, frontend.DefaultPort)
-	connect(edge, app.API, k.backend.API.Port)
+	connect(edge, app.API, k.Backend.API.Port)
 	connect(edge, watch.Grafana, monitoring.GrafanaPort)
 	connect(edge, watch.Prometheus, monitoring.PrometheusPort)
 	connect(app.API, db, database.Port)
@@ -348,13 +194,13 @@ func (k *cluster) edges() []platform.Edge {
 		{Workload: store, Port: cache.MetricsPort},
 		{Workload: edge, Port: ingress.MetricsPort},
 	}
-	if b.MetricsPath != "" {
-		targets = append(targets, monitoring.Target{Workload: app.API, Port: k.backend.API.Port})
+	if k.Backend.API.MetricsPath != "" {
+		targets = append(targets, monitoring.Target{Workload: app.API, Port: k.Backend.API.Port})
 	}
-	if k.config.Frontend.MetricsPath != "" {
+	if k.Frontend.MetricsPath != "" {
 		targets = append(targets, monitoring.Target{Workload: ui, Port: frontend.DefaultPort})
 	}
-	if engine := k.backend.Engine; engine != nil {
+	if engine := k.Backend.Engine; engine != nil {
 		connect(app.Engine, db, database.Port)
 		connect(app.Engine, store, cache.Port)
 		trades(app.Engine)
@@ -362,7 +208,7 @@ func (k *cluster) edges() []platform.Edge {
 			targets = append(targets, monitoring.Target{Workload: app.Engine, Port: engine.Port})
 		}
 	}
-	if dashboard := k.backend.Dashboard; dashboard != nil {
+	if dashboard := k.Backend.Dashboard; dashboard != nil {
 		connect(edge, app.Dashboard, dashboard.Port)
 		connect(app.Dashboard, db, database.Port)
 		connect(app.Dashboard, store, cache.Port)
@@ -370,64 +216,56 @@ func (k *cluster) edges() []platform.Edge {
 			targets = append(targets, monitoring.Target{Workload: app.Dashboard, Port: dashboard.Port})
 		}
 	}
-	return append(edges, k.monitoring.Edges(monitoringName, targets...)...)
+	return append(edges, k.Monitoring.Edges(monitoringName, targets...)...)
 }
 
 // on places every component on the platform.
 func (k *cluster) on(p *platform.Platform) {
-	k.database.Namespace, k.cache.Namespace, k.backend.Namespace = p.Namespace, p.Namespace, p.Namespace
-	k.frontend.Namespace, k.edge.Namespace, k.monitoring.Namespace = p.Namespace, p.Namespace, p.Namespace
-	k.database.PriorityClass, k.cache.PriorityClass, k.monitoring.PriorityClass = p.StatefulPriority, p.StatefulPriority, p.StatefulPriority
-	k.backend.SettingsName = p.SettingsName
-	if k.config.ImagePullCredentials != "" {
-		k.database.ImagePullSecret, k.cache.ImagePullSecret, k.backend.ImagePullSecret = p.PullSecret, p.PullSecret, p.PullSecret
-		k.frontend.ImagePullSecret, k.edge.ImagePullSecret, k.monitoring.ImagePullSecret = p.PullSecret, p.PullSecret, p.PullSecret
+	k.Database.Namespace, k.Cache.Namespace, k.Backend.Namespace = p.Namespace, p.Namespace, p.Namespace
+	k.Frontend.Namespace, k.Edge.Namespace, k.Monitoring.Namespace = p.Namespace, p.Namespace, p.Namespace
+	k.Database.PriorityClass, k.Cache.PriorityClass, k.Monitoring.PriorityClass = p.StatefulPriority, p.StatefulPriority, p.StatefulPriority
+	k.Backend.SettingsName = p.SettingsName
+	if k.Platform.PullCredentials != "" {
+		k.Database.ImagePullSecret, k.Cache.ImagePullSecret, k.Backend.ImagePullSecret = p.PullSecret, p.PullSecret, p.PullSecret
+		k.Frontend.ImagePullSecret, k.Edge.ImagePullSecret, k.Monitoring.ImagePullSecret = p.PullSecret, p.PullSecret, p.PullSecret
 	}
 }
 
 // connect gives each backend workload exactly the credentials that it reads.
 func (k *cluster) connect(db *database.Database, store *cache.Cache) {
-	secrets := k.config.Backend.SecretEnv
+	secrets := k.Application.SecretEnv
 	environment := func(thirdParty bool) pulumi.StringMapInput {
 		c := k.credentials
 		all := pulumi.All(db.Host, c.DatabaseApplication, store.Host, c.CacheApplication, c.JWTSecret, c.AppSecret)
 		return pulumi.ToSecret(all.ApplyT(func(v []any) map[string]string {
 			s := func(i int) string { return v[i].(string) }
-			env := platform.Merge(
-				platform.DatabaseAccess{Host: s(0), Port: database.Port, Name: database.Name, User: database.ApplicationRole, Password: s(1)}.Environment(),
-				platform.CacheAccess{Host: s(2), Port: cache.Port, Password: s(3)}.Environment(),
-				platform.ApplicationKeys{JWTSecret: s(4), Secret: s(5)}.Environment(),
+			env := backend.Merge(
+				backend.DatabaseAccess{Host: s(0), Port: database.Port, Name: database.Name, User: database.ApplicationRole, Password: s(1)}.Environment(),
+				backend.CacheAccess{Host: s(2), Port: cache.Port, Password: s(3)}.Environment(),
+				backend.ApplicationKeys{JWTSecret: s(4), Secret: s(5)}.Environment(),
 			)
 			if thirdParty {
-				env = platform.Merge(env, secrets)
+				env = backend.Merge(env, secrets)
 			}
 			return env
 		})).(pulumi.StringMapOutput)
 	}
-	k.backend.DatabaseHost = db.Host
-	k.backend.API.Credentials = environment(true)
-	if k.backend.Engine != nil {
-		k.backend.Engine.Credentials = environment(true)
+	k.Backend.DatabaseHost = db.Host
+	k.Backend.API.Credentials = environment(true)
+	if k.Backend.Engine != nil {
+		k.Backend.Engine.Credentials = environment(true)
 	}
-	if k.backend.Dashboard != nil {
-		k.backend.Dashboard.Credentials = environment(false)
+	if k.Backend.Dashboard != nil {
+		k.Backend.Dashboard.Credentials = environment(false)
 	}
 }
 
 // routes tells the edge what is behind it.
 func (k *cluster) routes(app *backend.Backend, ui *frontend.Frontend) {
-	k.edge.Routes.UI.Host, k.edge.Routes.API.Host = ui.PodsHost, app.APIPodsHost
-	if d := k.edge.Routes.Dashboard; d != nil {
+	k.Edge.Routes.UI.Host, k.Edge.Routes.API.Host = ui.PodsHost, app.APIPodsHost
+	if d := k.Edge.Routes.Dashboard; d != nil {
 		d.Host = app.DashboardPodsHost
 	}
-}
-
-// hide keeps a metrics path from the outside.
-func hide(path string) []string {
-	if path == "" {
-		return nil
-	}
-	return []string{path}
 }
 
 // optionalSecret is nil for an empty value, else a Pulumi secret.

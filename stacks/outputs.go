@@ -18,7 +18,7 @@ const readmeFile = "Pulumi.README.md"
 // plain ones hold nothing that opens anything.
 func (k *cluster) outputs(ctx *pulumi.Context, ground *platform.Platform, edge *ingress.Ingress) (pulumi.Map, error) {
 	sizes := pulumi.StringMap{}
-	for claim, v := range k.config.volumes() {
+	for claim, v := range k.volumes {
 		sizes[claim] = pulumi.String(v.size.String())
 	}
 	out, err := k.parts.outputs(ctx)
@@ -40,7 +40,7 @@ func (k *parts) outputs(ctx *pulumi.Context) (pulumi.Map, error) {
 		return nil, err
 	}
 	return pulumi.Map{
-		outputTarget: pulumi.String(k.config.Target),
+		outputTarget: pulumi.String(k.Target),
 		"images":     k.images.outputs(),
 		"credentials": pulumi.StringMap{
 			"Grafana, user admin":                        pulumi.String(commandFor("grafanaPassword")),

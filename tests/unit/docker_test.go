@@ -10,7 +10,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/alphapulse/alphapulse-infra/components/room"
 	"github.com/alphapulse/alphapulse-infra/stacks"
+	"github.com/alphapulse/alphapulse-infra/stacks/settings"
 	"github.com/alphapulse/alphapulse-infra/tests/recorder"
 )
 
@@ -144,7 +146,7 @@ var ofHost = func() (p [2]struct{ chain, key string }) {
 // TestEverySettingHasAnEffect does on a cluster.
 func TestEverySettingHasAnEffectOnAHost(t *testing.T) {
 	for _, s := range stacks.Settings() {
-		if s.Target == stacks.TargetKubernetes || s.Key == "target" {
+		if s.Target == room.Kubernetes || s.Key == "target" {
 			continue
 		}
 		t.Run(s.Key, func(t *testing.T) {
@@ -165,7 +167,7 @@ func TestEverySettingHasAnEffectOnAHost(t *testing.T) {
 // TestElsewhereSettingsAreRefused where they have no meaning, all at once; a default,
 // which the command line passes by itself, is none.
 func TestElsewhereSettingsAreRefused(t *testing.T) {
-	for target, stack := range map[string]string{stacks.TargetKubernetes: "prod", stacks.TargetDocker: "single"} {
+	for target, stack := range map[room.Target]string{room.Kubernetes: "prod", room.DockerHost: "single"} {
 		config, err := recorder.StackConfig(stack)
 		require.NoError(t, err)
 		meant, defaults := maps.Clone(config), maps.Clone(config)
@@ -175,11 +177,11 @@ func TestElsewhereSettingsAreRefused(t *testing.T) {
 				continue
 			}
 			e := effects[s.Key].value
-			if s.Target == stacks.TargetDocker {
+			if s.Target == room.DockerHost {
 				e = onHost[s.Key].value
 			}
 			if e == raw(t, s) { // prod's differs from it
-				require.Equal(t, stacks.Boolean, s.Type, s.Key)
+				require.Equal(t, settings.Boolean, s.Type, s.Key)
 				e = fmt.Sprint(e == "false")
 			}
 			require.NotEmpty(t, e, s.Key)
@@ -192,15 +194,15 @@ func TestElsewhereSettingsAreRefused(t *testing.T) {
 		require.Error(t, err)
 		assert.Empty(t, r.Resources)
 		for _, k := range keys {
-			assert.Contains(t, err.Error(), k+": it has no meaning with target "+target+": `pulumi config rm "+k+"`")
+			assert.Contains(t, err.Error(), k+": it has no meaning with target "+string(target)+": `pulumi config rm "+k+"`")
 		}
 	}
 }
 
 // raw is a setting's default in the form that the command line passes.
-func raw(t *testing.T, s stacks.Setting) string {
+func raw(t *testing.T, s settings.Setting) string {
 	t.Helper()
-	if s.Type == stacks.Array || s.Type == stacks.Object {
+	if s.Type == settings.Array || s.Type == settings.Object {
 		b, err := json.Marshal(s.Default)
 		require.NoError(t, err)
 		return string(b)

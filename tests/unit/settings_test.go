@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/alphapulse/alphapulse-infra/components/room"
 	"github.com/alphapulse/alphapulse-infra/stacks"
 	"github.com/alphapulse/alphapulse-infra/tests/recorder"
 )
@@ -204,7 +205,7 @@ var provided = func() (p [2]struct{ chain, key string }) {
 func TestEverySettingHasAnEffect(t *testing.T) {
 	base := prod(t, nil)
 	for _, s := range stacks.Settings() {
-		if s.Target == stacks.TargetDocker {
+		if s.Target == room.DockerHost {
 			continue // TestEverySettingHasAnEffectOnAHost changes it
 		}
 		t.Run(s.Key, func(t *testing.T) {

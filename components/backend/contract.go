@@ -1,0 +1,154 @@
+package backend
+
+import (
+	"maps"
+	"net/url"
+	"strconv"
+)
+
+// DatabaseAccess is how one consumer reaches the database.
+type DatabaseAccess struct {
+	Host     string
+	Port     int
+	Name     string
+	User     string
+	Password string
+}
+
+// URL is the connection string in libpq's URI form.
+func (d DatabaseAccess) URL() string {
+	u := url.URL{
+		Scheme: "postgresql",
+		User:   url.UserPassword(d.User, d.Password),
+		Host:   d.Host + ":" + strconv.Itoa(d.Port),
+		Path:   "/" + d.Name,
+	}
+	return u.String()
+}
+
+// Environment gives the same access in the three dialects that builds of the
+// application read: DATABASE_URL, DB_* and TIMESCALEDB_*.
+func (d DatabaseAccess) Environment() map[string]string {
+	port := strconv.Itoa(d.Port)
+	return map[string]string{
+		"DATABASE_URL":         d.URL(),
+		"DB_HOST":              d.Host,
+		"DB_PORT":              port,
+		"DB_NAME":              d.Name,
+		"DB_USER":              d.User,
+		"DB_PASSWORD":          d.Password,
+		"TIMESCALEDB_HOST":     d.Host,
+		"TIMESCALEDB_PORT":     port,
+		"TIMESCALEDB_DATABASE": d.Name,
+		"TIMESCALEDB_USERNAME": d.User,
+		"TIMESCALEDB_PASSWORD": d.Password,
+		"TIMESCALEDB_URL":      d.URL(),
+	}
+}
+
+// CacheAccess is how one consumer reaches the cache. There is no user name: the
+// application's dialect logs in as Redis' default user, by password alone.
+type CacheAccess struct {
+	Host     string
+	Port     int
+	Database int
+	Password string
+}
+
+// URL is the connection string in the form of the IANA "redis" scheme.
+func (c CacheAccess) URL() string {
+	u := url.URL{
+		Scheme: "redis",
+		User:   url.UserPassword("", c.Password),
+		Host:   c.Host + ":" + strconv.Itoa(c.Port),
+		Path:   "/" + strconv.Itoa(c.Database),
+	}
+	return u.String()
+}
+
+// Environment gives the access as REDIS_URL and as REDIS_*.
+func (c CacheAccess) Environment() map[string]string {
+	return map[string]string{
+		"REDIS_URL":      c.URL(),
+		"REDIS_HOST":     c.Host,
+		"REDIS_PORT":     strconv.Itoa(c.Port),
+		"REDIS_DB":       strconv.Itoa(c.Database),
+		"REDIS_PASSWORD": c.Password,
+		"REDIS_ENABLED":  "true",
+	}
+}
+
+// ApplicationKeys are the application's own secrets.
+type ApplicationKeys struct {
+	// JWTSecret signs sessions; Secret is the application's general key.
+	JWTSecret, Secret string
+}
+
+// Environment renders the keys under the application's names.
+func (k ApplicationKeys) Environment() map[string]string {
+	return map[string]string{"JWT_SECRET_KEY": k.JWTSecret, "SECRET_KEY": k.Secret}
+}
+
+// SecretVariables are those of the environments above whose values are secret: the
+// passwords and keys, and the addresses that carry one.
+var SecretVariables = []string{
+	"DATABASE_URL", "DB_PASSWORD", "TIMESCALEDB_PASSWORD", "TIMESCALEDB_URL",
+	"REDIS_URL", "REDIS_PASSWORD", "JWT_SECRET_KEY", "SECRET_KEY",
+}
+
+// Merge joins environments; a later one wins.
+func Merge(environments ...map[string]string) map[string]string {
+	merged := map[string]string{}
+	for _, e := range environments {
+		maps.Copy(merged, e)
+	}
+	return merged
+}
+
+// Settings are what every process of the application reads, under the application's
+// own names.
+type Settings struct {
+	// Debug turns verbose logging on.
+	Debug bool
+	// PrometheusEnabled makes the application serve metrics.
+	PrometheusEnabled bool
+	// APIPort and DashboardPort are the ports that the application listens on.
+	APIPort, DashboardPort int
+	// MetricsPort is the port of workloads that serve nothing but metrics.
+	MetricsPort int
+	// MaxSymbols bounds the number of market symbols.
+	MaxSymbols int
+	// MaxPortfolioRisk is a fraction of the portfolio's value, 0 to 1.
+	MaxPortfolioRisk float64
+	// CacheTTLSeconds is how long a cached read is served.
+	CacheTTLSeconds int
+	// WorkerThreads of one process.
+	WorkerThreads int
+	// MaxConnections bounds one process's database connections.
+	MaxConnections int
+	// RequestTimeoutSeconds bounds one request.
+	RequestTimeoutSeconds int
+	// StressTestEnabled and ComplianceReporting switch features of the application.
+	StressTestEnabled, ComplianceReporting bool
+}
+
+// Environment renders the settings under the application's names.
+func (s Settings) Environment() map[string]string {
+	return map[string]string{
+		"API_HOST":             "0.0.0.0",
+		"API_PORT":             strconv.Itoa(s.APIPort),
+		"DASHBOARD_HOST":       "0.0.0.0",
+		"DASHBOARD_PORT":       strconv.Itoa(s.DashboardPort),
+		"DEBUG":                strconv.FormatBool(s.Debug),
+		"PROMETHEUS_ENABLED":   strconv.FormatBool(s.PrometheusEnabled),
+		"METRICS_PORT":         strconv.Itoa(s.MetricsPort),
+		"MAX_SYMBOLS":          strconv.Itoa(s.MaxSymbols),
+		"MAX_PORTFOLIO_RISK":   strconv.FormatFloat(s.MaxPortfolioRisk, 'g', -1, 64),
+		"CACHE_TTL":            strconv.Itoa(s.CacheTTLSeconds),
+		"STRESS_TEST_ENABLED":  strconv.FormatBool(s.StressTestEnabled),
+		"COMPLIANCE_REPORTING": strconv.FormatBool(s.ComplianceReporting),
+		"WORKER_THREADS":       strconv.Itoa(s.WorkerThreads),
+		"MAX_CONNECTIONS":      strconv.Itoa(s.MaxConnections),
+		"REQUEST_TIMEOUT":      strconv.Itoa(s.RequestTimeoutSeconds),
+	}
+}
