@@ -2,20 +2,17 @@
 package unit
 
 import (
-	"flag"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/alphapulse/alphapulse-infra/stacks"
+	"github.com/alphapulse/alphapulse-infra/tests/golden"
 	"github.com/alphapulse/alphapulse-infra/tests/recorder"
 )
-
-var update = flag.Bool("update", false, "rewrite what the program can make: the files of `make generate` and of `make golden`")
 
 // TestGenerated holds the files that follow from the declarations equal to them:
 // the config section of Pulumi.yaml and docs/settings.md.
@@ -28,17 +25,6 @@ func TestGenerated(t *testing.T) {
 	require.True(t, found, "Pulumi.yaml has no config section")
 	schema, err := stacks.Schema()
 	require.NoError(t, err)
-	for file, want := range map[string]string{
-		"Pulumi.yaml":      head + "\n" + schema,
-		"docs/settings.md": stacks.Reference(),
-	} {
-		path := filepath.Join(root, file)
-		if *update {
-			require.NoError(t, os.WriteFile(path, []byte(want), 0o644))
-			continue
-		}
-		got, err := os.ReadFile(path)
-		require.NoError(t, err)
-		assert.Equal(t, want, string(got), "%s differs from what stacks/ declares: make generate", file)
-	}
+	golden.Compare(t, filepath.Join(root, "Pulumi.yaml"), head+"\n"+schema, "make generate")
+	golden.Compare(t, filepath.Join(root, "docs", "settings.md"), stacks.Reference(), "make generate")
 }
