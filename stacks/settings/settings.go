@@ -108,7 +108,7 @@ func (b bounds) String() string {
 	case b.limited:
 		s = fmt.Sprintf("%d to %d", b.lowest, b.most)
 	case !b.least.IsZero() && b.floorOfMemory:
-		s = "limits.memory at least " + b.least.String()
+		s = "memory limit at least " + b.least.String()
 	case !b.least.IsZero():
 		s = "at least " + b.least.String()
 	case len(b.oneOf) > 0:
