@@ -167,3 +167,13 @@ render: ## write a stack's objects as YAML, without credentials: STACK=prod OUT=
 .PHONY: preview-diff
 preview-diff: ## what a change does to the manifests of every stack: BASE=main
 	@.ci/preview-diff "$(or $(BASE),main)"
+
+##@ generated files
+
+.PHONY: generate
+generate: ## write what follows from the settings' declarations: Pulumi.yaml's schema, docs/settings.md
+	@go test ./tests/unit -run '^TestGenerated$$' -count=1 -update
+
+.PHONY: golden
+golden: ## rewrite the files that tests compare with, for a review of their diff
+	@go test $$(find . -path '*/testdata/golden' -not -path './.local/*' | xargs -n1 dirname | xargs -n1 dirname) -count=1 -update

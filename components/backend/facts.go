@@ -3,6 +3,7 @@ package backend
 import (
 	"fmt"
 
+	"github.com/alphapulse/alphapulse-infra/components/backend/observe"
 	"github.com/alphapulse/alphapulse-infra/components/room"
 	"github.com/alphapulse/alphapulse-infra/components/workload"
 )
@@ -22,13 +23,21 @@ func Dashboard(name string) room.Identity {
 	return room.Identity{Name: name + "-dashboard", Instance: name, Component: "dashboard"}
 }
 
-// Facts of the backend called name at full scale.
+// Facts of the backend called name at full scale. A workload whose build serves no
+// metrics is not watched, so that its absence is not an alarm.
 func (a *Args) Facts(name string, on room.Target) room.Facts {
 	var f room.Facts
+	var watched observe.Watched
 	for _, r := range a.running(name) {
 		w := room.Workload{Identity: r.Identity, Replicas: 1, Containers: []room.Resources{r.Resources}}
 		if r.MetricsPath != "" {
 			w.Scrape = &room.Scrape{Port: r.Port, Path: r.MetricsPath}
+			switch r.Process {
+			case &a.API:
+				watched.API = r.Name
+			case a.Engine:
+				watched.Engine = r.Name
+			}
 		}
 		switch {
 		case on == room.DockerHost && r.Process == &a.API:
@@ -49,6 +58,7 @@ func (a *Args) Facts(name string, on room.Target) room.Facts {
 			f.Services = append(f.Services, append([]string{r.Name}, w.Members...)...)
 		}
 	}
+	f.Rules, f.Panels = observe.Alerts(watched), observe.Panels(watched)
 	return f
 }
 

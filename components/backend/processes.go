@@ -81,10 +81,13 @@ func (a *Args) process(r running) (workload.Process, []workload.Volume) {
 	volumes, mounts := workload.Writable(writableLimit, hostWritableLimit, Writable)
 	p := workload.Process{
 		Name: r.Component, Identity: r.Identity, Image: r.Image, User: User,
-		Command: r.Command, Args: pulumi.ToStringArray(r.Args),
+		Command: r.Command,
 		Env:       pulumi.ToStringMap(Merge(r.Env, r.env)),
 		Resources: r.Resources, Mounts: mounts,
 		StartupSeconds: r.StartupSeconds, GraceSeconds: a.RequestTimeoutSeconds + drainMargin,
+	}
+	if len(r.Args) > 0 {
+		p.Args = pulumi.ToStringArray(r.Args)
 	}
 	if r.Port != 0 {
 		p.Ports = []workload.Port{r.port()}

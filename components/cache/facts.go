@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"github.com/alphapulse/alphapulse-infra/components/cache/observe"
 	"github.com/alphapulse/alphapulse-infra/components/room"
 	"github.com/alphapulse/alphapulse-infra/components/workload"
 )
@@ -20,20 +21,23 @@ func exporterOf(name string) room.Identity {
 func (a *Args) Facts(name string, on room.Target) room.Facts {
 	server := room.Workload{Identity: Server(name), Replicas: 1, Containers: []room.Resources{a.Resources}}
 	metrics := &room.Scrape{Port: MetricsPort, Path: "/metrics"}
+	watched := observe.Watched{Job: name}
 	f := room.Facts{Claims: []room.Claim{{Name: name, Size: a.Storage}}}
 	if on == room.Kubernetes {
+		watched.Claim = name
 		server.Containers = append(server.Containers, ExporterResources)
 		server.Scrape = metrics
 		f.Workloads = []room.Workload{server}
 		f.Services = workload.ServiceNames(services(name, a.AliasServices))
-		return f
+	} else {
+		metrics.Job = Server(name)
+		f.Workloads = []room.Workload{
+			server, {Identity: exporterOf(name), Replicas: 1, Containers: []room.Resources{ExporterResources}, Scrape: metrics},
+		}
+		f.Services = append([]string{name}, a.AliasServices...)
+		f.Links = []room.Link{{From: room.Of(exporterOf(name)), To: room.Of(Server(name)), Ports: []int{Port}, Zone: room.Data}}
 	}
-	metrics.Job = Server(name)
-	f.Workloads = []room.Workload{
-		server, {Identity: exporterOf(name), Replicas: 1, Containers: []room.Resources{ExporterResources}, Scrape: metrics},
-	}
-	f.Services = append([]string{name}, a.AliasServices...)
-	f.Links = []room.Link{{From: room.Of(exporterOf(name)), To: room.Of(Server(name)), Ports: []int{Port}, Zone: room.Data}}
+	f.Rules, f.Panels = observe.Alerts(watched), observe.Panels(watched)
 	return f
 }
 

@@ -1,6 +1,7 @@
 package database
 
 import (
+	"github.com/alphapulse/alphapulse-infra/components/database/observe"
 	"github.com/alphapulse/alphapulse-infra/components/room"
 	"github.com/alphapulse/alphapulse-infra/components/workload"
 )
@@ -10,7 +11,7 @@ func Server(name string) room.Identity {
 	return room.Identity{Name: name, Instance: name, Component: "database"}
 }
 
-// reconciler and exporter are those of the containers beside the server on a Docker host.
+// reconcilerOf and exporterOf are the identities of the containers beside the server on a Docker host.
 func reconcilerOf(name string) room.Identity {
 	return room.Identity{Name: name + "-reconcile", Instance: name, Component: "database-roles"}
 }
@@ -24,27 +25,27 @@ func exporterOf(name string) room.Identity {
 func (a *Args) Facts(name string, on room.Target) room.Facts {
 	server := room.Workload{Identity: Server(name), Replicas: 1, Containers: []room.Resources{a.Resources}}
 	metrics := &room.Scrape{Port: MetricsPort, Path: "/metrics"}
+	watched := observe.Watched{Job: name}
+	f := room.Facts{Claims: []room.Claim{{Name: name, Size: a.Storage}}}
 	if on == room.Kubernetes {
+		watched.Claim = name
 		server.Containers = append(server.Containers, ReconcilerResources, ExporterResources)
 		server.Scrape = metrics
-		return room.Facts{
-			Workloads: []room.Workload{server},
-			Claims:    []room.Claim{{Name: name, Size: a.Storage}},
-			Services:  workload.ServiceNames(services(name, a.AliasServices)),
-		}
-	}
-	metrics.Job = Server(name)
-	return room.Facts{
-		Workloads: []room.Workload{
+		f.Workloads = []room.Workload{server}
+		f.Services = workload.ServiceNames(services(name, a.AliasServices))
+	} else {
+		metrics.Job = Server(name)
+		f.Workloads = []room.Workload{
 			server,
 			{Identity: reconcilerOf(name), Replicas: 1, Containers: []room.Resources{ReconcilerResources}},
 			{Identity: exporterOf(name), Replicas: 1, Containers: []room.Resources{ExporterResources}, Scrape: metrics},
-		},
-		Claims:   []room.Claim{{Name: name, Size: a.Storage}},
-		Services: append([]string{name}, a.AliasServices...),
+		}
+		f.Services = append([]string{name}, a.AliasServices...)
 		// The exporter goes through the server's socket.
-		Links: []room.Link{{From: room.Of(reconcilerOf(name)), To: room.Of(Server(name)), Ports: []int{Port}, Zone: room.Data}},
+		f.Links = []room.Link{{From: room.Of(reconcilerOf(name)), To: room.Of(Server(name)), Ports: []int{Port}, Zone: room.Data}}
 	}
+	f.Rules, f.Panels = observe.Alerts(watched), observe.Panels(watched)
+	return f
 }
 
 func services(name string, aliases []string) []workload.Service {

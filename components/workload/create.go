@@ -17,7 +17,7 @@ import (
 // Create creates the pod's account, rights, claim, files and Services, what creates the
 // pods, and their disruption budget.
 func (p Pod) Create(ctx *pulumi.Context, opts ...pulumi.ResourceOption) (*Created, error) {
-	c := &Created{}
+	c := &Created{Objects: map[string]pulumi.StringOutput{}}
 	account, err := serviceAccount(ctx, p.Identity, p.Namespace, opts...)
 	if err != nil {
 		return nil, fmt.Errorf("service account: %w", err)
@@ -79,7 +79,7 @@ func (p Pod) volumes(ctx *pulumi.Context, c *Created, opts ...pulumi.ResourceOpt
 				if err != nil {
 					return nil, fmt.Errorf("%s: %w", v.Files.Name, err)
 				}
-				objects[v.Files] = name
+				objects[v.Files], c.Objects[v.Files.Name] = name, name
 			}
 			if v.Files.Secret {
 				args.Secret = &corev1.SecretVolumeSourceArgs{SecretName: objects[v.Files], Items: items(v.Keys), DefaultMode: pulumi.Int(0o440)}

@@ -92,6 +92,8 @@ type Created struct {
 	Name     pulumi.StringOutput
 	// Services are the names of the Services, in order.
 	Services []pulumi.StringOutput
+	// Objects are the names of the objects of its Files, by the files' names.
+	Objects map[string]pulumi.StringOutput
 	// Claim names the claim of the Data volume, where there is one.
 	Claim pulumi.StringOutput
 }
@@ -125,11 +127,9 @@ func (p Pod) template(account pulumi.StringInput, volumes corev1.VolumeArray) *c
 			FsGroupChangePolicy: pulumi.String("OnRootMismatch"), // a large volume is not walked at every start
 			SeccompProfile:      &corev1.SeccompProfileArgs{Type: pulumi.String("RuntimeDefault")},
 		},
-		Containers: containers(p.Processes),
-		Volumes:    volumes,
-	}
-	if len(p.Init) > 0 {
-		spec.InitContainers = containers(p.Init)
+		InitContainers: containers(p.Init),
+		Containers:     containers(p.Processes),
+		Volumes:        volumes,
 	}
 	if p.ImagePullSecret != nil {
 		spec.ImagePullSecrets = corev1.LocalObjectReferenceArray{&corev1.LocalObjectReferenceArgs{Name: p.ImagePullSecret}}
@@ -217,14 +217,14 @@ func (p Process) container() *corev1.ContainerArgs {
 	if len(p.Command) > 0 {
 		c.Command = pulumi.ToStringArray(p.Command)
 	}
-	if len(p.Args) > 0 {
+	if p.Args != nil {
 		c.Args = p.Args
 	}
 	var env corev1.EnvVarArray
 	for _, name := range slices.Sorted(maps.Keys(p.Env)) {
 		env = append(env, &corev1.EnvVarArgs{Name: pulumi.String(name), Value: p.Env[name].ToStringOutput()})
 	}
-	if len(env) > 0 {
+	if p.Env != nil {
 		c.Env = env
 	}
 	var ports corev1.ContainerPortArray

@@ -22,7 +22,7 @@ type Process struct {
 	User int
 	// Command replaces the image's entrypoint; empty keeps it.
 	Command []string
-	// Args of the entrypoint; never one with a credential.
+	// Args of the entrypoint, never one with a credential; nil leaves the image's own.
 	Args pulumi.StringArray
 	// Env are plain variables; never one with a credential.
 	Env pulumi.StringMap

@@ -1,0 +1,58 @@
+package stacks
+
+import (
+	"slices"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/alphapulse/alphapulse-infra/components/room"
+	"github.com/alphapulse/alphapulse-infra/stacks/settings"
+)
+
+// Cluster is what a Kubernetes cluster needs to be told.
+type Cluster struct {
+	// Namespace of every object.
+	Namespace string
+	// Kubeconfig is a path or the content; "" for that of whoever runs the program.
+	Kubeconfig string
+	// Context of the kubeconfig; "" for its current one.
+	Context string
+	// SpreadRequired leaves a replica pending rather than put two on one host.
+	SpreadRequired bool
+	// StorageClass of new volumes; "" for the cluster's default.
+	StorageClass string
+	// EgressCIDRs are what API and engine may reach on TCP 443.
+	EgressCIDRs []string
+}
+
+// reservedNamespaces belong to the cluster.
+var reservedNamespaces = []string{"default", "kube-system", "kube-public", "kube-node-lease"}
+
+func (s *Stack) clusterSettings(set *settings.Set) {
+	c, only := &s.Cluster, settings.Only(room.Kubernetes)
+	g := set.Group("Kubernetes", "The cluster that the stack runs on.")
+	g.Text(&c.Namespace, "namespace", "Namespace of every object; by default alphapulse- and the stack's name. It cannot change later.", only)
+	g.Text(&c.Kubeconfig, "kubeconfig", "Path or content of the kubeconfig; by default KUBECONFIG or ~/.kube/config.", only)
+	g.Text(&c.Context, "kubeContext", "Context of the kubeconfig; by default its current one.", only)
+	g.Bool(&c.SpreadRequired, "spreadRequired", "Leave a replica pending rather than put two of a workload on one host.", only)
+	g.Text(&c.StorageClass, "storageClass", "StorageClass of new volumes; by default the cluster's default class. Existing volumes keep theirs.", only)
+	g.List(&c.EgressCIDRs, "egressCidrs", "Networks that API and engine may reach on TCP 443, for exchanges and news; private addresses only where listed explicitly.",
+		settings.Each(settings.CIDR), only)
+	g.Check(func(p *settings.Problems) {
+		if s.Target != room.Kubernetes {
+			return
+		}
+		if c.Namespace == "" {
+			c.Namespace = prefixed(s.Name)
+		}
+		if problems := validation.IsDNS1123Label(c.Namespace); len(problems) > 0 {
+			p.Add("namespace", "%q cannot be a namespace: %s", c.Namespace, problems[0])
+		}
+		if slices.Contains(reservedNamespaces, c.Namespace) {
+			p.Add("namespace", "%q belongs to the cluster: choose one of the stack's own", c.Namespace)
+		}
+		if problems := validation.IsDNS1123Subdomain(c.StorageClass); c.StorageClass != "" && len(problems) > 0 {
+			p.Add("storageClass", "%q cannot be a StorageClass: %s", c.StorageClass, problems[0])
+		}
+	})
+}
