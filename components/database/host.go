@@ -42,7 +42,7 @@ func NewDockerDatabase(ctx *pulumi.Context, name string, host *workload.Host, ar
 	if err != nil {
 		return nil, err
 	}
-	ready, err := host.Run(ctx, workload.Container{Process: args.reconciler(name, on), Volumes: volumes, After: running}, parent)
+	ready, err := host.Run(ctx, workload.Container{Process: args.reconciler(name, on), ImageOf: name, Volumes: volumes, After: running}, parent)
 	if err != nil {
 		return nil, err
 	}

@@ -53,9 +53,6 @@ func (s *server) dataMount() workload.Mount {
 
 // render is the server's process and its volumes.
 func (s *server) render(a *Args) (workload.Process, []workload.Volume) {
-	if s.arguments == nil {
-		s.arguments = pulumi.StringArray{}
-	}
 	if s.env == nil {
 		s.env = pulumi.StringMap{}
 	}

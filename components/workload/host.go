@@ -35,6 +35,7 @@ type Host struct {
 	Volumes map[string]string
 
 	args     HostArgs
+	images   map[string]pulumi.StringOutput
 	shared   map[string]pulumi.StringOutput
 	zones    map[string][]room.Zone
 	networks map[room.Zone]pulumi.StringOutput
@@ -67,7 +68,9 @@ func NewHost(ctx *pulumi.Context, name string, args *HostArgs, opts ...pulumi.Re
 	if err := args.validate(); err != nil {
 		return nil, err
 	}
-	h := &Host{args: *args, Volumes: map[string]string{}, shared: map[string]pulumi.StringOutput{}, zones: zonesOf(args.Links), networks: map[room.Zone]pulumi.StringOutput{}}
+	h := &Host{args: *args, Volumes: map[string]string{},
+		images: map[string]pulumi.StringOutput{}, shared: map[string]pulumi.StringOutput{},
+		zones: zonesOf(args.Links), networks: map[room.Zone]pulumi.StringOutput{}}
 	if err := ctx.RegisterComponentResource("alphapulse:index:DockerHost", name, h, opts...); err != nil {
 		return nil, err
 	}
@@ -105,12 +108,16 @@ func (h *Host) named(name string) string { return h.args.Prefix + "-" + name }
 // named it by its tag would be replaced at every update. It stays on the host when
 // nothing refers to it any more.
 func (h *Host) image(ctx *pulumi.Context, name string, reference pulumi.StringInput, opts ...pulumi.ResourceOption) (pulumi.StringOutput, error) {
+	if made, ok := h.images[name]; ok {
+		return made, nil
+	}
 	image, err := docker.NewRemoteImage(ctx, name, &docker.RemoteImageArgs{
 		Name: reference, KeepLocally: pulumi.Bool(true),
 	}, opts...)
 	if err != nil {
 		return pulumi.StringOutput{}, fmt.Errorf("image: %w", err)
 	}
+	h.images[name] = image.ImageId
 	return image.ImageId, nil
 }
 

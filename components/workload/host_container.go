@@ -20,6 +20,8 @@ type Container struct {
 	Process
 	// Volumes that the process' mounts are of.
 	Volumes []Volume
+	// ImageOf is the workload, made before, that runs the same image; "" for none.
+	ImageOf string
 	// Members are the names of equal containers, each of which is replaced when the one
 	// before it is ready; nil for one that is called like the workload.
 	Members []string
@@ -76,7 +78,11 @@ const (
 // Run makes the containers of a process and, where it has a check, waits until they are
 // healthy. Image, volumes and files come first.
 func (h *Host) Run(ctx *pulumi.Context, c Container, opts ...pulumi.ResourceOption) ([]pulumi.Resource, error) {
-	image, err := h.image(ctx, c.Identity.Name+"-image", c.Image, opts...)
+	imageOf := c.ImageOf
+	if imageOf == "" {
+		imageOf = c.Identity.Name
+	}
+	image, err := h.image(ctx, imageOf+"-image", c.Image, opts...)
 	if err != nil {
 		return nil, err
 	}
@@ -200,7 +206,7 @@ func (h *Host) container(ctx *pulumi.Context, c Container, name string, aliases 
 	if len(c.Command) > 0 {
 		args.Entrypoints = pulumi.ToStringArray(c.Command)
 	}
-	if len(c.Args) > 0 {
+	if list, plain := c.Args.(pulumi.StringArray); c.Args != nil && (!plain || len(list) > 0) {
 		args.Command = c.Args
 	}
 	if c.StopSignal != "" {

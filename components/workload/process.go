@@ -23,7 +23,7 @@ type Process struct {
 	// Command replaces the image's entrypoint; empty keeps it.
 	Command []string
 	// Args of the entrypoint, never one with a credential; nil leaves the image's own.
-	Args pulumi.StringArray
+	Args pulumi.StringArrayInput
 	// Env are plain variables; never one with a credential.
 	Env pulumi.StringMap
 	// Settings and Credentials are variables that come from a ConfigMap and a Secret of a
