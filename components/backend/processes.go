@@ -81,7 +81,7 @@ func (a *Args) process(r running) (workload.Process, []workload.Volume) {
 	volumes, mounts := workload.Writable(writableLimit, hostWritableLimit, Writable)
 	p := workload.Process{
 		Name: r.Component, Identity: r.Identity, Image: r.Image, User: User,
-		Command: r.Command,
+		Command:   r.Command,
 		Env:       pulumi.ToStringMap(Merge(r.Env, r.env)),
 		Resources: r.Resources, Mounts: mounts,
 		StartupSeconds: r.StartupSeconds, GraceSeconds: a.RequestTimeoutSeconds + drainMargin,
