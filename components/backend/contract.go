@@ -3,6 +3,7 @@ package backend
 import (
 	"maps"
 	"net/url"
+	"slices"
 	"strconv"
 )
 
@@ -151,4 +152,21 @@ func (s Settings) Environment() map[string]string {
 		"MAX_CONNECTIONS":      strconv.Itoa(s.MaxConnections),
 		"REQUEST_TIMEOUT":      strconv.Itoa(s.RequestTimeoutSeconds),
 	}
+}
+
+// ProgramVariables are the variables that the program gives to every process itself, by
+// name: none of a user's may be called like one of them.
+func ProgramVariables() []string {
+	set := map[string]bool{}
+	for _, environment := range []map[string]string{
+		Settings{}.Environment(), DatabaseAccess{}.Environment(), CacheAccess{}.Environment(), ApplicationKeys{}.Environment(), neverTrades,
+	} {
+		for name := range environment {
+			set[name] = true
+		}
+	}
+	for _, name := range SecretVariables {
+		set[name+"_FILE"] = true // where a Docker host has it
+	}
+	return slices.Sorted(maps.Keys(set))
 }
