@@ -4,7 +4,9 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/alphapulse/alphapulse-infra/components/backend"
+	"github.com/alphapulse/alphapulse-infra/components/cache"
 	"github.com/alphapulse/alphapulse-infra/components/database"
+	"github.com/alphapulse/alphapulse-infra/components/platform"
 	"github.com/alphapulse/alphapulse-infra/components/room"
 	"github.com/alphapulse/alphapulse-infra/stacks/settings"
 )
@@ -34,6 +36,7 @@ func (s *Stack) backendSettings(set *settings.Set) {
 	g.Int(&a.Scaling.Max, "backendMaxReplicas", "Most API pods.", settings.Between(1, 100), only)
 	g.Int(&a.Scaling.CPUUtilization, "backendCpuUtilization", "CPU target of the autoscaler, in percent of the request.", settings.Between(10, 100), settings.In("percent"), only)
 	g.Int(&a.Scaling.MemoryUtilization, "backendMemoryUtilization", "Memory target of the autoscaler, in percent of the request.", settings.Between(10, 100), settings.In("percent"), only)
+	g.Image(&a.WaitImage, "waitImage", "busybox, in which a pod waits for the database before API, engine or dashboard start.", only)
 	g.List(&a.API.Command, "backendCommand", "Entrypoint of the API; by default the image's own.")
 	g.List(&a.API.Args, "backendArgs", "Arguments of the API's entrypoint.")
 	g.Port(&a.API.Port, "backendPort", "Port that the API listens on.")
@@ -123,5 +126,27 @@ func (s *Stack) arrangeBackend() {
 		a.Dashboard = nil
 	}
 	a.SpreadRequired = s.Cluster.SpreadRequired
-	a.WaitForImage, a.DatabasePort = s.Database.Image, database.Port
+	a.Settings = app.Settings
+	// Third-party keys are for who trades, and for who shows it.
+	for _, p := range []*backend.Process{&a.API, a.Engine} {
+		if p == nil {
+			continue
+		}
+		p.Credentials = pulumi.StringMap{}
+		for name, value := range app.SecretEnv {
+			if value != "" { // no file is empty, and a variable that is set needs none
+				p.Credentials[name] = optionalSecret(value)
+			}
+		}
+	}
+}
+
+// backendCredentials gives the application its own keys and those of its stores.
+func (s *Stack) backendCredentials(c *platform.Credentials) {
+	s.Backend.Access = &backend.Access{
+		Database:         backend.DatabaseAccess{Port: database.Port, Name: database.Name, User: database.ApplicationRole},
+		Cache:            backend.CacheAccess{Port: cache.Port},
+		DatabasePassword: c.DatabaseApplication, CachePassword: c.CacheApplication,
+		JWTSecret: c.JWTSecret, AppSecret: c.AppSecret,
+	}
 }

@@ -127,20 +127,28 @@ func (s *Stack) tlsSettings(set *settings.Set) {
 // arrangeEdge leads to what is behind the edge. Hosts follow where the stack runs;
 // those of monitoring are constants, for it needs the edge's certificate itself.
 func (s *Stack) arrangeEdge() {
-	a, watch := s.Edge, monitoring.WorkloadsOf(monitoringName)
+	a := s.Edge
 	a.SpreadRequired = s.Cluster.SpreadRequired
 	a.RequestTimeoutSeconds = s.Backend.RequestTimeoutSeconds + answerMargin
 	a.Routes = ingress.Routes{
 		UI:         &ingress.Upstream{Port: frontend.DefaultPort, Hidden: hide(s.Frontend.MetricsPath)},
 		API:        &ingress.Upstream{Port: s.Backend.API.Port, Hidden: hide(s.Backend.API.MetricsPath)},
-		Grafana:    &ingress.Upstream{Host: pulumi.String(watch.Grafana.Name), Port: monitoring.GrafanaPort, Hidden: hide("/metrics")},
-		Prometheus: &ingress.Upstream{Host: pulumi.String(watch.Prometheus.Name), Port: monitoring.PrometheusPort},
+		Grafana:    &ingress.Upstream{Host: pulumi.String(monitoring.GrafanaOf(monitoringName).Name), Port: monitoring.GrafanaPort, Hidden: hide("/metrics")},
+		Prometheus: &ingress.Upstream{Host: pulumi.String(monitoring.PrometheusOf(monitoringName).Name), Port: monitoring.PrometheusPort},
 	}
 	if d := s.Backend.Dashboard; d != nil {
 		a.Routes.Dashboard = &ingress.Upstream{Port: d.Port, Hidden: hide(d.MetricsPath)}
 	}
 	if s.TLS.Mode == TLSProvided {
 		a.TLS = ingress.TLS{Certificate: pulumi.String(s.TLS.Certificate), Key: optionalSecret(s.TLS.Key)}
+	}
+}
+
+// routes tells the edge where what is behind it is.
+func (s *Stack) routes(ui, api, dashboard pulumi.StringInput) {
+	s.Edge.Routes.UI.Host, s.Edge.Routes.API.Host = ui, api
+	if d := s.Edge.Routes.Dashboard; d != nil {
+		d.Host = dashboard
 	}
 }
 

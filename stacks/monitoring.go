@@ -10,9 +10,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/api/resource"
 
-	"github.com/alphapulse/alphapulse-infra/components/backend"
 	"github.com/alphapulse/alphapulse-infra/components/monitoring"
-	"github.com/alphapulse/alphapulse-infra/components/monitoring/rules"
 	"github.com/alphapulse/alphapulse-infra/components/platform"
 	"github.com/alphapulse/alphapulse-infra/components/room"
 	"github.com/alphapulse/alphapulse-infra/stacks/settings"
@@ -79,27 +77,8 @@ func receiver(v string) error {
 // arrangeMonitoring comes after the edge, through which users reach Grafana.
 func (s *Stack) arrangeMonitoring() {
 	a := s.Monitoring
-	a.Watched = s.watched()
 	a.ExternalURL = pulumi.String(s.Edge.URLs()["grafana"])
 	a.StorageClass, a.Protect = s.Cluster.StorageClass, s.Platform.Protect
-}
-
-// watched names what there is to alert on; a workload whose build serves no metrics
-// is left out, so that its absence is not an alarm.
-func (s *Stack) watched() rules.Watched {
-	w := backend.WorkloadsOf(backendName)
-	watched := rules.Watched{
-		Database: databaseName, DatabaseClaim: databaseName,
-		Cache: cacheName, CacheClaim: cacheName,
-		Edge: edgeName,
-	}
-	if s.Backend.API.MetricsPath != "" {
-		watched.API = w.API.Name
-	}
-	if e := s.Backend.Engine; e != nil && e.MetricsPath != "" {
-		watched.Engine = w.Engine.Name
-	}
-	return watched
 }
 
 // monitoringCredentials gives Grafana the password of its admin.

@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
 // DatabaseAccess is how one consumer reaches the database.
@@ -106,8 +108,8 @@ func Merge(environments ...map[string]string) map[string]string {
 	return merged
 }
 
-// Settings are what every process of the application reads, under the application's
-// own names.
+// Settings are the plain values that every process of the application reads, under the
+// keys of its contract.
 type Settings struct {
 	// Debug turns verbose logging on.
 	Debug bool
@@ -169,4 +171,44 @@ func ProgramVariables() []string {
 		set[name+"_FILE"] = true // where a Docker host has it
 	}
 	return slices.Sorted(maps.Keys(set))
+}
+
+// Access is how the application reaches its stores, and its own keys.
+type Access struct {
+	// Database is where the database is; its Host and Password are given below.
+	Database DatabaseAccess
+	// Cache is where the cache is; its Host and Password are given below.
+	Cache CacheAccess
+	// DatabaseHost and CacheHost are names that resolve where the application runs.
+	DatabaseHost, CacheHost pulumi.StringInput
+	// DatabasePassword, CachePassword, JWTSecret and AppSecret are secrets.
+	DatabasePassword, CachePassword, JWTSecret, AppSecret pulumi.StringInput
+}
+
+// environment is that of the application with the given host names and secrets.
+func (a *Access) environment(databaseHost, databasePassword, cacheHost, cachePassword, jwt, secret string) map[string]string {
+	db, cache := a.Database, a.Cache
+	db.Host, db.Password, cache.Host, cache.Password = databaseHost, databasePassword, cacheHost, cachePassword
+	return Merge(db.Environment(), cache.Environment(), ApplicationKeys{JWTSecret: jwt, Secret: secret}.Environment())
+}
+
+// variables are the plain and the secret ones by name.
+func (a *Access) variables() (plain, secret pulumi.StringMap) {
+	plain, secret = pulumi.StringMap{}, pulumi.StringMap{}
+	if a == nil {
+		return plain, secret
+	}
+	all := pulumi.All(a.DatabaseHost, a.DatabasePassword, a.CacheHost, a.CachePassword, a.JWTSecret, a.AppSecret)
+	for name := range a.environment("", "", "", "", "", "") {
+		value := all.ApplyT(func(v []any) string {
+			s := func(i int) string { return v[i].(string) }
+			return a.environment(s(0), s(1), s(2), s(3), s(4), s(5))[name]
+		}).(pulumi.StringOutput)
+		if slices.Contains(SecretVariables, name) {
+			secret[name] = pulumi.ToSecret(value).(pulumi.StringOutput)
+		} else {
+			plain[name] = pulumi.Unsecret(value).(pulumi.StringOutput)
+		}
+	}
+	return plain, secret
 }

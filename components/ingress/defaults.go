@@ -5,7 +5,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/alphapulse/alphapulse-infra/components/ingress/nginx"
-	"github.com/alphapulse/alphapulse-infra/components/room"
 )
 
 // Defaults are the arguments of an edge that a cloud's load balancer leads to, sized as
@@ -20,7 +19,7 @@ func Defaults() Args {
 		Limits:            &limits,
 		HSTSSeconds:       31536000,
 		Replicas:          2,
-		Resources:         room.ResourcesOf("250m", "128Mi", "1", "256Mi"),
+		Resources:         DefaultResources,
 		ExporterResources: DefaultExporterResources,
 	}
 }

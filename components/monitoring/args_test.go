@@ -10,7 +10,9 @@ import (
 
 	"github.com/alphapulse/alphapulse-infra/components/internal/netedge"
 	"github.com/alphapulse/alphapulse-infra/components/internal/sizing"
-	"github.com/alphapulse/alphapulse-infra/components/monitoring/rules"
+	"github.com/alphapulse/alphapulse-infra/components/monitoring/observe"
+	"github.com/alphapulse/alphapulse-infra/components/room/board"
+	"github.com/alphapulse/alphapulse-infra/components/room/rule"
 )
 
 func TestSizesOfTheFirstManifests(t *testing.T) {
@@ -50,8 +52,8 @@ func TestGivenSizesAreKept(t *testing.T) {
 func TestRetentionStaysBelowTheAlert(t *testing.T) {
 	storage := resource.MustParse("20Gi")
 	used := float64(retentionBytes(storage)) / float64(storage.Value())
-	if used >= rules.VolumeHigh {
-		t.Errorf("retention fills %.2f of the volume, the alert is at %.2f", used, rules.VolumeHigh)
+	if used >= observe.VolumeHigh {
+		t.Errorf("retention fills %.2f of the volume, the alert is at %.2f", used, observe.VolumeHigh)
 	}
 	if used < 0.75 {
 		t.Errorf("retention leaves %.2f of the volume unused", 1-used)
@@ -122,7 +124,9 @@ func TestValidateReportsEverything(t *testing.T) {
 	a := (&Args{
 		Prometheus: Prometheus{Retention: "forever", Storage: resource.MustParse("-1Gi")},
 		Grafana:    Grafana{Resources: sizing.Of("2", "1Gi", "1", "1Gi")},
-		Watched:    rules.Watched{Database: "database"},
+		Rules:      []rule.Group{{Name: rule.Capacity, Interval: "5m", Rules: []rule.Rule{{Record: "a:b"}}}},
+		Panels: []board.Contribution{{Dashboard: board.Dashboard{File: board.Overview.File},
+			Panels: []board.Panel{board.Number("", "", 1, "up")}}},
 	}).withDefaults("monitoring")
 	err := a.validate()
 	if err == nil {
@@ -132,7 +136,7 @@ func TestValidateReportsEverything(t *testing.T) {
 		"Namespace is missing", "ExternalURL is missing", "Grafana.Password is missing", "Images.Prometheus is missing",
 		"Images.Alertmanager is missing", "Images.Grafana is missing", "Images.KubeStateMetrics is missing",
 		`Prometheus.Retention is "forever"`, `Prometheus.Storage is "-1Gi"`, "requests.cpu 2 is above limits.cpu 1",
-		"DatabaseClaim is missing",
+		"the group capacity is evaluated every", "two with one file or uid",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("not reported: %s\n%v", want, err)

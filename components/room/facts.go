@@ -4,6 +4,9 @@ import (
 	"maps"
 
 	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/alphapulse/alphapulse-infra/components/room/board"
+	"github.com/alphapulse/alphapulse-infra/components/room/rule"
 )
 
 // Target is what a stack runs on.
@@ -96,6 +99,9 @@ type Facts struct {
 	// Links are the connections within the room, and from it to what belongs to no room
 	// (the API server, a receiver outside).
 	Links []Link
+	// Rules are what Prometheus computes and alerts on, Panels what Grafana shows.
+	Rules  []rule.Group
+	Panels []board.Contribution
 }
 
 // Workload returns the workload called name; its zero value where there is none.

@@ -16,12 +16,12 @@ import (
 // programs' own sources give them.
 var served = map[string][]string{
 	// docker/backend, mode api
-	watched.API: {
+	watched.backend.API: {
 		"http_requests_total", "http_request_duration_seconds_bucket", "http_request_duration_seconds_count",
 		"cache_requests_total", "websocket_clients",
 	},
 	// docker/backend, mode engine
-	watched.Engine: {
+	watched.backend.Engine: {
 		"alphapulse_engine_leader", "alphapulse_engine_heartbeat_timestamp_seconds", "market_ticks_ingested_total",
 		"trading_signals_total", "trading_signals_active", "signal_accuracy_total",
 		"portfolio_pnl_realized", "portfolio_pnl_unrealized", "portfolio_equity", "portfolio_exposure",
@@ -30,7 +30,7 @@ var served = map[string][]string{
 	},
 	// postgres_exporter 0.19: collectors database, settings, stat_database and wal,
 	// which are on by default
-	watched.Database: {
+	watched.database.Job: {
 		"pg_up", "pg_database_size_bytes", "pg_settings_max_connections", "pg_wal_size_bytes",
 		"pg_stat_database_numbackends", "pg_stat_database_xact_commit", "pg_stat_database_xact_rollback",
 		"pg_stat_database_blks_hit", "pg_stat_database_blks_read", "pg_stat_database_tup_inserted",
@@ -38,29 +38,29 @@ var served = map[string][]string{
 		"pg_stat_database_temp_files",
 	},
 	// redis_exporter 1.88
-	watched.Cache: {
+	watched.cache.Job: {
 		"redis_up", "redis_memory_used_bytes", "redis_memory_max_bytes", "redis_memory_used_rss_bytes",
 		"redis_evicted_keys_total", "redis_expired_keys_total", "redis_keyspace_hits_total", "redis_keyspace_misses_total",
 		"redis_commands_total", "redis_connected_clients", "redis_aof_current_size_bytes", "redis_aof_last_write_status",
 		"redis_aof_last_bgrewrite_status", "redis_rdb_last_bgsave_status",
 	},
 	// nginx-prometheus-exporter 1.5 on stub_status
-	watched.Edge: {
+	watched.edge.Job: {
 		"nginx_up", "nginx_http_requests_total", "nginx_connections_active", "nginx_connections_reading",
 		"nginx_connections_writing", "nginx_connections_waiting", "nginx_connections_accepted", "nginx_connections_handled",
 	},
 	// Prometheus 3.16
-	watched.Prometheus: {
+	watched.monitoring.Prometheus: {
 		"prometheus_config_last_reload_successful", "prometheus_rule_evaluation_failures_total",
 		"prometheus_rule_group_last_duration_seconds", "prometheus_tsdb_head_series", "prometheus_tsdb_storage_blocks_bytes",
 		"prometheus_tsdb_wal_storage_size_bytes", "prometheus_tsdb_head_chunks_storage_size_bytes",
 	},
 	// Alertmanager 0.34
-	watched.Alertmanager: {
+	watched.monitoring.Alertmanager: {
 		"alertmanager_notifications_failed_total", "alertmanager_nflog_snapshot_size_bytes", "alertmanager_silences_snapshot_size_bytes",
 	},
 	// kube-state-metrics 2.20, of the resources in config.Observed
-	watched.KubeStateMetrics: {
+	watched.monitoring.KubeStateMetrics: {
 		"kube_pod_status_ready", "kube_pod_status_phase", "kube_pod_container_status_restarts_total",
 		"kube_pod_container_status_waiting_reason", "kube_pod_init_container_status_waiting_reason",
 		"kube_pod_container_status_last_terminated_reason",
@@ -83,9 +83,11 @@ type query struct{ where, expr string }
 func queries(t *testing.T) []query {
 	t.Helper()
 	var all []query
-	for _, g := range options.Groups() {
+	for _, g := range watched.groups() {
 		for _, r := range g.Rules {
-			all = append(all, query{"rule " + r.Alert + r.Record, r.Expr})
+			if r.Expr != "" { // a constant asks for nothing
+				all = append(all, query{"rule " + r.Alert + r.Record, r.Expr})
+			}
 		}
 	}
 	for file, d := range loadDashboards(t, watched) {
@@ -130,7 +132,7 @@ func TestEachQueriedMetricIsServedByAScrapedJob(t *testing.T) {
 		}
 	}
 	recorded := map[string]bool{}
-	for _, g := range options.Groups() {
+	for _, g := range watched.groups() {
 		for _, r := range g.Rules {
 			if r.Record != "" {
 				recorded[r.Record] = true
@@ -155,7 +157,7 @@ func TestEachQueriedMetricIsServedByAScrapedJob(t *testing.T) {
 				}
 			case !known:
 				t.Errorf("%s: no scraped job serves %s", q.where, s.Name)
-			case selected != job && (selected != "" || job != watched.KubeStateMetrics):
+			case selected != job && (selected != "" || job != watched.monitoring.KubeStateMetrics):
 				// Only one job serves series of the cluster's state; names such as
 				// http_requests_total are anybody's.
 				t.Errorf("%s: %s is served by the job %q, the query selects %q", q.where, s.Name, job, selected)
@@ -172,7 +174,7 @@ func TestEachQueriedMetricIsServedByAScrapedJob(t *testing.T) {
 // kube-state-metrics may read what is queried, and nothing else.
 func TestObservedResourcesAreQueried(t *testing.T) {
 	used := map[string]bool{}
-	for _, m := range served[watched.KubeStateMetrics] {
+	for _, m := range served[watched.monitoring.KubeStateMetrics] {
 		found := false
 		for resource := range config.Observed {
 			if strings.HasPrefix(m, "kube_"+strings.TrimSuffix(resource, "s")+"_") || m == "kube_"+strings.TrimSuffix(resource, "s") {

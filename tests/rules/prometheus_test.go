@@ -18,7 +18,7 @@ import (
 
 var prometheus = config.Prometheus{
 	Namespace:        "alphapulse-test",
-	KubeStateMetrics: watched.KubeStateMetrics,
+	KubeStateMetrics: watched.monitoring.KubeStateMetrics,
 	Alertmanager:     "monitoring-alertmanager:9093",
 	AlertmanagerPath: "/alertmanager",
 	RulesFile:        "/etc/prometheus/rules.yml",
@@ -138,7 +138,7 @@ func TestAnnotatedPodIsScrapedOnce(t *testing.T) {
 		"not yet running":         {change(func(p *pod) { p.phase = "Pending" }), 1},
 		"finished":                {change(func(p *pod) { p.phase = "Succeeded" }), 0},
 		"evicted":                 {change(func(p *pod) { p.phase = "Failed" }), 0},
-		"kube-state-metrics":      {change(func(p *pod) { p.app = watched.KubeStateMetrics }), 1},
+		"kube-state-metrics":      {change(func(p *pod) { p.app = watched.monitoring.KubeStateMetrics }), 1},
 	} {
 		if got := scrapes(t, c.pod); len(got) != c.want {
 			t.Errorf("%s: %d targets %v, want %d", name, len(got), got, c.want)
@@ -168,7 +168,7 @@ func TestTargetLabels(t *testing.T) {
 // The series of kube-state-metrics describe other pods: labels of its own pod must
 // neither overwrite theirs nor change when it restarts.
 func TestClusterStateOutlivesItsExporter(t *testing.T) {
-	found := scrapes(t, pod{name: "monitoring-kube-state-metrics-abc", app: watched.KubeStateMetrics, phase: "Running", port: "8080",
+	found := scrapes(t, pod{name: "monitoring-kube-state-metrics-abc", app: watched.monitoring.KubeStateMetrics, phase: "Running", port: "8080",
 		annotations: map[string]string{"scrape": "true", "port": "8080", "path": "/metrics"}})
 	target, ok := found["kube-state-metrics"]
 	if !ok || len(found) != 1 {

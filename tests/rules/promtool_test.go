@@ -12,7 +12,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/alphapulse/alphapulse-infra/components/monitoring/rules"
+	"github.com/alphapulse/alphapulse-infra/components/room/rule"
 )
 
 // promtoolPath is the binary that PROMTOOL names, or one built of this module's
@@ -49,7 +49,7 @@ func promtool(t *testing.T, args ...string) (string, error) {
 
 // rulesFile renders the rules once for all tests.
 var rulesFile = sync.OnceValues(func() (string, error) {
-	rendered, err := options.Render()
+	rendered, err := rule.Render(watched.groups(), constants)
 	if err != nil {
 		return "", err
 	}
@@ -118,7 +118,7 @@ func (s situation) test(alert string) unitTest {
 			Annotations: map[string]string{
 				"summary":     f.summary,
 				"description": f.description,
-				"runbook_url": rules.RunbookURL + alert + ".md",
+				"runbook_url": rule.RunbookURL + alert + ".md",
 			},
 		})
 	}

@@ -1,0 +1,93 @@
+package observe
+
+import (
+	"github.com/alphapulse/alphapulse-infra/components/room/board"
+	"github.com/alphapulse/alphapulse-infra/components/room/rule"
+)
+
+// Trading is the dashboard of the engine.
+var Trading = board.Dashboard{
+	File: "trading.json", UID: "alphapulse-trading", Title: "AlphaPulse Trading",
+	Description: "Signals, their accuracy, profit and risk, and how fresh the market data is.",
+}
+
+// Panels show the backend.
+func Panels(w Watched) []board.Contribution {
+	var all []board.Contribution
+	if w.API != "" {
+		all = append(all, api(w.API)...)
+	}
+	if w.Engine != "" {
+		all = append(all, trading(w.Engine)...)
+	}
+	return all
+}
+
+// latency is a quantile of the API's answers in seconds.
+func latency(q, job string) board.Query {
+	return board.On(job)(`histogram_quantile(`+q+`, sum by (le) (rate(http_request_duration_seconds_bucket{$job,`+UserRoutes+`}[$__rate_interval])))`, "p"+q[2:])
+}
+
+func api(job string) []board.Contribution {
+	q := board.On(job)
+	return []board.Contribution{
+		{Dashboard: board.Overview, Row: "Now", Panels: []board.Panel{
+			board.Number("API requests", "reqps", 4, APIRequests("5m")),
+			board.Number("API errors", "percentunit", 4, APIErrors("5m")).Thresholds(board.Limit(ErrorBudget)).Decimals(2),
+			board.Number("API p95", "s", 4, latency("0.95", job).Expr).Thresholds(board.Limit(LatencyThreshold)),
+			board.Number("API pods", "short", 4, rule.On(job, `count(up{$job} == 1)`)),
+		}},
+		{Dashboard: board.Overview, Row: "API", Panels: []board.Panel{
+			board.Series("Requests by status", "reqps", 2, q(`sum by (status) (rate(http_requests_total{$job}[$__rate_interval]))`, "{{status}}")),
+			board.Line(board.Series("Response time", "s", 2, latency("0.50", job), latency("0.95", job), latency("0.99", job)), LatencyThreshold),
+			board.Line(board.Series("Share of failed requests", "percentunit", 2,
+				q(APIErrors("5m"), "5 minutes"), q(APIErrors("1h"), "1 hour"), q(APIErrors("1d"), "1 day")), ErrorBudget),
+			board.Line(board.Series("Share of requests above 200 ms", "percentunit", 2,
+				q(APISlow("5m"), "5 minutes"), q(APISlow("1h"), "1 hour"), q(APISlow("1d"), "1 day")), LatencyBudget),
+			board.Series("Reads served from the cache", "percentunit", 2, q(
+				`sum by (kind) (rate(cache_requests_total{$job,result=~"hit|stale"}[$__rate_interval])) / sum by (kind) (rate(cache_requests_total{$job}[$__rate_interval]))`,
+				"{{kind}}")).Max(1),
+			board.Series("Live clients", "short", 2, q(`sum by (pod) (websocket_clients{$job})`, "{{pod}}")),
+		}},
+	}
+}
+
+// coin is the accuracy of guessing.
+const coin = 0.5
+
+func trading(job string) []board.Contribution {
+	q := board.On(job)
+	return []board.Contribution{
+		{Dashboard: Trading, Row: "Now", Panels: []board.Panel{
+			board.Number("Engines at work", "short", 4, rule.On(job, `sum(alphapulse_engine_leader{$job})`)).Thresholds(board.Limit(2)),
+			board.Number("Age of market data", "s", 4, rule.On(job, `time() - max(alphapulse_engine_heartbeat_timestamp_seconds{$job})`)).Thresholds(board.Limit(stalledSeconds)),
+			board.Number("Equity", "short", 4, rule.On(job, `sum(portfolio_equity{$job})`)).Decimals(2),
+			board.Number("Open positions", "short", 4, rule.On(job, `sum(portfolio_open_positions{$job})`)),
+		}},
+		{Dashboard: Trading, Row: "Signals", Panels: []board.Panel{
+			board.Series("Signals per minute", "short", 2, q(`60 * sum by (signal_type) (rate(trading_signals_total{$job}[$__rate_interval]))`, "{{signal_type}}")),
+			board.Line(board.Series("Accuracy over an hour", "percentunit", 2, q(
+				`sum by (indicator) (increase(signal_accuracy_total{$job,result="hit"}[1h])) / (sum by (indicator) (increase(signal_accuracy_total{$job}[1h])) > 0)`,
+				"{{indicator}}")).Max(1), coin).
+				Description("Share of the scored signals that reached their target. Below a half an indicator is worse than a coin."),
+			board.Series("Symbols with most signals in an hour", "short", 2, q(
+				`topk(10, sum by (symbol) (increase(trading_signals_total{$job,symbol!="other"}[1h])))`, "{{symbol}}")),
+			board.Series("Open signals", "short", 2, q(`sum(trading_signals_active{$job})`, "open")),
+		}},
+		{Dashboard: Trading, Row: "Profit and risk", Panels: []board.Panel{
+			board.Series("Profit and loss", "short", 3,
+				q(`sum(portfolio_pnl_realized{$job})`, "realized"), q(`sum(portfolio_pnl_unrealized{$job})`, "unrealized")).
+				Description("In USDT."),
+			board.Series("Equity and exposure", "short", 3,
+				q(`sum(portfolio_equity{$job})`, "equity"), q(`sum(portfolio_exposure{$job})`, "exposure")).
+				Description("In USDT."),
+			board.Series("Risk", "percentunit", 3,
+				q(`sum(portfolio_risk_ratio{$job})`, "exposure of equity"), q(`max(portfolio_risk_limit_ratio{$job})`, "limit")),
+			board.Series("Positions per minute", "short", 3,
+				q(`60 * sum by (side) (rate(trading_positions_opened_total{$job}[$__rate_interval]))`, "opened {{side}}"),
+				q(`60 * sum by (reason) (rate(trading_positions_closed_total{$job}[$__rate_interval]))`, "closed: {{reason}}")),
+			board.Series("Orders refused per minute", "short", 3, q(`60 * sum by (reason) (rate(trading_orders_refused_total{$job}[$__rate_interval]))`, "{{reason}}")),
+			board.Series("Market data", "wps", 3, q(`sum(rate(market_ticks_ingested_total{$job}[$__rate_interval]))`, "rows written")),
+		}},
+	}
+}
