@@ -22,13 +22,16 @@ type Application struct {
 	SecretEnv map[string]string
 }
 
-// The API starts what the other processes have in common with it: command, variables
-// and the time to start.
+// starts bounds the memory of a process of the application.
+var starts = settings.AtLeast(backend.LeastMemory, "as limits.memory no server starts with it")
+
+// backendSettings has what the other processes have in common with the API, too:
+// command, variables and the time to start.
 func (s *Stack) backendSettings(set *settings.Set) {
 	a, only := s.Backend, settings.Only(room.Kubernetes)
 	g := set.Group("Backend", "The application's API. Command, variables and start-up time hold for the engine and the dashboard, too.")
 	g.Image(&a.API.Image, "backendImage", "The application's server side: API, engine and dashboard.")
-	g.Resources(&a.API.Resources, "backendResources", "one API pod")
+	g.Resources(&a.API.Resources, "backendResources", "one API pod", starts)
 	g.Int(&a.Scaling.Min, "backendMinReplicas", "Fewest API pods; all containers of the API on a Docker host.", settings.Between(1, 100))
 	g.Int(&a.Scaling.Max, "backendMaxReplicas", "Most API pods.", settings.Between(1, 100), only)
 	g.Int(&a.Scaling.CPUUtilization, "backendCpuUtilization", "CPU target of the autoscaler, in percent of the request.", settings.Between(10, 100), settings.In("percent"), only)
@@ -41,43 +44,50 @@ func (s *Stack) backendSettings(set *settings.Set) {
 	g.Path(&a.API.ReadinessPath, "backendReadinessPath", "Path that answers while the API can serve; - for none.", only)
 	g.Path(&a.API.MetricsPath, "backendMetricsPath", "Path of the API's metrics; - for a build that has none.")
 	g.Int(&a.API.StartupSeconds, "backendStartupSeconds", "How long the API, the engine and the dashboard may take to start.", settings.Between(10, 1800), settings.In("seconds"))
-	g.Variables(&a.API.Env, "backendEnv", "Further plain variables of API, engine and dashboard.")
-	g.Variables(&s.Application.SecretEnv, "backendSecretEnv", "Further secret variables of API and engine, e.g. BINANCE_API_KEY. Set as one secret object.", settings.Secret)
+	g.Variables(&a.API.Env, "backendEnv", "Further plain variables of API, engine and dashboard.", settings.Each(ownVariable))
+	g.Variables(&s.Application.SecretEnv, "backendSecretEnv", "Further secret variables of API and engine, e.g. BINANCE_API_KEY. Set as one secret object.", settings.Secret, settings.Each(ownVariable))
 	g.Check(func(p *settings.Problems) {
 		if scale := a.Scaling; scale.Min > scale.Max && s.Target == room.Kubernetes {
 			p.Add("backendMinReplicas", "%d is above backendMaxReplicas %d: lower the one or raise the other", scale.Min, scale.Max)
 		}
+		warnOfSecrets(p, "backendEnv", a.API.Env, toSecretEnv)
+		warnOfArguments(p, "backendCommand", a.API.Command)
+		warnOfArguments(p, "backendArgs", a.API.Args)
 	})
 }
 
 func (s *Stack) engineSettings(set *settings.Set) {
 	a, e := s.Backend, s.Backend.Engine
+	needed := settings.While(func() bool { return s.Application.EngineEnabled }, "engineEnabled is true")
 	g := set.Group("Engine", "The singleton that collects data and trades.")
 	g.Bool(&s.Application.EngineEnabled, "engineEnabled", "Run the singleton trading engine.")
-	g.Resources(&e.Resources, "engineResources", "the engine")
-	g.List(&e.Args, "engineArgs", "Arguments of the engine's entrypoint.")
+	g.Resources(&e.Resources, "engineResources", "the engine", starts, needed)
+	g.List(&e.Args, "engineArgs", "Arguments of the engine's entrypoint.", needed)
 	g.Port(&e.Port, "metricsPort", "Port of the engine's metrics.")
-	g.Path(&e.MetricsPath, "engineMetricsPath", "Path of the engine's metrics on metricsPort; - for a build that has none.")
-	g.Path(&e.LivenessPath, "engineLivenessPath", "Path that answers on metricsPort while the engine works; - for none.", settings.Only(room.Kubernetes))
+	g.Path(&e.MetricsPath, "engineMetricsPath", "Path of the engine's metrics on metricsPort; - for a build that has none.", needed)
+	g.Path(&e.LivenessPath, "engineLivenessPath", "Path that answers on metricsPort while the engine works; - for none.", settings.Only(room.Kubernetes), needed)
 	g.Bool(&a.TradingEnabled, "tradingEnabled", "Let the engine trade.")
 	g.Bool(&a.PaperTrading, "paperTrading", "Trade with simulated money when trading is enabled.")
 	g.Check(func(p *settings.Problems) {
 		if a.TradingEnabled && !s.Application.EngineEnabled {
 			p.Add("tradingEnabled", "true needs engineEnabled true: API pods never trade")
 		}
+		warnOfArguments(p, "engineArgs", e.Args)
 	})
 }
 
 func (s *Stack) dashboardSettings(set *settings.Set) {
 	d := s.Backend.Dashboard
+	needed := settings.While(func() bool { return s.Application.DashboardEnabled }, "dashboardEnabled is true")
 	g := set.Group("Dashboard", "The real-time dashboard.")
 	g.Bool(&s.Application.DashboardEnabled, "dashboardEnabled", "Run the real-time dashboard.")
-	g.Resources(&d.Resources, "dashboardResources", "the dashboard")
-	g.Image(&s.Application.DashboardImage, "dashboardImage", "Image of the dashboard; by default backendImage.")
-	g.List(&d.Args, "dashboardArgs", "Arguments of the dashboard's entrypoint.")
+	g.Resources(&d.Resources, "dashboardResources", "the dashboard", starts, needed)
+	g.Image(&s.Application.DashboardImage, "dashboardImage", "Image of the dashboard; by default backendImage.", needed)
+	g.List(&d.Args, "dashboardArgs", "Arguments of the dashboard's entrypoint.", needed)
 	g.Port(&d.Port, "dashboardPort", "Port that the dashboard listens on.")
-	g.Path(&d.MetricsPath, "dashboardMetricsPath", "Path of the dashboard's metrics; - for a build that has none.")
-	g.Path(&d.LivenessPath, "dashboardHealthPath", "Path that answers while the dashboard works.", settings.Only(room.Kubernetes))
+	g.Path(&d.MetricsPath, "dashboardMetricsPath", "Path of the dashboard's metrics; - for a build that has none.", needed)
+	g.Path(&d.LivenessPath, "dashboardHealthPath", "Path that answers while the dashboard works.", settings.Only(room.Kubernetes), needed)
+	g.Check(func(p *settings.Problems) { warnOfArguments(p, "dashboardArgs", d.Args) })
 }
 
 func (s *Stack) applicationSettings(set *settings.Set) {

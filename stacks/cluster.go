@@ -2,6 +2,7 @@ package stacks
 
 import (
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation"
 
@@ -32,13 +33,16 @@ func (s *Stack) clusterSettings(set *settings.Set) {
 	c, only := &s.Cluster, settings.Only(room.Kubernetes)
 	g := set.Group("Kubernetes", "The cluster that the stack runs on.")
 	g.Text(&c.Namespace, "namespace", "Namespace of every object; by default alphapulse- and the stack's name. It cannot change later.", only)
-	g.Text(&c.Kubeconfig, "kubeconfig", "Path or content of the kubeconfig; by default KUBECONFIG or ~/.kube/config.", only)
+	g.Text(&c.Kubeconfig, "kubeconfig", "Path or content of the kubeconfig, the content as a secret; by default KUBECONFIG or ~/.kube/config.", only)
 	g.Text(&c.Context, "kubeContext", "Context of the kubeconfig; by default its current one.", only)
 	g.Bool(&c.SpreadRequired, "spreadRequired", "Leave a replica pending rather than put two of a workload on one host.", only)
 	g.Text(&c.StorageClass, "storageClass", "StorageClass of new volumes; by default the cluster's default class. Existing volumes keep theirs.", only)
 	g.List(&c.EgressCIDRs, "egressCidrs", "Networks that API and engine may reach on TCP 443, for exchanges and news; private addresses only where listed explicitly.",
 		settings.Each(settings.CIDR), only)
 	g.Check(func(p *settings.Problems) {
+		if strings.ContainsAny(c.Kubeconfig, "\n{") && !p.Encrypted("kubeconfig") {
+			p.Add("kubeconfig", "the content is stored in plain text: set it again with `cat FILE | pulumi config set --secret kubeconfig`, and renew its credentials; only a path may stay plain")
+		}
 		if s.Target != room.Kubernetes {
 			return
 		}

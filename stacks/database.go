@@ -9,7 +9,8 @@ import (
 func (s *Stack) databaseSettings(set *settings.Set) {
 	a := s.Database
 	g := set.Group("Database", "TimescaleDB and its exporter.")
-	g.Image(&a.Image, "databaseImage", "TimescaleDB for PostgreSQL 17.")
+	g.Image(&a.Image, "databaseImage", "TimescaleDB, Alpine edition.",
+		settings.Of(settings.Release{Product: "PostgreSQL", Repositories: []string{"postgres", "postgresql"}, Mark: "pg", Only: database.Major}))
 	g.Image(&a.ExporterImage, "databaseExporterImage", "Prometheus exporter of the database.")
 	g.Resources(&a.Resources, "databaseResources", "the database; its memory settings follow from the limits",
 		settings.AtLeast(database.LeastMemory, "as limits.memory PostgreSQL with TimescaleDB does not start with it"))

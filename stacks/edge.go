@@ -1,6 +1,8 @@
 package stacks
 
 import (
+	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -38,17 +40,19 @@ func (s *Stack) edgeSettings(set *settings.Set) {
 	a, l, only := s.Edge, s.Edge.Limits, settings.Only(room.Kubernetes)
 	rate := settings.Between(1, 100000)
 	g := set.Group("Edge", "nginx in front of every service.")
-	g.Image(&a.Image, "edgeImage", "nginx, 1.28 or later.")
+	g.Image(&a.Image, "edgeImage", "nginx that needs no root: user 101.",
+		settings.Of(settings.Release{Product: "nginx", Repositories: []string{"nginx", "nginx-unprivileged"}, Least: ingress.LeastVersion}))
 	g.Image(&a.ExporterImage, "edgeExporterImage", "Prometheus exporter of the edge.")
 	g.Text((*string)(&a.Exposure), "edgeExposure", "Way in: nodePort, loadBalancer, or ingress for a standard Ingress object of edgeIngressClass.",
 		settings.OneOf(ingress.NodePort, ingress.LoadBalancer, ingress.IngressObject), only)
-	g.Text(&a.IngressClass, "edgeIngressClass", "Class of the Ingress object; needed when edgeExposure is ingress.", only)
+	g.Text(&a.IngressClass, "edgeIngressClass", "Class of the Ingress object; needed when edgeExposure is ingress.",
+		settings.While(func() bool { return a.Exposure == ingress.IngressObject }, "edgeExposure is ingress"), only)
 	g.Int(&a.HTTPNodePort, "edgeHttpNodePort", "Node port of plain HTTP, 30000 to 32767; 0 lets the cluster choose.", settings.Between(0, 32767), only)
 	g.Int(&a.HTTPSNodePort, "edgeHttpsNodePort", "Node port of HTTPS, 30000 to 32767; 0 lets the cluster choose.", settings.Between(0, 32767), only)
 	g.Port(&a.PublicHTTPSPort, "edgePublicPort", "Port of HTTPS as users see it; the URLs and redirects carry it. A Docker host publishes it.")
 	g.Int(&a.Replicas, "edgeReplicas", "nginx pods.", settings.Between(2, 50), only)
-	g.Resources(&a.Resources, "edgeResources", "one nginx pod")
-	g.List(&a.TrustedProxies, "edgeTrustedProxies", "CIDRs of proxies in front of the edge whose X-Forwarded-For is believed.", settings.Each(settings.CIDR))
+	g.Resources(&a.Resources, "edgeResources", "one nginx pod", settings.AtLeast(ingress.LeastMemory, "as limits.memory nginx does not start with it"))
+	g.List(&a.TrustedProxies, "edgeTrustedProxies", "CIDRs of proxies in front of the edge whose X-Forwarded-For is believed.", settings.Each(settings.CIDR), settings.Each(trusted))
 	g.Int(&l.APIRate, "edgeApiRate", "API requests a second from one address.", rate)
 	g.Int(&l.APIBurst, "edgeApiBurst", "API requests from one address beyond the rate before they are refused.", settings.Between(0, 100000))
 	g.Int(&l.LoginRate, "edgeLoginRate", "Login requests a second from one address.", rate)
@@ -56,6 +60,16 @@ func (s *Stack) edgeSettings(set *settings.Set) {
 	g.Int(&l.Connections, "edgeConnections", "Connections at once from one address.", rate)
 	g.Int(&a.HSTSSeconds, "edgeHstsSeconds", "How long a browser insists on HTTPS after a visit; 0 asks for nothing.", settings.Between(0, 63072000), settings.In("seconds"))
 	g.Check(s.checkExposure)
+}
+
+// trusted is for settings.Each: whoever is believed can be anybody else, so that it is
+// some network and never the world. Private networks of IPv6 (fc00::/7) are the largest.
+func trusted(v string) error {
+	p, err := netip.ParsePrefix(v)
+	if err == nil && (p.Addr().Is4() && p.Bits() < 8 || p.Addr().Is6() && p.Bits() < 7) {
+		return fmt.Errorf("%q trusts everybody: whoever sends X-Forwarded-For would choose the address that limits count; name the networks of the proxies", v)
+	}
+	return nil
 }
 
 // checkExposure reports a way in that its details do not fit.
@@ -84,9 +98,13 @@ func (s *Stack) tlsSettings(set *settings.Set) {
 	g := set.Group("Certificate", "Where the edge's certificate comes from.")
 	g.Text(&t.Mode, "tlsMode", "development: a certificate authority of the stack's own, stable across runs; provided: tlsCertificate and tlsPrivateKey.",
 		settings.OneOf(TLSDevelopment, TLSProvided))
-	g.Text(&t.Certificate, "tlsCertificate", "PEM certificate chain for the four hosts, when tlsMode is provided.")
-	g.Text(&t.Key, "tlsPrivateKey", "PEM private key of tlsCertificate.", settings.Secret)
+	provided := settings.While(func() bool { return t.Mode == TLSProvided }, "tlsMode is provided")
+	g.Text(&t.Certificate, "tlsCertificate", "PEM certificate chain for the four hosts: the server's first, then its issuers'.", provided)
+	g.Text(&t.Key, "tlsPrivateKey", "PEM private key of tlsCertificate.", settings.Secret, provided)
 	g.Check(func(p *settings.Problems) {
+		if strings.Contains(t.Certificate, "PRIVATE KEY-----") && !p.Encrypted("tlsCertificate") {
+			p.Add("tlsCertificate", "it holds a private key, in plain text: set the certificates alone, the key with `cat FILE | pulumi config set --secret tlsPrivateKey`, and renew both")
+		}
 		if t.Mode != TLSProvided {
 			return
 		}

@@ -1,9 +1,8 @@
 package stacks
 
 import (
-	"encoding/json"
+	"errors"
 	"fmt"
-	"maps"
 	"net/url"
 	"slices"
 
@@ -23,8 +22,6 @@ type Host struct {
 	HTTPPort int
 	// GrafanaPort and PrometheusPort are published on the loopback address; 0 for none.
 	GrafanaPort, PrometheusPort int
-	// Registries are those that the pull credentials are for.
-	Registries []string
 }
 
 func (s *Stack) hostSettings(set *settings.Set) {
@@ -47,13 +44,18 @@ func (s *Stack) hostSettings(set *settings.Set) {
 			p.Add("deleteVolumes", "true contradicts protect true: a protected stack's data outlives a destroy; set one of them to false")
 		}
 		s.publishedPorts(p)
-		s.registries(p)
 	})
 }
 
 // engineAddress is for settings.Valid.
 func engineAddress(v string) error {
-	if u, err := url.Parse(v); err != nil || !slices.Contains([]string{"unix", "tcp", "ssh"}, u.Scheme) {
+	u, err := url.Parse(v)
+	if err == nil && u.User != nil {
+		if _, has := u.User.Password(); has {
+			return errors.New("the address holds a password, in plain text: leave it out and log in by key, and renew it")
+		}
+	}
+	if err != nil || !slices.Contains([]string{"unix", "tcp", "ssh"}, u.Scheme) {
 		return fmt.Errorf("%q is not the address of an engine: write e.g. unix:///var/run/docker.sock or ssh://user@host", v)
 	}
 	return nil
@@ -74,18 +76,4 @@ func (s *Stack) publishedPorts(p *settings.Problems) {
 		}
 		taken[published.port] = published.key
 	}
-}
-
-// registries reads what the pull credentials are for.
-func (s *Stack) registries(p *settings.Problems) {
-	if s.Platform.PullCredentials == "" {
-		return
-	}
-	var file struct {
-		Auths map[string]json.RawMessage `json:"auths"`
-	}
-	if err := json.Unmarshal([]byte(s.Platform.PullCredentials), &file); err != nil || len(file.Auths) == 0 {
-		p.Add("imagePullCredentials", "the value is no config.json of Docker with a registry below auths") // a secret: not repeated here
-	}
-	s.Host.Registries = slices.Sorted(maps.Keys(file.Auths))
 }

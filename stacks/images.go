@@ -89,7 +89,7 @@ func newDockerProvider(ctx *pulumi.Context, c *Stack) (*docker.Provider, error) 
 	if err != nil {
 		return nil, err
 	}
-	for _, registry := range c.Host.Registries {
+	for _, registry := range c.Platform.PullRegistries {
 		if registryHost(registry) == pushesTo {
 			continue // who may push may pull, and the provider takes one login a registry
 		}

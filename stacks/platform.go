@@ -1,6 +1,7 @@
 package stacks
 
 import (
+	"regexp"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -17,6 +18,8 @@ type Platform struct {
 	Protect bool
 	// PullCredentials is the content of a Docker config.json, secret; "" for public images.
 	PullCredentials string
+	// PullRegistries are those that PullCredentials are for.
+	PullRegistries []string
 }
 
 func (s *Stack) platformSettings(set *settings.Set) {
@@ -26,13 +29,16 @@ func (s *Stack) platformSettings(set *settings.Set) {
 	g.Text(&s.Edge.Domain, "domain", "The hosts are alphapulse., api., dashboard. and monitoring. below this domain.",
 		settings.Required("`pulumi config set domain example.com` makes alphapulse.example.com the user interface's host"))
 	g.Bool(&s.Platform.Protect, "protect", "Production's guard: a destroy is refused, stateful things outlive one that is forced, and the tag latest is refused.")
-	g.Text(&s.Platform.PullCredentials, "imagePullCredentials", "Content of a Docker config.json with credentials for private images.", settings.Secret)
+	g.Text(&s.Platform.PullCredentials, pullKey, "Content of a Docker config.json with credentials for private images, the logins themselves and no helper.", settings.Secret)
+	g.Check(s.checkPullCredentials)
 	g.Check(func(p *settings.Problems) {
 		domain := s.Edge.Domain
 		if problems := validation.IsDNS1123Subdomain(domain); domain != "" && len(problems) > 0 {
 			p.Add("domain", "%q is not a domain: use lower-case letters, digits, dots and dashes, e.g. example.com", domain)
 		} else if len("dashboard."+domain) > 253 {
 			p.Add("domain", "%q is too long for the host names below it", domain)
+		} else if number.MatchString(domain) {
+			p.Add("domain", "%q ends like an address, and an address has no hosts below it: set a domain, e.g. example.com", domain)
 		}
 		if !s.Platform.Protect {
 			return
@@ -44,6 +50,9 @@ func (s *Stack) platformSettings(set *settings.Set) {
 		}
 	})
 }
+
+// number ends what clients take for an IPv4 address (URL Standard, "ends in a number").
+var number = regexp.MustCompile(`(?:^|\.)(?:\d+|0x[0-9a-f]*)$`)
 
 // floats tells whether an image is another one after each release.
 func floats(image string) bool {

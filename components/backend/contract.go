@@ -156,6 +156,23 @@ func (s Settings) Environment() map[string]string {
 	}
 }
 
+// ProgramVariables are the variables that the program gives to every process itself, by
+// name: none of a user's may be called like one of them.
+func ProgramVariables() []string {
+	set := map[string]bool{}
+	for _, environment := range []map[string]string{
+		Settings{}.Environment(), DatabaseAccess{}.Environment(), CacheAccess{}.Environment(), ApplicationKeys{}.Environment(), neverTrades,
+	} {
+		for name := range environment {
+			set[name] = true
+		}
+	}
+	for _, name := range SecretVariables {
+		set[name+"_FILE"] = true // where a Docker host has it
+	}
+	return slices.Sorted(maps.Keys(set))
+}
+
 // Access is how the application reaches its stores, and its own keys.
 type Access struct {
 	// Database is where the database is; its Host and Password are given below.

@@ -2,6 +2,7 @@ package backend
 
 import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/alphapulse/alphapulse-infra/components/room"
 )
@@ -38,3 +39,7 @@ func DefaultSettings() Settings {
 		WorkerThreads: 4, MaxConnections: 100, ComplianceReporting: true,
 	}
 }
+
+// LeastMemory is the memory limit below which no HTTP service starts, whatever its
+// build: the runtime of a container and of a small server.
+var LeastMemory = resource.MustParse("16Mi")

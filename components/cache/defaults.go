@@ -18,3 +18,6 @@ func Defaults() Args {
 		Storage:       resource.MustParse("10Gi"),
 	}
 }
+
+// LeastVersion of Redis: its append-only file is a folder, and clients are bounded.
+const LeastVersion = "7"

@@ -18,3 +18,6 @@ func Defaults() Args {
 		Storage:        resource.MustParse("50Gi"),
 	}
 }
+
+// Major version of PostgreSQL: a volume that another one has made does not open.
+const Major = "17"

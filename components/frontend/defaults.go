@@ -1,6 +1,9 @@
 package frontend
 
-import "github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+import (
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"k8s.io/apimachinery/pkg/api/resource"
+)
 
 // Defaults are the arguments of the reference frontend; what has no sensible default
 // is left out.
@@ -14,3 +17,6 @@ func Defaults() Args {
 		Resources:      DefaultResources,
 	}
 }
+
+// LeastMemory is the memory limit below which no HTTP server starts, whatever its build.
+var LeastMemory = resource.MustParse("16Mi")

@@ -2,6 +2,7 @@ package ingress
 
 import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/alphapulse/alphapulse-infra/components/ingress/nginx"
 )
@@ -22,3 +23,11 @@ func Defaults() Args {
 		ExporterResources: DefaultExporterResources,
 	}
 }
+
+// LeastMemory is the memory limit below which nginx does not start: its workers, and the
+// shared memory of limits, sessions and upstreams.
+var LeastMemory = resource.MustParse("32Mi")
+
+// LeastVersion of nginx: it looks upstream names up again and again, and keeps
+// connections for a least time.
+const LeastVersion = "1.28"

@@ -29,3 +29,12 @@ func Defaults() Args {
 		KubeStateMetrics: KubeStateMetrics{Resources: room.ResourcesOf("50m", "64Mi", "200m", "128Mi")},
 	}
 }
+
+// LeastMemory are the memory limits below which the processes do not start: what each
+// takes with nothing to do.
+var LeastMemory = struct{ Prometheus, Alertmanager, Grafana, KubeStateMetrics resource.Quantity }{
+	Prometheus:       resource.MustParse("96Mi"),
+	Alertmanager:     resource.MustParse("32Mi"),
+	Grafana:          resource.MustParse("96Mi"),
+	KubeStateMetrics: resource.MustParse("32Mi"),
+}

@@ -206,19 +206,11 @@ func (g *Group) Quantity(p *resource.Quantity, key, description string, options 
 	s := g.declare(Amount, key, p.String(), description, options)
 	s.read = func(raw string, fail failer) {
 		v := strings.TrimSpace(raw)
-		q, ok := quantity(v, "", fail)
+		q, ok := bytes(v, "", fail)
 		if ok && s.enough(q, strconv.Quote(v), fail) {
 			*p = q
 		}
 	}
-}
-
-func quantity(value, sub string, fail failer) (resource.Quantity, bool) {
-	q, err := resource.ParseQuantity(value)
-	if err != nil {
-		fail(sub, "%q is not an amount: write e.g. 500m for CPU, 512Mi or 2Gi for memory and storage", value)
-	}
-	return q, err == nil
 }
 
 // enough checks an amount, as it is shown, against its bound.
@@ -273,16 +265,15 @@ func resources(r room.Resources, key, raw string, fail failer) (room.Resources, 
 		}
 		for _, what := range slices.Sorted(maps.Keys(amounts)) {
 			sub := "." + kind + "." + what
-			target := map[string]*resource.Quantity{"cpu": &into.CPU, "memory": &into.Memory}[what]
-			if target == nil {
+			measure := map[string]func(string, string, failer) (resource.Quantity, bool){"cpu": cores, "memory": bytes}[what]
+			if measure == nil {
 				fail(sub, "no such key: use cpu or memory")
 				ok = false
 				continue
 			}
-			q, read := quantity(fmt.Sprint(amounts[what]), sub, fail)
-			if ok = ok && read; read {
-				*target = q
-			}
+			q, read := measure(fmt.Sprint(amounts[what]), sub, fail)
+			ok = ok && read
+			*map[string]*resource.Quantity{"cpu": &into.CPU, "memory": &into.Memory}[what] = q
 		}
 	}
 	if !ok {

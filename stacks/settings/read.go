@@ -15,6 +15,7 @@ import (
 type Problems struct {
 	set      *Set
 	values   map[string]string
+	secret   []string
 	errors   []error
 	warnings []string
 }
@@ -68,6 +69,9 @@ func (p *Problems) Meant(key string) bool {
 	return set && !s.isDefault(v)
 }
 
+// Encrypted tells whether the stack stores the value of a setting as a secret.
+func (p *Problems) Encrypted(key string) bool { return slices.Contains(p.secret, p.setting(key).Key) }
+
 // Keys lists the settings of a kind.
 func (p *Problems) Keys(kind Kind) []string {
 	var keys []string
@@ -81,15 +85,15 @@ func (p *Problems) Keys(kind Kind) []string {
 
 // Read puts the values of a stack, by key, where they land; secretKeys are those that
 // are stored as secrets. It reports every problem: keys that no setting has, secrets in
-// plain text, values that cannot be read, values without a meaning where the stack
-// runs, and what the checks find.
+// plain text, values that cannot be read, values without a meaning or an effect as the
+// stack is, and what the checks find.
 func (s *Set) Read(values map[string]string, secretKeys []string) *Problems {
-	p := &Problems{set: s, values: values}
+	p := &Problems{set: s, values: values, secret: secretKeys}
 	p.unknown()
 	all := s.Settings()
 	for _, d := range all {
 		// The command line passes the defaults, too; an empty one is no secret.
-		if v := values[d.Key]; v != "" && v != "{}" && d.Secret && !slices.Contains(secretKeys, d.Key) {
+		if v := values[d.Key]; v != "" && v != "{}" && d.Secret && !p.Encrypted(d.Key) {
 			p.Add(d.Key, "the value is stored in plain text: set it again with `pulumi config set --secret %s`, and renew it", d.Key)
 		}
 	}
@@ -107,6 +111,9 @@ func (s *Set) Read(values map[string]string, secretKeys []string) *Problems {
 			unread[d.Key] = true
 			p.Add(d.Key+sub, format, args...)
 		})
+		if v := strings.TrimSpace(raw); d.release != nil && v != "" && !unread[d.Key] && !d.isDefault(v) {
+			p.checkRelease(&d, v)
+		}
 	}
 	if !unread[s.targetKey] {
 		p.elsewhere()
@@ -136,12 +143,17 @@ func nearest(word string, candidates []string) string {
 	return slices.MinFunc(candidates, func(a, b string) int { return distance(a) - distance(b) })
 }
 
-// elsewhere reports settings that have no meaning where the stack runs.
+// elsewhere reports settings that have no meaning where the stack runs, or as it is.
 func (p *Problems) elsewhere() {
 	target := *p.set.target
 	for _, s := range p.set.Settings() {
-		if s.Target != "" && s.Target != target && p.Meant(s.Key) {
+		if !p.Meant(s.Key) {
+			continue
+		}
+		if s.Target != "" && s.Target != target {
 			p.Add(s.Key, "it has no meaning with target %s: `pulumi config rm %s` removes it", target, s.Key)
+		} else if s.while != nil && !s.while() {
+			p.Add(s.Key, "it has an effect only while %s: see to that, or `pulumi config rm %s`", s.needs, s.Key)
 		}
 	}
 }

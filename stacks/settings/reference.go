@@ -1,7 +1,6 @@
 package settings
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -19,6 +18,9 @@ func (s Setting) sentences() string {
 	}
 	if s.Target != "" {
 		add("Only with target %s", s.Target)
+	}
+	if s.needs != "" {
+		add("Only while %s", s.needs)
 	}
 	if s.Secret {
 		// The command line's own "secret: true" would make an optional setting
@@ -47,7 +49,7 @@ func (s *Set) Schema() (string, error) {
 		}
 		section.Content = append(section.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: d.Key}, &value)
 	}
-	var b bytes.Buffer
+	var b strings.Builder
 	enc := yaml.NewEncoder(&b)
 	enc.SetIndent(2)
 	if err := enc.Encode(map[string]any{"config": &section}); err != nil {
@@ -71,10 +73,18 @@ func (s *Set) Reference() string {
 			if d.Secret {
 				kind += ", **secret**"
 			}
-			fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s |\n", d.Key, kind, d.shown(), cell(d.Bounds()), target, cell(d.Description))
+			fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s |\n", d.Key, kind, d.shown(), cell(d.Bounds()), target, cell(d.explained()))
 		}
 	}
 	return b.String()
+}
+
+// explained is the description with when it holds.
+func (s Setting) explained() string {
+	if s.needs == "" {
+		return s.Description
+	}
+	return s.Description + " Only while " + s.needs + "."
 }
 
 // shown is the default as a reader of the reference sees it.

@@ -83,6 +83,10 @@ type Setting struct {
 	bounds   bounds
 	checks   []func(string) error
 	each     []func(string) error
+	release  *Release
+	// while tells whether the setting has an effect; needs says when.
+	while func() bool
+	needs string
 	// read parses a raw value and puts it where it lands.
 	read func(raw string, fail failer)
 }
@@ -119,8 +123,11 @@ func (b bounds) String() string {
 
 // Bounds says in words what a value lies within; "" for everything of its type.
 func (s Setting) Bounds() string {
-	if s.Kind == Fraction {
+	switch {
+	case s.Kind == Fraction:
 		return "0 to 1"
+	case s.release != nil:
+		return s.release.wanted()
 	}
 	return s.bounds.String()
 }
@@ -148,6 +155,12 @@ func Secret(s *Setting) { s.Secret = true }
 
 // Only marks a setting that has a meaning on one target alone.
 func Only(target room.Target) Option { return func(s *Setting) { s.Target = target } }
+
+// While marks a setting that has an effect only while something else holds; needs says
+// what, e.g. "engineEnabled is true".
+func While(holds func() bool, needs string) Option {
+	return func(s *Setting) { s.while, s.needs = holds, needs }
+}
 
 // Required takes the default away; how says how the setting is set.
 func Required(how string) Option {

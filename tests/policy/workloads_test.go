@@ -116,7 +116,6 @@ func TestOnlyTheEngineTrades(t *testing.T) {
 	}{
 		{nil, "false"},
 		{map[string]string{"tradingEnabled": "true"}, "true"},
-		{map[string]string{"backendEnv": `{"TRADING_ENABLED":"true","PAPER_TRADING":"false","WEB_CONCURRENCY":"8"}`}, "false"},
 	} {
 		engines := 0
 		for _, w := range recorded(t, "prod", c.config).workloads {

@@ -93,7 +93,7 @@ var edits = map[string]edit{
 	"protect":                   {value: "false"},
 	"spreadRequired":            {value: "false"},
 	"storageClass":              {value: "fast"},
-	"imagePullCredentials":      {value: `{"auths":{}}`},
+	"imagePullCredentials":      {value: `{"auths":{"registry.example.com":{"auth":"dXNlcjpwYXNzd29yZA=="}}}`},
 	"databaseExporterImage":     {value: "docker.io/prometheuscommunity/postgres-exporter:v0.20.0"},
 	"databaseImage":             {value: "docker.io/timescale/timescaledb:2.20.0-pg17"},
 	"cacheImage":                {value: "docker.io/library/redis:8.2.0"},
@@ -150,7 +150,7 @@ var edits = map[string]edit{
 	"registryPassword":          {value: "renewed", with: pushing},
 	"dockerHost":                {value: "ssh://operator@builder.example.com", with: pushing},
 	"edgeHstsSeconds":           {value: "0"},
-	"tlsMode":                   {value: "provided", with: map[string]string{"tlsCertificate": provided[0].chain, "tlsPrivateKey": provided[0].key}},
+	"tlsMode":                   {value: "provided", together: map[string]string{"tlsCertificate": provided[0].chain, "tlsPrivateKey": provided[0].key}},
 	"tlsCertificate": {value: provided[1].chain, with: map[string]string{"tlsMode": "provided", "tlsCertificate": provided[0].chain, "tlsPrivateKey": provided[0].key},
 		together: map[string]string{"tlsPrivateKey": provided[1].key}},
 	"tlsPrivateKey": {value: provided[1].key, with: map[string]string{"tlsMode": "provided", "tlsCertificate": provided[0].chain, "tlsPrivateKey": provided[0].key},
@@ -162,6 +162,7 @@ var edits = map[string]edit{
 
 // onHost are the edits of single that would be none, or would be refused, there.
 var onHost = map[string]edit{
+	"dashboardEnabled":       {value: "false", with: map[string]string{"dashboardResources": `{"requests":{"cpu":"250m","memory":"256Mi"},"limits":{"cpu":"500m","memory":"512Mi"}}`}},
 	"protect":                {value: "true"},
 	"buildImages":            {value: "true"},
 	"registry":               {value: "ghcr.io/acme", with: map[string]string{"buildImages": "true"}},
@@ -174,9 +175,9 @@ var onHost = map[string]edit{
 	"edgePublicHttpPort":     {value: "8088"},
 	"grafanaLoopbackPort":    {value: "13000"},
 	"prometheusLoopbackPort": {value: "19090"},
-	"imagePullCredentials":   {value: `{"auths":{"registry.example.com":{}}}`},
+	"imagePullCredentials":   {value: `{"auths":{"registry.example.com":{"auth":"dXNlcjpwYXNzd29yZA=="}}}`},
 	"databaseMaxConnections": {value: "40"},
-	"engineEnabled":          {value: "false", with: map[string]string{"tradingEnabled": "false"}},
+	"engineEnabled":          {value: "false", with: map[string]string{"tradingEnabled": "false", "engineResources": `{"requests":{"cpu":"500m","memory":"1Gi"},"limits":{"cpu":"1","memory":"2Gi"}}`}},
 }
 
 // editOf is the edit of a setting on a target.
@@ -283,7 +284,7 @@ func run(t *testing.T, stack string, with map[string]string) *recorder.Recording
 func stored(config map[string]string) []string {
 	var keys []string
 	for _, s := range stacks.Settings() {
-		if _, set := config[s.Key]; set && s.Secret {
+		if v, set := config[s.Key]; set && s.Secret && v != "" {
 			keys = append(keys, s.Key)
 		}
 	}
