@@ -303,6 +303,7 @@ func (k *parts) watched() ([]rule.Group, []board.Contribution) {
 	}
 	if k.config.Backend.MetricsPath != "" {
 		app.API = w.API.Name
+		app.HTTP.Excluded = []string{k.config.Backend.LivenessPath, k.config.Backend.ReadinessPath, k.config.Backend.MetricsPath}
 	}
 	if k.config.Backend.EngineEnabled && k.config.Backend.EngineMetricsPath != "" {
 		app.Engine = w.Engine.Name
