@@ -89,13 +89,13 @@ func TestLatencyOfAnyBuild(t *testing.T) {
 				{name: "below the nearest bucket", at: "20m", series: podinfo("a", 0, 0.24, always)},
 				{name: "above it", at: "10m", series: podinfo("a", 0, 0.26, always),
 					fires: burning(rule.Critical, "1h", answersSlowly, slowText("100%", "1h", "two days"))},
-				{name: "it replaces another build", at: "50m", series: with(
+				{name: "it replaces another build", at: "36m", series: with(
 					map[string]string{
 						`http_request_duration_seconds_count{job="backend",pod="old"}`:           until(10)(600),
 						`http_request_duration_seconds_bucket{job="backend",pod="old",le="0.2"}`: until(10)(600),
 						`http_requests_total{job="backend",pod="old",status="200"}`:              until(10)(600),
 					}, podinfo("a", 0, 0.008, from(10)))},
-				{name: "it is replaced by a build that cannot be measured", at: "50m", series: with(
+				{name: "it is replaced by a build that cannot be measured", at: "36m", series: with(
 					podinfo("a", 0, 0.008, until(10)), map[string]string{
 						`http_request_duration_seconds_count{job="backend",pod="b"}`:         from(10)(600),
 						`http_request_duration_seconds_bucket{job="backend",pod="b",le="1"}`: from(10)(600),
