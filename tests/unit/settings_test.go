@@ -104,6 +104,7 @@ var edits = map[string]edit{
 	"prometheusImage":           {value: "docker.io/prom/prometheus:v3.17.0"},
 	"alertmanagerImage":         {value: "docker.io/prom/alertmanager:v0.35.0"},
 	"grafanaImage":              {value: "docker.io/grafana/grafana:14.0.0"},
+	"waitImage":                 {value: "docker.io/library/busybox:1.38.0"},
 	"kubeStateMetricsImage":     {value: "registry.k8s.io/kube-state-metrics/kube-state-metrics:v2.21.0"},
 	"databaseResources":         {value: `{"limits":{"memory":"8Gi"}}`},
 	"databaseMaxConnections":    {value: "150"},
