@@ -95,7 +95,7 @@ test-rules:
 # Each module file has the API types of one Kubernetes minor.
 .PHONY: test-minors
 test-minors:
-	@rm -rf .local/rendered/minors; go build -o .local/bin/render ./tests/render
+	@rm -rf .local/rendered/minors; go build -o .local/bin/render ./cmd/render
 	@for s in dev prod; do .local/bin/render -stack $$s -out .local/rendered/minors/$$s >/dev/null; done
 	@rc=0; for f in go.mod kubernetes-1.36.mod kubernetes-1.35.mod; do \
 	  RENDERED=$(CURDIR)/.local/rendered/minors go test -C tests/minors -modfile=$$f -count=1 ./... || rc=1; \
@@ -106,7 +106,7 @@ test-minors:
 .PHONY: manifests
 manifests:
 	@rm -rf .local/rendered/prod
-	@go run ./tests/render -stack prod -out .local/rendered/prod
+	@go run ./cmd/render -stack prod -out .local/rendered/prod
 	@go tool -modfile=local/modules/kubelint/go.mod kube-score score --output-format ci \
 	  --ignore-test container-image-pull-policy,container-security-context-user-group-id \
 	  .local/rendered/prod/*.yaml >.local/rendered/prod.score || true
@@ -162,7 +162,7 @@ bench: local ## measure the dev stack, which is left running, and one backend al
 .PHONY: render
 render: ## write a stack's objects as YAML, without credentials: STACK=prod OUT=dir
 	@[ -n "$(OUT)" ] || { echo 'OUT is missing: name the folder to write to, e.g. make render STACK=prod OUT=rendered/prod' >&2; exit 1; }
-	@go run ./tests/render -stack "$(or $(STACK),dev)" -out "$(OUT)"
+	@go run ./cmd/render -stack "$(or $(STACK),dev)" -out "$(OUT)"
 
 .PHONY: preview-diff
 preview-diff: ## what a change does to the manifests of every stack: BASE=main
