@@ -123,6 +123,7 @@ func NewPlatform(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Re
 		return nil, err
 	}
 	if args.PullCredentials != nil {
+		var err error
 		if p.PullSecret, err = content.Secret(ctx, name+"-registry", p.Namespace, i,
 			"kubernetes.io/dockerconfigjson", pulumi.StringMap{".dockerconfigjson": args.PullCredentials}, parent); err != nil {
 			return nil, err
