@@ -130,30 +130,23 @@ test-frontend: $(FRONTEND)/node_modules/.package-lock.json
 	@cd $(FRONTEND) && npm run --silent build && npm test --silent
 	@CGO_ENABLED=1 go test -C $(FRONTEND) -race ./...
 
-# The order: the first deployment builds cluster, toolchain and images at once,
-# the others use what is there. The single host and the node's own tests start an
-# engine and take the cluster down, so a kept one is spared them. The backend's mostly
-# wait and need no node: they run beside the single host's.
+# Plans and runs the live proof, which comes in groups: tests/groups has the list.
+.PHONY: groups
+groups:
+	@go build -o .local/bin/groups ./tests/groups
+
 .PHONY: e2e
-e2e: local ## the whole proof on the local cluster and engine, from nothing to destroyed; KEEP=1 uses and keeps a running cluster
-	@rc=0; \
-	KEEP=$(KEEP) LOCAL=$(CURDIR)/$(LOCAL) go test -tags e2e -count=1 -v -timeout 90m ./tests/e2e/... || rc=1; \
-	$(MAKE) --no-print-directory -k -j2 e2e-backend $(if $(KEEP),,e2e-single) || rc=1; \
-	[ -n "$(KEEP)" ] || go test -C local -tags cluster -count=1 -v -timeout 75m ./internal/node || rc=1; \
-	exit $$rc
+e2e: local groups ## the whole proof on the local cluster and engine, from nothing to destroyed; GROUP=core,single some of it; KEEP=1 uses and keeps a running cluster
+	@.local/bin/groups e2e $(if $(KEEP),-keep) $(GROUP)
 
-.PHONY: e2e-backend
-e2e-backend:
-	@CGO_ENABLED=1 go test -C docker/backend -race -tags integration -count=1 -timeout 30m ./integration/...
-
-.PHONY: e2e-single
-e2e-single: local
-	@LOCAL=$(CURDIR)/$(LOCAL) go test -tags e2e -count=1 -v -timeout 60m ./tests/single/...
+.PHONY: ci
+ci: groups ## what .ci/run does once everything is installed: make test, make e2e GROUP=core, the other groups while 80 minutes last
+	@.local/bin/groups ci -elapsed $(or $(ELAPSED),0)
 
 .PHONY: bench
 bench: local ## measure the dev stack, which is left running, and one backend alone; print ratios
 	@rc=0; \
-	KEEP=1 LOCAL=$(CURDIR)/$(LOCAL) go test -tags e2e -run '^$$' -bench . -benchtime 1x -timeout 90m ./tests/e2e/... || rc=1; \
+	LOCAL=$(CURDIR)/$(LOCAL) go test -tags e2e -run '^$$' -bench . -benchtime 1x -timeout 90m ./tests/e2e/... || rc=1; \
 	go test -C docker/backend -tags integration -run '^$$' -bench . -benchtime 1x -timeout 30m ./integration/... || rc=1; \
 	exit $$rc
 
