@@ -18,8 +18,12 @@ LOCAL := .local/bin/local
 # Flags for the program, e.g. LOCALFLAGS=--verbose.
 LOCALFLAGS ?=
 
-# Modules with code of ours; those of pinned tools are below local/modules.
-MODULES := . local docker/backend docker/frontend tests/rules tests/minors
+# Modules with code of ours; the others below local/modules pin what is built of others'.
+TOOL_MODULES := local/modules/helpers local/modules/vulncheck
+MODULES := . local docker/backend docker/frontend tests/rules tests/minors $(TOOL_MODULES)
+
+# What is shipped, or what users run: known vulnerabilities in it fail the tests.
+SHIPPED := . docker/backend docker/frontend local
 
 # Tests with these tags need root, a cluster or a browser; all are vetted.
 TEST_TAGS := e2e,cluster,integration,live
@@ -62,7 +66,23 @@ pulumi: local ## run pulumi on the clone's state: ARGS="stack output"
 ##@ checks
 
 .PHONY: test
-test: fmt workflows vet lint test-root test-rules test-minors manifests test-local test-backend test-frontend ## everything that needs no cluster
+ifdef PKG
+test: test-pkg
+else
+test: fmt workflows vet lint vulncheck test-root test-rules test-minors manifests test-local test-tools test-backend test-frontend ## everything that needs no cluster; PKG=components/cache one package alone
+endif
+
+# One folder of one module, and what is below it.
+.PHONY: test-pkg
+test-pkg: golangci-lint
+	@case "$$(realpath -q "$(PKG)")/" in "$(CURDIR)/"*) [ -d "$(PKG)" ];; *) false;; esac || \
+	  { echo 'PKG=$(PKG): there is no such folder in the clone: name one, e.g. PKG=components/cache' >&2; exit 1; }
+	@bad="$$(gofmt -l $(PKG))"; if [ -n "$$bad" ]; then printf 'not formatted, run gofmt -w on:\n%s\n' "$$bad" >&2; exit 1; fi; echo 'ok  gofmt'
+	@p="$$(realpath "$(PKG)")"; m="$$p"; until [ -f "$$m/go.mod" ]; do m="$$(dirname "$$m")"; done; \
+	cd "$$m"; p="./$$(realpath --relative-to="$$m" "$$p")/..."; rc=0; \
+	go vet -tags '$(TEST_TAGS)' "$$p" && echo 'ok  vet' || rc=1; \
+	$(CURDIR)/.local/bin/golangci-lint run --allow-parallel-runners --config $(CURDIR)/.golangci.yml --build-tags '$(TEST_TAGS)' "$$p" && echo 'ok  golangci-lint' || rc=1; \
+	go test "$$p" || rc=1; exit $$rc
 
 .PHONY: fmt
 fmt:
@@ -77,12 +97,20 @@ workflows:
 vet:
 	@rc=0; for m in $(MODULES); do go vet -C $$m -tags '$(TEST_TAGS)' ./... && echo "ok  vet $$m" || rc=1; done; exit $$rc
 
-.PHONY: lint
-lint:
+.PHONY: golangci-lint
+golangci-lint:
 	@go build -C local/modules/lint -o ../../../.local/bin/golangci-lint tool
+
+.PHONY: lint
+lint: golangci-lint
 	@rc=0; for m in $(MODULES); do \
 	  (cd $$m && $(CURDIR)/.local/bin/golangci-lint run --allow-parallel-runners --config $(CURDIR)/.golangci.yml --build-tags '$(TEST_TAGS)' ./...) && echo "ok  golangci-lint $$m" || rc=1; \
 	done; exit $$rc
+
+.PHONY: vulncheck
+vulncheck:
+	@go build -C local/modules/vulncheck -o ../../../.local/bin/vulncheck .
+	@.local/bin/vulncheck $(SHIPPED) && echo 'ok  vulncheck'
 
 .PHONY: test-root
 test-root:
@@ -115,6 +143,10 @@ manifests:
 .PHONY: test-local
 test-local:
 	@go test -C local ./...
+
+.PHONY: test-tools
+test-tools:
+	@rc=0; for m in $(TOOL_MODULES); do go test -C $$m ./... || rc=1; done; exit $$rc
 
 # The race detector needs cgo.
 .PHONY: test-backend
