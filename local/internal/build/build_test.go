@@ -308,6 +308,37 @@ func TestCheckGo(t *testing.T) {
 	}
 }
 
+// Every question to Go starts a process: one for all modules that demand the same Go.
+func TestGoIsAskedOnce(t *testing.T) {
+	real, err := exec.LookPath("go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	bin, log := t.TempDir(), filepath.Join(t.TempDir(), "log")
+	write(t, filepath.Join(bin, "go"), "#!/bin/sh\necho \"$*\" >>"+log+"\nexec "+real+" \"$@\"\n")
+	if err := os.Chmod(filepath.Join(bin, "go"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+	root, table := module(t)
+	other := table[0]
+	other.module, other.tools = "other", map[string]string{"three": "./three"}
+	newer := other
+	newer.module = "newer"
+	write(t, filepath.Join(root, "local", "modules", "other", "go.mod"), "module example.com/other\n\ngo 1.26\n")
+	write(t, filepath.Join(root, "local", "modules", "newer", "go.mod"), "module example.com/newer\n\ngo 1.26.1\n")
+	for range 2 {
+		missing(t.Context(), []unit{table[0], other, newer}, root, t.TempDir(), []string{"one", "two", "three"})
+	}
+	raw, err := os.ReadFile(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := string(raw), "env GOFLAGS\nenv -json\nenv -json\n"; got != want {
+		t.Errorf("go was asked\n%s; want\n%s", got, want)
+	}
+}
+
 func TestMissingGoIsSaid(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	root, table := module(t)
