@@ -177,7 +177,7 @@ ci: groups ## what .ci/run does once everything is installed: make test, make e2
 
 .PHONY: bench
 bench: local ## measure the dev stack, which is left running, and one backend alone; print ratios
-	@rc=0; \
+	@rc=0; $(LOCAL) deploy $(LOCALFLAGS); \
 	LOCAL=$(CURDIR)/$(LOCAL) go test -tags e2e -run '^$$' -bench . -benchtime 1x -timeout 90m ./tests/e2e/... || rc=1; \
 	go test -C docker/backend -tags integration -run '^$$' -bench . -benchtime 1x -timeout 30m ./integration/... || rc=1; \
 	exit $$rc

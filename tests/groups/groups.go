@@ -12,10 +12,12 @@ type group struct {
 	name  string
 	about string // one line for a person who chooses
 
-	// cluster names what the group runs on: groups with the same one share it, the
-	// first brings it up and it ends after the last. Empty: the group brings up and
-	// ends what it needs, and no shared cluster runs meanwhile.
-	cluster string
+	// shares tells that the group runs on the local cluster with the stack dev, which is
+	// deployed before the first such group and destroyed after the last. Another brings
+	// up and ends what it needs, and no shared cluster runs meanwhile.
+	shares bool
+	// last tells that the group leaves the cluster such that no other can follow on it.
+	last bool
 	// dir is the module, pkg the package in it, and run the top-level tests.
 	dir, pkg, run string
 	tags          string
@@ -32,16 +34,13 @@ type group struct {
 	paths []string
 }
 
-// dev is the one-node cluster with the stack dev.
-const dev = "the cluster with the stack dev"
-
 // core is the group that every run includes.
 const core = "core"
 
 // onDev is a group of tests/e2e: the function Test<Name> on the stack dev.
 func onDev(name, about string, need time.Duration, paths ...string) group {
 	return group{
-		name: name, about: about, cluster: dev, need: need, paths: paths,
+		name: name, about: about, shares: true, need: need, paths: paths,
 		dir: ".", pkg: "./tests/e2e", tags: "e2e", run: testOf(name),
 	}
 }
@@ -98,7 +97,7 @@ func choose(table []group, names string, keep bool) ([]group, error) {
 }
 
 // endsCluster tells whether the group cannot leave a running cluster alone.
-func (g group) endsCluster() bool { return g.cluster == "" && !g.waits }
+func (g group) endsCluster() bool { return !g.shares && !g.waits }
 
 func namesOf(table []group) []string {
 	names := make([]string, len(table))

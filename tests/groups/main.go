@@ -48,8 +48,10 @@ func execute(ctx context.Context, out io.Writer, args []string) error {
 	if err := flags.Parse(args[1:]); err != nil {
 		return err
 	}
-	if err := os.Setenv("LOCAL", r.local); err != nil {
-		return err
+	for name, value := range map[string]string{"LOCAL": r.local, "KEEP": strings.TrimPrefix(fmt.Sprint(r.keep), "false")} {
+		if err := os.Setenv(name, value); err != nil {
+			return err
+		}
 	}
 	switch args[0] {
 	case "e2e":
@@ -78,7 +80,7 @@ func e2e(ctx context.Context, r *runner, names string) error {
 
 // vacant refuses to begin on a machine whose local cluster the groups would erase.
 func (r *runner) vacant(ctx context.Context, chosen []group) error {
-	erases := slices.ContainsFunc(chosen, func(g group) bool { return g.cluster != "" || g.endsCluster() })
+	erases := slices.ContainsFunc(chosen, func(g group) bool { return g.shares || g.endsCluster() })
 	if !r.keep && erases && r.ready(ctx) {
 		return errors.New("a local cluster is running, and the tests would erase it: KEEP=1 uses it as it is, `make down` ends it")
 	}

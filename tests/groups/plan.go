@@ -27,29 +27,32 @@ func prioritise(table []group, changed []string, turn int) []group {
 }
 
 // next returns which of the waiting groups, given by priority, begin now: those that
-// fit into what is left (one that needs nothing always does) are taken by priority, and of them one that shares the running
-// cluster goes first, since it needs no other. Beside one without a cluster also those
-// run that mostly wait. It returns none if nothing fits.
-func next(waiting []group, left time.Duration, running string) []group {
-	var fit []group
+// fit into what is left (one that needs nothing always does) are taken by priority. Of
+// them those on the shared cluster go first while it runs, the one that spoils it at the
+// end, and the others then; beside one of these run those that mostly wait. It returns
+// none if nothing fits.
+func next(waiting []group, left time.Duration, running bool) []group {
+	var fit, shared []group
 	spent := time.Duration(0)
 	for _, g := range waiting {
 		if g.need == 0 || spent+g.need <= left {
 			fit = append(fit, g)
 			spent += g.need
+			if g.shares {
+				shared = append(shared, g)
+			}
 		}
 	}
 	if len(fit) == 0 {
 		return nil
 	}
-	i := slices.IndexFunc(fit, func(g group) bool { return running != "" && g.cluster == running })
-	now := []group{fit[max(i, 0)]}
-	if now[0].cluster != "" {
-		return now
+	if len(shared) > 0 && (running || fit[0].shares) {
+		return shared[max(slices.IndexFunc(shared, func(g group) bool { return !g.last }), 0):][:1]
 	}
-	for _, g := range fit {
+	now := fit[:1:1]
+	for _, g := range fit[1:] {
 		alone := now[0].waits && len(now) == 1
-		if g.name != now[0].name && g.cluster == "" && (g.waits || alone) {
+		if !g.shares && (g.waits || alone) {
 			now = append(now, g)
 		}
 	}

@@ -14,9 +14,9 @@ import (
 
 // toy is a table in which every kind of group occurs.
 var toy = []group{
-	{name: core, cluster: "one", need: 10 * time.Minute},
-	{name: "data", cluster: "one", need: 10 * time.Minute, paths: []string{"components/database"}},
-	{name: "nodes", cluster: "three", need: 12 * time.Minute, paths: []string{"local/internal/node"}},
+	{name: core, shares: true, need: 10 * time.Minute},
+	{name: "data", shares: true, need: 10 * time.Minute, paths: []string{"components/database"}},
+	{name: "nodes", shares: true, last: true, need: 12 * time.Minute, paths: []string{"local/internal/node"}},
 	{name: "single", need: 8 * time.Minute, paths: []string{"stacks/docker.go", "docker"}},
 	{name: "backend", need: 5 * time.Minute, waits: true, paths: []string{"docker/backend"}},
 }
@@ -105,19 +105,21 @@ func TestNext(t *testing.T) {
 	for what, c := range map[string]struct {
 		waiting []group
 		left    time.Duration
-		running string
+		running bool
 		want    string
 	}{
-		"by priority":                       {pick("nodes", "data"), time.Hour, "", "nodes"},
-		"one that needs no other cluster":   {pick("nodes", "data"), time.Hour, "one", "data"},
-		"but not for time that is not left": {pick("nodes", "data"), 15 * time.Minute, "one", "nodes"},
-		"a smaller one that fits":           {pick("nodes", "data"), 11 * time.Minute, "", "data"},
-		"nothing fits":                      {pick("nodes", "data"), 9 * time.Minute, "", ""},
-		"what waits runs beside":            {pick("single", "backend"), time.Hour, "", "single backend"},
-		"in either order":                   {pick("backend", "single", "nodes"), time.Hour, "", "backend single"},
-		"but not if it does not fit":        {pick("single", "backend"), 9 * time.Minute, "", "single"},
-		"nor beside a shared cluster":       {pick("data", "backend"), time.Hour, "", "data"},
-		"core runs whatever is left":        {append(always, pick("data")...), -time.Minute, "", "core"},
+		"by priority":                        {pick("single", "data"), time.Hour, false, "single"},
+		"one that needs no other cluster":    {pick("single", "data"), time.Hour, true, "data"},
+		"but not for time that is not left":  {pick("single", "data"), 15 * time.Minute, true, "single"},
+		"a smaller one that fits":            {pick("data", "single"), 9 * time.Minute, false, "single"},
+		"nothing fits":                       {pick("nodes", "data"), 9 * time.Minute, false, ""},
+		"what spoils the cluster goes last":  {pick("nodes", "single", "data"), time.Hour, true, "data"},
+		"and then before what needs it gone": {pick("single", "nodes"), time.Hour, true, "nodes"},
+		"what waits runs beside":             {pick("single", "backend"), time.Hour, false, "single backend"},
+		"in either order":                    {pick("backend", "single", "nodes"), time.Hour, false, "backend single"},
+		"but not if it does not fit":         {pick("single", "backend"), 9 * time.Minute, false, "single"},
+		"nor beside a shared cluster":        {pick("data", "backend"), time.Hour, false, "data"},
+		"core runs whatever is left":         {append(always, pick("data")...), -time.Minute, false, "core"},
 	} {
 		if got := strings.Join(namesOf(next(c.waiting, c.left, c.running)), " "); got != c.want {
 			t.Errorf("%s: %q; want %q", what, got, c.want)

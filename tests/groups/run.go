@@ -41,7 +41,8 @@ type runner struct {
 	out     io.Writer
 	results []result
 
-	running string // the shared cluster that is up
+	running bool   // the shared cluster, with the stack on it
+	spoilt  bool   // a group has left it such that no other can follow
 	broken  string // why no further group can use it
 }
 
@@ -122,13 +123,22 @@ func (r *runner) run(ctx context.Context, waiting []group) {
 
 // begin runs groups at once.
 func (r *runner) begin(ctx context.Context, now []group, left time.Duration) {
-	if g := now[0]; g.cluster != r.running && (g.cluster != "" || g.endsCluster()) {
+	first := now[0]
+	if first.endsCluster() || first.shares && r.spoilt {
 		r.endCluster(ctx)
-		r.running, r.broken = g.cluster, ""
 	}
-	if r.broken != "" && now[0].cluster != "" {
-		r.results = append(r.results, result{name: "group " + now[0].name, missing: r.broken, err: errors.New(r.broken)})
-		return
+	if first.shares {
+		if !r.running && r.broken == "" {
+			r.running = true
+			if err := r.step(ctx, "deploy", "", nil, r.local, "deploy"); err != nil {
+				r.broken = "the stack could not be deployed"
+			}
+		}
+		if r.broken != "" {
+			r.results = append(r.results, result{name: "group " + first.name, missing: r.broken, err: errors.New(r.broken)})
+			return
+		}
+		r.spoilt = first.last
 	}
 	var wg sync.WaitGroup
 	for _, g := range now {
@@ -139,7 +149,7 @@ func (r *runner) begin(ctx context.Context, now []group, left time.Duration) {
 		wg.Go(func() {
 			r.printf("== group %s: %s", g.name, g.about)
 			env, args := g.command(min(max(left, least), unlimited))
-			if err := r.step(ctx, "group "+g.name, prefix, env, args...); err != nil && g.cluster != "" && !r.ready(ctx) {
+			if err := r.step(ctx, "group "+g.name, prefix, env, args...); err != nil && g.shares && !r.ready(ctx) {
 				r.broken = fmt.Sprintf("group %s has left no cluster that is ready", g.name)
 			}
 		})
@@ -166,9 +176,9 @@ func (r *runner) ready(ctx context.Context) bool {
 }
 
 // endCluster destroys the stack on the shared cluster, which must leave nothing, and
-// ends the cluster. A kept one stays.
+// ends the cluster. A kept one stays. One that broke is not used again.
 func (r *runner) endCluster(ctx context.Context) {
-	if r.running == "" || r.keep || ctx.Err() != nil {
+	if !r.running || r.keep || ctx.Err() != nil {
 		return
 	}
 	if r.broken == "" {
@@ -179,7 +189,7 @@ func (r *runner) endCluster(ctx context.Context) {
 	if r.ready(ctx) {
 		r.results = append(r.results, result{name: "down", err: errors.New("the cluster still answers after local down")})
 	}
-	r.running, r.broken = "", ""
+	r.running, r.spoilt = false, false
 }
 
 // destroyTest is the test that ends the stack of a shared cluster.

@@ -36,7 +36,7 @@ func (m *machine) start(_ context.Context, _ string, env []string, w io.Writer, 
 	switch {
 	case strings.HasSuffix(line, "local down"):
 		m.up = false
-	case strings.Contains(line, "./tests/e2e"):
+	case strings.HasSuffix(line, "local deploy"):
 		m.up = true
 	}
 	for word := range m.fails {
@@ -57,7 +57,7 @@ func newRunner(t *testing.T, m *machine) (*runner, *bytes.Buffer) {
 func (m *machine) seen() string {
 	var short []string
 	for _, line := range m.ran {
-		for _, word := range []string{"TestCore", "TestData", "TestDestroy", "local down", "single", "integration", "internal/node"} {
+		for _, word := range []string{"local deploy", "TestCore", "TestData", "TestNodes", "TestDestroy", "local down", "single", "integration", "internal/node"} {
 			if strings.Contains(line, word) {
 				short = append(short, word)
 				break
@@ -77,7 +77,7 @@ func TestGroupsShareACluster(t *testing.T) {
 	m := &machine{}
 	r, _ := newRunner(t, m)
 	r.run(t.Context(), []group{find(core), find("node"), data()})
-	if got, want := m.seen(), "TestCore, TestData, TestDestroy, local down, internal/node"; got != want {
+	if got, want := m.seen(), "local deploy, TestCore, TestData, TestDestroy, local down, internal/node"; got != want {
 		t.Errorf("ran %s; want %s", got, want)
 	}
 	if err := r.report(false); err != nil {
@@ -88,7 +88,7 @@ func TestGroupsShareACluster(t *testing.T) {
 	r, _ = newRunner(t, m)
 	r.keep = true
 	r.run(t.Context(), []group{find(core), find("backend"), data()})
-	if got, want := m.seen(), "TestCore, TestData, integration"; got != want {
+	if got, want := m.seen(), "local deploy, TestCore, TestData, integration"; got != want {
 		t.Errorf("with a kept cluster %s; want %s", got, want)
 	}
 }
@@ -116,7 +116,7 @@ func TestFailuresAreCollected(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "group core") || strings.Contains(err.Error(), "data") {
 		t.Errorf("error %v; want it to name core alone", err)
 	}
-	if m.seen() != "TestCore, TestData, TestDestroy, local down" {
+	if m.seen() != "local deploy, TestCore, TestData, TestDestroy, local down" {
 		t.Errorf("ran %s: a failed group must not stop the others", m.seen())
 	}
 	if s := out.String(); strings.Contains(s[strings.Index(s, "== results"):], "noise") {
@@ -131,11 +131,11 @@ func TestABrokenClusterEndsItsGroups(t *testing.T) {
 	start := r.start
 	r.start = func(ctx context.Context, dir string, env []string, w io.Writer, args ...string) error {
 		err := start(ctx, dir, env, w, args...)
-		m.up = false
+		m.up = m.up && err == nil
 		return err
 	}
 	r.run(t.Context(), []group{find(core), data(), find("node")})
-	if got, want := m.seen(), "TestCore, local down, internal/node"; got != want {
+	if got, want := m.seen(), "local deploy, TestCore, local down, internal/node"; got != want {
 		t.Errorf("ran %s; want %s", got, want)
 	}
 	err := r.report(false)
@@ -144,6 +144,30 @@ func TestABrokenClusterEndsItsGroups(t *testing.T) {
 	}
 	if !strings.Contains(out.String(), "group data: group core has left no cluster that is ready") {
 		t.Errorf("not told why data did not run:\n%s", out)
+	}
+}
+
+func TestAStackThatIsNotDeployedHasNoTests(t *testing.T) {
+	m := &machine{fails: map[string]bool{"local deploy": true}}
+	r, _ := newRunner(t, m)
+	r.run(t.Context(), []group{find(core), data(), find("node")})
+	if got, want := m.seen(), "local deploy, local down, internal/node"; got != want {
+		t.Errorf("ran %s; want %s", got, want)
+	}
+	if err := r.report(false); err == nil || !strings.Contains(err.Error(), "deploy, group core, group data") {
+		t.Errorf("error %v; want the step and both groups", err)
+	}
+}
+
+// What changes the cluster for good is followed by a new one.
+func TestAGroupThatSpoilsTheClusterIsItsLast(t *testing.T) {
+	m := &machine{}
+	r, _ := newRunner(t, m)
+	nodes, other := onDev("nodes", "n", time.Minute), data()
+	nodes.last, other.last = true, true
+	r.run(t.Context(), []group{nodes, find(core), other})
+	if got, want := m.seen(), "local deploy, TestCore, TestNodes, TestDestroy, local down, local deploy, TestData, TestDestroy, local down"; got != want {
+		t.Errorf("ran %s; want %s", got, want)
 	}
 }
 
@@ -169,7 +193,7 @@ func TestWhatDidNotRunIsSaid(t *testing.T) {
 	always := find(core)
 	always.need = 0
 	r.run(t.Context(), []group{always, find("node"), find("backend")})
-	if got, want := m.seen(), "TestCore, integration, TestDestroy, local down"; got != want {
+	if got, want := m.seen(), "local deploy, TestCore, integration, TestDestroy, local down"; got != want {
 		t.Errorf("ran %s; want %s", got, want)
 	}
 	if err := r.report(true); err != nil {
