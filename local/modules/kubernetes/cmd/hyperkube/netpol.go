@@ -1,5 +1,3 @@
-// Command netpol enforces NetworkPolicies on one node: kube-router's policy
-// controller alone, without its router and service proxy.
 package main
 
 import (
@@ -23,15 +21,18 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-func main() {
+// netpol enforces NetworkPolicies on one node: kube-router's policy controller alone,
+// without its router and service proxy.
+func netpol() {
 	var (
-		kubeconfig = flag.String("kubeconfig", "", "path of the kubeconfig (required)")
-		node       = flag.String("node", "", "name of the node whose pods are filtered (required)")
-		services   = flag.String("service-cidr", "10.96.0.0/16", "addresses of Services")
-		nodePorts  = flag.String("node-ports", "30000-32767", "ports of NodePort Services")
-		period     = flag.Duration("sync-period", 30*time.Second, "time after which all rules are written again even if nothing changed")
+		flags      = flag.NewFlagSet("netpol", flag.ExitOnError)
+		kubeconfig = flags.String("kubeconfig", "", "path of the kubeconfig (required)")
+		node       = flags.String("node", "", "name of the node whose pods are filtered (required)")
+		services   = flags.String("service-cidr", "10.96.0.0/16", "addresses of Services")
+		nodePorts  = flags.String("node-ports", "30000-32767", "ports of NodePort Services")
+		period     = flags.Duration("sync-period", 30*time.Second, "time after which all rules are written again even if nothing changed")
 	)
-	flag.Parse()
+	_ = flags.Parse(os.Args[1:]) // ends the program on an error
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 
@@ -43,13 +44,13 @@ func main() {
 	cfg.RunFirewall = true
 	cfg.IPTablesSyncPeriod = *period
 
-	if err := run(ctx, *kubeconfig, cfg); err != nil {
+	if err := enforce(ctx, *kubeconfig, cfg); err != nil {
 		log.Fatalf("netpol: %v", err)
 	}
 }
 
-// run enforces policies until ctx ends.
-func run(ctx context.Context, kubeconfig string, cfg *options.KubeRouterConfig) error {
+// enforce applies policies until ctx ends.
+func enforce(ctx context.Context, kubeconfig string, cfg *options.KubeRouterConfig) error {
 	if kubeconfig == "" || cfg.HostnameOverride == "" {
 		return errors.New("--kubeconfig and --node are required")
 	}
