@@ -19,6 +19,7 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
@@ -76,6 +77,8 @@ func newBrowser(t *testing.T, s site) context.Context {
 		chromedp.Env("HOME="+home, "XDG_DATA_HOME="+home+"/.local/share", "XDG_CONFIG_HOME="+home+"/.config", "XDG_CACHE_HOME="+home+"/.cache"),
 		chromedp.UserDataDir(filepath.Join(home, "profile")),
 		chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck,
+		// As on most desktops: a scrollbar takes room.
+		chromedp.Flag("hide-scrollbars", false),
 		chromedp.Flag("disable-quic", true),
 		chromedp.Flag("disable-background-networking", true),
 		chromedp.Flag("disable-component-update", true),
@@ -129,6 +132,9 @@ type tab struct {
 	problems []string
 }
 
+// violation marks what the Content-Security-Policy refused, which no test tolerates.
+const violation = "Content-Security-Policy violation"
+
 // tolerate is a reason why the page may report errors, for tests that cause them.
 type tolerate bool
 
@@ -142,7 +148,7 @@ func newTab(t *testing.T, browser context.Context, s site, tolerateErrors tolera
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		for _, problem := range p.problems {
-			if !bool(tolerateErrors) || strings.HasPrefix(problem, "request") {
+			if !bool(tolerateErrors) || strings.HasPrefix(problem, "request") || strings.Contains(problem, violation) {
 				t.Error(problem)
 			}
 		}
@@ -152,6 +158,10 @@ func newTab(t *testing.T, browser context.Context, s site, tolerateErrors tolera
 	}
 	p.run("report requests", call(network.Enable, network.EnableParams{}))
 	p.run("report the log", call(log.Enable, cdp.Empty{}))
+	// The browser's own log tells some violations of the policy only.
+	p.run("report violations of the policy", call(page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{
+		Source: `document.addEventListener('securitypolicyviolation', e => console.error('` + violation + `', e.effectiveDirective, e.blockedURI, e.sourceFile + ':' + e.lineNumber))`,
+	}))
 	return p
 }
 
@@ -204,6 +214,30 @@ func (p *tab) note(format string, args ...any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.problems = append(p.problems, fmt.Sprintf(format, args...))
+}
+
+// expects takes problems with a text out of what the page should not do, and fails if
+// there are fewer.
+func (p *tab) expects(text string, least int) {
+	p.Helper()
+	deadline := time.Now().Add(patience)
+	for {
+		p.mu.Lock()
+		others := slices.DeleteFunc(slices.Clone(p.problems), func(s string) bool { return strings.Contains(s, text) })
+		seen := len(p.problems) - len(others)
+		if seen >= least {
+			// The browser's log tells the same in other words.
+			p.problems = slices.DeleteFunc(others, func(s string) bool { return strings.Contains(s, "Security Policy") || strings.Contains(s, "TrustedHTML") })
+		}
+		p.mu.Unlock()
+		if seen >= least {
+			return
+		}
+		if time.Now().After(deadline) {
+			p.Fatalf("%d of %d times %q", seen, least, text)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
 }
 
 func (p *tab) run(what string, actions ...chromedp.Action[chromedp.Void]) {
@@ -269,6 +303,12 @@ func (p *tab) desktop() {
 func (p *tab) phone() {
 	p.Helper()
 	p.run("take a phone's size", chromedp.EmulateViewport(360, 740, chromedp.EmulateMobile, chromedp.EmulateTouch, chromedp.EmulateScale(2)))
+}
+
+// narrow is a window as wide as a phone, with a desktop's scrollbar in it.
+func (p *tab) narrow() {
+	p.Helper()
+	p.run("take a narrow window", chromedp.EmulateViewport(390, 740))
 }
 
 func (p *tab) prefers(scheme string) {

@@ -50,6 +50,7 @@ func newSite(t *testing.T, symbols int) (site, *fakeapi.Server) {
 	mux := http.NewServeMux()
 	mux.Handle("/", pages)
 	mux.Handle("/api/", api)
+	mux.Handle("/ws", api)
 	mux.Handle("/ws/", api)
 	const host = "alphapulse.test"
 	caFile, certificate := newCA(t, host)

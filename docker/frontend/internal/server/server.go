@@ -123,7 +123,7 @@ func misrouted(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(http.StatusNotFound)
-	_, _ = io.WriteString(w, `{"error":"the frontend serves only the user interface: route /api and /ws to the backend, or set API_BASE_URL"}`+"\n")
+	_, _ = io.WriteString(w, `{"error":"the frontend serves only the user interface: route /api and /ws to the backend, or set API_BASE_URL","misrouted":true}`+"\n")
 }
 
 // secured adds the security headers to every answer.
