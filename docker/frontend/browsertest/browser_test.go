@@ -227,7 +227,9 @@ func (p *tab) expects(text string, least int) {
 		seen := len(p.problems) - len(others)
 		if seen >= least {
 			// The browser's log tells the same in other words.
-			p.problems = slices.DeleteFunc(others, func(s string) bool { return strings.Contains(s, "Security Policy") || strings.Contains(s, "TrustedHTML") })
+			p.problems = slices.DeleteFunc(others, func(s string) bool {
+				return strings.Contains(s, "Security Policy") || strings.Contains(s, "TrustedHTML")
+			})
 		}
 		p.mu.Unlock()
 		if seen >= least {

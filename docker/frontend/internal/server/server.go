@@ -132,7 +132,7 @@ func secured(next http.Handler, runtime settings.Runtime) http.Handler {
 		"Content-Security-Policy":      contentSecurityPolicy(runtime),
 		"Cross-Origin-Opener-Policy":   "same-origin",
 		"Cross-Origin-Resource-Policy": "same-origin",
-		"Permissions-Policy":           "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+		"Permissions-Policy":           permissionsPolicy,
 		"Referrer-Policy":              "same-origin",
 		"X-Content-Type-Options":       "nosniff",
 		"X-Frame-Options":              "DENY",
@@ -144,6 +144,12 @@ func secured(next http.Handler, runtime settings.Runtime) http.Handler {
 		next.ServeHTTP(w, r)
 	})
 }
+
+// permissionsPolicy switches off what the page does not use, whatever is in it.
+const permissionsPolicy = "accelerometer=(), autoplay=(), bluetooth=(), browsing-topics=(), camera=(), display-capture=(), encrypted-media=(), " +
+	"fullscreen=(), geolocation=(), gyroscope=(), hid=(), idle-detection=(), local-fonts=(), magnetometer=(), microphone=(), midi=(), " +
+	"payment=(), picture-in-picture=(), publickey-credentials-get=(), screen-wake-lock=(), serial=(), storage-access=(), usb=(), " +
+	"window-management=(), xr-spatial-tracking=()"
 
 // contentSecurityPolicy allows what the page needs and nothing else: its own
 // scripts, styles and pictures, and connections to the API. No inline script or
@@ -165,5 +171,6 @@ func contentSecurityPolicy(runtime settings.Runtime) string {
 		"form-action 'none'",
 		"frame-ancestors 'none'",
 		"require-trusted-types-for 'script'",
+		"trusted-types 'none'",
 	}, "; ")
 }
