@@ -346,6 +346,34 @@ func (p *tab) showsUncut() {
 	}
 }
 
+// legible fails if a text on the screen has too little contrast to what is behind it
+// (WCAG 2.2, 1.4.3): less than 4.5, or than 3 if it is large.
+func (p *tab) legible() {
+	p.Helper()
+	const expression = `(() => {
+		const paint = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });
+		const parse = color => { paint.clearRect(0, 0, 1, 1); paint.fillStyle = color; paint.fillRect(0, 0, 1, 1); const [r, g, b, a] = paint.getImageData(0, 0, 1, 1).data; return [r, g, b, a / 255]; };
+		const over = (top, under) => top.slice(0, 3).map((v, i) => v * top[3] + under[i] * (1 - top[3])).concat(1);
+		const behind = e => e ? (c => c[3] === 1 ? c : over(c, behind(e.parentElement)))(parse(getComputedStyle(e).backgroundColor)) : [255, 255, 255, 1];
+		const light = c => c.slice(0, 3).map(v => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4).reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+		const out = [];
+		for (const e of document.body.querySelectorAll('*')) {
+			const text = [...e.childNodes].filter(n => n.nodeType === Node.TEXT_NODE).map(n => n.data.trim()).join(' ').trim();
+			// What lights up for a moment, and what only screen readers see, is not meant.
+			if (!text || !e.checkVisibility() || e.closest('.hidden, .skip, svg, noscript') || e.getAnimations().length > 0) continue;
+			const style = getComputedStyle(e), back = behind(e);
+			const [a, b] = [light(over(parse(style.color), back)), light(back)].sort((a, b) => b - a);
+			const size = parseFloat(style.fontSize), large = size >= 24 || size >= 18.66 && style.fontWeight >= 700;
+			const ratio = (a + 0.05) / (b + 0.05);
+			if (ratio < (large ? 3 : 4.5)) out.push(e.tagName + '.' + e.className + ' ' + text.slice(0, 30) + ': ' + ratio.toFixed(2));
+		}
+		return [...new Set(out)].slice(0, 8);
+	})()`
+	for _, element := range eval[[]string](p, expression) {
+		p.Errorf("little contrast at %s: %s", eval[string](p, "location.pathname"), element)
+	}
+}
+
 // shot keeps a screenshot of what is on the screen.
 func (p *tab) shot(name string) {
 	p.Helper()

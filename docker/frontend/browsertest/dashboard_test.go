@@ -22,6 +22,7 @@ func checkDashboard(t *testing.T, browser context.Context, s site) {
 			p.streamOnly()
 			p.numbersChange("#prices td.price")
 			p.numbersChange("#equity, #total")
+			p.legible()
 			p.shot("desktop")
 			backgrounds[scheme] = eval[string](p, "getComputedStyle(document.documentElement).backgroundColor + getComputedStyle(document.body).backgroundColor")
 		})

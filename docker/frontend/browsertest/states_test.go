@@ -21,18 +21,24 @@ const noSkeleton = `document.querySelector('main') && !document.querySelector('.
 func TestNarrowWindowWithScrollbar(t *testing.T) {
 	s, _ := newSite(t, 60)
 	browser := newBrowser(t, s)
-	p := newTab(t, browser, s, false)
-	p.narrow()
-	for name, path := range pages {
-		p.open(s.url + path)
-		p.await("a living stream", live)
-		p.await("lists without skeletons", noSkeleton)
-		if bar := eval[int](p, `innerWidth - document.documentElement.clientWidth`); name == "signals" && bar < 5 {
-			t.Errorf("a scrollbar of %d pixels: the test looks at nothing", bar)
-		}
-		p.fitsWidth()
-		p.showsUncut()
-		p.shot(name)
+	for _, scheme := range []string{"light", "dark"} {
+		t.Run(scheme, func(t *testing.T) {
+			p := newTab(t, browser, s, false)
+			p.narrow()
+			p.prefers(scheme)
+			for name, path := range pages {
+				p.open(s.url + path)
+				p.await("a living stream", live)
+				p.await("lists without skeletons", noSkeleton)
+				if bar := eval[int](p, `innerWidth - document.documentElement.clientWidth`); name == "signals" && bar < 5 {
+					t.Errorf("a scrollbar of %d pixels: the test looks at nothing", bar)
+				}
+				p.fitsWidth()
+				p.showsUncut()
+				p.legible()
+				p.shot(name)
+			}
+		})
 	}
 }
 
@@ -146,7 +152,7 @@ func TestTroubleIsToldWithARemedy(t *testing.T) {
 		answer fakeapi.Answer
 		says   string
 	}{
-		{"error", fakeapi.Answer{Status: 500, Body: `{"error":"the disk is full"}`}, "the disk is full"},
+		{"error", fakeapi.Answer{Status: 500, Body: `{"error":"the disk is full"}`}, "The disk is full."},
 		{"a page", fakeapi.Answer{Status: 200, Type: "text/html", Body: "<!doctype html><p>Welcome"}, "it is not JSON"},
 		{"another shape", fakeapi.Answer{Status: 200, Body: `{"hello":"world"}`}, "is not understood"},
 		{"items of another shape", fakeapi.Answer{Status: 200, Body: `{"items":[7]}`}, "is not understood"},

@@ -85,8 +85,10 @@ function Figures() {
           <p class={`big ${direction(profit.total)}`} data-testid="pnl">
             <Living value={profit.total} text={format.money(profit.total)} />
           </p>
-          <p class="note">
-            {format.money(profit.realized)} realized · {format.money(profit.unrealized)} open
+          <p class="note split">
+            <span>{format.money(profit.realized)} realized</span>
+            <span class="dot"> · </span>
+            <span>{format.money(profit.unrealized)} open</span>
           </p>
           {(history.data?.length ?? 0) > 4 && <Spark values={[...history.data!, profit.total]} label="Total PnL over the last two hours" />}
         </section>
@@ -177,7 +179,7 @@ function Prices() {
               <th>Symbol</th>
               <th class="number">Price</th>
               {shows.change && <th class="number">24 h</th>}
-              {shows.past && <th class="roomy">Last hour</th>}
+              {shows.past && <th class="roomy apart">Last hour</th>}
               {shows.volume && <th class="number roomy">Volume</th>}
             </tr>
           </thead>
@@ -218,7 +220,7 @@ function PriceRow({ symbol, past, shows }: { symbol: string; past: boolean; show
         </td>
       )}
       {shows.past && (
-        <td class="roomy">
+        <td class="roomy apart">
           <Spark values={values} label={`${symbol} over the last hour`} />
         </td>
       )}

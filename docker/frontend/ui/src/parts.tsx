@@ -171,7 +171,7 @@ export function Failure({ error, retry }: { error: ApiError; retry: () => void }
     <div class="failure" role="alert">
       <div>
         <strong>{login ? "You have to sign in" : "This could not be loaded"}</strong>
-        <p>{error.message}</p>
+        <p>{format.sentence(error.message)}</p>
       </div>
       {login ? (
         <button type="button" class="button" onClick={() => location.reload()}>

@@ -95,7 +95,7 @@ export function SignalTable({ items, ofOneSymbol }: { items: Signal[]; ofOneSymb
           {!ofOneSymbol && <th>Symbol</th>}
           {shows.indicator && <th class={ofOneSymbol ? "" : "roomy"}>Indicator</th>}
           {shows.price && <th class="number roomy">Price</th>}
-          {shows.confidence && <th class="roomy">Confidence</th>}
+          {shows.confidence && <th class="roomy apart">Confidence</th>}
           <th class={`number ${shows.outcome ? "" : "under"}`}>{shows.outcome ? "Outcome" : "When"}</th>
           <th class="number roomy">When</th>
         </tr>
@@ -119,7 +119,7 @@ export function SignalTable({ items, ofOneSymbol }: { items: Signal[]; ofOneSymb
               </td>
             )}
             {shows.price && <td class="number roomy">{s.price != null && format.price(s.price)}</td>}
-            {shows.confidence && <td class="roomy">{s.confidence != null && <Confidence value={s.confidence} />}</td>}
+            {shows.confidence && <td class="roomy apart">{s.confidence != null && <Confidence value={s.confidence} />}</td>}
             <td class={`number ${shows.outcome ? "" : "under"}`}>
               {s.outcome_pct != null ? <Change value={s.outcome_pct} /> : s.status && <span class="muted">{format.label(s.status)}</span>}
               <Under>

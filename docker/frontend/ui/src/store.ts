@@ -147,7 +147,7 @@ async function readWatchlist(): Promise<boolean> {
     watchlistKnown = true;
   } catch (reason) {
     const error = asApiError(reason);
-    watchlistError.value = error.kind === "absent" ? undefined : `The watchlist could not be read. ${error.message}`;
+    watchlistError.value = error.kind === "absent" ? undefined : `The watchlist could not be read: ${error.message}`;
   }
   return watchlistKnown;
 }
@@ -163,7 +163,7 @@ export async function toggleWatched(symbol: string): Promise<void> {
     watchlistError.value = undefined;
   } catch (error) {
     watchlist.value = before;
-    watchlistError.value = `The watchlist was not saved. ${(error as Error).message}`;
+    watchlistError.value = `The watchlist was not saved: ${(error as Error).message}`;
   }
 }
 

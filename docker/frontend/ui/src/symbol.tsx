@@ -62,10 +62,12 @@ function Title({ symbol, close }: { symbol: string; close?: number }) {
     <header class="title">
       <Star symbol={symbol} />
       <h1>{symbol}</h1>
-      <p class="big" data-testid="last">
-        <Price symbol={symbol} fallback={close} />
-      </p>
-      {change != null && <Change value={change} />}
+      <div class="quote">
+        <p class="big" data-testid="last">
+          <Price symbol={symbol} fallback={close} />
+        </p>
+        {change != null && <Change value={change} />}
+      </div>
     </header>
   );
 }

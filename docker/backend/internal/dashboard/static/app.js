@@ -38,7 +38,7 @@ const cell = (tag, text, className) => {
 	return e;
 };
 const tagged = (side) => {
-	const td = document.createElement("td");
+	const td = cell("td", "", "text");
 	const tag = cell("span", side, "tag");
 	tag.dataset.side = side;
 	td.append(tag);
@@ -134,7 +134,7 @@ function showSignal(s) {
 	tr.dataset.id = s.id;
 	const at = document.createElement("td");
 	at.append(localTime(s.ts));
-	tr.append(at, symbolCell(s.symbol), tagged(s.signal_type), cell("td", label(s.indicator), "roomy"), cell("td", price(s.price)));
+	tr.append(at, symbolCell(s.symbol), tagged(s.signal_type), cell("td", label(s.indicator), "roomy text"), cell("td", price(s.price)));
 	// One that was missed comes among its like.
 	body.insertBefore(tr, [...body.rows].find((row) => Number(row.dataset.id) < s.id) ?? null);
 	animate(tr, "fresh");

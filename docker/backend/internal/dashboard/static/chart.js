@@ -2,7 +2,7 @@
 // where there is no data.
 
 const shownSeconds = 7200;
-const labels = { right: 70, bottom: 20, top: 8 };
+const labels = { right: 66, bottom: 20, top: 8 };
 
 const create = (name, attributes, text) => {
 	const e = document.createElementNS("http://www.w3.org/2000/svg", name);
@@ -75,7 +75,7 @@ export function draw(svg, points, step, now) {
 	const written = new Intl.NumberFormat("en-US", { minimumFractionDigits: marks.digits, maximumFractionDigits: marks.digits });
 	for (const v of marks.values) {
 		svg.append(create("line", { class: "grid", x1: 0, x2: right, y1: y(v), y2: y(v) }));
-		svg.append(create("text", { class: "tick", x: width, y: y(v) + 4, "text-anchor": "end" }, written.format(v)));
+		svg.append(create("text", { class: "tick", x: right + 8, y: y(v) + 4 }, written.format(v)));
 	}
 
 	const parts = pieces(shown, step);
