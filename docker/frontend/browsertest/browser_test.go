@@ -325,7 +325,7 @@ func (p *tab) fitsWidth() {
 	p.Helper()
 	const expression = `(() => {
 		const width = document.documentElement.clientWidth;
-		const scrolls = e => { for (; e; e = e.parentElement) if (/auto|scroll/.test(getComputedStyle(e).overflowX)) return true; return false; };
+		const scrolls = e => { for (; e && e !== document.documentElement; e = e.parentElement) if (/auto|scroll/.test(getComputedStyle(e).overflowX)) return true; return false; };
 		const out = [...document.body.querySelectorAll('*')]
 			.filter(e => e.getBoundingClientRect().right > width + 1 && e.checkVisibility() && !scrolls(e))
 			.slice(0, 5).map(e => e.tagName + '.' + e.className + ': ' + e.textContent.slice(0, 40));

@@ -127,6 +127,7 @@ func TestDashboardWithoutData(t *testing.T) {
 			p.narrow()
 			p.open(s.url + "/")
 			p.await(text, fmt.Sprintf(`document.body.innerText.includes(%q)`, text))
+			p.await("that it waits", `document.querySelector('#live').innerText === 'Waiting for prices'`)
 			p.fitsWidth()
 			p.shot("narrow")
 			p.desktop()

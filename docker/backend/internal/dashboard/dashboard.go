@@ -107,8 +107,13 @@ func New(r Reader, c *cache.Cache, fresh time.Duration) (*Dashboard, error) {
 	return d, err
 }
 
+// Routes take a handler for a pattern of http.ServeMux; [httpx.Router] does.
+type Routes interface {
+	Handle(pattern string, h httpx.Handler)
+}
+
 // Register adds the routes.
-func (d *Dashboard) Register(t *httpx.Router) {
+func (d *Dashboard) Register(t Routes) {
 	t.Handle("GET /{$}", secured(d.index))
 	t.Handle("GET /data", secured(d.current))
 	t.Handle("GET /static/{version}/{file}", secured(d.file))

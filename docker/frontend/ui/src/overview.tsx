@@ -198,7 +198,7 @@ function Prices() {
 // A line costs a request, and the edge limits those: past asks for it, which a long
 // watchlist does for its first rows only.
 function PriceRow({ symbol, past, shows }: { symbol: string; past: boolean; shows: { watch?: boolean; change?: boolean; volume?: boolean; past?: boolean } }) {
-  const history = useResource(`spark ${symbol} ${past}`, async (abort) => (past ? (await api.candles(symbol, "1m", 60, abort)).items.map((c) => c.close) : []));
+  const history = useResource(`spark ${symbol} ${past}`, async (abort) => (past ? (await api.candles(symbol, "1m", 60, abort)).items.map((c) => c.close) : []), 300_000);
   const current = quote(symbol).value;
   const values = [...(history.data ?? []), ...(current ? [current.price] : [])];
   return (

@@ -57,17 +57,20 @@ export function SymbolPage({ symbol }: { symbol: string }) {
 }
 
 function Title({ symbol, close }: { symbol: string; close?: number }) {
-  const change = quote(symbol).value?.change_pct;
+  const current = quote(symbol).value;
+  const change = current?.change_pct;
   return (
     <header class="title">
       <Star symbol={symbol} />
       <h1>{symbol}</h1>
-      <div class="quote">
-        <p class="big" data-testid="last">
-          <Price symbol={symbol} fallback={close} />
-        </p>
-        {change != null && <Change value={change} />}
-      </div>
+      {(current || close !== undefined) && (
+        <div class="quote">
+          <p class="big" data-testid="last">
+            <Price symbol={symbol} fallback={close} />
+          </p>
+          {change != null && <Change value={change} />}
+        </div>
+      )}
     </header>
   );
 }

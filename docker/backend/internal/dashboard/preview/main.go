@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"os/signal"
 	"syscall"
@@ -46,16 +47,39 @@ func run(ctx context.Context, address string, m *market) error {
 	if err != nil {
 		return err
 	}
-	const timeout = 10 * time.Second
-	router := httpx.NewRouter(log, registry, timeout)
-	page.Register(router)
 	const clients = 100
 	hub := stream.NewHub(clients, stream.NewMetrics(registry, clients), log)
-	router.Handle("GET /ws", hub.Serve)
+	routes := routes{http.NewServeMux()}
+	page.Register(routes)
+	routes.Handle("GET /ws", hub.Serve)
 	go m.feed(ctx, hub)
-	server := &httpx.Server{
-		Address: address, Router: router, OnDrain: hub.Close, Log: log,
-		Listening: func(a net.Addr) { fmt.Printf("http://%s/\n", a) },
+
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if err != nil {
+		return err
 	}
-	return server.Run(ctx)
+	fmt.Printf("http://%s/\n", listener.Addr())
+	server := &http.Server{Handler: routes, ReadHeaderTimeout: 10 * time.Second}
+	server.RegisterOnShutdown(hub.Close)
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(listener) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	return server.Shutdown(stop)
+}
+
+// routes answer errors with 503: there is no database that could fail otherwise.
+type routes struct{ *http.ServeMux }
+
+func (r routes) Handle(pattern string, h httpx.Handler) {
+	r.HandleFunc(pattern, func(w http.ResponseWriter, request *http.Request) {
+		if err := h(w, request); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		}
+	})
 }

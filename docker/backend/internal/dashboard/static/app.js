@@ -211,6 +211,7 @@ const freshMilliseconds = 30000;
 
 function onMessage(frame) {
 	showMarket(frame.simulated);
+	if (frame.type === "hello") state("waiting", "Waiting for prices");
 	if (frame.type === "prices") {
 		if ("lost" in document.body.dataset) return location.reload();
 		const current = Date.now() + ahead * 1000 - Date.parse(frame.ts) < freshMilliseconds;

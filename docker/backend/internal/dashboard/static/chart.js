@@ -61,7 +61,7 @@ export function draw(svg, points, step, now) {
 		if (x(t) > 16 && x(t) < right - 12) svg.append(create("text", { class: "tick time", x: x(t), y: height - 4, "text-anchor": "middle" }, clock(t)));
 	}
 	if (shown.length === 0) {
-		svg.append(create("text", { class: "tick", x: right / 2, y: bottom / 2, "text-anchor": "middle" }, "No data in the last two hours"));
+		svg.append(create("text", { class: "tick none", x: right / 2, y: (labels.top + bottom) / 2 + 4, "text-anchor": "middle" }, "No data in the last two hours"));
 		return;
 	}
 
