@@ -54,28 +54,81 @@ func TestCredentialDialects(t *testing.T) {
 	}
 }
 
+// The table in docker/README.md has the same defaults.
 func TestDefaults(t *testing.T) {
-	c, err := FromEnvironment(env("DB_HOST", "db", "DEBUG", ""))
+	got, err := FromEnvironment(env("DB_HOST", "db", "DEBUG", ""))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for what, ok := range map[string]bool{
-		"API on 8000":             c.APIAddress == "0.0.0.0:8000",
-		"dashboard on 8050":       c.DashboardAddress == "0.0.0.0:8050",
-		"metrics on 9090":         c.MetricsAddress == "0.0.0.0:9090",
-		"3000 symbols":            c.MaxSymbols == 3000,
-		"risk of 0.1":             c.MaxPortfolioRisk == 0.1,
-		"300 s in the cache":      c.CacheTTL == 300*time.Second,
-		"30 s for a request":      c.RequestTimeout == 30*time.Second,
-		"100 connections":         c.MaxConnections == 100,
-		"4 threads":               c.WorkerThreads == 4,
-		"no trading":              !c.Trading,
-		"trading would be paper":  c.PaperTrading,
-		"an empty flag is no set": !c.Debug,
-		"metrics are on":          c.MetricsEnabled,
+	want := &Config{
+		APIAddress: "0.0.0.0:8000", DashboardAddress: "0.0.0.0:8050", MetricsAddress: "0.0.0.0:9090", MetricsEnabled: true,
+		DatabaseURL: "postgresql://alphapulse_user:@db:5432/alphapulse",
+		CacheTTL:    300 * time.Second, RequestTimeout: 30 * time.Second, DrainTime: 5 * time.Second,
+		MaxConnections: 100, WorkerThreads: 4, MaxClients: 1000, Compliance: true,
+		MaxSymbols: 3000, MaxPortfolioRisk: 0.1, PaperTrading: true,
+		Seed: 42, IngestInterval: 2 * time.Second, SignalHorizon: 5 * time.Minute, Backfill: 6 * time.Hour,
+		TickRetention: 30 * time.Minute, CandleRetention: 72 * time.Hour, SignalRetention: 24 * time.Hour,
+		StorageBudget: 512 << 20, TopSymbols: 20,
+	}
+	if *got != *want {
+		t.Errorf("not as documented:\n%+v, want\n%+v", got, want)
+	}
+}
+
+func TestEverySettingIsRead(t *testing.T) {
+	got, err := FromEnvironment(env(
+		"API_HOST", "::1", "API_PORT", "1", "DASHBOARD_HOST", "127.0.0.1", "DASHBOARD_PORT", "2", "METRICS_PORT", "3",
+		"PROMETHEUS_ENABLED", "false", "DEBUG", "true",
+		"DATABASE_URL", "postgresql://u:p@h:1/d", "REDIS_URL", "redis://r:1/2",
+		"CACHE_TTL", "4", "REQUEST_TIMEOUT", "5", "DRAIN_SECONDS", "6",
+		"MAX_CONNECTIONS", "7", "WORKER_THREADS", "8", "WS_MAX_CLIENTS", "9", "STRESS_TEST_ENABLED", "true", "COMPLIANCE_REPORTING", "false",
+		"MAX_SYMBOLS", "10", "MAX_PORTFOLIO_RISK", "0.11", "TRADING_ENABLED", "true", "PAPER_TRADING", "false",
+		"MARKET_SEED", "12", "INGEST_INTERVAL", "10s", "SIGNAL_HORIZON", "13m", "HISTORY_BACKFILL", "3h",
+		"TICK_RETENTION", "15m", "CANDLE_RETENTION", "16h", "SIGNAL_RETENTION", "17h", "STORAGE_BUDGET_MB", "64", "METRICS_TOP_SYMBOLS", "18",
+	))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &Config{
+		APIAddress: "[::1]:1", DashboardAddress: "127.0.0.1:2", MetricsAddress: "0.0.0.0:3", Debug: true,
+		DatabaseURL: "postgresql://u:p@h:1/d", CacheURL: "redis://r:1/2",
+		CacheTTL: 4 * time.Second, RequestTimeout: 5 * time.Second, DrainTime: 6 * time.Second,
+		MaxConnections: 7, WorkerThreads: 8, MaxClients: 9, StressTest: true,
+		MaxSymbols: 10, MaxPortfolioRisk: 0.11, Trading: true,
+		Seed: 12, IngestInterval: 10 * time.Second, SignalHorizon: 13 * time.Minute, Backfill: 3 * time.Hour,
+		TickRetention: 15 * time.Minute, CandleRetention: 16 * time.Hour, SignalRetention: 17 * time.Hour,
+		StorageBudget: 64 << 20, TopSymbols: 18,
+	}
+	if *got != *want {
+		t.Errorf("got\n%+v, want\n%+v", got, want)
+	}
+}
+
+func TestBounds(t *testing.T) {
+	for key, values := range map[string][2]string{
+		"API_PORT":            {"1", "0"},
+		"DASHBOARD_PORT":      {"65535", "65536"},
+		"CACHE_TTL":           {"86400", "86401"},
+		"REQUEST_TIMEOUT":     {"300", "301"},
+		"DRAIN_SECONDS":       {"0", "-1"},
+		"MAX_CONNECTIONS":     {"1", "0"},
+		"WORKER_THREADS":      {"64", "65"},
+		"WS_MAX_CLIENTS":      {"1", "0"},
+		"MAX_SYMBOLS":         {"10000", "10001"},
+		"MAX_PORTFOLIO_RISK":  {"1", "1.01"},
+		"INGEST_INTERVAL":     {"1s", "500ms"},
+		"SIGNAL_HORIZON":      {"1m", "59s"},
+		"TICK_RETENTION":      {"10m", "9m"},
+		"CANDLE_RETENTION":    {"6h", "2h"},
+		"SIGNAL_RETENTION":    {"1h", "59m"},
+		"STORAGE_BUDGET_MB":   {"64", "63"},
+		"METRICS_TOP_SYMBOLS": {"0", "201"},
 	} {
-		if !ok {
-			t.Errorf("not as documented: %s", what)
+		if _, err := FromEnvironment(env("DB_HOST", "db", key, values[0])); err != nil {
+			t.Errorf("%s=%s: %v", key, values[0], err)
+		}
+		if _, err := FromEnvironment(env("DB_HOST", "db", key, values[1])); err == nil || !strings.Contains(err.Error(), key+" is ") {
+			t.Errorf("%s=%s: %v", key, values[1], err)
 		}
 	}
 }

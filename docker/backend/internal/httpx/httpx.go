@@ -250,14 +250,19 @@ type Server struct {
 // it kills a process.
 const finishMargin = 4 * time.Second
 
-// Run serves until ctx ends, then drains: the router says that it is draining,
-// answers go on for DrainTime with a request to close the connection, then the
-// listener closes and running requests finish. No request that was accepted is dropped.
+// Run listens on the server's address and serves as Serve does.
 func (s *Server) Run(ctx context.Context) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.Address)
 	if err != nil {
 		return err
 	}
+	return s.Serve(ctx, listener)
+}
+
+// Serve serves until ctx ends, then drains: the router says that it is draining,
+// answers go on for DrainTime with a request to close the connection, then the
+// listener closes and running requests finish. No request that was accepted is dropped.
+func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	server := &http.Server{
 		Handler:           s.Router,
 		ReadHeaderTimeout: 10 * time.Second,

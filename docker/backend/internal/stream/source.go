@@ -16,11 +16,20 @@ import (
 // resubscribeInterval is the time between two attempts to reach a Redis that is lost.
 const resubscribeInterval = 5 * time.Second
 
+// Store is the part of the database that a Source reads; *store.Store is one.
+type Store interface {
+	Quotes(ctx context.Context) ([]store.Quote, error)
+	LastSignal(ctx context.Context) (int64, error)
+	SignalsAfter(ctx context.Context, id int64, limit int) ([]store.Signal, error)
+	Positions(ctx context.Context) (store.Page[store.Position], error)
+	Portfolio(ctx context.Context) (store.PnL, store.Scores, error)
+}
+
 // Source of batches.
 type Source struct {
 	// Client of Redis; nil reads the database only.
 	Client *redis.Client
-	Store  *store.Store
+	Store  Store
 	Hub    *Hub
 	// Interval between two batches of the engine.
 	Interval time.Duration
