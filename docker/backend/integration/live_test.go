@@ -55,7 +55,7 @@ func newStack(t testing.TB, pairs ...string) *stack {
 	flush(t)
 	s.env = append([]string{
 		"DATABASE_URL", databaseURL(s.name, s.database.port()), "REDIS_URL", cacheURL("app", password+"2", s.cache.port()),
-		"MAX_SYMBOLS", "40", "INGEST_INTERVAL", "1s", "HISTORY_BACKFILL", "2h", "MAX_CONNECTIONS", "8", "REQUEST_TIMEOUT", "10", "DRAIN_SECONDS", "1",
+		"MAX_SYMBOLS", "40", "INGEST_INTERVAL", "1s", "HISTORY_BACKFILL", "2h", "MAX_CONNECTIONS", "8", "REQUEST_TIMEOUT", "10", "DRAIN_SECONDS", "1", "DATABASE_PATIENCE", "0s",
 		"TRADING_ENABLED", "true",
 	}, pairs...)
 	return s
@@ -64,7 +64,7 @@ func newStack(t testing.TB, pairs ...string) *stack {
 // flush empties the cache.
 func flush(t testing.TB) {
 	t.Helper()
-	client, err := answers.NewClient(cacheURL("", password, cache.port), "test", 1)
+	client, err := answers.NewClient(answers.Server{URL: cacheURL("", password, cache.port)}, nil, "test", 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -717,7 +717,7 @@ func TestPoolIsBounded(t *testing.T) {
 // newCache is a cache of its own process.
 func newCache(t testing.TB, ttl time.Duration) *answers.Cache {
 	t.Helper()
-	client, err := answers.NewClient(cacheURL("app", password+"2", cache.port), "test", 20)
+	client, err := answers.NewClient(answers.Server{URL: cacheURL("app", password+"2", cache.port)}, nil, "test", 20)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -81,7 +81,7 @@ func (e *echo) SetWatchlist(_ context.Context, owner string, symbols []string) e
 // answering is an API with a cache that keeps everything for an hour.
 func answering(t *testing.T) (*httptest.Server, *echo) {
 	t.Helper()
-	client, err := cache.NewClient("redis://"+miniredis.RunT(t).Addr(), "test", 4)
+	client, err := cache.NewClient(cache.Server{URL: "redis://" + miniredis.RunT(t).Addr()}, nil, "test", 4)
 	if err != nil {
 		t.Fatal(err)
 	}

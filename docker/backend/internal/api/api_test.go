@@ -21,7 +21,7 @@ import (
 func lost(t *testing.T) http.Handler {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	s, err := store.Open(store.Options{URL: "postgresql://u:p@127.0.0.1:1/d", MaxConnections: 1, QueryTimeout: time.Second, Log: log})
+	s, err := store.Open(store.Options{Endpoints: store.Endpoints{Primary: "postgresql://u:p@127.0.0.1:1/d"}, MaxConnections: 1, QueryTimeout: time.Second, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}

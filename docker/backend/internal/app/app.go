@@ -61,13 +61,22 @@ func assemble(mode string, c *config.Config, p Process) (*parts, error) {
 	a := &parts{config: c, process: p, log: telemetry.NewLog(p.Log, mode, c.Debug), registry: telemetry.NewRegistry(mode, p.Version)}
 	var err error
 	a.store, err = store.Open(store.Options{
-		URL: c.DatabaseURL, Name: "alphapulse-" + mode, MaxConnections: min(c.MaxConnections, 2*c.WorkerThreads),
-		QueryTimeout: c.RequestTimeout, Log: a.log,
+		Endpoints: endpoints(c.Credentials),
+		Current: func() (store.Endpoints, error) {
+			now, err := c.Current()
+			return endpoints(now), err
+		},
+		Name: "alphapulse-" + mode, MaxConnections: min(c.MaxConnections, 2*c.WorkerThreads),
+		QueryTimeout: c.RequestTimeout, Patience: c.Patience, MaxLag: c.MaxLag, Metrics: store.NewMetrics(a.registry), Log: a.log,
 	})
 	if err != nil {
 		return nil, err
 	}
-	a.client, err = cache.NewClient(c.CacheURL, "alphapulse-"+mode, min(c.MaxConnections, 4*c.WorkerThreads))
+	current := func() (cache.Server, error) {
+		now, err := c.Current()
+		return cache.Server{URL: now.CacheURL, CAFile: now.CacheCAFile}, err
+	}
+	a.client, err = cache.NewClient(cache.Server{URL: c.CacheURL, CAFile: c.CacheCAFile}, current, "alphapulse-"+mode, min(c.MaxConnections, 4*c.WorkerThreads))
 	if err != nil {
 		return nil, err
 	}
@@ -83,6 +92,10 @@ func assemble(mode string, c *config.Config, p Process) (*parts, error) {
 	return a, nil
 }
 
+func endpoints(c config.Credentials) store.Endpoints {
+	return store.Endpoints{Primary: c.DatabaseURL, Standby: c.DatabaseReadURL, Direct: c.DatabaseDirectURL}
+}
+
 // health answers as long as the process works, whatever its dependencies do.
 func (a *parts) health(check func() error) httpx.Handler {
 	return func(w http.ResponseWriter, _ *http.Request) error {
@@ -93,9 +106,6 @@ func (a *parts) health(check func() error) httpx.Handler {
 		return nil
 	}
 }
-
-// readyTimeout bounds the look at each dependency.
-const readyTimeout = time.Second
 
 // readiness is the answer of /ready.
 type readiness struct {
@@ -108,22 +118,23 @@ type readiness struct {
 
 // ready answers 200 if requests can be served: the database must be there. A lost
 // cache only makes answers slower, so it is told but not held against the process.
-func (a *parts) ready(w http.ResponseWriter, r *http.Request) error {
+//
+// It asks nobody, so that it is answered at once whatever the load: what it says was
+// found out by the looks at the database and the cache that go on all the time.
+func (a *parts) ready(w http.ResponseWriter, _ *http.Request) error {
 	answer, status := readiness{Status: "ready", Database: "ok", Cache: "ok"}, http.StatusOK
-	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
-	defer cancel()
-	switch err := a.cache.Check(ctx); {
+	switch {
 	case a.config.CacheURL == "":
 		answer.Cache = "off"
-	case err != nil:
+	case a.cache.Broken():
 		answer.Cache, answer.Status = "cannot be reached", "degraded"
+	}
+	// While a lost database is waited for, requests are late but not wrong.
+	if lost := a.store.Lost(); lost != "" {
+		answer.Database, answer.Status = lost, "degraded"
 	}
 	var problems []string
 	if err := a.store.Check(); err != nil {
-		var lost *store.Unavailable
-		if errors.As(err, &lost) {
-			answer.Database = lost.Reason
-		}
 		problems = append(problems, err.Error())
 	}
 	if a.router.Draining() {
@@ -146,7 +157,7 @@ func (a *parts) run(ctx context.Context, address string, onDrain func(), others 
 	background, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	var g errgroup.Group
-	for _, f := range append(others, a.store.Watch, a.flush) {
+	for _, f := range append(others, a.store.Watch, a.watchCache) {
 		g.Go(func() error { f(background); return nil })
 	}
 	server := &httpx.Server{
@@ -171,16 +182,20 @@ func (a *parts) run(ctx context.Context, address string, onDrain func(), others 
 // endTimeout is how long what runs beside the server may take to end after it.
 const endTimeout = 5 * time.Second
 
-// flush tells the cache what it could not be told while it was lost.
-func (a *parts) flush(ctx context.Context) {
+// watchCache notices when the cache is lost and when it is back, and tells it then
+// what it could not be told meanwhile.
+func (a *parts) watchCache(ctx context.Context) {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
 	for {
+		look, cancel := context.WithTimeout(ctx, time.Second)
+		_ = a.cache.Check(look) // the cache remembers what it said
+		cancel()
+		a.cache.Flush(ctx)
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			a.cache.Flush(ctx)
 		}
 	}
 }

@@ -21,7 +21,7 @@ const patience = 30 * time.Second
 // process is a cache as one process has it.
 func process(t *testing.T, address string) *Cache {
 	t.Helper()
-	client, err := NewClient("redis://"+address, "test", 20)
+	client, err := NewClient(Server{URL: "redis://" + address}, nil, "test", 20)
 	if err != nil {
 		t.Fatal(err)
 	}
