@@ -309,7 +309,7 @@ func TestAPI(t *testing.T) {
 		for _, name := range []string{
 			`http_requests_total{method="GET",route="/api/symbols/{symbol}/candles",status="404"} 1`, `http_request_duration_seconds_bucket{method="GET",route="/api/signals/latest"`,
 			`cache_requests_total{kind="symbols",result="hit"}`, "cache_load_duration_seconds_count", "cache_errors_total 0", "cache_up 1", `cache_pool_connections{state="in_use"}`,
-			"database_up 1", `database_pool_connections{state="idle"}`, "database_pool_max_connections 8", "database_pool_acquires_total", "websocket_clients 0",
+			"database_up 1", `database_pool_connections{state="idle"}`, "database_pool_max_connections 7", "database_pool_acquires_total", "websocket_clients 0",
 			`stream_source{source="redis"} 1`, `alphapulse_build_info{go_version="go1`, "go_goroutines", "process_resident_memory_bytes",
 		} {
 			if !strings.Contains(text, name) {

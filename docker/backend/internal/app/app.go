@@ -66,7 +66,7 @@ func assemble(mode string, c *config.Config, p Process) (*parts, error) {
 			now, err := c.Current()
 			return endpoints(now), err
 		},
-		Name: "alphapulse-" + mode, MaxConnections: min(c.MaxConnections, 2*c.WorkerThreads),
+		Name: "alphapulse-" + mode, MaxConnections: min(c.MaxConnections-1, 2*c.WorkerThreads), // one is the look's
 		QueryTimeout: c.RequestTimeout, Patience: c.Patience, MaxLag: c.MaxLag, Metrics: store.NewMetrics(a.registry), Log: a.log,
 	})
 	if err != nil {

@@ -57,7 +57,8 @@ type Config struct {
 	// it is not ready (DRAIN_SECONDS, default 5).
 	DrainTime time.Duration
 	// MaxConnections bounds the connections of this process to the database and to
-	// the cache, each (MAX_CONNECTIONS, default 100).
+	// its standbys and to the cache, each (MAX_CONNECTIONS, default 100). One of those
+	// to the database only looks after it.
 	MaxConnections int
 	// WorkerThreads is how many reads of the database run at once, two
 	// for each thread (WORKER_THREADS, default 4).
@@ -143,7 +144,7 @@ func FromEnvironment(env Environment) (*Config, error) {
 		CacheTTL:       time.Duration(r.number("CACHE_TTL", 300, 1, 86400)) * time.Second,
 		RequestTimeout: time.Duration(r.number("REQUEST_TIMEOUT", 30, 1, 300)) * time.Second,
 		DrainTime:      time.Duration(r.number("DRAIN_SECONDS", 5, 0, 300)) * time.Second,
-		MaxConnections: r.number("MAX_CONNECTIONS", 100, 1, 1000),
+		MaxConnections: r.number("MAX_CONNECTIONS", 100, 2, 1000),
 		WorkerThreads:  r.number("WORKER_THREADS", 4, 1, 64),
 		MaxInFlight:    r.number("MAX_REQUESTS_IN_FLIGHT", 1000, 1, 100_000),
 		MaxClients:     r.number("WS_MAX_CLIENTS", 1000, 1, 100_000),

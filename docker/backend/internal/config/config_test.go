@@ -126,7 +126,7 @@ func TestBounds(t *testing.T) {
 		"CACHE_TTL":           {"86400", "86401"},
 		"REQUEST_TIMEOUT":     {"300", "301"},
 		"DRAIN_SECONDS":       {"0", "-1"},
-		"MAX_CONNECTIONS":     {"1", "0"},
+		"MAX_CONNECTIONS":     {"2", "1"},
 		"WORKER_THREADS":      {"64", "65"},
 		"WS_MAX_CLIENTS":      {"1", "0"},
 		"MAX_SYMBOLS":         {"10000", "10001"},
