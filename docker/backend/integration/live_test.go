@@ -77,13 +77,31 @@ func flush(t testing.TB) {
 // process is a mode that runs in this test.
 type process struct {
 	url string
-	log *bytes.Buffer
+	log *logBuffer
 	// stop tells it to end, done says how it ended.
 	stop context.CancelFunc
 	done chan error
 }
 
-// startProcess runs a mode until the test ends.
+// logBuffer is read while it is written.
+type logBuffer struct {
+	mu     sync.Mutex
+	buffer bytes.Buffer
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.String()
+}
+
+// start runs a mode until the test ends.
 func (s *stack) start(mode string) *process {
 	s.Helper()
 	c := settings(s.TB, s.env...)
@@ -96,7 +114,7 @@ func (s *stack) start(mode string) *process {
 func (s *stack) startWith(mode string, c *config.Config) *process {
 	s.Helper()
 	ctx, stop := context.WithCancel(context.Background())
-	p := &process{log: &bytes.Buffer{}, stop: stop, done: make(chan error, 1)}
+	p := &process{log: &logBuffer{}, stop: stop, done: make(chan error, 1)}
 	address := make(chan string, 1)
 	go func() {
 		p.done <- app.Modes[mode](ctx, c, app.Process{Version: "test", Log: p.log, Listening: func(a net.Addr) { address <- a.String() }})

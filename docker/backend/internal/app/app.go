@@ -81,7 +81,9 @@ func assemble(mode string, c *config.Config, p Process) (*parts, error) {
 		return nil, err
 	}
 	a.cache = cache.New(cache.Options{
-		Client: a.client, TTL: c.CacheTTL, LoadTimeout: c.RequestTimeout, Metrics: cache.NewMetrics(a.registry), Log: a.log,
+		// A load ends a little before the request that began it, so that the request
+		// can still say why.
+		Client: a.client, TTL: c.CacheTTL, LoadTimeout: c.RequestTimeout * 19 / 20, Metrics: cache.NewMetrics(a.registry), Log: a.log,
 	})
 	a.registry.MustRegister(&poolCollector{a.store, a.cache, a.client})
 	a.router = httpx.NewRouter(a.log, a.registry, c.RequestTimeout)
