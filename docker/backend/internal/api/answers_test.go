@@ -18,6 +18,7 @@ import (
 
 	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/cache"
 	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/httpx"
+	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/session"
 	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/store"
 )
 
@@ -61,7 +62,7 @@ func (e *echo) PnLHistory(_ context.Context, bucket time.Duration, limit int) (s
 }
 
 func (e *echo) Watchlist(_ context.Context, owner string) ([]string, error) {
-	return slices.Clone(e.lists[owner]), nil
+	return append([]string{}, e.lists[owner]...), nil
 }
 
 func (e *echo) UnknownSymbols(_ context.Context, names []string) (unknown []string, err error) {
@@ -81,16 +82,22 @@ func (e *echo) SetWatchlist(_ context.Context, owner string, symbols []string) e
 // answering is an API with a cache that keeps everything for an hour.
 func answering(t *testing.T) (*httptest.Server, *echo) {
 	t.Helper()
+	return signed(t, &echo{lists: map[string][]string{}}, nil)
+}
+
+// signed is answering with keys for sessions and a store that may be another's, too.
+func signed(t *testing.T, e *echo, keys *session.Keys) (*httptest.Server, *echo) {
+	t.Helper()
 	client, err := cache.NewClient(cache.Server{URL: "redis://" + miniredis.RunT(t).Addr()}, nil, "test", 4)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = client.Close() })
 	log, registry := slog.New(slog.DiscardHandler), prometheus.NewRegistry()
-	e := &echo{lists: map[string][]string{}, known: []string{"AAA", "BBB", "CCC"}}
+	e.known = []string{"AAA", "BBB", "CCC"}
 	router := httpx.NewRouter(log, registry, 5*time.Second)
 	c := cache.New(cache.Options{Client: client, TTL: time.Hour, LoadTimeout: time.Minute, Metrics: cache.NewMetrics(registry), Log: log})
-	(&API{Store: e, Cache: c, Fresh: 7 * time.Second}).Register(router)
+	(&API{Store: e, Cache: c, Fresh: 7 * time.Second, Sessions: keys}).Register(router)
 	server := httptest.NewServer(router)
 	t.Cleanup(server.Close)
 	return server, e

@@ -15,6 +15,7 @@ import (
 
 	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/cache"
 	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/httpx"
+	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/session"
 	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/store"
 )
 
@@ -47,6 +48,9 @@ type Store interface {
 type API struct {
 	Store Store
 	Cache *cache.Cache
+	// Sessions signs tokens; without it there are no sessions, and a browser's list is
+	// named by a cookie that nobody has signed.
+	Sessions *session.Keys
 	// Fresh is the age up to which a quote counts as current.
 	Fresh time.Duration
 }
@@ -63,6 +67,10 @@ func (a *API) Register(t *httpx.Router) {
 	t.Handle("GET /api/pnl", a.pnl)
 	t.Handle("GET /api/watchlist", a.watchlist)
 	t.Handle("POST /api/watchlist", a.saveWatchlist)
+	if a.Sessions != nil {
+		t.Handle("POST /api/session", a.beginSession)
+		t.Handle("GET /api/session", a.readSession)
+	}
 }
 
 // answer writes what is cached for a request, or what load returns.

@@ -24,6 +24,7 @@ import (
 	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/dashboard"
 	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/engine"
 	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/httpx"
+	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/session"
 	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/store"
 	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/stream"
 	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/telemetry"
@@ -225,7 +226,9 @@ func API(ctx context.Context, c *config.Config, p Process) error {
 		return err
 	}
 	a.router.Handle("GET /health", a.health(alive))
-	(&api.API{Store: a.store, Cache: a.cache, Fresh: freshFor(c)}).Register(a.router)
+	(&api.API{
+		Store: a.store, Cache: a.cache, Fresh: freshFor(c), Sessions: session.NewKeys(c.JWTKey, c.JWTPreviousKey, c.JWTLifetime),
+	}).Register(a.router)
 	if c.StressTest {
 		a.router.Handle("POST /api/stress", api.Stress)
 	}

@@ -221,12 +221,15 @@ func writeError(w http.ResponseWriter, status int, message, field string) {
 	WriteJSON(w, status, raw)
 }
 
-// WriteJSON writes an encoded answer.
+// WriteJSON writes an encoded answer. Caches between ask before they serve it again,
+// unless Cache-Control is set already.
 func WriteJSON(w http.ResponseWriter, status int, raw []byte) {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Content-Length", strconv.Itoa(len(raw)))
-	h.Set("Cache-Control", "no-cache")
+	if h.Get("Cache-Control") == "" {
+		h.Set("Cache-Control", "no-cache")
+	}
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
 	_, _ = w.Write(raw) // fails only if the client has gone
