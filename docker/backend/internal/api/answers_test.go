@@ -95,7 +95,7 @@ func signed(t *testing.T, e *echo, keys *session.Keys) (*httptest.Server, *echo)
 	t.Cleanup(func() { _ = client.Close() })
 	log, registry := slog.New(slog.DiscardHandler), prometheus.NewRegistry()
 	e.known = []string{"AAA", "BBB", "CCC"}
-	router := httpx.NewRouter(log, registry, 5*time.Second)
+	router := httpx.NewRouter(log, registry, 5*time.Second, 100)
 	c := cache.New(cache.Options{Client: client, TTL: time.Hour, LoadTimeout: time.Minute, Metrics: cache.NewMetrics(registry), Log: log})
 	(&API{Store: e, Cache: c, Fresh: 7 * time.Second, Sessions: keys}).Register(router)
 	server := httptest.NewServer(router)

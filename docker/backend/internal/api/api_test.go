@@ -27,7 +27,7 @@ func lost(t *testing.T) http.Handler {
 	}
 	t.Cleanup(s.Close)
 	registry := prometheus.NewRegistry()
-	router := httpx.NewRouter(log, registry, 5*time.Second)
+	router := httpx.NewRouter(log, registry, 5*time.Second, 100)
 	a := &API{Store: s, Cache: cache.New(cache.Options{LoadTimeout: time.Second, Metrics: cache.NewMetrics(registry), Log: log})}
 	a.Register(router)
 	router.Handle("POST /api/stress", Stress)

@@ -4,13 +4,10 @@ package app
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -56,6 +53,8 @@ type parts struct {
 	client *redis.Client
 	cache  *cache.Cache
 	router *httpx.Router
+	// certificate to serve with; nil without TLS.
+	certificate *httpx.Certificate
 }
 
 func assemble(mode string, c *config.Config, p Process) (*parts, error) {
@@ -87,11 +86,16 @@ func assemble(mode string, c *config.Config, p Process) (*parts, error) {
 		Client: a.client, TTL: c.CacheTTL, LoadTimeout: c.RequestTimeout * 19 / 20, Metrics: cache.NewMetrics(a.registry), Log: a.log,
 	})
 	a.registry.MustRegister(&poolCollector{a.store, a.cache, a.client})
-	a.router = httpx.NewRouter(a.log, a.registry, c.RequestTimeout)
-	if c.MetricsEnabled {
-		a.router.HandleHTTP("GET /metrics", telemetry.Handler(a.registry))
+	a.router = httpx.NewRouter(a.log, a.registry, c.RequestTimeout, c.MaxInFlight)
+	if c.TLSCertificateFile != "" {
+		if a.certificate, err = httpx.LoadCertificate(c.TLSCertificateFile, c.TLSKeyFile, a.registry, a.log); err != nil {
+			return nil, err
+		}
 	}
-	a.router.Handle("GET /ready", a.ready)
+	if c.MetricsEnabled {
+		a.router.HandleProbeHTTP("/metrics", telemetry.Handler(a.registry))
+	}
+	a.router.HandleProbe("/ready", a.ready)
 	return a, nil
 }
 
@@ -164,7 +168,7 @@ func (a *parts) run(ctx context.Context, address string, onDrain func(), others 
 		g.Go(func() error { f(background); return nil })
 	}
 	server := &httpx.Server{
-		Address: address, Router: a.router, DrainTime: a.config.DrainTime, OnDrain: onDrain, Log: a.log, Listening: a.process.Listening,
+		Address: address, Certificate: a.certificate, ProbeAddress: a.config.ProbeAddress, Router: a.router, DrainTime: a.config.DrainTime, OnDrain: onDrain, Log: a.log, Listening: a.process.Listening,
 	}
 	err := server.Run(ctx)
 	end()
@@ -225,7 +229,7 @@ func API(ctx context.Context, c *config.Config, p Process) error {
 	if err != nil {
 		return err
 	}
-	a.router.Handle("GET /health", a.health(alive))
+	a.router.HandleProbe("/health", a.health(alive))
 	(&api.API{
 		Store: a.store, Cache: a.cache, Fresh: freshFor(c), Sessions: session.NewKeys(c.JWTKey, c.JWTPreviousKey, c.JWTLifetime),
 	}).Register(a.router)
@@ -242,8 +246,8 @@ func Dashboard(ctx context.Context, c *config.Config, p Process) error {
 	if err != nil {
 		return err
 	}
-	a.router.Handle("GET /health", a.health(alive))
-	a.router.Handle("GET /api/health", a.health(alive))
+	a.router.HandleProbe("/health", a.health(alive))
+	a.router.HandleProbe("/api/health", a.health(alive))
 	page, err := dashboard.New(a.store, a.cache, freshFor(c))
 	if err != nil {
 		return err
@@ -262,7 +266,7 @@ func Engine(ctx context.Context, c *config.Config, p Process) error {
 	trades, _ := engine.Trades(c)
 	m := engine.NewMetrics(a.registry, c.TopSymbols, c.MaxSymbols, c.MaxPortfolioRisk, c.StorageBudget, trades)
 	e := engine.New(c, a.store, publisher{a}, m, a.log)
-	a.router.Handle("GET /health", a.health(e.Check))
+	a.router.HandleProbe("/health", a.health(e.Check))
 	// The engine stops at once: nobody sends it requests that would be dropped.
 	a.config.DrainTime = 0
 	working, stop := context.WithCancel(ctx)
@@ -287,54 +291,4 @@ func (p publisher) Publish(ctx context.Context, b engine.Batch) {
 		return
 	}
 	p.a.cache.Publish(ctx, stream.Channel, raw)
-}
-
-// Healthcheck asks the process that runs beside it, in the same container, whether
-// it is alive.
-func Healthcheck(ctx context.Context, env config.Environment, modes []string) error {
-	addresses, err := config.Addresses(env)
-	if err != nil {
-		return err
-	}
-	if len(modes) == 0 {
-		for m := range addresses {
-			modes = append(modes, m)
-		}
-		slices.Sort(modes)
-	}
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
-	defer cancel()
-	var problems []error
-	for _, mode := range modes {
-		address, ok := addresses[mode]
-		if !ok {
-			return fmt.Errorf("there is no mode %q: use api, dashboard or engine", mode)
-		}
-		if err := ask(ctx, address); err != nil {
-			problems = append(problems, fmt.Errorf("%s: %w", mode, err))
-			continue
-		}
-		return nil
-	}
-	return errors.Join(problems...)
-}
-
-func ask(ctx context.Context, address string) error {
-	_, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return err
-	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://127.0.0.1:"+port+"/health", nil)
-	if err != nil {
-		return err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = response.Body.Close() }()
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("/health answers %s", response.Status)
-	}
-	return nil
 }

@@ -30,7 +30,7 @@ func newPage(t *testing.T) (*Dashboard, *httpx.Router) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	router := httpx.NewRouter(log, registry, time.Second)
+	router := httpx.NewRouter(log, registry, time.Second, 100)
 	d.Register(router)
 	return d, router
 }

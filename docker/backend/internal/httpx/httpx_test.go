@@ -22,7 +22,7 @@ import (
 func newRouter(t *testing.T, timeout time.Duration) (*Router, *prometheus.Registry) {
 	t.Helper()
 	registry := prometheus.NewRegistry()
-	return NewRouter(slog.New(slog.DiscardHandler), registry, timeout), registry
+	return NewRouter(slog.New(slog.DiscardHandler), registry, timeout, 100), registry
 }
 
 func get(h http.Handler, method, target string) *httptest.ResponseRecorder {
@@ -99,7 +99,7 @@ func TestMetricsHaveBoundedLabels(t *testing.T) {
 
 func TestPanicIsAnAnswer(t *testing.T) {
 	var logged bytes.Buffer
-	router := NewRouter(slog.New(slog.NewJSONHandler(&logged, nil)), prometheus.NewRegistry(), time.Minute)
+	router := NewRouter(slog.New(slog.NewJSONHandler(&logged, nil)), prometheus.NewRegistry(), time.Minute, 100)
 	router.Handle("GET /x", func(http.ResponseWriter, *http.Request) error { panic("at the disco") })
 	if w := get(router, "GET", "/x"); w.Code != 500 || strings.Contains(w.Body.String(), "disco") {
 		t.Errorf("%d %s", w.Code, w.Body)

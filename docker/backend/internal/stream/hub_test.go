@@ -27,7 +27,7 @@ func newHub(t *testing.T, most int) (*Hub, string) {
 	registry := prometheus.NewRegistry()
 	log := slog.New(slog.DiscardHandler)
 	hub := NewHub(most, NewMetrics(registry, most), log)
-	router := httpx.NewRouter(log, registry, time.Second)
+	router := httpx.NewRouter(log, registry, time.Second, 100)
 	router.Handle("GET /ws", hub.Serve)
 	server := httptest.NewServer(router)
 	t.Cleanup(func() {
