@@ -159,7 +159,7 @@ func (a *parts) ready(w http.ResponseWriter, _ *http.Request) error {
 }
 
 // run serves on an address, beside what else the mode does, until ctx ends.
-func (a *parts) run(ctx context.Context, address string, onDrain func(), others ...func(context.Context)) error {
+func (a *parts) run(ctx context.Context, address string, ending ending, others ...func(context.Context)) error {
 	// What the requests need outlives the stop: it ends after the last of them.
 	background, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
@@ -168,9 +168,12 @@ func (a *parts) run(ctx context.Context, address string, onDrain func(), others 
 		g.Go(func() error { f(background); return nil })
 	}
 	server := &httpx.Server{
-		Address: address, Certificate: a.certificate, ProbeAddress: a.config.ProbeAddress, Router: a.router, DrainTime: a.config.DrainTime, OnDrain: onDrain, Log: a.log, Listening: a.process.Listening,
+		Address: address, Certificate: a.certificate, ProbeAddress: a.config.ProbeAddress, Router: a.router, DrainTime: a.config.DrainTime, OnDrain: ending.drain, Log: a.log, Listening: a.process.Listening,
 	}
 	err := server.Run(ctx)
+	if ending.wait != nil {
+		ending.wait()
+	}
 	end()
 	ended := make(chan struct{})
 	go func() {
@@ -184,6 +187,32 @@ func (a *parts) run(ctx context.Context, address string, onDrain func(), others 
 		a.log.Warn("something still runs: it ends with the process")
 	}
 	return err
+}
+
+// ending is what a mode does beside the server when it is told to stop.
+type ending struct {
+	// drain begins when the drain does, and does not wait.
+	drain func()
+	// wait, when set, waits for what has to end before the process does.
+	wait func()
+}
+
+// closeOver is the longest time over which WebSockets are sent elsewhere.
+const closeOver = 2 * time.Second
+
+// ending of the WebSockets: their clients are told early in the drain, so that they
+// are at another process before this one has gone.
+func (a *parts) ending(hub *stream.Hub) ending {
+	return ending{
+		drain: func() { hub.Close(min(closeOver, a.config.DrainTime/2)) },
+		wait: func() {
+			ctx, cancel := context.WithTimeout(context.Background(), endTimeout)
+			defer cancel()
+			if !hub.Wait(ctx) {
+				a.log.Warn("some WebSockets have not answered that they close")
+			}
+		},
+	}
 }
 
 // endTimeout is how long what runs beside the server may take to end after it.
@@ -215,7 +244,7 @@ func freshFor(c *config.Config) time.Duration { return 5*c.IngestInterval + 5*ti
 // live serves the WebSockets and returns what feeds them.
 func (a *parts) live() (*stream.Hub, func(context.Context)) {
 	m := stream.NewMetrics(a.registry, a.config.MaxClients)
-	hub := stream.NewHub(a.config.MaxClients, m, a.log)
+	hub := stream.NewHub(a.config.MaxClients, a.config.MaxHandshakes, m, a.log)
 	for _, path := range []string{"GET /ws", "GET /ws/streaming"} {
 		a.router.Handle(path, hub.Serve)
 	}
@@ -237,7 +266,7 @@ func API(ctx context.Context, c *config.Config, p Process) error {
 		a.router.Handle("POST /api/stress", api.Stress)
 	}
 	hub, feed := a.live()
-	return a.run(ctx, c.APIAddress, hub.Close, feed)
+	return a.run(ctx, c.APIAddress, a.ending(hub), feed)
 }
 
 // Dashboard serves the live page.
@@ -254,7 +283,7 @@ func Dashboard(ctx context.Context, c *config.Config, p Process) error {
 	}
 	page.Register(a.router)
 	hub, feed := a.live()
-	return a.run(ctx, c.DashboardAddress, hub.Close, feed)
+	return a.run(ctx, c.DashboardAddress, a.ending(hub), feed)
 }
 
 // Engine runs the market.
@@ -271,7 +300,7 @@ func Engine(ctx context.Context, c *config.Config, p Process) error {
 	a.config.DrainTime = 0
 	working, stop := context.WithCancel(ctx)
 	defer stop()
-	return a.run(ctx, c.MetricsAddress, stop, func(context.Context) { e.Run(working) })
+	return a.run(ctx, c.MetricsAddress, ending{drain: stop}, func(context.Context) { e.Run(working) })
 }
 
 type publisher struct{ a *parts }

@@ -276,6 +276,14 @@ func (t *Tx) ActiveSignals(ctx context.Context) ([]*ActiveSignal, error) {
 	return signals, nil
 }
 
+// LastSignal returns the highest ID of a signal, 0 if there is none.
+func (t *Tx) LastSignal(ctx context.Context) (id int64, err error) {
+	if err = t.tx.QueryRow(ctx, "SELECT coalesce(max(id), 0) FROM signals").Scan(&id); err != nil {
+		err = fmt.Errorf("last signal: %w", err)
+	}
+	return id, err
+}
+
 // Score is the result of a signal.
 type Score struct {
 	SignalID int64

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -103,7 +104,13 @@ func until(t *testing.T, what string, condition func() bool) {
 
 func publish(t *testing.T, server *miniredis.Miniredis, at int, signals ...int64) {
 	t.Helper()
-	b := Batch{At: time.Unix(int64(at), 0), Quotes: []store.Quote{{Symbol: "S0", Price: float64(at), TS: time.Unix(int64(at), 0)}}}
+	publishAfter(t, server, at, 0, signals...)
+}
+
+// publishAfter publishes a batch that says which signal came before it.
+func publishAfter(t *testing.T, server *miniredis.Miniredis, at int, after int64, signals ...int64) {
+	t.Helper()
+	b := Batch{At: time.Unix(int64(at), 0), After: after, Quotes: []store.Quote{{Symbol: "S0", Price: float64(at), TS: time.Unix(int64(at), 0)}}}
 	for _, id := range signals {
 		b.Signals = append(b.Signals, store.Signal{ID: id, Symbol: "S0"})
 	}
@@ -227,5 +234,41 @@ func TestLostRedisIsFoundAgain(t *testing.T) {
 	publish(t, server, 103)
 	if p := priceOf(t, conn); p != 103 {
 		t.Errorf("with Redis back: %v", p)
+	}
+}
+
+// What was published while Redis could not be heard is read from the database.
+func TestMissedSignalsAreMadeUpFor(t *testing.T) {
+	hub, url := newHub(t, 10)
+	server := miniredis.RunT(t)
+	var d table
+	d.write(100, 1, 2)
+	s := feed(t, hub, &d, server)
+	s.Interval = time.Hour
+	conn := dial(t, url)
+	if f := next(t, conn, "hello"); f.LastSignal != 0 && f.LastSignal != 2 {
+		t.Errorf("%+v", f)
+	}
+	priceOf(t, conn)
+	var many []int64
+	for id := int64(3); id <= 3+longestCatchUp; id++ {
+		many = append(many, id)
+	}
+	last := many[len(many)-1]
+	d.write(101, many...) // nobody hears of this one
+	d.write(102, last+1)
+	publishAfter(t, server, 102, last, last+1)
+	want := append(many, last+1)
+	if ids := collect(t, conn, last+1); !slices.Equal(ids, want) {
+		t.Errorf("%d signals from %d to %d, want %d", len(ids), ids[0], ids[len(ids)-1], len(want))
+	}
+	d.write(103, last+2)
+	publishAfter(t, server, 103, last+1, last+2)
+	if ids := collect(t, conn, last+2); !slices.Equal(ids, []int64{last + 2}) {
+		t.Errorf("then %v", ids)
+	}
+	// Those who come now can ask for what was before this process.
+	if ids := collect(t, dial(t, url+"?since=1"), last+2); ids[0] != 2 || len(ids) != len(want)+2 {
+		t.Errorf("%d signals from %d on", len(ids), ids[0])
 	}
 }
