@@ -21,7 +21,7 @@ import (
 func newPage(t *testing.T) (*Dashboard, *httpx.Router) {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	s, err := store.Open(store.Options{URL: "postgresql://u:p@127.0.0.1:1/d", MaxConnections: 1, QueryTimeout: time.Second, Log: log})
+	s, err := store.Open(store.Options{Endpoints: store.Endpoints{Primary: "postgresql://u:p@127.0.0.1:1/d"}, MaxConnections: 1, QueryTimeout: time.Second, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +31,7 @@ func newPage(t *testing.T) (*Dashboard, *httpx.Router) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	router := httpx.NewRouter(log, registry, time.Second)
+	router := httpx.NewRouter(log, registry, time.Second, 100)
 	d.Register(router)
 	return d, router
 }
