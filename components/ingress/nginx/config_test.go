@@ -78,6 +78,11 @@ func TestNginxAcceptsTheConfiguration(t *testing.T) {
 			c.HeaderKilobytes, c.ResponseHeaderKilobytes, c.TraceSampling = 64, 256, 100
 			return c
 		}(),
+		"without bursts": func() nginx.Config {
+			c := full()
+			c.Limits.APIBurst, c.Limits.LoginBurst, c.Limits.WebSocketBurst = 0, 0, 0
+			return c
+		}(),
 		"without logins": func() nginx.Config {
 			c := full()
 			c.Limits.LoginPaths = nil

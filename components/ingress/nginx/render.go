@@ -17,6 +17,7 @@ import (
 var sources embed.FS
 
 var tmpl = template.Must(template.New("nginx.conf.tmpl").Funcs(template.FuncMap{
+	"limit":     limit,
 	"locations": locations,
 	"quote":     regexp.QuoteMeta,
 	"complete":  complete,
@@ -62,6 +63,14 @@ func locations(path string, below bool) []string {
 		return []string{"= " + path, "^~ " + path + "/"}
 	}
 	return []string{"= " + path}
+}
+
+// limit gives the parameters of a rate limit; nginx does not know a burst of 0.
+func limit(zone string, burst int) string {
+	if burst == 0 {
+		return "zone=" + zone
+	}
+	return fmt.Sprintf("zone=%s burst=%d nodelay", zone, burst)
 }
 
 // complete leaves the cluster's domain of a Service's host to StartScript.
