@@ -155,6 +155,9 @@ func (s *Server) Exited() error {
 	return err
 }
 
+// PID is the process id of nginx' master.
+func (s *Server) PID() int { return s.cmd.Process.Pid }
+
 // Log is what nginx has written so far.
 func (s *Server) Log() string { return s.log.String() }
 
