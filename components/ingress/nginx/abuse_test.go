@@ -52,10 +52,7 @@ func (e *edge) served(t *testing.T) {
 // memory is what nginx' processes have in use, in bytes.
 func (e *edge) memory(t *testing.T) (total int) {
 	t.Helper()
-	pid := strconv.Itoa(e.PID())
-	children, err := os.ReadFile("/proc/" + pid + "/task/" + pid + "/children")
-	require.NoError(t, err)
-	for _, p := range append(strings.Fields(string(children)), pid) {
+	for _, p := range append(e.Workers(t), strconv.Itoa(e.PID())) {
 		statm, err := os.ReadFile("/proc/" + p + "/statm")
 		require.NoError(t, err)
 		resident, err := strconv.Atoi(strings.Fields(string(statm))[1])
@@ -197,6 +194,7 @@ func TestWeakTLSIsRefused(t *testing.T) {
 // A header that trickles in is given ten seconds in all, however it trickles; nobody
 // else waits for it.
 func TestTricklingHeadersAreCutOff(t *testing.T) {
+	t.Parallel()
 	e := startEdge(t, nil, nil)
 	conn := e.dial(t, "", "http/1.1")
 	_, err := io.WriteString(conn, "GET /slow HTTP/1.1\r\nHost: api.example.test\r\n")
@@ -223,6 +221,7 @@ func TestTricklingHeadersAreCutOff(t *testing.T) {
 
 // A body that pauses is cut off, one that keeps coming is not: it is the pause.
 func TestPausingBodiesAreCutOff(t *testing.T) {
+	t.Parallel()
 	e := startEdge(t, func(c *nginx.Config) { c.BodyPauseSeconds = 2 }, nil)
 	start := func(path string) (*tls.Conn, *bufio.Reader) {
 		conn := e.dial(t, "", "http/1.1")
@@ -289,6 +288,7 @@ func TestAnAddressHasFewBodiesUnderWay(t *testing.T) {
 }
 
 func TestIdleConnectionsCostLittleAndAreClosed(t *testing.T) {
+	t.Parallel()
 	e := startEdge(t, nil, nil)
 	before := e.memory(t)
 	var open []net.Conn

@@ -40,6 +40,7 @@ func send(t *testing.T, c *http.Client, method, url string) (int, string) {
 }
 
 func TestSlowAnswersTakeNoPodFromTheOthers(t *testing.T) {
+	t.Parallel()
 	release, open := gate()
 	defer open()
 	e, first, second := pods(t, func(c *nginx.Config) { c.RequestTimeoutSeconds = 1 }, func(string) http.HandlerFunc {
@@ -93,6 +94,7 @@ func TestPodsThatComeBackServeAtOnce(t *testing.T) {
 }
 
 func TestAPodThatHangsCostsNoReadingRequest(t *testing.T) {
+	t.Parallel()
 	release, open := gate()
 	defer open()
 	var hangs atomic.Bool
@@ -115,6 +117,7 @@ func TestAPodThatHangsCostsNoReadingRequest(t *testing.T) {
 }
 
 func TestAPodThatFailsIsAvoidedAndComesBack(t *testing.T) {
+	t.Parallel()
 	for _, status := range []int{http.StatusInternalServerError, http.StatusServiceUnavailable} {
 		t.Run(http.StatusText(status), func(t *testing.T) {
 			var fails atomic.Bool

@@ -44,7 +44,10 @@ func Files(t *testing.T, c *nginx.Config) *x509.CertPool {
 		check(t, os.WriteFile(path, []byte(content), 0o644))
 		return path
 	}
-	c.CertificateFile, c.KeyFile = write("tls.crt", pair.Certificate), write("tls.key", pair.Key)
+	mounted := filepath.Join(dir, "tls")
+	check(t, os.Mkdir(mounted, 0o755))
+	mount(t, mounted, pair)
+	c.CertificateFile, c.KeyFile = filepath.Join(mounted, "tls.crt"), filepath.Join(mounted, "tls.key")
 	if c.PasswordFile != "" {
 		line, err := nginx.PasswordLine(Seed, Password)
 		check(t, err)
@@ -58,6 +61,48 @@ func Files(t *testing.T, c *nginx.Config) *x509.CertPool {
 		t.Fatal("the development CA's certificate does not parse")
 	}
 	return roots
+}
+
+// mount puts a pair where the kubelet would: behind a link that changes at once for
+// all files of a Secret.
+func mount(t *testing.T, dir string, pair *certs.Pair) {
+	t.Helper()
+	version, err := os.MkdirTemp(dir, "..version")
+	check(t, err)
+	check(t, os.Chmod(version, 0o755))
+	for name, content := range map[string]string{"tls.crt": pair.Certificate, "tls.key": pair.Key} {
+		check(t, os.WriteFile(filepath.Join(version, name), []byte(content), 0o644))
+		link := filepath.Join(dir, name)
+		if _, err := os.Lstat(link); err != nil {
+			check(t, os.Symlink(filepath.Join("..data", name), link))
+		}
+	}
+	fresh := filepath.Join(dir, "..data_tmp")
+	check(t, os.Symlink(filepath.Base(version), fresh))
+	check(t, os.Rename(fresh, filepath.Join(dir, "..data")))
+}
+
+// Trust has clients trust the CA of a pair, too.
+func (s *Server) Trust(t *testing.T, pair *certs.Pair) {
+	t.Helper()
+	if !s.roots.AppendCertsFromPEM([]byte(pair.Root)) {
+		t.Fatal("the CA's certificate does not parse")
+	}
+}
+
+// Renew replaces the mounted certificate and key.
+func (s *Server) Renew(t *testing.T, pair *certs.Pair) {
+	t.Helper()
+	mount(t, filepath.Dir(s.Config.CertificateFile), pair)
+}
+
+// Workers are the process ids of nginx' workers.
+func (s *Server) Workers(t *testing.T) []string {
+	t.Helper()
+	pid := strconv.Itoa(s.PID())
+	children, err := os.ReadFile("/proc/" + pid + "/task/" + pid + "/children")
+	check(t, err)
+	return strings.Fields(string(children))
 }
 
 // Check has nginx read the configuration, completed by the start script, without
