@@ -169,3 +169,8 @@ func TestPasswordLine(t *testing.T) {
 		assert.Error(t, err)
 	}
 }
+
+func TestTheHostsOfADomain(t *testing.T) {
+	assert.Equal(t, []string{"alphapulse.example.test", "api.example.test", "dashboard.example.test", "monitoring.example.test"},
+		nginx.HostsOf("example.test").All())
+}

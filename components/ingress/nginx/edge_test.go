@@ -107,23 +107,33 @@ func startEdge(t *testing.T, change func(*nginx.Config), apiHandler http.Handler
 	return e
 }
 
-// unreachable is set once an edge did not find its services: the others would not
-// either, and each would wait for it.
-var unreachable atomic.Bool
+// unfound is set once an edge did not find a service: the others would not either, and
+// each would wait for it.
+var unfound atomic.Bool
 
-// reached waits until every service is found: names are looked up in the background
-// after the start.
+// found waits until what holds, since names are looked up in the background after the
+// start; not again when that never happened before.
+func found(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	require.False(t, unfound.Load(), "an edge before found no service")
+	defer func() {
+		if t.Failed() {
+			unfound.Store(true)
+		}
+	}()
+	nginxtest.Eventually(t, what+" is found", holds)
+}
+
+// reached waits until every service is found.
 func (e *edge) reached(t *testing.T) {
 	t.Helper()
-	require.False(t, unreachable.Load(), "an edge before did not find its services")
-	unreachable.Store(true)
 	client := e.Client(t, "127.0.0.8")
 	urls := []string{"https://monitoring.example.test/prometheus/"}
 	for _, host := range nginx.HostsOf(e.Config.Domain).All() {
 		urls = append(urls, "https://"+host+"/")
 	}
 	for _, url := range urls {
-		nginxtest.Eventually(t, url+" is reached", func() bool {
+		found(t, url, func() bool {
 			r, err := http.NewRequest(http.MethodGet, url, nil)
 			require.NoError(t, err)
 			r.SetBasicAuth(nginx.PasswordUser, nginxtest.Password)
@@ -131,7 +141,6 @@ func (e *edge) reached(t *testing.T) {
 			return code < http.StatusInternalServerError
 		})
 	}
-	unreachable.Store(false)
 }
 
 // echo answers WebSockets with what they say, anything else with its path.
@@ -336,7 +345,7 @@ func TestStatusIsOnLoopbackOnly(t *testing.T) {
 
 func TestTLS(t *testing.T) {
 	e := startEdge(t, nil, nil)
-	for _, host := range nginx.HostsOf("example.test").All() {
+	for _, host := range []string{"alphapulse.example.test", "api.example.test", "dashboard.example.test", "monitoring.example.test"} {
 		code, _, _ := get(t, e.Client(t, ""), "https://"+host+"/") // verifies name and chain
 		assert.Equal(t, http.StatusOK, code)
 	}
@@ -615,7 +624,7 @@ func TestNginxStartsBeforeItsServices(t *testing.T) {
 	code, _, _ := get(t, client, "https://api.example.test/")
 	assert.Equal(t, http.StatusServiceUnavailable, code)
 	dns.Set("api.test", "127.0.0.2")
-	nginxtest.Eventually(t, "the service is found once it is there", func() bool {
+	found(t, "the service, once it is there", func() bool {
 		code, _, _ := get(t, client, "https://api.example.test/")
 		return code == http.StatusOK
 	})
@@ -654,18 +663,29 @@ func TestPrometheusAsksForThePassword(t *testing.T) {
 	assert.Empty(t, without.prometheus.seen())
 }
 
+// The time that a service has is the one that is set, no less and no more.
 func TestASlowServiceIsGivenUp(t *testing.T) {
+	t.Parallel()
 	release, open := gate()
 	defer open()
-	e := startEdge(t, func(c *nginx.Config) { c.RequestTimeoutSeconds = 1 }, func(_ http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/wait" {
+	e := startEdge(t, func(c *nginx.Config) { c.RequestTimeoutSeconds = 4 }, func(_ http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/wait":
 			<-release
+		case "/slow":
+			time.Sleep(2 * time.Second)
 		}
 	})
 	client := e.Client(t, "")
-	client.Timeout = 45 * time.Second // what nobody set would be a minute
-	code, _, _ := get(t, client, "https://api.example.test/wait")
+	code, _, _ := get(t, client, "https://api.example.test/slow")
+	assert.Equal(t, http.StatusOK, code)
+	r, err := http.NewRequest(http.MethodPost, "https://api.example.test/wait", nil)
+	require.NoError(t, err)
+	code, _, _ = do(t, client, r)
 	assert.Equal(t, http.StatusGatewayTimeout, code)
+	// What nobody set would be a minute.
+	entry := e.lines(t, "/wait", 1)[0]
+	assert.Regexp(t, `^([4-9]|1[0-9])\.`, entry["upstream_seconds"])
 }
 
 func TestLargeBodies(t *testing.T) {

@@ -130,7 +130,7 @@ func TestServicesAreFoundByTheContainersResolver(t *testing.T) {
 	s := nginxtest.StartIn(t, c, nginxtest.Container{
 		ResolvConf: "nameserver 127.0.0.1\nsearch shop.svc.c1.example.org svc.c1.example.org c1.example.org\n", DNSPort: number,
 	})
-	nginxtest.Eventually(t, "the API is found", func() bool {
+	found(t, "the API", func() bool {
 		code, _, _ := get(t, s.Client(t, ""), "https://api.example.test/")
 		return code == http.StatusOK
 	})
