@@ -30,7 +30,7 @@ const Password = "a password for tests"
 
 // Files puts a certificate for c's hosts and the password file into a directory of
 // their own and points c to them. It returns the development CA's certificate.
-func Files(t *testing.T, c *nginx.Config) *x509.CertPool {
+func Files(t testing.TB, c *nginx.Config) *x509.CertPool {
 	t.Helper()
 	// Not t.TempDir: the workers of an nginx that root started run as nobody.
 	dir, err := os.MkdirTemp("", "edge")
@@ -65,7 +65,7 @@ func Files(t *testing.T, c *nginx.Config) *x509.CertPool {
 
 // mount puts a pair where the kubelet would: behind a link that changes at once for
 // all files of a Secret.
-func mount(t *testing.T, dir string, pair *certs.Pair) {
+func mount(t testing.TB, dir string, pair *certs.Pair) {
 	t.Helper()
 	version, err := os.MkdirTemp(dir, "..version")
 	check(t, err)
@@ -83,7 +83,7 @@ func mount(t *testing.T, dir string, pair *certs.Pair) {
 }
 
 // Trust has clients trust the CA of a pair, too.
-func (s *Server) Trust(t *testing.T, pair *certs.Pair) {
+func (s *Server) Trust(t testing.TB, pair *certs.Pair) {
 	t.Helper()
 	if !s.roots.AppendCertsFromPEM([]byte(pair.Root)) {
 		t.Fatal("the CA's certificate does not parse")
@@ -91,13 +91,13 @@ func (s *Server) Trust(t *testing.T, pair *certs.Pair) {
 }
 
 // Renew replaces the mounted certificate and key.
-func (s *Server) Renew(t *testing.T, pair *certs.Pair) {
+func (s *Server) Renew(t testing.TB, pair *certs.Pair) {
 	t.Helper()
 	mount(t, filepath.Dir(s.Config.CertificateFile), pair)
 }
 
 // Workers are the process ids of nginx' workers.
-func (s *Server) Workers(t *testing.T) []string {
+func (s *Server) Workers(t testing.TB) []string {
 	t.Helper()
 	pid := strconv.Itoa(s.PID())
 	children, err := os.ReadFile("/proc/" + pid + "/task/" + pid + "/children")
@@ -107,7 +107,7 @@ func (s *Server) Workers(t *testing.T) []string {
 
 // Check has nginx read the configuration, completed by the start script, without
 // starting, and returns what it says.
-func Check(t *testing.T, text string) (string, error) {
+func Check(t testing.TB, text string) (string, error) {
 	t.Helper()
 	dir := t.TempDir()
 	c := command(t, dir, text, filepath.Join(dir, "completed.conf"), Container{})
@@ -138,13 +138,13 @@ type Server struct {
 }
 
 // Start runs nginx with c, whose ports and files it chooses.
-func Start(t *testing.T, c nginx.Config) *Server {
+func Start(t testing.TB, c nginx.Config) *Server {
 	t.Helper()
 	return StartIn(t, c, Container{})
 }
 
 // StartIn runs nginx with c, whose ports and files it chooses, in a container.
-func StartIn(t *testing.T, c nginx.Config, in Container) *Server {
+func StartIn(t testing.TB, c nginx.Config, in Container) *Server {
 	t.Helper()
 	s := &Server{Config: c, log: &lockedBuffer{}, exited: make(chan error, 1)}
 	s.roots = Files(t, &s.Config)
@@ -188,7 +188,7 @@ func StartIn(t *testing.T, c nginx.Config, in Container) *Server {
 }
 
 // Quit asks nginx to stop once everything under way is done.
-func (s *Server) Quit(t *testing.T) {
+func (s *Server) Quit(t testing.TB) {
 	t.Helper()
 	check(t, s.cmd.Process.Signal(syscall.SIGQUIT))
 }
@@ -209,7 +209,7 @@ func (s *Server) Log() string { return s.log.String() }
 // Client connects to the edge whatever the URL's host and port, from the given
 // loopback address ("" for the usual one, "::1" by IPv6). It neither follows redirects
 // nor retries.
-func (s *Server) Client(t *testing.T, from string) *http.Client {
+func (s *Server) Client(t testing.TB, from string) *http.Client {
 	transport := &http.Transport{
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			_, port, err := net.SplitHostPort(address)
@@ -239,7 +239,7 @@ func (s *Server) Client(t *testing.T, from string) *http.Client {
 }
 
 // FreePort finds a TCP port that nobody listens on.
-func FreePort(t *testing.T) int {
+func FreePort(t testing.TB) int {
 	t.Helper()
 	l, err := net.Listen("tcp", ":0")
 	check(t, err)
@@ -248,7 +248,7 @@ func FreePort(t *testing.T) int {
 }
 
 // Eventually polls until what holds; it fails the test after a generous while.
-func Eventually(t *testing.T, what string, holds func() bool) {
+func Eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		if holds() {
@@ -266,7 +266,7 @@ exec %s "$@" $NGINXTEST_ARGUMENTS
 `
 
 // command runs the start script with the configuration, in a folder for both.
-func command(t *testing.T, dir, text, completed string, in Container) *exec.Cmd {
+func command(t testing.TB, dir, text, completed string, in Container) *exec.Cmd {
 	t.Helper()
 	program, err := Command()
 	check(t, err)
@@ -303,7 +303,7 @@ func IPv6() bool {
 	return true
 }
 
-func check(t *testing.T, err error) {
+func check(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
