@@ -10,13 +10,6 @@ import (
 	"github.com/alphapulse/alphapulse-infra/local/internal/progress"
 )
 
-// Hidden sub-commands of the program; see the Linux build.
-const (
-	InitCommand    = "node-init"
-	ForwardCommand = "node-forward"
-	ServeCommand   = "node-serve"
-)
-
 // Needs returns what preflight refuses on this system.
 func Needs(context.Context) (preflight.Needs, error) { return preflight.Needs{Root: true}, nil }
 
@@ -57,7 +50,7 @@ func EngineID(context.Context) (string, error) { return "", ErrNotLinux }
 func EngineLoad(context.Context, *progress.Reporter, []images.Archive) error { return ErrNotLinux }
 
 // RunInit fails with ErrNotLinux.
-func RunInit(_, _ string) error { return ErrNotLinux }
+func RunInit(string) error { return ErrNotLinux }
 
 // RunForward fails with ErrNotLinux.
 func RunForward([]string) error { return ErrNotLinux }

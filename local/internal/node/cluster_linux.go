@@ -1,0 +1,198 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/alphapulse/alphapulse-infra/local/internal/images"
+	"github.com/alphapulse/alphapulse-infra/local/internal/node/containerd"
+	"github.com/alphapulse/alphapulse-infra/local/internal/node/plan"
+	"github.com/alphapulse/alphapulse-infra/local/internal/node/services"
+	"github.com/alphapulse/alphapulse-infra/local/internal/node/steps/programs"
+	"github.com/alphapulse/alphapulse-infra/local/internal/node/topology"
+	"github.com/alphapulse/alphapulse-infra/local/internal/progress"
+)
+
+// apiTimeout and servicesTimeout bound the waits for the API server and for the
+// cluster's services. Both come within seconds on an idle machine; the rest is for
+// one that compiles beside it.
+const (
+	apiTimeout      = 3 * time.Minute
+	servicesTimeout = 5 * time.Minute
+)
+
+// Up makes sure that the cluster runs and that its services answer: it installs
+// and builds what is missing, removes what a crash left behind, and brings back
+// stored state if there is some. A running cluster only gets images that it does
+// not have yet. Errors include *preflight.Error and ErrForeign.
+func Up(ctx context.Context, r *progress.Reporter, opts Options) error {
+	t, err := targetOf(r, plan.Cluster)
+	if err != nil {
+		return err
+	}
+	return t.bringUp(ctx, "up", t.cluster(opts))
+}
+
+// Start brings back a cluster that Stop has ended. Without a stored cluster it
+// fails with ErrNotRunning; otherwise it is Up.
+func Start(ctx context.Context, r *progress.Reporter, opts Options) error {
+	t, err := targetOf(r, plan.Cluster)
+	if err != nil {
+		return err
+	}
+	if !t.stored() {
+		return fmt.Errorf("no cluster is stored in %s: %w", t.State, ErrNotRunning)
+	}
+	return t.bringUp(ctx, "start", t.cluster(opts))
+}
+
+// cluster returns the settler of a cluster: it waits until the services answer,
+// and meanwhile loads images.
+func (t *target) cluster(opts Options) settler {
+	return func(ctx context.Context, fresh bool) error {
+		g, ctx := errgroup.WithContext(ctx)
+		clusterImages := make(chan struct{})
+		g.Go(func() error { return t.loadImages(ctx, opts, clusterImages) })
+		g.Go(func() error { return t.startServices(ctx, fresh, clusterImages) })
+		return g.Wait()
+	}
+}
+
+// loadImages loads the images of the cluster's services, tells when they are there,
+// and loads the others.
+func (t *target) loadImages(ctx context.Context, opts Options, clusterImages chan<- struct{}) error {
+	im, err := t.importer(ctx, t.Cluster.First())
+	if err != nil {
+		return err
+	}
+	own, err := images.EnsureCluster(ctx, t.Report)
+	if err != nil {
+		return err
+	}
+	var archives []string
+	for _, a := range own {
+		archives = append(archives, a.Path)
+	}
+	if err := t.loadInto(ctx, im, "load the cluster's images", archives); err != nil {
+		return err
+	}
+	close(clusterImages)
+	if opts.Archives == nil {
+		return nil
+	}
+	if archives, err = opts.Archives(ctx, t.Report); err != nil {
+		return err
+	}
+	return t.loadInto(ctx, im, "load the application's images", archives)
+}
+
+// startServices waits for the API server and for the cluster's services.
+func (t *target) startServices(ctx context.Context, fresh bool, clusterImages <-chan struct{}) error {
+	first := t.Cluster.First()
+	cfg, err := services.Access(t.State.Kubeconfig())
+	if err != nil {
+		return err
+	}
+	client, err := kubernetes.NewForConfig(cfg)
+	if err != nil {
+		return err
+	}
+	if err := t.Starting(fresh, "start the API server", func() error {
+		if err := t.Wait(ctx, first, apiTimeout, "kube-apiserver", func(ctx context.Context) string { return services.APIUnready(ctx, client) }); err != nil {
+			return err
+		}
+		return services.Apply(ctx, cfg, first, services.Rights)
+	}); err != nil {
+		return err
+	}
+	select { // a pod that comes before its image would try to pull it
+	case <-clusterImages:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	return t.Starting(fresh, "start the cluster's services", func() error {
+		if err := services.Apply(ctx, cfg, first, services.Services); err != nil {
+			return err
+		}
+		since := t.Record.Node(first.Name()).Started
+		return t.Wait(ctx, first, servicesTimeout, "kubelet", func(ctx context.Context) string {
+			problems, err := services.Unready(ctx, client, first, since)
+			if err != nil {
+				return err.Error()
+			}
+			return strings.Join(problems, "; ")
+		})
+	})
+}
+
+// importer returns the way to a running node's containerd, once that answers.
+func (t *target) importer(ctx context.Context, h topology.Host) (containerd.Importer, error) {
+	unpacked, _, _, err := programs.Unpacked(t.Kind, t.Plan(h))
+	if err != nil {
+		return containerd.Importer{}, err
+	}
+	im := containerd.Importer{Ctr: unpacked["ctr"], Socket: containerd.SocketOf(t.Record.Node(h.Name()).InitPID, plan.Containerd)}
+	err = t.Wait(ctx, h, apiTimeout, "containerd", func(ctx context.Context) string {
+		c, err := (&net.Dialer{}).DialContext(ctx, "unix", im.Socket)
+		if err != nil {
+			return err.Error()
+		}
+		_ = c.Close()
+		return ""
+	})
+	return im, err
+}
+
+// loadInto is Importer.Load as a step of the report, which is silent if there is nothing
+// to import.
+func (t *target) loadInto(ctx context.Context, im containerd.Importer, name string, archives []string) error {
+	s := t.Report.Step(name)
+	n, err := im.Load(ctx, archives, s.Writer())
+	if err == nil && n == 0 {
+		s.Skip()
+		return nil
+	}
+	return s.Done(err)
+}
+
+// Import loads those images of the OCI archives into the running cluster that it
+// does not have. It fails with ErrNotRunning if there is no running cluster of
+// this clone.
+func Import(ctx context.Context, r *progress.Reporter, archives []string) error {
+	t, err := targetOf(r, plan.Cluster)
+	if err != nil {
+		return err
+	}
+	if err := t.running(); err != nil {
+		return err
+	}
+	if os.Geteuid() != 0 {
+		return ErrNotRoot
+	}
+	im, err := t.importer(ctx, t.Cluster.First())
+	if err != nil {
+		return err
+	}
+	return t.loadInto(ctx, im, "load images into the cluster", archives)
+}
+
+// running returns why there is no running node of this clone, if there is none.
+func (t *target) running() error {
+	if err := t.foreign(); err != nil {
+		return err
+	}
+	switch {
+	case t.Record.Alive():
+		return nil
+	case t.Kind == plan.Engine:
+		return ErrNoEngine
+	}
+	return ErrNotRunning
+}
