@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -27,19 +28,23 @@ the cache folder stay.`,
 	statusHelp: `Tell what there is of the cluster. It changes nothing on the machine. The exit
 status is 0 only if the cluster is ready.`,
 	stop: node.Stop, down: node.Down, status: node.Status,
-	where: func(node.State) string {
-		c := topology.Local()
-		return fmt.Sprintf("API %s, node %s", c.APIServer(), c.First().IP())
+	where: func(st node.State) string {
+		var nodes []string
+		for _, n := range st.Nodes {
+			nodes = append(nodes, fmt.Sprintf("node %s %s at %s in zone %s", n.Name, n.State, n.IP, n.Zone))
+		}
+		return fmt.Sprintf("API %s\n%s", topology.Local().APIServer(), strings.Join(nodes, "\n"))
 	},
 }
 
 func clusterCommands() []*cobra.Command {
-	return append(clusterSubject.commands(), upCommand(), startCommand(), kubeconfigCommand(), initCommand(), forwardCommand(), serveCommand())
+	return append(clusterSubject.commands(), upCommand(), startCommand(), nodeCommand(), kubeconfigCommand(), initCommand(), forwardCommand(), serveCommand())
 }
 
 func upCommand() *cobra.Command {
 	first := topology.Local().First()
-	return &cobra.Command{
+	var nodes topology.Request
+	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Make sure that the cluster runs and answers",
 		Long: fmt.Sprintf(`Make sure that the cluster runs and that its services answer. Run it again at any
@@ -56,23 +61,36 @@ What it changes on the machine:
     to %[4]s and %[5]s over it, a routing rule that keeps the
     machine from forwarding what comes from it, the cgroup %[1]s, and the
     folder /run/%[6]s
+  - with further nodes, for each of them the like, named %[1]s-2 and so on, and the
+    network namespace %[7]s that joins them to each other
   - listens on ports 30443 and 30080 of 127.0.0.1
 No setting of the kernel, no other link and no running container engine is
 touched. The node's processes live in namespaces of their own; 'local stop' and
 'local down' end all of them.`,
-			first.Name(), first.Link(), first.MachineIP(), first.Cluster.Pods, first.Cluster.Services, first.Cluster.Name),
+			first.Name(), first.Link(), first.MachineIP(), first.Cluster.Pods, first.Cluster.Services, first.Cluster.Name, first.Cluster.Switch()),
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r, err := reporter(cmd)
 			if err != nil {
 				return err
 			}
-			if err := node.Up(cmd.Context(), r, node.Options{}); err != nil {
+			if err := node.Up(cmd.Context(), r, node.Options{Nodes: nodes}); err != nil {
 				return err
 			}
 			return printReady(cmd.OutOrStdout())
 		},
 	}
+	nodeFlags(cmd, &nodes)
+	return cmd
+}
+
+// nodeFlags are what can be asked of the cluster's nodes.
+func nodeFlags(cmd *cobra.Command, r *topology.Request) {
+	f := cmd.Flags()
+	f.IntVar(&r.Nodes, "nodes", 0, "number of nodes, which can grow; a new cluster has one")
+	f.StringSliceVar(&r.Zones, "zones", nil, "zones that are dealt to the nodes in turn, as a,b,c; each has its own by default")
+	f.StringArrayVar(&r.Labels, "label", nil, "label a node, as NODE:KEY=VALUE; may be repeated, and replaces all that were asked for before")
+	f.StringArrayVar(&r.Taints, "taint", nil, "taint a node, as NODE:KEY=VALUE:EFFECT; may be repeated, and replaces all that were asked for before")
 }
 
 func printReady(w io.Writer) error {

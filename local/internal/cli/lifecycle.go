@@ -98,7 +98,7 @@ func (s subject) print(w io.Writer, st node.State) {
 			p("  - %s", problem)
 		}
 	}
-	p("%s, state in %s", s.where(st), st.Owner)
+	p("%s\nstate in %s", s.where(st), st.Owner)
 	for _, c := range st.Components {
 		if c.Restarts > 0 {
 			p("%s was restarted %d times: %s", c.Name, c.Restarts, c.LastExit)

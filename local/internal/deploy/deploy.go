@@ -37,8 +37,9 @@ var errInterrupted = errors.New("interrupted: the next run goes on where this on
 // Up deploys the dev stack and prints where it answers and how to log in. It
 // chooses the cluster (see Setting); the local one it builds and starts first. It
 // may be run again at any time: it goes on after an interrupt, and changes
-// nothing when there is nothing to change.
-func Up(ctx context.Context, r *progress.Reporter) error {
+// nothing when there is nothing to change. The local cluster gets the nodes that are
+// requested.
+func Up(ctx context.Context, r *progress.Reporter, nodes topology.Request) error {
 	root, err := paths.Root()
 	if err != nil {
 		return err
@@ -47,7 +48,10 @@ func Up(ctx context.Context, r *progress.Reporter) error {
 	if err != nil {
 		return err
 	}
-	tools, where, err := makeReady(ctx, r, root, where)
+	if !where.Local && !nodes.Empty() {
+		return fmt.Errorf("nodes, zones, labels and taints are those of the local cluster, and the stack is deployed to %s: leave them out", where)
+	}
+	tools, where, err := makeReady(ctx, r, root, where, nodes)
 	if ctx.Err() != nil {
 		return errInterrupted
 	}
@@ -156,10 +160,10 @@ func agree(question string) (bool, error) {
 // makeReady brings up everything that a deployment needs, at the same time where
 // it can: the cluster with its images, the toolchain, the compiled program. It
 // returns the toolchain, set to the target, and the target as it then is.
-func makeReady(ctx context.Context, r *progress.Reporter, root string, where target) (*toolchain.Toolchain, target, error) {
+func makeReady(ctx context.Context, r *progress.Reporter, root string, where target, nodes topology.Request) (*toolchain.Toolchain, target, error) {
 	if where.Local {
 		// What is wrong with the machine is said before a long compile begins.
-		if err := check(ctx, r); err != nil {
+		if err := check(ctx, r, nodes); err != nil {
 			return nil, where, err
 		}
 	}
@@ -184,7 +188,7 @@ func makeReady(ctx context.Context, r *progress.Reporter, root string, where tar
 		})
 	}
 	if where.Local {
-		run(func() error { return node.Up(ctx, r, node.Options{Archives: archives}) })
+		run(func() error { return node.Up(ctx, r, node.Options{Nodes: nodes, Archives: archives}) })
 	}
 	run(func() (err error) { tools, err = toolchain.Ensure(ctx, r); return err })
 	run(func() error { return build.Warm(ctx, r, root) })
@@ -204,11 +208,11 @@ func makeReady(ctx context.Context, r *progress.Reporter, root string, where tar
 
 // check looks for everything on the machine that would stop the cluster or the
 // build of the toolchain.
-func check(ctx context.Context, r *progress.Reporter) error {
+func check(ctx context.Context, r *progress.Reporter, nodes topology.Request) error {
 	if state, err := node.Status(ctx); err == nil && state.Foreign != nil {
 		return state.Foreign
 	}
-	needs, err := node.Needs(ctx)
+	needs, err := node.Needs(ctx, nodes)
 	if err != nil {
 		return err
 	}

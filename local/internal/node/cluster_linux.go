@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -15,6 +16,7 @@ import (
 	"github.com/alphapulse/alphapulse-infra/local/internal/node/containerd"
 	"github.com/alphapulse/alphapulse-infra/local/internal/node/plan"
 	"github.com/alphapulse/alphapulse-infra/local/internal/node/services"
+	"github.com/alphapulse/alphapulse-infra/local/internal/node/steps/network"
 	"github.com/alphapulse/alphapulse-infra/local/internal/node/steps/programs"
 	"github.com/alphapulse/alphapulse-infra/local/internal/node/topology"
 	"github.com/alphapulse/alphapulse-infra/local/internal/progress"
@@ -28,16 +30,16 @@ const (
 	servicesTimeout = 5 * time.Minute
 )
 
-// Up makes sure that the cluster runs and that its services answer: it installs
-// and builds what is missing, removes what a crash left behind, and brings back
-// stored state if there is some. A running cluster only gets images that it does
-// not have yet. Errors include *preflight.Error and ErrForeign.
+// Up makes sure that the cluster runs, with all its nodes, and that its services
+// answer: it installs and builds what is missing, removes what a crash left behind,
+// and brings back stored state if there is some. A running cluster only gets nodes
+// and images that it does not have yet. Errors include *preflight.Error and ErrForeign.
 func Up(ctx context.Context, r *progress.Reporter, opts Options) error {
 	t, err := targetOf(r, plan.Cluster)
 	if err != nil {
 		return err
 	}
-	return t.bringUp(ctx, "up", t.cluster(opts))
+	return t.bringUp(ctx, "up", t.requested(opts.Nodes), t.cluster(opts))
 }
 
 // Start brings back a cluster that Stop has ended. Without a stored cluster it
@@ -50,7 +52,34 @@ func Start(ctx context.Context, r *progress.Reporter, opts Options) error {
 	if !t.stored() {
 		return fmt.Errorf("no cluster is stored in %s: %w", t.State, ErrNotRunning)
 	}
-	return t.bringUp(ctx, "start", t.cluster(opts))
+	return t.bringUp(ctx, "start", t.requested(opts.Nodes), t.cluster(opts))
+}
+
+// requested makes the cluster what was asked for, and wants all its nodes: those that
+// were stopped or cut off, too.
+func (t *target) requested(r topology.Request) func() ([]topology.Host, error) {
+	return func() ([]topology.Host, error) {
+		c, err := t.State.ReadCluster()
+		if err != nil {
+			return nil, err
+		}
+		if t.Cluster, err = c.Apply(r); err != nil {
+			return nil, err
+		}
+		if t.Record.Alive() {
+			if err := t.State.WriteCluster(t.Cluster); err != nil {
+				return nil, err
+			}
+		}
+		for _, h := range t.runningNodes() {
+			if network.IsCut(h) {
+				if err := network.Cut(h, false); err != nil {
+					return nil, err
+				}
+			}
+		}
+		return t.all()
+	}
 }
 
 // cluster returns the settler of a cluster: it waits until the services answer,
@@ -68,10 +97,6 @@ func (t *target) cluster(opts Options) settler {
 // loadImages loads the images of the cluster's services, tells when they are there,
 // and loads the others.
 func (t *target) loadImages(ctx context.Context, opts Options, clusterImages chan<- struct{}) error {
-	im, err := t.importer(ctx, t.Cluster.First())
-	if err != nil {
-		return err
-	}
 	own, err := images.EnsureCluster(ctx, t.Report)
 	if err != nil {
 		return err
@@ -80,7 +105,7 @@ func (t *target) loadImages(ctx context.Context, opts Options, clusterImages cha
 	for _, a := range own {
 		archives = append(archives, a.Path)
 	}
-	if err := t.loadInto(ctx, im, "load the cluster's images", archives); err != nil {
+	if err := t.loadEverywhere(ctx, "load the cluster's images", archives); err != nil {
 		return err
 	}
 	close(clusterImages)
@@ -90,10 +115,11 @@ func (t *target) loadImages(ctx context.Context, opts Options, clusterImages cha
 	if archives, err = opts.Archives(ctx, t.Report); err != nil {
 		return err
 	}
-	return t.loadInto(ctx, im, "load the application's images", archives)
+	return t.loadEverywhere(ctx, "load the application's images", archives)
 }
 
-// startServices waits for the API server and for the cluster's services.
+// startServices waits for the API server, for the nodes that run and for the cluster's
+// services.
 func (t *target) startServices(ctx context.Context, fresh bool, clusterImages <-chan struct{}) error {
 	first := t.Cluster.First()
 	cfg, err := services.Access(t.State.Kubeconfig())
@@ -105,10 +131,13 @@ func (t *target) startServices(ctx context.Context, fresh bool, clusterImages <-
 		return err
 	}
 	if err := t.Starting(fresh, "start the API server", func() error {
-		if err := t.Wait(ctx, first, apiTimeout, "kube-apiserver", func(ctx context.Context) string { return services.APIUnready(ctx, client) }); err != nil {
+		if err := t.Wait(ctx, []topology.Host{first}, apiTimeout, "kube-apiserver", func(ctx context.Context) string { return services.APIUnready(ctx, client) }); err != nil {
 			return err
 		}
-		return services.Apply(ctx, cfg, first, services.Rights)
+		if err := services.Apply(ctx, cfg, first, services.Rights); err != nil {
+			return err
+		}
+		return services.ApplyNodes(ctx, client, t.Cluster.Hosts())
 	}); err != nil {
 		return err
 	}
@@ -121,15 +150,27 @@ func (t *target) startServices(ctx context.Context, fresh bool, clusterImages <-
 		if err := services.Apply(ctx, cfg, first, services.Services); err != nil {
 			return err
 		}
-		since := t.Record.Node(first.Name()).Started
-		return t.Wait(ctx, first, servicesTimeout, "kubelet", func(ctx context.Context) string {
-			problems, err := services.Unready(ctx, client, first, since)
+		return t.Wait(ctx, t.runningNodes(), servicesTimeout, "kubelet", func(ctx context.Context) string {
+			problems, err := services.Unready(ctx, client, t.Cluster, t.started())
 			if err != nil {
 				return err.Error()
 			}
 			return strings.Join(problems, "; ")
 		})
 	})
+}
+
+// started returns when each of the running nodes was started, by name. Those that are
+// cut off are not among them: nobody can wait for them.
+func (t *target) started() map[string]time.Time {
+	since := map[string]time.Time{}
+	for _, h := range t.runningNodes() {
+		if network.IsCut(h) {
+			continue
+		}
+		since[h.Name()] = t.Record.Node(h.Name()).Started
+	}
+	return since
 }
 
 // importer returns the way to a running node's containerd, once that answers.
@@ -139,7 +180,7 @@ func (t *target) importer(ctx context.Context, h topology.Host) (containerd.Impo
 		return containerd.Importer{}, err
 	}
 	im := containerd.Importer{Ctr: unpacked["ctr"], Socket: containerd.SocketOf(t.Record.Node(h.Name()).InitPID, plan.Containerd)}
-	err = t.Wait(ctx, h, apiTimeout, "containerd", func(ctx context.Context) string {
+	err = t.Wait(ctx, []topology.Host{h}, apiTimeout, "containerd", func(ctx context.Context) string {
 		c, err := (&net.Dialer{}).DialContext(ctx, "unix", im.Socket)
 		if err != nil {
 			return err.Error()
@@ -150,12 +191,39 @@ func (t *target) importer(ctx context.Context, h topology.Host) (containerd.Impo
 	return im, err
 }
 
-// loadInto is Importer.Load as a step of the report, which is silent if there is nothing
-// to import.
-func (t *target) loadInto(ctx context.Context, im containerd.Importer, name string, archives []string) error {
+// loadEverywhere imports, on all nodes that run, those of the archives that they do
+// not have, as a step of the report that is silent if there is nothing to import.
+func (t *target) loadEverywhere(ctx context.Context, name string, archives []string) error {
+	nodes := t.runningNodes()
+	importers := make([]containerd.Importer, len(nodes))
+	for i, h := range nodes {
+		var err error
+		if importers[i], err = t.importer(ctx, h); err != nil {
+			return err
+		}
+	}
 	s := t.Report.Step(name)
-	n, err := im.Load(ctx, archives, s.Writer())
-	if err == nil && n == 0 {
+	var loaded atomic.Int64
+	load := func(i int) error {
+		n, err := importers[i].Load(ctx, archives, s.Writer())
+		loaded.Add(int64(n))
+		return err
+	}
+	// The others take what the first has then.
+	err := load(0)
+	if err == nil {
+		var g errgroup.Group
+		for i := 1; i < len(nodes); i++ {
+			g.Go(func() error {
+				if err := containerd.Share(t.State.Of(nodes[0]).Lib(), t.State.Of(nodes[i]).Lib()); err != nil {
+					return err
+				}
+				return load(i)
+			})
+		}
+		err = g.Wait()
+	}
+	if err == nil && loaded.Load() == 0 {
 		s.Skip()
 		return nil
 	}
@@ -176,11 +244,7 @@ func Import(ctx context.Context, r *progress.Reporter, archives []string) error 
 	if os.Geteuid() != 0 {
 		return ErrNotRoot
 	}
-	im, err := t.importer(ctx, t.Cluster.First())
-	if err != nil {
-		return err
-	}
-	return t.loadInto(ctx, im, "load images into the cluster", archives)
+	return t.loadEverywhere(ctx, "load images into the cluster", archives)
 }
 
 // running returns why there is no running node of this clone, if there is none.

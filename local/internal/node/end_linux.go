@@ -42,13 +42,17 @@ func (t *target) end(ctx context.Context, erase bool) error {
 			return other
 		}
 		t.Report.Infof("left alone: the %s with its state in %s", t.Record.Kind.Words(), t.Record.StateDir)
-	case len(t.leftovers()) > 0:
-		s := t.Report.Step("end the node")
+	case len(t.leftovers(t.Cluster.Possible())) > 0:
+		name := "end the node"
+		if n := len(t.runningNodes()); n > 1 {
+			name = fmt.Sprintf("end %d nodes", n)
+		}
+		s := t.Report.Step(name)
 		var err error
 		if !erase && t.Record.Alive() {
-			err = process.AskToEnd(ctx, &t.Bringup, t.Cluster.Possible())
+			err = process.AskToEnd(ctx, &t.Bringup, t.Cluster.Hosts())
 		}
-		if err := s.Done(errors.Join(err, t.teardown())); err != nil {
+		if err := s.Done(errors.Join(err, t.teardown(t.Cluster.Possible()))); err != nil {
 			return err
 		}
 	}

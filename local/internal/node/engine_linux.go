@@ -21,7 +21,7 @@ func EngineUp(ctx context.Context, r *progress.Reporter, opts EngineOptions) err
 	if err != nil {
 		return err
 	}
-	return t.bringUp(ctx, "up", t.engine(opts))
+	return t.bringUp(ctx, "up", t.all, t.engine(opts))
 }
 
 // engine returns the settler of an engine.
@@ -29,7 +29,7 @@ func (t *target) engine(opts EngineOptions) settler {
 	return func(ctx context.Context, fresh bool) error {
 		d := docker.New(Socket)
 		err := t.Starting(fresh, "start the Docker engine", func() error {
-			return t.Wait(ctx, t.Cluster.First(), apiTimeout, "dockerd", func(ctx context.Context) string {
+			return t.Wait(ctx, t.Cluster.Hosts(), apiTimeout, "dockerd", func(ctx context.Context) string {
 				if err := d.Ping(ctx); err != nil {
 					return err.Error()
 				}

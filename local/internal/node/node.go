@@ -56,6 +56,8 @@ var (
 
 // Options are what callers of Up and Start may add.
 type Options struct {
+	// Nodes is what is asked of the cluster's nodes.
+	Nodes topology.Request
 	// Archives returns the paths of OCI image archives to load besides those of
 	// the cluster's own services. It runs while the cluster starts. Nil loads
 	// nothing more.
@@ -69,6 +71,21 @@ type EngineOptions struct {
 	Builds bool
 }
 
+// NodeState is what Status found of one node of a cluster.
+type NodeState struct {
+	Name  string
+	IP    string
+	Zone  string
+	State string // running, cut off or stopped
+}
+
+// States of a node.
+const (
+	NodeRunning = "running"
+	NodeCut     = "cut off" // from other nodes; the machine reaches it
+	NodeStopped = "stopped"
+)
+
 // State is what Status found.
 type State struct {
 	Running    bool
@@ -76,9 +93,10 @@ type State struct {
 	Owner      string           // state folder of the running node; not this one's if Foreign
 	Foreign    error            // what runs instead, if the running node is another; wraps ErrForeign
 	Leftovers  []string         // what a crash left behind, in words; Down and Up remove it
-	Uptime     time.Duration    // of the node
-	Ready      bool             // the node and its services answer
-	Components []plan.Component // in the order in which they were started
+	Nodes      []NodeState      // of a cluster, in their order
+	Uptime     time.Duration    // of the node that runs longest
+	Ready      bool             // the nodes and their services answer
+	Components []plan.Component // in the order in which they were started; those of nodes after the first as NODE/NAME
 	Problems   []string         // why Ready is false
 	Pods       int              // pods, or containers of the engine, that are running
 }

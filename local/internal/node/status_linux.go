@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"sync"
 	"time"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/alphapulse/alphapulse-infra/local/internal/node/plan"
 	"github.com/alphapulse/alphapulse-infra/local/internal/node/services"
+	"github.com/alphapulse/alphapulse-infra/local/internal/node/steps/network"
 )
 
 // Status tells what there is of the cluster. It changes nothing.
@@ -35,10 +37,9 @@ func Status(ctx context.Context) (State, error) {
 	if err != nil {
 		return st, err
 	}
-	first := t.Cluster.First()
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		problems, err := services.Unready(ctx, client, first, t.Record.Node(first.Name()).Started)
+		problems, err := services.Unready(ctx, client, t.Cluster, t.started())
 		if err != nil {
 			problems = []string{"the API server does not answer: " + err.Error()}
 		}
@@ -59,19 +60,39 @@ func Status(ctx context.Context) (State, error) {
 func (t *target) status() State {
 	st := State{Stored: t.stored(), Running: t.Record.Alive()}
 	if !st.Running {
-		st.Leftovers = t.leftovers()
+		st.Leftovers = t.leftovers(nil)
 		return st
 	}
-	first := t.Cluster.First()
 	st.Owner, st.Foreign = t.Record.StateDir, t.foreign()
-	st.Uptime = time.Since(t.Record.Node(first.Name()).Started).Round(time.Second)
+	for _, n := range t.Record.Nodes {
+		st.Uptime = max(st.Uptime, time.Since(n.Started).Round(time.Second))
+	}
 	if st.Foreign != nil {
 		return st
 	}
-	st.Components = t.Components(first)
-	for _, c := range st.Components {
-		if c.PID == 0 {
-			st.Problems = append(st.Problems, c.Name+" is not running: "+c.LastExit)
+	for _, h := range t.Cluster.Hosts() {
+		n := NodeState{Name: h.Name(), IP: h.IP().String(), Zone: h.Zone, State: NodeRunning}
+		switch {
+		case !t.Record.Node(h.Name()).Alive():
+			n.State = NodeStopped
+		case network.IsCut(h):
+			n.State = NodeCut
+		}
+		st.Nodes = append(st.Nodes, n)
+		if n.State != NodeRunning {
+			st.Problems = append(st.Problems, fmt.Sprintf("node %s is %s", n.Name, n.State))
+		}
+		if n.State == NodeStopped {
+			continue
+		}
+		for _, c := range t.Components(h) {
+			if !h.ControlPlane() {
+				c.Name = h.Name() + "/" + c.Name
+			}
+			st.Components = append(st.Components, c)
+			if c.PID == 0 {
+				st.Problems = append(st.Problems, c.Name+" is not running: "+c.LastExit)
+			}
 		}
 	}
 	return st

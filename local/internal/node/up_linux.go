@@ -43,6 +43,11 @@ func targetOf(r *progress.Reporter, k plan.Kind) (*target, error) {
 		return nil, err
 	}
 	c := topology.Local()
+	if k == plan.Cluster {
+		if c, err = dir.ReadCluster(); err != nil {
+			return nil, err
+		}
+	}
 	t := &target{steps.Bringup{Kind: k, Cluster: c, State: dir, RunDir: machine.Of(c.Name), Report: r}}
 	return t, t.load()
 }
@@ -74,9 +79,12 @@ func (t *target) locked(ctx context.Context, command string, f func() error) err
 // Needs returns what Up needs of the machine, for callers that check it together
 // with needs of their own. A cluster of this clone that runs already needs
 // nothing.
-func Needs(ctx context.Context) (preflight.Needs, error) {
+func Needs(ctx context.Context, request topology.Request) (preflight.Needs, error) {
 	t, err := targetOf(nil, plan.Cluster)
 	if err != nil {
+		return preflight.Needs{}, err
+	}
+	if t.Cluster, err = t.Cluster.Apply(request); err != nil {
 		return preflight.Needs{}, err
 	}
 	return t.needs(ctx)
@@ -98,11 +106,17 @@ func (t *target) needs(ctx context.Context) (preflight.Needs, error) {
 	p := t.Plan(first)
 	n := preflight.Needs{
 		For:  t.Kind.Words(),
-		Root: true, Ports: p.Ports, Ranges: []string{first.LinkRange().String()}, Link: first.Link(),
+		Root: true, Ports: p.Ports,
 		StateDir: string(t.State), CacheDir: cache, Debian: programs.MissingCommands(p),
+	}
+	for _, h := range t.Cluster.Hosts() {
+		n.Ranges = append(n.Ranges, h.LinkRange().String())
 	}
 	for _, r := range p.Ranges {
 		n.Ranges = append(n.Ranges, r.String())
+	}
+	for _, h := range t.Cluster.Possible() {
+		n.Links = append(n.Links, h.Link())
 	}
 	if _, _, complete, err := programs.Unpacked(t.Kind, p); err != nil {
 		return preflight.Needs{}, err
@@ -139,7 +153,9 @@ func (t *target) stored() bool {
 // have. Nodes that were just launched (fresh) are reported on step by step.
 type settler func(ctx context.Context, fresh bool) error
 
-func (t *target) bringUp(ctx context.Context, command string, settle settler) error {
+// bringUp brings up those of the wanted nodes that do not run. Which those are is
+// asked once nobody else can change it.
+func (t *target) bringUp(ctx context.Context, command string, want func() ([]topology.Host, error), settle settler) error {
 	if os.Geteuid() != 0 {
 		return t.check(ctx) // tells this and all else that is in the way
 	}
@@ -147,22 +163,40 @@ func (t *target) bringUp(ctx context.Context, command string, settle settler) er
 		if err := t.foreign(); err != nil {
 			return err
 		}
-		if t.Record.Alive() {
+		wanted, err := want()
+		if err != nil {
+			return err
+		}
+		if len(t.stopped(wanted)) == 0 {
 			// A node that was killed a moment ago still looks alive.
 			if err := settle(ctx, false); !errors.Is(err, steps.ErrEnded) {
 				return err
 			}
 		}
-		if err := t.launch(ctx); err != nil {
+		launched := t.stopped(wanted)
+		if err := t.launch(ctx, launched); err != nil {
 			return err
 		}
-		err := settle(ctx, true)
+		err = settle(ctx, true)
 		if err != nil && ctx.Err() == nil {
-			// What could not start must not be taken for a running cluster later on.
-			return errors.Join(err, t.teardown())
+			// What could not start must not be taken for a running node later on.
+			return errors.Join(err, t.teardown(launched))
 		}
 		return err
 	})
+}
+
+// all wants all nodes.
+func (t *target) all() ([]topology.Host, error) { return t.Cluster.Hosts(), nil }
+
+// stopped returns those of the nodes that do not run.
+func (t *target) stopped(nodes []topology.Host) []topology.Host {
+	return slices.DeleteFunc(slices.Clone(nodes), func(h topology.Host) bool { return t.Record.Node(h.Name()).Alive() })
+}
+
+// runningNodes returns the nodes that run.
+func (t *target) runningNodes() []topology.Host {
+	return slices.DeleteFunc(t.Cluster.Hosts(), func(h topology.Host) bool { return !t.Record.Node(h.Name()).Alive() })
 }
 
 // foreign returns what to do about a running node that is not this one; nil if
@@ -189,38 +223,68 @@ func (t *target) check(ctx context.Context) error {
 	return s.Done(err)
 }
 
-// launch starts the nodes. It returns as soon as their first processes run.
-func (t *target) launch(ctx context.Context) error {
+// launch starts nodes that do not run. It returns as soon as their first processes
+// run.
+func (t *target) launch(ctx context.Context, nodes []topology.Host) error {
 	// First, because what is left may still hold the ports.
-	if len(t.leftovers()) > 0 {
+	if len(t.leftovers(nodes)) > 0 {
 		s := t.Report.Step("remove what a crash left behind")
-		if err := s.Done(t.teardown()); err != nil {
+		if err := s.Done(t.teardown(nodes)); err != nil {
 			return err
 		}
 	}
 	if err := t.check(ctx); err != nil {
 		return err
 	}
-	t.Record = t.RunDir.New(t.Kind, string(t.State))
-	t.Nodes = t.Cluster.Hosts()
+	if !t.Record.Alive() {
+		t.Record = t.RunDir.New(t.Kind, string(t.State))
+	}
+	t.Nodes = nodes
 	if err := steps.Do(ctx, &t.Bringup, prepare); err != nil {
 		return err
 	}
-	s := t.Report.Step("start the node")
-	// The record comes first, so that whatever is made is found again.
-	err := t.Record.Change(func(*machine.Record) {})
-	if err == nil {
-		err = steps.Do(ctx, &t.Bringup, start)
+	name := "start the node"
+	if len(nodes) > 1 {
+		name = fmt.Sprintf("start %d nodes", len(nodes))
 	}
+	s := t.Report.Step(name)
+	err := t.begin(ctx)
 	if err != nil {
-		return s.Done(errors.Join(err, t.teardown()))
+		err = errors.Join(err, t.teardown(nodes))
 	}
-	return s.Done(nil)
+	return s.Done(err)
 }
 
-// leftovers tells, in words, what of the nodes is on this machine.
-func (t *target) leftovers() []string {
-	found := steps.Traces(&t.Bringup, start, t.Cluster.Possible())
+func (t *target) begin(ctx context.Context) error {
+	// The record comes first, so that whatever is made is found again.
+	if err := t.Record.Change(func(*machine.Record) {}); err != nil {
+		return err
+	}
+	if t.Kind == plan.Cluster {
+		if err := t.State.WriteCluster(t.Cluster); err != nil {
+			return err
+		}
+	}
+	return steps.Do(ctx, &t.Bringup, start)
+}
+
+// lastOnes reports whether no other node runs than these.
+func (t *target) lastOnes(nodes []topology.Host) bool {
+	for _, h := range t.runningNodes() {
+		if !slices.ContainsFunc(nodes, func(o topology.Host) bool { return o.Number == h.Number }) {
+			return false
+		}
+	}
+	return true
+}
+
+// leftovers tells, in words, what of the nodes is on this machine; if no other runs,
+// what of any node is.
+func (t *target) leftovers(nodes []topology.Host) []string {
+	if t.lastOnes(nodes) {
+		nodes = t.Cluster.Possible()
+	}
+	found := steps.Traces(&t.Bringup, start, nodes)
 	if _, err := os.Stat(t.RunDir.File()); err == nil && !t.Record.Alive() {
 		found = append(found, "record "+t.RunDir.File())
 	}
@@ -228,11 +292,23 @@ func (t *target) leftovers() []string {
 }
 
 // teardown kills the nodes' processes and removes everything that they had on the
-// machine, but not their state. The record may tell of less than there is. It goes
-// last, so that a teardown that failed can be repeated.
-func (t *target) teardown() error {
-	if err := steps.Undo(&t.Bringup, start, t.Cluster.Possible()); err != nil {
+// machine, but not their state. The record may tell of less than there is. It is
+// changed last, so that a teardown that failed can be repeated; with the last node
+// it goes.
+func (t *target) teardown(nodes []topology.Host) error {
+	last := t.lastOnes(nodes)
+	if last {
+		nodes = t.Cluster.Possible()
+	}
+	if err := steps.Undo(&t.Bringup, start, nodes); err != nil {
 		return err
 	}
-	return t.Record.Remove()
+	if last {
+		return t.Record.Remove()
+	}
+	var errs []error
+	for _, h := range nodes {
+		errs = append(errs, t.Record.Forget(h.Name()))
+	}
+	return errors.Join(errs...)
 }

@@ -61,7 +61,15 @@ var Authorities = []string{"ca", "front-proxy-ca", "etcd-ca"}
 // everyone else gets rights from the roles that Kubernetes has for them or that
 // the cluster's services bring along.
 func Identities(h topology.Host) []Identity {
-	return []Identity{
+	all := []Identity{
+		{Name: "kubelet", ca: "ca", cn: "system:node:" + h.Name(), groups: []string{"system:nodes"}, usage: bothAuth, dns: []string{h.Name()}, ips: []string{h.IP().String()}, User: true},
+		{Name: "proxy", ca: "ca", cn: "system:kube-proxy", usage: clientAuth, User: true},
+		{Name: "netpol", ca: "ca", cn: NetpolUser, usage: clientAuth, User: true},
+	}
+	if !h.ControlPlane() {
+		return all
+	}
+	return append(all, []Identity{
 		{
 			Name: "apiserver", ca: "ca", cn: "kube-apiserver", usage: serverAuth,
 			dns: []string{"kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc." + topology.Domain, "localhost"},
@@ -71,13 +79,10 @@ func Identities(h topology.Host) []Identity {
 		{Name: "apiserver-etcd", ca: "etcd-ca", cn: "kube-apiserver", usage: clientAuth},
 		{Name: "etcd", ca: "etcd-ca", cn: "etcd", usage: bothAuth, dns: []string{"localhost"}, ips: []string{"127.0.0.1"}},
 		{Name: "front-proxy", ca: "front-proxy-ca", cn: "front-proxy-client", usage: clientAuth},
-		{Name: "kubelet", ca: "ca", cn: "system:node:" + h.Name(), groups: []string{"system:nodes"}, usage: bothAuth, dns: []string{h.Name()}, ips: []string{h.IP().String()}, User: true},
 		{Name: "controller-manager", ca: "ca", cn: "system:kube-controller-manager", usage: clientAuth, User: true},
 		{Name: "scheduler", ca: "ca", cn: "system:kube-scheduler", usage: clientAuth, User: true},
-		{Name: "proxy", ca: "ca", cn: "system:kube-proxy", usage: clientAuth, User: true},
-		{Name: "netpol", ca: "ca", cn: NetpolUser, usage: clientAuth, User: true},
 		{Name: "admin", ca: "ca", cn: "alphapulse-admin", groups: []string{"system:masters"}, usage: clientAuth, User: true},
-	}
+	}...)
 }
 
 // Users that no built-in role knows; the rights of the cluster's services bind them.
@@ -86,17 +91,18 @@ const (
 	NetpolUser    = topology.Product + ":netpol"
 )
 
-// Write makes sure that dir holds the cluster's keys and certificates. CAs
-// and the key that signs service account tokens are kept once made: what the
-// cluster stores depends on them. All else is issued anew.
-func Write(dir string, h topology.Host, now time.Time) error {
+// Write makes sure that dir holds a node's keys and certificates, with those of the
+// authorities for the control plane. CAs and the key that signs service account
+// tokens lie in the folder authorities, which is dir for the control plane, and are
+// kept once made: what the cluster stores depends on them. All else is issued anew.
+func Write(authorities, dir string, h topology.Host, now time.Time) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("pki: %w", err)
 	}
 	cas := map[string]*authority{}
 	for _, name := range Authorities {
-		ca, err := loadAuthority(dir, name)
-		if errors.Is(err, os.ErrNotExist) {
+		ca, err := loadAuthority(authorities, name)
+		if errors.Is(err, os.ErrNotExist) && h.ControlPlane() {
 			ca, err = newAuthority(dir, name, now)
 		}
 		if err != nil {
@@ -107,8 +113,12 @@ func Write(dir string, h topology.Host, now time.Time) error {
 		}
 		cas[name] = ca
 	}
-	if err := serviceAccountKey(dir); err != nil {
-		return fmt.Errorf("pki: service account key: %w", err)
+	if h.ControlPlane() {
+		if err := serviceAccountKey(dir); err != nil {
+			return fmt.Errorf("pki: service account key: %w", err)
+		}
+	} else if err := writePEM(filepath.Join(dir, "ca.crt"), "CERTIFICATE", cas["ca"].cert.Raw, 0o644); err != nil {
+		return fmt.Errorf("pki: %w", err)
 	}
 	for _, id := range Identities(h) {
 		if err := cas[id.ca].issue(dir, id, now); err != nil {

@@ -39,7 +39,7 @@ func readCert(t *testing.T, path string) *x509.Certificate {
 func TestPKI(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "pki")
 	now := time.Now()
-	if err := Write(dir, host, now); err != nil {
+	if err := Write(dir, dir, host, now); err != nil {
 		t.Fatal(err)
 	}
 	for _, id := range Identities(host) {
@@ -78,7 +78,7 @@ func TestPKI(t *testing.T) {
 func TestPKIKeepsWhatStoredStateDependsOn(t *testing.T) {
 	dir := t.TempDir()
 	now := time.Now()
-	if err := Write(dir, host, now); err != nil {
+	if err := Write(dir, dir, host, now); err != nil {
 		t.Fatal(err)
 	}
 	read := func() map[string][]byte {
@@ -94,7 +94,7 @@ func TestPKIKeepsWhatStoredStateDependsOn(t *testing.T) {
 		return all
 	}
 	first := read()
-	if err := Write(dir, host, now.Add(time.Hour)); err != nil {
+	if err := Write(dir, dir, host, now.Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	second := read()
@@ -107,21 +107,21 @@ func TestPKIKeepsWhatStoredStateDependsOn(t *testing.T) {
 			t.Errorf("%s: kept %v, want %v", name, !keep, keep)
 		}
 	}
-	if err := Write(dir, host, now.Add(caLife)); err == nil || !strings.Contains(err.Error(), "local down") {
+	if err := Write(dir, dir, host, now.Add(caLife)); err == nil || !strings.Contains(err.Error(), "local down") {
 		t.Errorf("authorities that end before their certificates: %v", err)
 	}
 	// A crash between key and certificate: both are made again.
 	if err := os.Remove(filepath.Join(dir, "ca.crt")); err != nil {
 		t.Fatal(err)
 	}
-	if err := Write(dir, host, now); err != nil {
+	if err := Write(dir, dir, host, now); err != nil {
 		t.Errorf("after a crash: %v", err)
 	}
 }
 
 func TestKubeconfigStandsAlone(t *testing.T) {
 	dir := t.TempDir()
-	if err := Write(dir, host, time.Now()); err != nil {
+	if err := Write(dir, dir, host, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "kubeconfig")
@@ -140,5 +140,40 @@ func TestKubeconfigStandsAlone(t *testing.T) {
 	}
 	if cfg.Host != host.Cluster.APIServer() || len(cfg.CertData) == 0 || len(cfg.KeyData) == 0 || len(cfg.CAData) == 0 {
 		t.Errorf("server %q, certificate %d, key %d, CA %d bytes", cfg.Host, len(cfg.CertData), len(cfg.KeyData), len(cfg.CAData))
+	}
+}
+
+// TestWorkerHoldsNoSecretOfOthers: a node that is no control plane is known to the API
+// server, and cannot sign for anybody.
+func TestWorkerHoldsNoSecretOfOthers(t *testing.T) {
+	c, err := topology.Local().Apply(topology.Request{Nodes: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, dir, worker := t.TempDir(), t.TempDir(), c.Hosts()[1]
+	if err := Write(first, dir, worker, time.Now()); err == nil {
+		t.Error("a node made authorities of its own")
+	}
+	if err := Write(first, first, c.First(), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if err := Write(first, dir, worker, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	kubelet := readCert(t, filepath.Join(dir, "kubelet.crt"))
+	pool := x509.NewCertPool()
+	pool.AddCert(readCert(t, filepath.Join(first, "ca.crt")))
+	if _, err := kubelet.Verify(x509.VerifyOptions{Roots: pool}); err != nil || kubelet.Subject.CommonName != "system:node:alphapulse-2" || kubelet.VerifyHostname("10.250.0.6") != nil {
+		t.Errorf("the kubelet's certificate: %v, %s, %v", err, kubelet.Subject, kubelet.IPAddresses)
+	}
+	keys, _ := filepath.Glob(filepath.Join(dir, "*.key"))
+	for i := range keys {
+		keys[i] = filepath.Base(keys[i])
+	}
+	if !slices.Equal(keys, []string{"kubelet.key", "netpol.key", "proxy.key"}) {
+		t.Errorf("it holds the keys %v", keys)
+	}
+	if err := WriteKubeconfig(dir, "kubelet", c, filepath.Join(dir, "kubelet.kubeconfig")); err != nil {
+		t.Error(err)
 	}
 }

@@ -53,6 +53,7 @@ type values struct {
 	Bin, PKI, Config, Volumes, ResolvConf, ContainerdSocket                     string
 	PauseImage, CoreDNSImage, MetricsServerImage, ProvisionerImage, HelperImage string
 	StorageClass, KubeletClient, NetpolUser                                     string
+	DNSReplicas                                                                 int
 }
 
 func valuesOf(h topology.Host) values {
@@ -63,6 +64,8 @@ func valuesOf(h topology.Host) values {
 		PauseImage: PauseImage, CoreDNSImage: CoreDNSImage, MetricsServerImage: MetricsServerImage,
 		ProvisionerImage: ProvisionerImage, HelperImage: HelperImage,
 		StorageClass: StorageClass, KubeletClient: pki.KubeletClient, NetpolUser: pki.NetpolUser,
+		// On another node as soon as there is one: without names nothing is found.
+		DNSReplicas: min(2, len(c.Nodes)),
 	}
 }
 

@@ -4,6 +4,7 @@ package plan
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/alphapulse/alphapulse-infra/local/internal/images"
 	"github.com/alphapulse/alphapulse-infra/local/internal/node/topology"
@@ -81,29 +82,34 @@ func (k Kind) Of(h topology.Host) Plan {
 }
 
 func cluster(h topology.Host) Plan {
-	return Plan{
+	p := Plan{
 		Host:     h,
 		Commands: []string{"iptables", "ipset", "nft", "mount"},
 		Packages: []string{"containerd", "runc", "containernetworking-plugins"},
 		Programs: []string{"containerd", "containerd-shim-runc-v2", "ctr", "runc"},
 		Folders:  map[string]string{"cni": "usr/lib/cni/ptp"},
-		Tools: []string{
-			"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler",
-			"kubelet", "kube-proxy", "netpol",
-		},
-		Ranges:   []netip.Prefix{h.Cluster.Pods, h.Cluster.Services},
+		Tools:    []string{"kubelet", "kube-proxy", "netpol"},
+		Ranges:   []netip.Prefix{h.Pods()},
 		Services: true,
-		Ports:    h.Cluster.Ports,
-		Data:     "etcd",
+		Data:     "kubelet",
 		Config: map[string]string{
 			"containerd.toml": "containerd.toml",
 			"cni.conflist":    "cni/10-alphapulse.conflist",
 			"kubelet.yaml":    "kubelet.yaml",
 			"kube-proxy.yaml": "kube-proxy.yaml",
 		},
-		Processes: clusterProcesses(h),
+		Processes: worker(h),
 		Needed:    func(i images.Image) bool { return i.Cluster },
 	}
+	if h.ControlPlane() {
+		p.Tools = append(p.Tools, "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+		// Those of other nodes' pods have routes of their own, which are narrower.
+		p.Ranges = []netip.Prefix{h.Cluster.Pods, h.Cluster.Services}
+		p.Ports, p.Data = h.Cluster.Ports, "etcd"
+		p.Processes = slices.Concat(store(h), controlPlane(h), p.Processes)
+	}
+	p.Processes = complete(p.Processes)
+	return p
 }
 
 func engine(h topology.Host) Plan {

@@ -23,6 +23,36 @@ import (
 
 var host = topology.Local().First()
 
+// worker2 is a node without a control plane.
+func worker2(t *testing.T) topology.Host {
+	t.Helper()
+	c, err := topology.Local().Apply(topology.Request{Nodes: 2, Zones: []string{"x", "y"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.Hosts()[1]
+}
+
+func TestWorkerRunsPodsOnly(t *testing.T) {
+	p := Cluster.Of(worker2(t))
+	var names, args []string
+	for _, proc := range p.Processes {
+		names = append(names, proc.Name)
+		args = append(args, proc.Args...)
+	}
+	if !slices.Equal(names, []string{"containerd", "kubelet", "kube-proxy", "netpol"}) {
+		t.Errorf("it runs %v", names)
+	}
+	for _, want := range []string{"--hostname-override=alphapulse-2", "--node-ip=10.250.0.6", "-node=alphapulse-2", "--node-labels=topology.kubernetes.io/region=local,topology.kubernetes.io/zone=y"} {
+		if !slices.Contains(args, want) {
+			t.Errorf("no %s among %v", want, args)
+		}
+	}
+	if len(p.Ports) > 0 || !p.Services || len(p.Ranges) != 1 || p.Ranges[0] != p.Host.Pods() {
+		t.Errorf("ports %v, ranges %v", p.Ports, p.Ranges)
+	}
+}
+
 func TestConfigIsKnownToItsReaders(t *testing.T) {
 	dir := t.TempDir()
 	if err := Cluster.Of(host).WriteConfig(dir); err != nil {
@@ -62,8 +92,11 @@ func TestConfigIsKnownToItsReaders(t *testing.T) {
 }
 
 func TestProcesses(t *testing.T) {
-	for _, k := range []Kind{Cluster, Engine} {
-		p := k.Of(host)
+	for _, c := range []struct {
+		k Kind
+		h topology.Host
+	}{{Cluster, host}, {Engine, host}, {Cluster, worker2(t)}} {
+		k, p := c.k, c.k.Of(c.h)
 		var names []string
 		for _, proc := range p.Processes {
 			names = append(names, proc.Name)
@@ -77,7 +110,7 @@ func TestProcesses(t *testing.T) {
 					t.Errorf("%s has %s twice", proc.Name, flag)
 				}
 				flags = append(flags, flag)
-				if name, ok := strings.CutPrefix(value, PKI+"/"); ok && !pkiHas(name) {
+				if name, ok := strings.CutPrefix(value, PKI+"/"); ok && !pkiHas(name, c.h) {
 					t.Errorf("%s: %s: no such file is made", proc.Name, a)
 				}
 				if name, ok := strings.CutPrefix(value, Config+"/"); ok && !slices.Contains(slices.Collect(maps.Values(p.Config)), name) {
@@ -151,14 +184,14 @@ func TestBuildsFindTheirServer(t *testing.T) {
 	}
 }
 
-func pkiHas(file string) bool {
+func pkiHas(file string, h topology.Host) bool {
 	name, ext, _ := strings.Cut(file, ".")
 	if name == "service-account" {
 		return ext == "key" || ext == "pub"
 	}
 	if slices.Contains(pki.Authorities, name) {
-		return ext == "crt" || ext == "key"
+		return ext == "crt" || ext == "key" && h.ControlPlane()
 	}
-	i := slices.IndexFunc(pki.Identities(host), func(id pki.Identity) bool { return id.Name == name })
-	return i >= 0 && (ext == "crt" || ext == "key" || ext == "kubeconfig" && pki.Identities(host)[i].User)
+	i := slices.IndexFunc(pki.Identities(h), func(id pki.Identity) bool { return id.Name == name })
+	return i >= 0 && (ext == "crt" || ext == "key" || ext == "kubeconfig" && pki.Identities(h)[i].User)
 }

@@ -2,7 +2,6 @@ package plan
 
 import (
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/alphapulse/alphapulse-infra/local/internal/node/topology"
@@ -11,6 +10,8 @@ import (
 const (
 	// StopGrace is how long a process has to end when asked, if nothing else is said.
 	StopGrace = 5 * time.Second
+	// Region is the label topology.kubernetes.io/region of every node.
+	Region = "local"
 	// SocketName is the name of the engine's socket.
 	SocketName = "docker.sock"
 	// PodGrace is how long containers of a cluster have to end when their node is
@@ -65,13 +66,6 @@ func kubeconfig(name string) string  { return PKI + "/" + name + ".kubeconfig" }
 func certificate(name string) string { return PKI + "/" + name + ".crt" }
 func key(name string) string         { return PKI + "/" + name + ".key" }
 
-// clusterProcesses lists what runs on the node of a cluster. What needs nothing
-// starts at once; the others as soon as their needs are met, because they would
-// otherwise fail and wait before they try again.
-func clusterProcesses(h topology.Host) []Process {
-	return complete(slices.Concat(store(h), controlPlane(h), worker(h)))
-}
-
 // store is where the API server keeps everything.
 func store(h topology.Host) []Process {
 	return []Process{
@@ -119,6 +113,9 @@ func controlPlane(h topology.Host) []Process {
 			"--requestheader-username-headers=X-Remote-User",
 			"--proxy-client-cert-file=" + certificate("front-proxy"), "--proxy-client-key-file=" + key("front-proxy"),
 			"--profiling=false",
+			// Pods of a node that is lost are started elsewhere within a minute and a half
+			// instead of six, so that it can be watched and tested.
+			"--default-not-ready-toleration-seconds=30", "--default-unreachable-toleration-seconds=30",
 		}},
 		{Name: "kube-controller-manager", Needs: []Need{NeedAPI}, Args: []string{
 			"--kubeconfig=" + kubeconfig("controller-manager"),
@@ -143,6 +140,7 @@ func controlPlane(h topology.Host) []Process {
 			"--horizontal-pod-autoscaler-initial-readiness-delay=5s",
 			"--horizontal-pod-autoscaler-cpu-initialization-period=10s",
 			"--horizontal-pod-autoscaler-downscale-stabilization=30s",
+			"--node-monitor-grace-period=40s",
 		}},
 		{Name: "kube-scheduler", Needs: []Need{NeedAPI}, Args: []string{
 			"--kubeconfig=" + kubeconfig("scheduler"),
@@ -154,17 +152,23 @@ func controlPlane(h topology.Host) []Process {
 	}
 }
 
-// worker is what makes pods run on a node and reach each other.
+// worker is what makes pods run on a node and reach each other. What needs nothing
+// starts at once; the others as soon as their needs are met, because they would
+// otherwise fail and wait before they try again.
 func worker(h topology.Host) []Process {
+	kubelet := []Need{NeedAPI, NeedContainerd}
+	if !h.ControlPlane() {
+		// It gets its addresses of pods with its object, in which they cannot change.
+		kubelet = append(kubelet, NeedNode)
+	}
 	return []Process{
 		{Name: "containerd", Tier: Base, Args: []string{"--config", Config + "/containerd.toml"}},
-		{Name: "kubelet", Needs: []Need{NeedAPI, NeedContainerd}, Args: []string{
+		{Name: "kubelet", Needs: kubelet, Args: []string{
 			"--config=" + Config + "/kubelet.yaml",
 			"--kubeconfig=" + kubeconfig("kubelet"),
 			"--hostname-override=" + h.Name(),
 			"--node-ip=" + h.IP().String(),
-			// Pods that ask to be spread over zones find one.
-			"--node-labels=topology.kubernetes.io/region=local,topology.kubernetes.io/zone=local-a",
+			"--node-labels=topology.kubernetes.io/region=" + Region + ",topology.kubernetes.io/zone=" + h.Zone,
 		}},
 		{Name: "kube-proxy", Needs: []Need{NeedNode}, Args: []string{"--config=" + Config + "/kube-proxy.yaml"}},
 		{Name: "netpol", Needs: []Need{NeedNode}, Args: []string{

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -151,22 +152,35 @@ func deployments(h topology.Host) ([]types.NamespacedName, error) {
 	return names, nil
 }
 
-// Unready returns, in words, what of the node and its services does not answer
-// yet. What the store says of the time before since does not count: after a
-// restart it still tells of pods that ended with the node.
-func Unready(ctx context.Context, client kubernetes.Interface, h topology.Host, since time.Time) ([]string, error) {
-	since = since.Truncate(time.Second) // as fine as the API's times
-	var problems []string
-	node, err := client.CoreV1().Nodes().Get(ctx, h.Name(), metav1.GetOptions{})
-	switch {
-	case apierrors.IsNotFound(err):
-		return []string{"the kubelet has not registered the node"}, nil
-	case err != nil:
+// Unready returns, in words, what of the nodes and the cluster's services does not
+// answer yet. What the store says of the time before a node was started, by since,
+// does not count: after a restart it still tells of pods that ended with the node.
+// Nodes that since does not know do not run, and are not asked for.
+func Unready(ctx context.Context, client kubernetes.Interface, c topology.Cluster, since map[string]time.Time) ([]string, error) {
+	nodes, err := client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	if err != nil {
 		return nil, err
-	case !nodeReady(node, since):
-		problems = append(problems, "the node is not ready")
 	}
-	names, err := deployments(h)
+	var problems []string
+	began := map[string]time.Time{}
+	for _, h := range c.Hosts() {
+		start, ok := since[h.Name()]
+		if !ok {
+			continue
+		}
+		began[h.Name()] = start.Truncate(time.Second) // as fine as the API's times
+		i := slices.IndexFunc(nodes.Items, func(n corev1.Node) bool { return n.Name == h.Name() })
+		switch {
+		case i < 0:
+			problems = append(problems, "the kubelet has not registered node "+h.Name())
+		case !nodeReady(&nodes.Items[i], began[h.Name()]):
+			problems = append(problems, "node "+h.Name()+" is not ready")
+		}
+	}
+	if len(problems) == len(began) {
+		return problems, nil
+	}
+	names, err := deployments(c.First())
 	if err != nil {
 		return nil, err
 	}
@@ -183,7 +197,7 @@ func Unready(ctx context.Context, client kubernetes.Interface, h topology.Host, 
 		if err != nil {
 			return nil, err
 		}
-		if why := deploymentUnready(d, pods.Items, since); why != "" {
+		if why := deploymentUnready(d, pods.Items, began); why != "" {
 			problems = append(problems, name.Name+": "+why)
 		}
 	}
@@ -200,7 +214,7 @@ func nodeReady(n *corev1.Node, since time.Time) bool {
 }
 
 // deploymentUnready says why the Deployment does not serve, or nothing.
-func deploymentUnready(d *appsv1.Deployment, pods []corev1.Pod, since time.Time) string {
+func deploymentUnready(d *appsv1.Deployment, pods []corev1.Pod, began map[string]time.Time) string {
 	want := int32(1)
 	if d.Spec.Replicas != nil {
 		want = *d.Spec.Replicas
@@ -213,7 +227,10 @@ func deploymentUnready(d *appsv1.Deployment, pods []corev1.Pod, since time.Time)
 		if p.DeletionTimestamp != nil {
 			continue
 		}
-		w := podUnready(&p, since)
+		w := "on a node that does not run"
+		if since, ok := began[p.Spec.NodeName]; ok || p.Spec.NodeName == "" {
+			w = podUnready(&p, since)
+		}
 		if w == "" {
 			ready++
 		} else {

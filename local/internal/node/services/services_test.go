@@ -105,6 +105,7 @@ func TestUnready(t *testing.T) {
 			})
 			ps = append(ps, &corev1.Pod{
 				ObjectMeta: metav1.ObjectMeta{Name: n.Name + "-1", Namespace: n.Namespace, Labels: labels},
+				Spec:       corev1.PodSpec{NodeName: host.Name()},
 				Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{
 					{Ready: true, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: after}}},
 				}},
@@ -121,10 +122,10 @@ func TestUnready(t *testing.T) {
 		{"no node", func(n *corev1.Node, _ []*appsv1.Deployment, _ []*corev1.Pod) { n.Name = "x" }, "has not registered"},
 		{"node not ready", func(n *corev1.Node, _ []*appsv1.Deployment, _ []*corev1.Pod) {
 			n.Status.Conditions[0].Status = corev1.ConditionFalse
-		}, "the node is not ready"},
+		}, "is not ready"},
 		{"node ready before the restart", func(n *corev1.Node, _ []*appsv1.Deployment, _ []*corev1.Pod) {
 			n.Status.Conditions[0].LastHeartbeatTime = before
-		}, "the node is not ready"},
+		}, "is not ready"},
 		{"a deployment is missing", func(_ *corev1.Node, d []*appsv1.Deployment, _ []*corev1.Pod) { d[0].Namespace = "x" }, "was not applied"},
 		{"a change is not rolled out", func(_ *corev1.Node, d []*appsv1.Deployment, _ []*corev1.Pod) { d[0].Status.ObservedGeneration = 1 }, "not rolled out"},
 		{"no pod", func(_ *corev1.Node, _ []*appsv1.Deployment, p []*corev1.Pod) { p[0].Labels = nil }, "no pod yet"},
@@ -137,6 +138,7 @@ func TestUnready(t *testing.T) {
 		{"pod waits", func(_ *corev1.Node, _ []*appsv1.Deployment, p []*corev1.Pod) {
 			p[0].Status.ContainerStatuses[0].State = corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ErrImagePull"}}
 		}, "ErrImagePull"},
+		{"pod on a node that was stopped", func(_ *corev1.Node, _ []*appsv1.Deployment, p []*corev1.Pod) { p[0].Spec.NodeName = "alphapulse-2" }, "does not run"},
 		{"pod on its way out", func(_ *corev1.Node, _ []*appsv1.Deployment, p []*corev1.Pod) {
 			p[0].DeletionTimestamp, p[0].Finalizers = &after, []string{"x/y"}
 		}, "no pod yet"},
@@ -148,7 +150,7 @@ func TestUnready(t *testing.T) {
 			for i := range ds {
 				objs = append(objs, ds[i], ps[i])
 			}
-			got, err := Unready(t.Context(), fake.NewClientset(objs...), host, now)
+			got, err := Unready(t.Context(), fake.NewClientset(objs...), host.Cluster, map[string]time.Time{host.Name(): now})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -2,7 +2,9 @@
 package state
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 
@@ -19,6 +21,43 @@ func (d Dir) Of(h topology.Host) Dir {
 		return d
 	}
 	return d + Dir("/nodes/"+h.Name())
+}
+
+// ClusterFile is the file that says what the cluster consists of.
+func (d Dir) ClusterFile() string { return string(d) + "/cluster.json" }
+
+// ReadCluster returns what the cluster consists of; one node if nothing was stored.
+func (d Dir) ReadCluster() (topology.Cluster, error) {
+	c := topology.Local()
+	b, err := os.ReadFile(d.ClusterFile())
+	if errors.Is(err, os.ErrNotExist) {
+		return c, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(b, &c)
+	}
+	if err == nil {
+		err = c.Check()
+	}
+	if err != nil {
+		return c, fmt.Errorf("nodes of the cluster: %s: %w", d.ClusterFile(), err)
+	}
+	return c, nil
+}
+
+// WriteCluster stores what the cluster consists of.
+func (d Dir) WriteCluster(c topology.Cluster) error {
+	b, err := json.MarshalIndent(c, "", "  ")
+	if err == nil {
+		err = os.MkdirAll(string(d), 0o755)
+	}
+	if err == nil {
+		err = WriteFile(d.ClusterFile(), b, 0o644)
+	}
+	if err != nil {
+		return fmt.Errorf("nodes of the cluster: %w", err)
+	}
+	return nil
 }
 
 // Lib is the node's /var/lib.

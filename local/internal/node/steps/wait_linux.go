@@ -14,43 +14,54 @@ import (
 )
 
 const (
-	// hopeless is how often a process may end before the wait for it is given up.
-	hopeless = 5
+	// tooOften is how often a process may end before the wait for it is given up.
+	tooOften = 5
 	poll     = 100 * time.Millisecond
 )
 
 // ErrEnded says that a node's first process is gone.
 var ErrEnded = errors.New("the node ended")
 
-// Wait asks why until there is no reason left to wait for the node. It gives up
-// after limit, and early when the node is gone or one of its processes ends again
-// and again. Its error leads to the log of whom to blame; by default that is suspect.
-func (b *Bringup) Wait(ctx context.Context, h topology.Host, limit time.Duration, suspect string, why func(context.Context) string) error {
+// Wait asks why until there is no reason left to wait for the nodes. It gives up
+// after limit, and early when one of them is gone or one of their processes ends
+// again and again. Its error leads to the log of whom to blame; by default that is
+// suspect on the first of them.
+func (b *Bringup) Wait(ctx context.Context, nodes []topology.Host, limit time.Duration, suspect string, why func(context.Context) string) error {
 	timeout := time.After(limit)
-	dir := b.State.Of(h)
 	for {
 		reason := why(ctx)
 		if reason == "" {
 			return nil
 		}
-		if !b.Record.Node(h.Name()).Alive() {
-			return progress.Explain(ErrEnded, dir.Log()+"/node.log", fmt.Sprintf("Run it again; if that fails too, erase it with `%s down` first.", b.Kind.Command()))
-		}
-		for _, c := range b.Components(h) {
-			if c.Restarts >= hopeless && c.PID == 0 {
-				return progress.Explain(fmt.Errorf("%s ended %d times: %s", c.Name, c.Restarts, c.LastExit), dir.Log()+"/"+c.Name+".log",
-					fmt.Sprintf("If the stored state is broken, erase it with `%s down` and run this again.", b.Kind.Command()))
+		for _, h := range nodes {
+			if err := b.hopeless(h); err != nil {
+				return err
 			}
 		}
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-timeout:
-			return progress.Explain(fmt.Errorf("not ready after %s: %s", limit, reason), dir.Log()+"/"+suspect+".log",
+			return progress.Explain(fmt.Errorf("not ready after %s: %s", limit, reason), b.State.Of(nodes[0]).Log()+"/"+suspect+".log",
 				fmt.Sprintf("`%[1]s status` tells more; `%[1]s down` erases the %[2]s.", b.Kind.Command(), b.Kind.Words()))
 		case <-time.After(poll):
 		}
 	}
+}
+
+// hopeless returns why there is no use in waiting for the node, if there is none.
+func (b *Bringup) hopeless(h topology.Host) error {
+	dir := b.State.Of(h)
+	if !b.Record.Node(h.Name()).Alive() {
+		return progress.Explain(fmt.Errorf("%s: %w", h.Name(), ErrEnded), dir.Log()+"/node.log", fmt.Sprintf("Run it again; if that fails too, erase it with `%s down` first.", b.Kind.Command()))
+	}
+	for _, c := range b.Components(h) {
+		if c.Restarts >= tooOften && c.PID == 0 {
+			return progress.Explain(fmt.Errorf("%s ended %d times: %s", c.Name, c.Restarts, c.LastExit), dir.Log()+"/"+c.Name+".log",
+				fmt.Sprintf("If the stored state is broken, erase it with `%s down` and run this again.", b.Kind.Command()))
+		}
+	}
+	return nil
 }
 
 // Components returns what the node's first process tells of its processes.

@@ -34,7 +34,7 @@ func TestWaitBlamesWhoEnds(t *testing.T) {
 	if err := os.WriteFile(dir.Components(), []byte(`[{"name":"kubelet","pid":1},{"name":"etcd","pid":0,"restarts":5,"lastExit":"exit status 1"}]`), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	err = b.Wait(t.Context(), h, time.Hour, "kube-apiserver", never)
+	err = b.Wait(t.Context(), c.Hosts(), time.Hour, "kube-apiserver", never)
 	if err == nil || !strings.Contains(err.Error(), "etcd ended 5 times: exit status 1") {
 		t.Errorf("got %v", err)
 	}
@@ -46,16 +46,16 @@ func TestWaitBlamesWhoEnds(t *testing.T) {
 	if err := os.Remove(dir.Components()); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.Wait(t.Context(), h, time.Millisecond, "kubelet", never); err == nil || !strings.Contains(err.Error(), "not ready after 1ms: not yet") {
+	if err := b.Wait(t.Context(), c.Hosts(), time.Millisecond, "kubelet", never); err == nil || !strings.Contains(err.Error(), "not ready after 1ms: not yet") {
 		t.Errorf("got %v", err)
 	}
 	dead := *b
 	dead.Record = machine.Dir(t.TempDir()).New(plan.Cluster, string(dir))
-	if err := dead.Wait(t.Context(), h, time.Hour, "kubelet", never); err == nil || !strings.Contains(err.Error(), "the node ended") {
+	if err := dead.Wait(t.Context(), c.Hosts(), time.Hour, "kubelet", never); err == nil || !strings.Contains(err.Error(), "the node ended") {
 		t.Errorf("got %v", err)
 	}
 	calls := 0
-	if err := b.Wait(t.Context(), h, time.Hour, "kubelet", func(context.Context) string {
+	if err := b.Wait(t.Context(), c.Hosts(), time.Hour, "kubelet", func(context.Context) string {
 		calls++
 		return []string{"no", "no", ""}[calls-1]
 	}); err != nil || calls != 3 {

@@ -7,6 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
 )
 
 const (
@@ -46,6 +49,10 @@ type Cluster struct {
 // A Node is what was asked for of one node.
 type Node struct {
 	Number int `json:"number"`
+	// Zone is the value of its label topology.kubernetes.io/zone.
+	Zone   string            `json:"zone"`
+	Labels map[string]string `json:"labels,omitempty"`
+	Taints []corev1.Taint    `json:"taints,omitempty"`
 }
 
 // Local is the cluster of this machine with one node.
@@ -56,8 +63,14 @@ func Local() Cluster {
 		Pods:     netip.MustParsePrefix("10.244.0.0/16"),
 		Services: netip.MustParsePrefix("10.96.0.0/16"),
 		Ports:    []int{30443, 30080},
-		Nodes:    []Node{{Number: 1}},
+		Nodes:    []Node{newNode(1)},
 	}
+}
+
+// newNode is a node of which nothing was asked: each has a zone of its own, so that
+// pods that ask to be spread over zones find them.
+func newNode(number int) Node {
+	return Node{Number: number, Zone: "local-" + string(rune('a'+number-1))}
 }
 
 // Check returns everything that keeps the cluster from being made.
@@ -96,13 +109,28 @@ func (c Cluster) Hosts() []Host {
 func (c Cluster) Possible() []Host {
 	hosts := c.Hosts()
 	for n := len(hosts) + 1; n <= MaxNodes; n++ {
-		hosts = append(hosts, Host{Cluster: c, Node: Node{Number: n}})
+		hosts = append(hosts, Host{Cluster: c, Node: newNode(n)})
 	}
 	return hosts
 }
 
 // First is the node with the control plane.
 func (c Cluster) First() Host { return Host{Cluster: c, Node: c.Nodes[0]} }
+
+// Find returns the node of that name. The error names those that there are.
+func (c Cluster) Find(name string) (Host, error) {
+	var names []string
+	for _, h := range c.Hosts() {
+		if h.Name() == name {
+			return h, nil
+		}
+		names = append(names, h.Name())
+	}
+	return Host{}, fmt.Errorf("there is no node %q in the cluster: it has %s", name, strings.Join(names, ", "))
+}
+
+// Switch is the name of the network namespace that joins the nodes to each other.
+func (c Cluster) Switch() string { return c.Name + "-switch" }
 
 // APIServer is the address of the Kubernetes API.
 func (c Cluster) APIServer() string {
@@ -140,6 +168,9 @@ func (h Host) Link() string {
 	}
 	return fmt.Sprintf("%s%d", h.Cluster.Name, h.Number)
 }
+
+// Port is the switch's end of the pair of links that joins the node to the others.
+func (h Host) Port() string { return fmt.Sprintf("node%d", h.Number) }
 
 // LinkRange holds MachineIP and IP and nothing else.
 func (h Host) LinkRange() netip.Prefix {

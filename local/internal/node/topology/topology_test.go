@@ -10,7 +10,7 @@ import (
 func grown() Cluster {
 	c := Local()
 	for n := 2; n <= MaxNodes; n++ {
-		c.Nodes = append(c.Nodes, Node{Number: n})
+		c.Nodes = append(c.Nodes, newNode(n))
 	}
 	return c
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/alphapulse/alphapulse-infra/local/internal/node/pki"
@@ -81,18 +82,28 @@ func write(b *steps.Bringup, h topology.Host) error {
 		return err
 	}
 	_ = os.Remove(dir.Components()) // of the last run
-	raw, err := json.MarshalIndent(Spec{Kind: b.Kind, Host: h, RunDir: string(b.RunDir), Programs: b.Programs, Folders: b.Folders}, "", "  ")
+	raw, err := json.MarshalIndent(Spec{Kind: b.Kind, Host: h, RunDir: string(b.RunDir), Programs: own(b, h), Folders: b.Folders}, "", "  ")
 	if err != nil {
 		return err
 	}
 	return state.WriteFile(dir.Spec(), raw, 0o644)
 }
 
+// own returns the programs that a node runs, of those that there are.
+func own(b *steps.Bringup, h topology.Host) map[string]string {
+	p := b.Plan(h)
+	programs := map[string]string{}
+	for _, name := range slices.Concat(p.Programs, p.Tools) {
+		programs[name] = b.Programs[name]
+	}
+	return programs
+}
+
 // writeIdentities makes a node's keys and certificates, and what their users present
 // them with.
 func writeIdentities(b *steps.Bringup, h topology.Host) error {
 	dir := b.State.Of(h).PKI()
-	if err := pki.Write(dir, h, time.Now()); err != nil {
+	if err := pki.Write(b.State.PKI(), dir, h, time.Now()); err != nil {
 		return err
 	}
 	for _, id := range pki.Identities(h) {
@@ -101,6 +112,9 @@ func writeIdentities(b *steps.Bringup, h topology.Host) error {
 				return err
 			}
 		}
+	}
+	if !h.ControlPlane() {
+		return nil
 	}
 	return pki.WriteKubeconfig(dir, "admin", h.Cluster, b.State.Kubeconfig())
 }

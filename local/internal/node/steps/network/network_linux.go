@@ -39,7 +39,7 @@ type Step struct{}
 // Do gives each node a network namespace that is joined to the machine by one pair
 // of links, and closes both ways out of it: the node has no route but to the machine,
 // and the machine forwards nothing that comes from the node, whatever
-// net.ipv4.ip_forward says.
+// net.ipv4.ip_forward says. Nodes of one cluster are joined to each other besides.
 func (Step) Do(_ context.Context, b *steps.Bringup) error {
 	if _, err := os.Stat(netnsDir); errors.Is(err, fs.ErrNotExist) {
 		if err := b.Record.Change(func(r *machine.Record) { r.NetnsDir = true }); err != nil {
@@ -51,7 +51,7 @@ func (Step) Do(_ context.Context, b *steps.Bringup) error {
 			return err
 		}
 	}
-	return nil
+	return connect(b.Cluster)
 }
 
 // Undo removes whatever there is of the nodes' networks.
@@ -59,9 +59,13 @@ func (Step) Undo(b *steps.Bringup, nodes []topology.Host) error {
 	var errs []error
 	for _, h := range nodes {
 		// Also removes the routes over it, and the node's end.
-		errs = append(errs, removeLink(h.Link()), removeNetns(h.Name()), removeGuard(h.Link()))
+		errs = append(errs, removeLink(h.Link()), unplug(h), removeNetns(h.Name()), removeGuard(h.Link()))
 	}
-	if b.Record.NetnsDir && !b.Record.Alive() {
+	if b.Record.Alive() {
+		return errors.Join(errs...)
+	}
+	errs = append(errs, removeNetns(b.Cluster.Switch()))
+	if b.Record.NetnsDir {
 		// Not empty: another program has put its own there meanwhile.
 		if err := os.Remove(netnsDir); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENOTEMPTY) {
 			errs = append(errs, fmt.Errorf("remove %s: %w", netnsDir, err))
@@ -71,7 +75,7 @@ func (Step) Undo(b *steps.Bringup, nodes []topology.Host) error {
 }
 
 // Traces tells of links, namespaces and rules.
-func (Step) Traces(_ *steps.Bringup, nodes []topology.Host) []string {
+func (Step) Traces(b *steps.Bringup, nodes []topology.Host) []string {
 	var found []string
 	rules, _ := netlink.RuleList(netlink.FAMILY_V4)
 	for _, h := range nodes {
@@ -84,6 +88,9 @@ func (Step) Traces(_ *steps.Bringup, nodes []topology.Host) []string {
 		if slices.ContainsFunc(rules, func(rule netlink.Rule) bool { return rule.IifName == h.Link() }) {
 			found = append(found, "routing rule of "+h.Link())
 		}
+	}
+	if _, err := os.Stat(Netns(b.Cluster.Switch())); err == nil && !b.Record.Alive() {
+		found = append(found, "network namespace "+b.Cluster.Switch())
 	}
 	return found
 }
