@@ -90,6 +90,7 @@ func nodeFlags(cmd *cobra.Command, r *topology.Request) {
 	f.IntVar(&r.Nodes, "nodes", 0, "number of nodes, which can grow; a new cluster has one")
 	f.StringSliceVar(&r.Zones, "zones", nil, "zones that are dealt to the nodes in turn, as a,b,c; each has its own by default")
 	f.StringArrayVar(&r.Labels, "label", nil, "label a node, as NODE:KEY=VALUE; may be repeated, and replaces all that were asked for before")
+	f.BoolVar(&r.DualStack, "dual-stack", false, "give a new cluster addresses of version 6 of IP, too")
 	f.StringArrayVar(&r.Taints, "taint", nil, "taint a node, as NODE:KEY=VALUE:EFFECT; may be repeated, and replaces all that were asked for before")
 }
 

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -62,6 +63,9 @@ func (t *target) requested(r topology.Request) func() ([]topology.Host, error) {
 		c, err := t.State.ReadCluster()
 		if err != nil {
 			return nil, err
+		}
+		if r.DualStack && !c.DualStack() && t.stored() {
+			return nil, errors.New("the cluster has addresses of version 4 of IP alone, and that cannot be changed: erase it with `local down` first")
 		}
 		if t.Cluster, err = c.Apply(r); err != nil {
 			return nil, err

@@ -50,7 +50,7 @@ func RunInit(dir string) error {
 	}
 	// Otherwise lists of processes show it as "exe".
 	_ = os.WriteFile("/proc/self/comm", []byte(plan.InitCommand), 0)
-	if err := networkSettings(); err != nil {
+	if err := networkSettings(spec.Host.Cluster); err != nil {
 		return fmt.Errorf("network settings of the node: %w", err)
 	}
 	if err := unix.Sethostname([]byte(spec.Host.Name())); err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/alphapulse/alphapulse-infra/local/internal/node/plan"
 	"github.com/alphapulse/alphapulse-infra/local/internal/node/state"
 	"github.com/alphapulse/alphapulse-infra/local/internal/node/steps/files"
+	"github.com/alphapulse/alphapulse-infra/local/internal/node/topology"
 )
 
 // kernelSettings are what the kubelet wants to find in /proc/sys. They belong to
@@ -162,15 +163,18 @@ func privateEtc() error {
 	return nil
 }
 
-// networkSettings are those of the node's own network namespace.
-func networkSettings() error {
-	for key, value := range map[string]string{
-		"ipv4/ip_forward":                "1",
-		"ipv6/conf/all/disable_ipv6":     "1",
-		"ipv6/conf/default/disable_ipv6": "1",
-	} {
+// networkSettings are those of the node's own network namespace. Version 6 of IP is
+// switched off where the cluster does not use it.
+func networkSettings(c topology.Cluster) error {
+	settings := map[string]string{"ipv4/ip_forward": "1"}
+	if c.DualStack() {
+		settings["ipv6/conf/all/forwarding"] = "1"
+	} else {
+		settings["ipv6/conf/all/disable_ipv6"], settings["ipv6/conf/default/disable_ipv6"] = "1", "1"
+	}
+	for key, value := range settings {
 		err := os.WriteFile("/proc/sys/net/"+key, []byte(value), 0)
-		if errors.Is(err, os.ErrNotExist) && strings.HasPrefix(key, "ipv6/") {
+		if errors.Is(err, os.ErrNotExist) && strings.HasPrefix(key, "ipv6/") && !c.DualStack() {
 			continue // a kernel without it
 		}
 		if err != nil {

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"time"
@@ -62,7 +63,7 @@ var Authorities = []string{"ca", "front-proxy-ca", "etcd-ca"}
 // the cluster's services bring along.
 func Identities(h topology.Host) []Identity {
 	all := []Identity{
-		{Name: "kubelet", ca: "ca", cn: "system:node:" + h.Name(), groups: []string{"system:nodes"}, usage: bothAuth, dns: []string{h.Name()}, ips: []string{h.IP().String()}, User: true},
+		{Name: "kubelet", ca: "ca", cn: "system:node:" + h.Name(), groups: []string{"system:nodes"}, usage: bothAuth, dns: []string{h.Name()}, ips: texts(h.IPs()), User: true},
 		{Name: "proxy", ca: "ca", cn: "system:kube-proxy", usage: clientAuth, User: true},
 		{Name: "netpol", ca: "ca", cn: NetpolUser, usage: clientAuth, User: true},
 	}
@@ -73,7 +74,7 @@ func Identities(h topology.Host) []Identity {
 		{
 			Name: "apiserver", ca: "ca", cn: "kube-apiserver", usage: serverAuth,
 			dns: []string{"kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc." + topology.Domain, "localhost"},
-			ips: []string{"127.0.0.1", h.IP().String(), h.Cluster.APIService().String()},
+			ips: append(texts(h.IPs()), "127.0.0.1", h.Cluster.APIService().String()),
 		},
 		{Name: "apiserver-kubelet", ca: "ca", cn: KubeletClient, usage: clientAuth},
 		{Name: "apiserver-etcd", ca: "etcd-ca", cn: "kube-apiserver", usage: clientAuth},
@@ -83,6 +84,14 @@ func Identities(h topology.Host) []Identity {
 		{Name: "scheduler", ca: "ca", cn: "system:kube-scheduler", usage: clientAuth, User: true},
 		{Name: "admin", ca: "ca", cn: "alphapulse-admin", groups: []string{"system:masters"}, usage: clientAuth, User: true},
 	}...)
+}
+
+func texts(all []netip.Addr) []string {
+	var s []string
+	for _, a := range all {
+		s = append(s, a.String())
+	}
+	return s
 }
 
 // Users that no built-in role knows; the rights of the cluster's services bind them.

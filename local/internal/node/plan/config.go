@@ -5,6 +5,7 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"text/template"
@@ -49,7 +50,8 @@ const StorageClass = "local-path"
 
 // values is what templates can refer to.
 type values struct {
-	Name, PodCIDR, NodePodCIDR, DNSServiceIP, Domain                            string
+	Name, PodCIDRs, DNSServiceIP, Domain                                        string
+	NodePodCIDRs                                                                []netip.Prefix
 	Bin, PKI, Config, Volumes, ResolvConf, ContainerdSocket                     string
 	PauseImage, CoreDNSImage, MetricsServerImage, ProvisionerImage, HelperImage string
 	StorageClass, KubeletClient, NetpolUser                                     string
@@ -59,7 +61,7 @@ type values struct {
 func valuesOf(h topology.Host) values {
 	c := h.Cluster
 	return values{
-		Name: h.Name(), PodCIDR: c.Pods.String(), NodePodCIDR: h.Pods().String(), DNSServiceIP: c.DNSService().String(), Domain: topology.Domain,
+		Name: h.Name(), PodCIDRs: list(c.PodRanges()), NodePodCIDRs: h.PodRanges(), DNSServiceIP: c.DNSService().String(), Domain: topology.Domain,
 		Bin: Bin, PKI: PKI, Config: Config, Volumes: Volumes, ResolvConf: ResolvConf, ContainerdSocket: Containerd,
 		PauseImage: PauseImage, CoreDNSImage: CoreDNSImage, MetricsServerImage: MetricsServerImage,
 		ProvisionerImage: ProvisionerImage, HelperImage: HelperImage,

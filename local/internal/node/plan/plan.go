@@ -89,7 +89,7 @@ func cluster(h topology.Host) Plan {
 		Programs: []string{"containerd", "containerd-shim-runc-v2", "ctr", "runc"},
 		Folders:  map[string]string{"cni": "usr/lib/cni/ptp"},
 		Tools:    []string{"kubelet", "kube-proxy", "netpol"},
-		Ranges:   []netip.Prefix{h.Pods()},
+		Ranges:   h.PodRanges(),
 		Services: true,
 		Data:     "kubelet",
 		Config: map[string]string{
@@ -104,7 +104,7 @@ func cluster(h topology.Host) Plan {
 	if h.ControlPlane() {
 		p.Tools = append(p.Tools, "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 		// Those of other nodes' pods have routes of their own, which are narrower.
-		p.Ranges = []netip.Prefix{h.Cluster.Pods, h.Cluster.Services}
+		p.Ranges = slices.Concat(h.Cluster.PodRanges(), h.Cluster.ServiceRanges())
 		p.Ports, p.Data = h.Cluster.Ports, "etcd"
 		p.Processes = slices.Concat(store(h), controlPlane(h), p.Processes)
 	}

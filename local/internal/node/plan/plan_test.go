@@ -33,6 +33,48 @@ func worker2(t *testing.T) topology.Host {
 	return c.Hosts()[1]
 }
 
+func TestBothVersionsOfIP(t *testing.T) {
+	c, err := topology.Local().Apply(topology.Request{DualStack: true, Nodes: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var args []string
+	for _, p := range Cluster.Of(c.First()).Processes {
+		args = append(args, p.Args...)
+	}
+	for _, want := range []string{
+		"--service-cluster-ip-range=10.96.0.0/16,fd61:6c70:6861:1::/112", "--cluster-cidr=10.244.0.0/16,fd61:6c70:6861:100::/56",
+		"--node-ip=10.250.0.2,fd61:6c70:6861::2", "-service-cidr=10.96.0.0/16,fd61:6c70:6861:1::/112",
+	} {
+		if !slices.Contains(args, want) {
+			t.Errorf("no %s", want)
+		}
+	}
+	dir := t.TempDir()
+	if err := Cluster.Of(c.Hosts()[1]).WriteConfig(dir); err != nil {
+		t.Fatal(err)
+	}
+	var cni struct {
+		Plugins []struct {
+			IPAM struct {
+				Ranges [][]struct{ Subnet string }
+				Routes []struct{ Dst string }
+			}
+		}
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "cni/10-alphapulse.conflist"))
+	if err == nil {
+		err = json.Unmarshal(b, &cni)
+	}
+	if err != nil {
+		t.Fatalf("%v\n%s", err, b)
+	}
+	ipam := cni.Plugins[0].IPAM
+	if len(ipam.Ranges) != 2 || ipam.Ranges[1][0].Subnet != "fd61:6c70:6861:101::/64" || len(ipam.Routes) != 2 || ipam.Routes[1].Dst != "::/0" {
+		t.Errorf("addresses of pods: %+v", ipam)
+	}
+}
+
 func TestWorkerRunsPodsOnly(t *testing.T) {
 	p := Cluster.Of(worker2(t))
 	var names, args []string

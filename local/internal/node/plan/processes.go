@@ -1,7 +1,9 @@
 package plan
 
 import (
+	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/alphapulse/alphapulse-infra/local/internal/node/topology"
@@ -105,7 +107,7 @@ func controlPlane(h topology.Host) []Process {
 			"--kubelet-preferred-address-types=InternalIP",
 			"--service-account-issuer=https://kubernetes.default.svc." + topology.Domain,
 			"--service-account-key-file=" + PKI + "/service-account.pub", "--service-account-signing-key-file=" + key("service-account"),
-			"--service-cluster-ip-range=" + h.Cluster.Services.String(),
+			"--service-cluster-ip-range=" + list(h.Cluster.ServiceRanges()),
 			"--requestheader-client-ca-file=" + certificate("front-proxy-ca"),
 			"--requestheader-allowed-names=front-proxy-client",
 			"--requestheader-extra-headers-prefix=X-Remote-Extra-",
@@ -127,8 +129,8 @@ func controlPlane(h topology.Host) []Process {
 			"--service-account-private-key-file=" + key("service-account"),
 			"--cluster-signing-cert-file=" + certificate("ca"), "--cluster-signing-key-file=" + key("ca"),
 			"--allocate-node-cidrs",
-			"--cluster-cidr=" + h.Cluster.Pods.String(),
-			"--service-cluster-ip-range=" + h.Cluster.Services.String(),
+			"--cluster-cidr=" + list(h.Cluster.PodRanges()),
+			"--service-cluster-ip-range=" + list(h.Cluster.ServiceRanges()),
 			"--flex-volume-plugin-dir=/var/lib/kubelet/volumeplugins",
 			"--profiling=false",
 			// At its start it asks for one account after the other; the default of 20
@@ -167,14 +169,26 @@ func worker(h topology.Host) []Process {
 			"--config=" + Config + "/kubelet.yaml",
 			"--kubeconfig=" + kubeconfig("kubelet"),
 			"--hostname-override=" + h.Name(),
-			"--node-ip=" + h.IP().String(),
+			"--node-ip=" + list(h.IPs()),
 			"--node-labels=topology.kubernetes.io/region=" + Region + ",topology.kubernetes.io/zone=" + h.Zone,
 		}},
 		{Name: "kube-proxy", Needs: []Need{NeedNode}, Args: []string{"--config=" + Config + "/kube-proxy.yaml"}},
 		{Name: "netpol", Needs: []Need{NeedNode}, Args: []string{
-			"-kubeconfig=" + kubeconfig("netpol"), "-node=" + h.Name(), "-service-cidr=" + h.Cluster.Services.String(),
+			"-kubeconfig=" + kubeconfig("netpol"), "-node=" + h.Name(), "-service-cidr=" + list(h.Cluster.ServiceRanges()),
 		}},
 	}
+}
+
+// list is how the programs take several addresses or ranges.
+func list[T fmt.Stringer](all []T) string {
+	var b strings.Builder
+	for i, a := range all {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(a.String())
+	}
+	return b.String()
 }
 
 // complete gives the processes what all have.

@@ -40,8 +40,11 @@ func applyNode(ctx context.Context, client kubernetes.Interface, h topology.Host
 	for k, v := range h.Labels {
 		labels[k] = v
 	}
-	node := applycorev1.Node(h.Name()).WithLabels(labels).
-		WithSpec(applycorev1.NodeSpec().WithPodCIDR(h.Pods().String()).WithPodCIDRs(h.Pods().String()))
+	spec := applycorev1.NodeSpec().WithPodCIDR(h.Pods().String())
+	for _, r := range h.PodRanges() {
+		spec.WithPodCIDRs(r.String())
+	}
+	node := applycorev1.Node(h.Name()).WithLabels(labels).WithSpec(spec)
 	if _, err := client.CoreV1().Nodes().Apply(ctx, node, metav1.ApplyOptions{FieldManager: fieldManager, Force: true}); err != nil {
 		return err
 	}

@@ -20,11 +20,13 @@ type Request struct {
 	// Labels are of the form NODE:KEY=VALUE, Taints NODE:KEY=VALUE:EFFECT or
 	// NODE:KEY:EFFECT. Either replaces all that was asked for before.
 	Labels, Taints []string
+	// DualStack asks for addresses of both versions of IP, which a new cluster can have.
+	DualStack bool
 }
 
 // Empty reports whether nothing is asked for.
 func (r Request) Empty() bool {
-	return r.Nodes == 0 && len(r.Zones)+len(r.Labels)+len(r.Taints) == 0
+	return r.Nodes == 0 && len(r.Zones)+len(r.Labels)+len(r.Taints) == 0 && !r.DualStack
 }
 
 // Apply returns the cluster as requested. The error tells everything that cannot be
@@ -39,6 +41,9 @@ func (c Cluster) Apply(r Request) (Cluster, error) {
 	}
 	for n := len(c.Nodes) + 1; n <= r.Nodes; n++ {
 		c.Nodes = append(c.Nodes, newNode(n))
+	}
+	if r.DualStack {
+		c = c.withVersion6()
 	}
 	var errs []error
 	for _, z := range r.Zones {

@@ -38,6 +38,11 @@ type Cluster struct {
 	// every pod and every Service. Each node has 256 addresses of Pods.
 	Pods     netip.Prefix `json:"pods"`
 	Services netip.Prefix `json:"services"`
+	// Links6, Pods6 and Services6 are the same for version 6 of IP. A cluster has all
+	// of them or, with version 4 alone, none.
+	Links6    netip.Prefix `json:"links6,omitzero"`
+	Pods6     netip.Prefix `json:"pods6,omitzero"` // 2^64 addresses for each node
+	Services6 netip.Prefix `json:"services6,omitzero"`
 	// Ports are the NodePorts, or the ports that a container publishes, that also
 	// answer on 127.0.0.1 of the machine, HTTPS first, so that names below localhost
 	// lead to the first node.
@@ -67,6 +72,18 @@ func Local() Cluster {
 	}
 }
 
+// withVersion6 returns the cluster with addresses of both versions of IP. They are of a
+// block for local use (RFC 4193).
+func (c Cluster) withVersion6() Cluster {
+	c.Links6 = netip.MustParsePrefix("fd61:6c70:6861::/120")
+	c.Pods6 = netip.MustParsePrefix("fd61:6c70:6861:100::/56")
+	c.Services6 = netip.MustParsePrefix("fd61:6c70:6861:1::/112")
+	return c
+}
+
+// DualStack reports whether the cluster has addresses of both versions of IP.
+func (c Cluster) DualStack() bool { return c.Links6.IsValid() }
+
 // newNode is a node of which nothing was asked: each has a zone of its own, so that
 // pods that ask to be spread over zones find them.
 func newNode(number int) Node {
@@ -90,6 +107,11 @@ func (c Cluster) Check() error {
 	for name, p := range map[string]netip.Prefix{"links": c.Links, "pods": c.Pods, "services": c.Services} {
 		if !p.IsValid() || !p.Addr().Is4() || p.Masked() != p {
 			errs = append(errs, fmt.Errorf("range %s of %s: want an IPv4 network", p, name))
+		}
+	}
+	for name, p := range map[string]netip.Prefix{"links": c.Links6, "pods": c.Pods6, "services": c.Services6} {
+		if p.IsValid() != c.DualStack() || p.IsValid() && (!p.Addr().Is6() || p.Masked() != p) {
+			errs = append(errs, fmt.Errorf("range %s of %s: want an IPv6 network", p, name))
 		}
 	}
 	return errors.Join(errs...)
@@ -137,6 +159,20 @@ func (c Cluster) APIServer() string {
 	return fmt.Sprintf("https://%s", netip.AddrPortFrom(c.First().IP(), apiPort))
 }
 
+// PodRanges and ServiceRanges are Pods and Services of each version of IP that the
+// cluster has.
+func (c Cluster) PodRanges() []netip.Prefix { return both(c.Pods, c.Pods6) }
+
+// ServiceRanges is described at PodRanges.
+func (c Cluster) ServiceRanges() []netip.Prefix { return both(c.Services, c.Services6) }
+
+func both(v4, v6 netip.Prefix) []netip.Prefix {
+	if v6.IsValid() {
+		return []netip.Prefix{v4, v6}
+	}
+	return []netip.Prefix{v4}
+}
+
 // APIService is the address of the API inside the cluster: by definition the first
 // one of Services.
 func (c Cluster) APIService() netip.Addr { return nth(c.Services, 1) }
@@ -173,8 +209,17 @@ func (h Host) Link() string {
 func (h Host) Port() string { return fmt.Sprintf("node%d", h.Number) }
 
 // LinkRange holds MachineIP and IP and nothing else.
-func (h Host) LinkRange() netip.Prefix {
-	return netip.PrefixFrom(nth(h.Cluster.Links, 4*(h.Number-1)), 30)
+func (h Host) LinkRange() netip.Prefix { return h.LinkRanges()[0] }
+
+// LinkRanges is LinkRange of each version of IP.
+func (h Host) LinkRanges() []netip.Prefix {
+	four := func(p netip.Prefix, bits int) netip.Prefix {
+		if !p.IsValid() {
+			return p
+		}
+		return netip.PrefixFrom(nth(p, 4*(h.Number-1)), bits)
+	}
+	return both(four(h.Cluster.Links, 30), four(h.Cluster.Links6, 126))
 }
 
 // MachineIP is the machine, as the node sees it.
@@ -183,9 +228,37 @@ func (h Host) MachineIP() netip.Addr { return nth(h.LinkRange(), 1) }
 // IP is the node, as the machine and other nodes see it.
 func (h Host) IP() netip.Addr { return nth(h.LinkRange(), 2) }
 
+// IPs is IP of each version.
+func (h Host) IPs() []netip.Addr {
+	var all []netip.Addr
+	for _, r := range h.LinkRanges() {
+		all = append(all, nth(r, 2))
+	}
+	return all
+}
+
+// MachineIPs is MachineIP of each version.
+func (h Host) MachineIPs() []netip.Addr {
+	var all []netip.Addr
+	for _, r := range h.LinkRanges() {
+		all = append(all, nth(r, 1))
+	}
+	return all
+}
+
 // Pods are the addresses of the node's pods.
 func (h Host) Pods() netip.Prefix {
 	return netip.PrefixFrom(nth(h.Cluster.Pods, 256*(h.Number-1)), 24)
+}
+
+// PodRanges is Pods of each version of IP.
+func (h Host) PodRanges() []netip.Prefix {
+	if !h.Cluster.DualStack() {
+		return []netip.Prefix{h.Pods()}
+	}
+	b := h.Cluster.Pods6.Addr().As16()
+	b[7] += byte(h.Number - 1)
+	return []netip.Prefix{h.Pods(), netip.PrefixFrom(netip.AddrFrom16(b), 64)}
 }
 
 // nth returns the address that is n after the first one of the network.

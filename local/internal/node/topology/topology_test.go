@@ -6,9 +6,10 @@ import (
 	"testing"
 )
 
-// grown is the local cluster with as many nodes as a cluster can have.
+// grown is the local cluster with as many nodes as a cluster can have, and with both
+// versions of IP.
 func grown() Cluster {
-	c := Local()
+	c := Local().withVersion6()
 	for n := 2; n <= MaxNodes; n++ {
 		c.Nodes = append(c.Nodes, newNode(n))
 	}
@@ -33,9 +34,15 @@ func TestAddressesFitTogether(t *testing.T) {
 		if !c.Pods.Contains(h.Pods().Addr()) || h.Pods().Masked() != h.Pods() {
 			t.Errorf("%s: pods %s", h.Name(), h.Pods())
 		}
-		ranges = append(ranges, h.LinkRange(), h.Pods())
+		ranges = append(append(ranges, h.LinkRanges()...), h.PodRanges()...)
+		if len(h.IPs()) != 2 || len(h.MachineIPs()) != 2 || !h.LinkRanges()[1].Contains(h.IPs()[1]) || !c.Links6.Contains(h.MachineIPs()[1]) || !c.Pods6.Contains(h.PodRanges()[1].Addr()) {
+			t.Errorf("%s: version 6: %v %v %v %v", h.Name(), h.LinkRanges(), h.IPs(), h.MachineIPs(), h.PodRanges())
+		}
 	}
-	disjoint(t, append(ranges, c.Services))
+	disjoint(t, append(ranges, c.ServiceRanges()...))
+	if one := Local(); one.DualStack() || len(one.First().IPs()) != 1 || len(one.First().PodRanges()) != 1 || len(one.ServiceRanges()) != 1 {
+		t.Error("version 6 is there without being asked for")
+	}
 }
 
 func disjoint(t *testing.T, ranges []netip.Prefix) {
@@ -54,6 +61,7 @@ func disjoint(t *testing.T, ranges []netip.Prefix) {
 func TestTwoClustersShareNothing(t *testing.T) {
 	a, b := grown(), grown()
 	b.Name, b.Ports = "second", []int{31443, 31080}
+	b.Links6, b.Pods6, b.Services6 = netip.MustParsePrefix("fd00::/120"), netip.MustParsePrefix("fd00:0:0:100::/56"), netip.MustParsePrefix("fd00:0:0:1::/112")
 	b.Links, b.Pods, b.Services = netip.MustParsePrefix("10.251.0.0/26"), netip.MustParsePrefix("10.245.0.0/16"), netip.MustParsePrefix("10.97.0.0/16")
 	if err := b.Check(); err != nil {
 		t.Fatal(err)
@@ -68,9 +76,9 @@ func TestTwoClustersShareNothing(t *testing.T) {
 				}
 				names[name] = true
 			}
-			ranges = append(ranges, h.LinkRange(), h.Pods())
+			ranges = append(append(ranges, h.LinkRanges()...), h.PodRanges()...)
 		}
-		ranges = append(ranges, c.Services)
+		ranges = append(ranges, c.ServiceRanges()...)
 	}
 	disjoint(t, ranges)
 	if a.APIServer() == b.APIServer() {
@@ -91,9 +99,9 @@ func TestPossibleNamesAreThoseOfNodes(t *testing.T) {
 }
 
 func TestCheckNamesAllProblems(t *testing.T) {
-	c := Cluster{Name: "much-too-long-name", Links: netip.MustParsePrefix("10.0.0.1/8"), Pods: Local().Pods, Services: netip.MustParsePrefix("fd00::/64"), Nodes: []Node{{Number: 2}}}
+	c := Cluster{Name: "much-too-long-name", Links: netip.MustParsePrefix("10.0.0.1/8"), Pods: Local().Pods, Services: netip.MustParsePrefix("fd00::/64"), Nodes: []Node{{Number: 2}}, Links6: netip.MustParsePrefix("fd00::/120")}
 	err := c.Check()
-	for _, want := range []string{`"much-too-long-name"`, "10.0.0.1/8 of links", "fd00::/64 of services", "node 1 has number 2"} {
+	for _, want := range []string{`"much-too-long-name"`, "10.0.0.1/8 of links", "fd00::/64 of services", "node 1 has number 2", "of pods: want an IPv6"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("no %q in: %v", want, err)
 		}

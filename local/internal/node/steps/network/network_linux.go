@@ -77,7 +77,7 @@ func (Step) Undo(b *steps.Bringup, nodes []topology.Host) error {
 // Traces tells of links, namespaces and rules.
 func (Step) Traces(b *steps.Bringup, nodes []topology.Host) []string {
 	var found []string
-	rules, _ := netlink.RuleList(netlink.FAMILY_V4)
+	rules, _ := netlink.RuleList(netlink.FAMILY_ALL)
 	for _, h := range nodes {
 		if _, err := netlink.LinkByName(h.Link()); err == nil {
 			found = append(found, "link "+h.Link())
@@ -102,31 +102,57 @@ func create(p plan.Plan) error {
 		return fmt.Errorf("network of node %s: %w", h.Name(), err)
 	}
 	// The guard comes before the link is up.
-	guard := guardRule(h.Link())
-	if err := netlink.RuleAdd(guard); err != nil && !errors.Is(err, unix.EEXIST) {
-		return fmt.Errorf("network: rule against forwarding from %s: %w", h.Link(), err)
+	for _, f := range families(h.Cluster) {
+		if err := netlink.RuleAdd(guardRule(f, h.Link())); err != nil && !errors.Is(err, unix.EEXIST) {
+			return fmt.Errorf("network: rule against forwarding from %s: %w", h.Link(), err)
+		}
 	}
 	link, err := netlink.LinkByName(h.Link())
 	if err != nil {
 		return fmt.Errorf("network: link %s: %w", h.Link(), err)
 	}
-	// Version 6 of IP is not used; an automatic address would be a second way.
-	if err := os.WriteFile("/proc/sys/net/ipv6/conf/"+h.Link()+"/disable_ipv6", []byte("1"), 0); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("network: %w", err)
+	if !h.Cluster.DualStack() {
+		// An automatic address of version 6 would be a second way.
+		if err := os.WriteFile("/proc/sys/net/ipv6/conf/"+h.Link()+"/disable_ipv6", []byte("1"), 0); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("network: %w", err)
+		}
 	}
-	addr := &netlink.Addr{IPNet: ipNet(netip.PrefixFrom(h.MachineIP(), h.LinkRange().Bits()))}
-	if err := netlink.AddrAdd(link, addr); err != nil {
-		return fmt.Errorf("network: address %s on %s: %w", addr, h.Link(), err)
+	for i, a := range h.MachineIPs() {
+		if err := netlink.AddrAdd(link, address(netip.PrefixFrom(a, h.LinkRanges()[i].Bits()))); err != nil {
+			return fmt.Errorf("network: address %s on %s: %w", a, h.Link(), err)
+		}
 	}
 	if err := netlink.LinkSetUp(link); err != nil {
 		return fmt.Errorf("network: link %s: %w", h.Link(), err)
 	}
 	for _, r := range p.Ranges {
-		if err := netlink.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index, Dst: ipNet(r), Gw: h.IP().AsSlice()}); err != nil {
+		if err := netlink.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index, Dst: ipNet(r), Gw: alike(h.IPs(), r).AsSlice()}); err != nil {
 			return fmt.Errorf("network: route to %s: %w", r, err)
 		}
 	}
 	return nil
+}
+
+// families are those of the versions of IP that the cluster has.
+func families(c topology.Cluster) []int {
+	if c.DualStack() {
+		return []int{netlink.FAMILY_V4, netlink.FAMILY_V6}
+	}
+	return []int{netlink.FAMILY_V4}
+}
+
+// alike returns the one of the addresses that is of the same version as the range.
+func alike(all []netip.Addr, r netip.Prefix) netip.Addr {
+	return all[slices.IndexFunc(all, func(a netip.Addr) bool { return a.Is4() == r.Addr().Is4() })]
+}
+
+// address is one that can be used at once: nobody else can have it.
+func address(p netip.Prefix) *netlink.Addr {
+	a := &netlink.Addr{IPNet: ipNet(p)}
+	if p.Addr().Is6() {
+		a.Flags = unix.IFA_F_NODAD
+	}
+	return a
 }
 
 func ipNet(p netip.Prefix) *net.IPNet {
@@ -134,9 +160,9 @@ func ipNet(p netip.Prefix) *net.IPNet {
 }
 
 // guardRule drops whatever arrives over a link and is not for the machine.
-func guardRule(link string) *netlink.Rule {
+func guardRule(family int, link string) *netlink.Rule {
 	r := netlink.NewRule()
-	r.Family = netlink.FAMILY_V4
+	r.Family = family
 	r.Priority = guardPriority
 	r.IifName = link
 	r.Type = unix.RTN_BLACKHOLE
@@ -163,9 +189,10 @@ func setUpNode(node netns.NsHandle, p plan.Plan) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", uplink, err)
 	}
-	addr := &netlink.Addr{IPNet: ipNet(netip.PrefixFrom(p.Host.IP(), p.Host.LinkRange().Bits()))}
-	if err := h.AddrAdd(eth, addr); err != nil {
-		return fmt.Errorf("address %s: %w", addr, err)
+	for i, a := range p.Host.IPs() {
+		if err := h.AddrAdd(eth, address(netip.PrefixFrom(a, p.Host.LinkRanges()[i].Bits()))); err != nil {
+			return fmt.Errorf("address %s: %w", a, err)
+		}
 	}
 	for _, l := range []netlink.Link{lo, eth} {
 		if err := h.LinkSetUp(l); err != nil {
@@ -173,11 +200,17 @@ func setUpNode(node netns.NsHandle, p plan.Plan) error {
 		}
 	}
 	// An error at once is better than a time-out.
-	routes := []*netlink.Route{{Dst: ipNet(netip.MustParsePrefix("0.0.0.0/0")), Type: unix.RTN_UNREACHABLE}}
+	var routes []*netlink.Route
+	for _, a := range p.Host.IPs() {
+		world, _ := a.Prefix(0)
+		routes = append(routes, &netlink.Route{Dst: ipNet(world), Type: unix.RTN_UNREACHABLE})
+	}
 	if p.Services {
 		// Only for the kernel to find a route before kube-proxy's rules turn the
 		// packet to a pod.
-		routes = append(routes, &netlink.Route{LinkIndex: eth.Attrs().Index, Dst: ipNet(p.Host.Cluster.Services), Scope: netlink.SCOPE_LINK})
+		for _, r := range p.Host.Cluster.ServiceRanges() {
+			routes = append(routes, &netlink.Route{LinkIndex: eth.Attrs().Index, Dst: ipNet(r), Scope: netlink.SCOPE_LINK})
+		}
 	}
 	for _, route := range routes {
 		if err := h.RouteAdd(route); err != nil {
@@ -202,19 +235,24 @@ func removeLink(name string) error {
 }
 
 func removeGuard(link string) error {
-	rules, err := netlink.RuleList(netlink.FAMILY_V4)
-	if err != nil {
-		return fmt.Errorf("routing rules: %w", err)
-	}
 	var errs []error
-	for _, rule := range rules {
-		if rule.IifName != link {
-			continue
+	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
+		rules, err := netlink.RuleList(family)
+		if errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EOPNOTSUPP) {
+			continue // a kernel without it
 		}
-		rule.Type = unix.RTN_BLACKHOLE // RuleList does not read it back
-		rule.Family = netlink.FAMILY_V4
-		if err := netlink.RuleDel(&rule); err != nil && !errors.Is(err, unix.ENOENT) {
-			errs = append(errs, fmt.Errorf("remove routing rule of %s: %w", link, err))
+		if err != nil {
+			return fmt.Errorf("routing rules: %w", err)
+		}
+		for _, rule := range rules {
+			if rule.IifName != link {
+				continue
+			}
+			rule.Type = unix.RTN_BLACKHOLE // RuleList does not read it back
+			rule.Family = family
+			if err := netlink.RuleDel(&rule); err != nil && !errors.Is(err, unix.ENOENT) {
+				errs = append(errs, fmt.Errorf("remove routing rule of %s: %w", link, err))
+			}
 		}
 	}
 	return errors.Join(errs...)

@@ -108,28 +108,39 @@ func plug(sw *netlink.Handle, ns netns.NsHandle, h topology.Host) error {
 	if err != nil {
 		return err
 	}
-	// The same address as towards the machine: a node has one, whoever asks.
-	if err := node.AddrReplace(eth, &netlink.Addr{IPNet: ipNet(netip.PrefixFrom(h.IP(), h.IP().BitLen()))}); err != nil {
-		return fmt.Errorf("address: %w", err)
+	// The same addresses as towards the machine: a node has one, whoever asks.
+	for _, a := range h.IPs() {
+		if err := node.AddrReplace(eth, address(netip.PrefixFrom(a, a.BitLen()))); err != nil {
+			return fmt.Errorf("address: %w", err)
+		}
 	}
 	if err := node.LinkSetUp(eth); err != nil {
 		return err
 	}
-	index := eth.Attrs().Index
 	for _, peer := range h.Cluster.Hosts() {
 		if peer.Number == h.Number {
 			continue
 		}
-		for _, r := range []*netlink.Route{
-			{LinkIndex: index, Dst: ipNet(netip.PrefixFrom(peer.IP(), peer.IP().BitLen())), Src: h.IP().AsSlice(), Scope: netlink.SCOPE_LINK},
-			{LinkIndex: index, Dst: ipNet(peer.Pods()), Gw: peer.IP().AsSlice(), Src: h.IP().AsSlice(), Flags: int(netlink.FLAG_ONLINK)},
-		} {
+		for _, r := range routes(h, peer, eth.Attrs().Index) {
 			if err := node.RouteReplace(r); err != nil {
 				return fmt.Errorf("route %s: %w", r.Dst, err)
 			}
 		}
 	}
 	return nil
+}
+
+// routes lead from a node to another and to that one's pods, over the link of that
+// index.
+func routes(h, peer topology.Host, link int) []*netlink.Route {
+	var all []*netlink.Route
+	for i, to := range peer.IPs() {
+		from := h.IPs()[i].AsSlice()
+		all = append(all,
+			&netlink.Route{LinkIndex: link, Dst: ipNet(netip.PrefixFrom(to, to.BitLen())), Src: from, Scope: netlink.SCOPE_LINK},
+			&netlink.Route{LinkIndex: link, Dst: ipNet(peer.PodRanges()[i]), Gw: to.AsSlice(), Src: from, Flags: int(netlink.FLAG_ONLINK)})
+	}
+	return all
 }
 
 // unplug removes the node's port of the switch, if there is one.
