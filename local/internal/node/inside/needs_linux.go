@@ -1,6 +1,7 @@
 package inside
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -37,7 +38,7 @@ func newNeeds(h topology.Host) *needs {
 			return d.DialContext(ctx, network, addr)
 		},
 	}}
-	get := func(ctx context.Context, path string) bool {
+	get := func(ctx context.Context, path, with string) bool {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, h.Cluster.APIServer()+path, nil)
 		if err != nil {
 			return false
@@ -46,13 +47,15 @@ func newNeeds(h topology.Host) *needs {
 		if err != nil {
 			return false
 		}
-		_, _ = io.Copy(io.Discard, resp.Body)
+		body, err := io.ReadAll(resp.Body)
 		_ = resp.Body.Close()
-		return resp.StatusCode == http.StatusOK
+		return err == nil && resp.StatusCode == http.StatusOK && bytes.Contains(body, []byte(with))
 	}
+	object := "/api/v1/nodes/" + h.Name()
 	return &needs{checks: map[plan.Need]func(context.Context) bool{
-		plan.NeedAPI:  func(ctx context.Context) bool { return get(ctx, "/readyz") },
-		plan.NeedNode: func(ctx context.Context) bool { return get(ctx, "/api/v1/nodes/"+h.Name()) },
+		plan.NeedAPI:     func(ctx context.Context) bool { return get(ctx, "/readyz", "ok") },
+		plan.NeedNode:    func(ctx context.Context) bool { return get(ctx, object, "") },
+		plan.NeedAddress: func(ctx context.Context) bool { return get(ctx, object, `"type":"InternalIP"`) },
 		plan.NeedContainerd: func(ctx context.Context) bool {
 			c, err := (&net.Dialer{}).DialContext(ctx, "unix", plan.Containerd)
 			if err != nil {

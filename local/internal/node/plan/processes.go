@@ -37,6 +37,7 @@ const (
 	NeedContainerd Need = "containerd" // its socket answers
 	NeedAPI        Need = "API server" // it says that it is ready
 	NeedNode       Need = "node"       // the Node object exists
+	NeedAddress    Need = "address"    // the kubelet has told the node's address in it
 )
 
 // A Tier says when a process is asked to end.
@@ -172,8 +173,8 @@ func worker(h topology.Host) []Process {
 			"--node-ip=" + list(h.IPs()),
 			"--node-labels=topology.kubernetes.io/region=" + Region + ",topology.kubernetes.io/zone=" + h.Zone,
 		}},
-		{Name: "kube-proxy", Needs: []Need{NeedNode}, Args: []string{"--config=" + Config + "/kube-proxy.yaml"}},
-		{Name: "netpol", Needs: []Need{NeedNode}, Args: []string{
+		{Name: "kube-proxy", Needs: []Need{NeedAddress}, Args: []string{"--config=" + Config + "/kube-proxy.yaml"}},
+		{Name: "netpol", Needs: []Need{NeedAddress}, Args: []string{
 			"-kubeconfig=" + kubeconfig("netpol"), "-node=" + h.Name(), "-service-cidr=" + list(h.Cluster.ServiceRanges()),
 		}},
 	}

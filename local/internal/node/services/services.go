@@ -227,7 +227,7 @@ func deploymentUnready(d *appsv1.Deployment, pods []corev1.Pod, began map[string
 		if p.DeletionTimestamp != nil {
 			continue
 		}
-		w := "on a node that does not run"
+		w := "on a node that does not run or is cut off"
 		if since, ok := began[p.Spec.NodeName]; ok || p.Spec.NodeName == "" {
 			w = podUnready(&p, since)
 		}
