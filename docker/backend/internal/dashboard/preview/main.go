@@ -48,7 +48,7 @@ func run(ctx context.Context, address string, m *market) error {
 		return err
 	}
 	const clients = 100
-	hub := stream.NewHub(clients, stream.NewMetrics(registry, clients), log)
+	hub := stream.NewHub(clients, clients, stream.NewMetrics(registry, clients), log)
 	routes := routes{http.NewServeMux()}
 	page.Register(routes)
 	routes.Handle("GET /ws", hub.Serve)
@@ -60,7 +60,7 @@ func run(ctx context.Context, address string, m *market) error {
 	}
 	fmt.Printf("http://%s/\n", listener.Addr())
 	server := &http.Server{Handler: routes, ReadHeaderTimeout: 10 * time.Second}
-	server.RegisterOnShutdown(hub.Close)
+	server.RegisterOnShutdown(func() { hub.Close(time.Second) })
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(listener) }()
 	select {
