@@ -43,9 +43,9 @@ func TestNginxAcceptsEveryExposure(t *testing.T) {
 				c := configOf(a)
 				assert.Equal(t, "/etc/edge-tls/tls.crt", c.CertificateFile)
 				assert.Equal(t, "/etc/edge-tls/tls.key", c.KeyFile)
-				assert.Equal(t, "kube-dns.kube-system.svc.cluster.local", c.Resolver)
+				assert.Empty(t, c.Resolver)
 				nginxtest.Files(t, c)    // the pod's paths do not exist here,
-				c.Resolver = "127.0.0.1" // nor does the cluster's DNS
+				c.Resolver = "127.0.0.1" // nor do its name servers
 				text, err := c.Render()
 				require.NoError(t, err)
 				said, err := nginxtest.Check(t, text)
