@@ -93,7 +93,7 @@ type State struct {
 	Owner      string           // state folder of the running node; not this one's if Foreign
 	Foreign    error            // what runs instead, if the running node is another; wraps ErrForeign
 	Leftovers  []string         // what a crash left behind, in words; Down and Up remove it
-	Nodes      []Member      // of a cluster, in their order
+	Nodes      []Member         // of a cluster, in their order
 	Uptime     time.Duration    // of the node that runs longest
 	Ready      bool             // the nodes and their services answer
 	Components []plan.Component // in the order in which they were started; those of nodes after the first as NODE/NAME
