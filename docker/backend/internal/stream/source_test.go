@@ -149,6 +149,9 @@ func TestWithoutRedisTheDatabaseIsRead(t *testing.T) {
 	if f := next(t, conn, "pnl"); f.PnL.Total != 102 {
 		t.Errorf("PnL %v", f.PnL.Total)
 	}
+	if n := testutil.ToFloat64(hub.metrics.newest); n != 102 {
+		t.Errorf("the newest prices are told to be of %v", n)
+	}
 	if testutil.ToFloat64(hub.metrics.source.WithLabelValues("database")) != 1 || testutil.ToFloat64(hub.metrics.source.WithLabelValues("redis")) != 0 {
 		t.Error("the metric does not say that the database is read")
 	}
