@@ -12,6 +12,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"github.com/chromedp/cdproto/page"
 )
 
 // previewDir holds what buildPreview made, if it was asked to.
@@ -102,21 +104,33 @@ func TestEquityHasGaps(t *testing.T) {
 
 // A dashboard that is stopped and started again, as in a rollout, is followed.
 func TestDashboardComesBackWithWhatItMissed(t *testing.T) {
-	s, stop := startPreview(t, "-listen", "127.0.0.1:0")
-	p := newTab(t, newBrowser(t, s), s, true)
-	p.desktop()
-	p.open(s.url + "/")
-	p.await("a living stream", dashboardLive)
-	newest := eval[int](p, `Number(document.querySelector('#signals tr[data-id]').dataset.id)`)
-	stop()
-	p.await("that it reconnects", `document.querySelector('#live').dataset.state === 'lost'`)
-	p.shot("lost")
-	// The signals have the numbers of their seconds: the next three are given meanwhile.
-	p.await("time for three signals", fmt.Sprintf(`Date.now() / 4000 > %d + 4`, newest))
-	startPreview(t, "-listen", strings.TrimPrefix(s.url, "http://"))
-	p.await("a living stream again", dashboardLive)
-	p.await("the signals that were missed, in their order", fmt.Sprintf(`(ids => [1, 2, 3].every(n => ids.includes(%d + n)) && ids.every((id, i) => i === 0 || id < ids[i - 1]))(
-		[...document.querySelectorAll('#signals tr[data-id]')].map(e => Number(e.dataset.id)))`, newest))
+	for _, c := range []struct {
+		name  string
+		kept  string
+		reads bool // the signals are read, for the stream does not remember them
+	}{{name: "by the stream", kept: "50"}, {name: "across a gap", kept: "1", reads: true}} {
+		t.Run(c.name, func(t *testing.T) {
+			s, stop := startPreview(t, "-listen", "127.0.0.1:0", "-kept", c.kept)
+			p := newTab(t, newBrowser(t, s), s, true)
+			p.desktop()
+			p.run("read nothing but what was missed", call(page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: `window.setInterval = () => 0`}))
+			p.open(s.url + "/")
+			p.await("a living stream", dashboardLive)
+			if !c.reads {
+				p.streamOnly()
+			}
+			newest := eval[int](p, `Number(document.querySelector('#signals tr[data-id]').dataset.id)`)
+			stop()
+			p.await("that it reconnects", `document.querySelector('#live').dataset.state === 'lost'`)
+			p.shot("lost")
+			// The signals have the numbers of their seconds: the next three are given meanwhile.
+			p.await("time for three signals", fmt.Sprintf(`Date.now() / 4000 > %d + 5`, newest))
+			startPreview(t, "-listen", strings.TrimPrefix(s.url, "http://"), "-kept", c.kept)
+			p.await("a living stream again", dashboardLive)
+			p.await("the signals that were missed, in their order", fmt.Sprintf(`(ids => [1, 2, 3].every(n => ids.includes(%d + n)) && ids.every((id, i) => i === 0 || id < ids[i - 1]))(
+				[...document.querySelectorAll('#signals tr[data-id]')].map(e => Number(e.dataset.id)))`, newest))
+		})
+	}
 }
 
 func TestDashboardWithoutData(t *testing.T) {
