@@ -5,7 +5,10 @@ package browsertest
 import (
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/page"
 	"github.com/coder/websocket"
@@ -247,4 +250,30 @@ func TestContentSecurityPolicy(t *testing.T) {
 		eval[bool](p, `(() => { try { document.body.innerHTML += '<img src=x onerror=alert(1)>' } catch {} return true })()`)
 		p.expects(violation, 2)
 	})
+}
+
+// expects takes problems with a text out of what the page should not do, and fails if
+// there are fewer.
+func (p *tab) expects(text string, least int) {
+	p.Helper()
+	deadline := time.Now().Add(patience)
+	for {
+		p.mu.Lock()
+		others := slices.DeleteFunc(slices.Clone(p.problems), func(s string) bool { return strings.Contains(s, text) })
+		seen := len(p.problems) - len(others)
+		if seen >= least {
+			// The browser's log tells the same in other words.
+			p.problems = slices.DeleteFunc(others, func(s string) bool {
+				return strings.Contains(s, "Security Policy") || strings.Contains(s, "TrustedHTML")
+			})
+		}
+		p.mu.Unlock()
+		if seen >= least {
+			return
+		}
+		if time.Now().After(deadline) {
+			p.Fatalf("%d of %d times %q", seen, least, text)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
 }

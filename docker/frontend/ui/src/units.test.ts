@@ -307,6 +307,13 @@ test("what the API lacks is told apart from what fails", async () => {
   }
 });
 
+test("an API that has too much to do is left alone for as long as it asks", async () => {
+  for (const [header, ms] of [["7", 7000], ["86400", 60_000], ["-1", 0], ["Wed, 21 Oct 2026 07:28:00 GMT", 0], [undefined, 0]] as const) {
+    const { error } = await ask(() => new Response("", { status: 503, headers: header ? { "Retry-After": header } : {} }), (api) => api.symbols({}));
+    assert.equal(error?.waitMs, ms, header);
+  }
+});
+
 test("a symbol that is not known is no missing part", async () => {
   const { error, parts } = await ask(reply({ error: 'symbol "X" is not known' }, 404), (api) => api.candles("X", "1m", 10));
   assert.equal(error?.kind, "unknown");
