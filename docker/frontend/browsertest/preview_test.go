@@ -149,3 +149,26 @@ func TestDashboardWithoutData(t *testing.T) {
 		})
 	}
 }
+
+// The parts of the page's scripts that only numbers can tell about.
+func TestDashboardScripts(t *testing.T) {
+	s, _ := startPreview(t, "-listen", "127.0.0.1:0")
+	p := newTab(t, newBrowser(t, s), s, false)
+	p.open(s.url + "/")
+	eval[bool](p, `(async () => {
+		const folder = document.querySelector('script').src.replace('app.js', '');
+		const [stream, chart] = await Promise.all([import(folder + 'stream.js'), import(folder + 'chart.js')]);
+		window.found = JSON.stringify({
+			waits: [[0, 0], [0, 1], [2, 1], [60, 1]].map(([attempt, random]) => stream.backoff(attempt, random)),
+			asked: [[1013, 'full; retry-after=3'], [1012, 'Retry-After: 0.5'], [1001, 'stopping'], [1006, 'retry-after=3'], [1013, 'retry-after=9999']].map(([c, r]) => stream.askedToWait(c, r)),
+			pieces: chart.pieces([[0, 1], [60, 2], [150, 3], [241, 4], [300, 5]], 60).map(p => p.length),
+			ticks: [chart.ticks(100010, 100050), chart.ticks(0.1, 0.5), chart.ticks(99, 101)].map(t => t.values.map(v => v.toFixed(t.digits))),
+		});
+	})() !== null`)
+	p.await("the scripts", `window.found`)
+	const want = `{"waits":[100,1000,4000,15000],"asked":[3000,500,0,0,60000],"pieces":[3,2],` +
+		`"ticks":[["100020","100040"],["0.2","0.4"],["99","100","101"]]}`
+	if got := eval[string](p, `window.found`); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
