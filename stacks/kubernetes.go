@@ -301,6 +301,7 @@ func (k *parts) watched() ([]rule.Group, []board.Contribution) {
 	if k.config.Target == TargetKubernetes {
 		db.Claim, store.Claim = databaseName, cacheName
 	}
+	db.Consumers = []string{w.API.Name, w.Engine.Name, w.Dashboard.Name}
 	if k.config.Backend.MetricsPath != "" {
 		app.API = w.API.Name
 		app.HTTP.Excluded = []string{k.config.Backend.LivenessPath, k.config.Backend.ReadinessPath, k.config.Backend.MetricsPath}

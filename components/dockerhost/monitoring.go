@@ -11,6 +11,7 @@ import (
 	"github.com/alphapulse/alphapulse-infra/components/internal/sizing"
 	"github.com/alphapulse/alphapulse-infra/components/monitoring"
 	"github.com/alphapulse/alphapulse-infra/components/monitoring/config"
+	"github.com/alphapulse/alphapulse-infra/components/room/rule"
 )
 
 // MonitoringArgs configure a Monitoring.
@@ -150,12 +151,12 @@ func alertmanager(ctx *pulumi.Context, name string, host *Host, args *Monitoring
 func prometheus(ctx *pulumi.Context, name string, host *Host, args *MonitoringArgs, opts ...pulumi.ResourceOption) error {
 	targets := append(MonitoringTargets(name), args.Targets...)
 	file := func(file string) pulumi.StringOutput {
-		return args.Constants.ToIntMapOutput().ApplyT(func(constants map[string]int) (string, error) {
-			all, err := args.PrometheusFiles(host.args.Prefix, constants, targets)
+		return args.Values().ApplyT(func(values any) (string, error) {
+			all, err := args.PrometheusFiles(host.args.Prefix, values.(rule.Values), targets)
 			return all[file], err
 		}).(pulumi.StringOutput)
 	}
-	names, err := args.PrometheusFiles(host.args.Prefix, nil, targets)
+	names, err := args.PrometheusFiles(host.args.Prefix, rule.Values{}, targets)
 	if err != nil {
 		return err
 	}

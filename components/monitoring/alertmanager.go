@@ -10,6 +10,7 @@ import (
 	"github.com/alphapulse/alphapulse-infra/components/internal/content"
 	"github.com/alphapulse/alphapulse-infra/components/monitoring/config"
 	"github.com/alphapulse/alphapulse-infra/components/monitoring/observe"
+	"github.com/alphapulse/alphapulse-infra/components/room/rule"
 )
 
 // Where Alertmanager finds its files and keeps its silences.
@@ -32,7 +33,10 @@ const (
 // AlertmanagerFiles are the files below AlertmanagerConfigPath, and below
 // ReceiversPath the receivers' URLs, secret; none of these without a receiver.
 func (a *Args) AlertmanagerFiles() (files map[string]string, receivers pulumi.StringMap, err error) {
-	settings := config.Alertmanager{DeadMansSwitch: observe.DeadMansSwitch}
+	settings := config.Alertmanager{
+		DeadMansSwitch: observe.DeadMansSwitch,
+		Inhibitions:    rule.Inhibitions(observe.Rules(a.Watched, a.Rules)),
+	}
 	receivers = pulumi.StringMap{}
 	if u := a.Alertmanager.WebhookURL; u != nil {
 		settings.WebhookFile = ReceiversPath + "/" + webhookKey

@@ -45,10 +45,10 @@ const (
 )
 
 // PrometheusFiles are the files below PrometheusConfigPath. namespace is what a
-// receiver of alerts tells two stacks apart by, constants are the values of a.Constants;
-// targets are those of config.Prometheus.
-func (a *Args) PrometheusFiles(namespace string, constants map[string]int, targets []config.Target) (map[string]string, error) {
-	rendered, err := rule.Render(observe.Rules(a.Watched, a.Rules), constants)
+// receiver of alerts tells two stacks apart by, values what is known only once resources
+// exist; targets are those of config.Prometheus.
+func (a *Args) PrometheusFiles(namespace string, values rule.Values, targets []config.Target) (map[string]string, error) {
+	rendered, err := rule.Render(observe.Rules(a.Watched, a.Rules), values)
 	if err != nil {
 		return nil, fmt.Errorf("rules: %w", err)
 	}
@@ -56,13 +56,21 @@ func (a *Args) PrometheusFiles(namespace string, constants map[string]int, targe
 		Namespace:        namespace,
 		KubeStateMetrics: a.Watched.KubeStateMetrics,
 		Targets:          targets,
-		Alertmanager:     fmt.Sprintf("%s:%d", a.Watched.Alertmanager, AlertmanagerPort),
+		Alertmanager:     a.Watched.Alertmanager,
+		AlertmanagerPort: AlertmanagerPort,
 		AlertmanagerPath: AlertmanagerPath,
 		RulesFile:        PrometheusConfigPath + "/" + rulesFile,
 		Retention:        a.Prometheus.Retention,
 		RetentionBytes:   retentionBytes(a.Prometheus.Storage),
 	}.Render()
 	return map[string]string{prometheusFile: file, rulesFile: rendered}, err
+}
+
+// Values are what the rules need of resources, a rule.Values.
+func (a *Args) Values() pulumi.Output {
+	return pulumi.All(a.Constants, a.ExternalURL).ApplyT(func(v []any) rule.Values {
+		return rule.Values{Constants: v[0].(map[string]int), DashboardsURL: v[1].(string)}
+	})
 }
 
 // PrometheusArguments are the process' arguments.
@@ -81,8 +89,8 @@ func (m *Monitoring) prometheus(ctx *pulumi.Context, name string, args *Args, op
 	if err := prometheusRole(ctx, l, args.Namespace, opts...); err != nil {
 		return err
 	}
-	files := pulumi.All(args.Namespace, args.Constants).ApplyT(func(v []any) (map[string]string, error) {
-		return args.PrometheusFiles(v[0].(string), v[1].(map[string]int), nil)
+	files := pulumi.All(args.Namespace, args.Values()).ApplyT(func(v []any) (map[string]string, error) {
+		return args.PrometheusFiles(v[0].(string), v[1].(rule.Values), nil)
 	}).(pulumi.StringMapOutput)
 	configMap, err := content.ConfigMap(ctx, l.Name+"-config", args.Namespace, l, files, opts...)
 	if err != nil {

@@ -25,7 +25,7 @@ type composition struct {
 
 // The names are those of the stacks, which their own tests hold to the rules.
 var watched = composition{
-	database: database.Watched{Job: "database", Claim: "database"},
+	database: database.Watched{Job: "database", Claim: "database", Consumers: []string{"backend", "backend-engine", "backend-dashboard"}},
 	cache:    cache.Watched{Job: "cache", Claim: "cache"},
 	edge:     edge.Watched{Job: "edge"},
 	backend:  backend.Watched{API: "backend", Engine: "backend-engine", HTTP: backend.HTTP{Excluded: []string{"/health", "/ready", "/metrics"}}},
@@ -78,13 +78,13 @@ func (c composition) panels() []board.Contribution {
 // promtool's clock starts at 0.
 const notAfter = 30 * 24 * 3600
 
-// constants are what is known only once resources exist.
-var constants = map[string]int{edge.CertificateNotAfter: notAfter}
+// values are what is known only once resources exist.
+var values = rule.Values{Constants: map[string]int{edge.CertificateNotAfter: notAfter}, DashboardsURL: dashboardsURL}
 
 // render gives the rules file.
 func (c composition) render(t *testing.T) string {
 	t.Helper()
-	rendered, err := rule.Render(c.groups(), constants)
+	rendered, err := rule.Render(c.groups(), values)
 	if err != nil {
 		t.Fatal(err)
 	}
