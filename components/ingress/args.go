@@ -9,9 +9,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/alphapulse/alphapulse-infra/components/ingress/nginx"
-	"github.com/alphapulse/alphapulse-infra/components/internal/labels"
-	"github.com/alphapulse/alphapulse-infra/components/internal/netedge"
-	"github.com/alphapulse/alphapulse-infra/components/internal/sizing"
+	"github.com/alphapulse/alphapulse-infra/components/room"
+	"github.com/alphapulse/alphapulse-infra/components/workload"
 )
 
 // Ports of the edge's pods.
@@ -91,8 +90,7 @@ type TLS struct {
 
 // Args configure an Ingress.
 type Args struct {
-	// Namespace to create the objects in.
-	Namespace pulumi.StringInput
+	workload.Placement
 	// Image of nginx-unprivileged, 1.28 or newer. Its stop signal is SIGQUIT, by
 	// which nginx finishes what it is doing.
 	Image pulumi.StringInput
@@ -137,21 +135,17 @@ type Args struct {
 	// Replicas; 0 means 2.
 	Replicas int
 	// Resources of nginx; the zero value takes DefaultResources.
-	Resources sizing.Resources
+	Resources room.Resources
 	// ExporterResources of the exporter; the zero value takes DefaultExporterResources.
-	ExporterResources sizing.Resources
+	ExporterResources room.Resources
 	// SpreadRequired leaves a pod pending rather than put two on one host.
 	SpreadRequired bool
-	// PriorityClass of the pods; nil for the cluster's default.
-	PriorityClass pulumi.StringPtrInput
-	// ImagePullSecret names a Secret with registry credentials; nil for public images.
-	ImagePullSecret pulumi.StringPtrInput
 }
 
 // DefaultResources and DefaultExporterResources of one pod's containers.
 var (
-	DefaultResources         = sizing.Of("100m", "64Mi", "1", "256Mi")
-	DefaultExporterResources = sizing.Of("10m", "16Mi", "100m", "64Mi")
+	DefaultResources         = room.ResourcesOf("250m", "128Mi", "1", "256Mi")
+	DefaultExporterResources = room.ResourcesOf("10m", "16Mi", "100m", "64Mi")
 )
 
 // privateNetworks are where a controller's pods and nodes are (RFC 1918, 6598, 4193).
@@ -188,10 +182,10 @@ func (a *Args) withDefaults() *Args {
 	if len(d.TrustedProxies) == 0 && d.Exposure == IngressObject {
 		d.TrustedProxies = privateNetworks
 	}
-	if d.Resources == (sizing.Resources{}) {
+	if d.Resources == (room.Resources{}) {
 		d.Resources = DefaultResources
 	}
-	if d.ExporterResources == (sizing.Resources{}) {
+	if d.ExporterResources == (room.Resources{}) {
 		d.ExporterResources = DefaultExporterResources
 	}
 	return &d
@@ -345,16 +339,6 @@ func (a *Args) config(place Place, hosts ...string) *nginx.Config {
 	return c
 }
 
-// Demands is what the edge needs of the quota in a rollout.
-func (a *Args) Demands(name string) []sizing.Demand {
-	d := a.withDefaults()
-	return []sizing.Demand{{
-		Workload: name, Replicas: d.Replicas, Surge: 1,
-		Containers: []sizing.Resources{d.Resources, d.ExporterResources},
-		Services:   1,
-	}}
-}
-
 // URLs are the public addresses by what is served there: ui, api, dashboard, grafana
 // and prometheus, as far as they are routed.
 func (a *Args) URLs() map[string]string {
@@ -372,14 +356,4 @@ func (a *Args) URLs() map[string]string {
 		urls["prometheus"] = "https://" + hosts.Monitoring + port + nginx.PrometheusPath
 	}
 	return urls
-}
-
-// Workload is the identity of the edge's pods, known before they exist.
-func Workload(name string) netedge.Workload {
-	l := edgeLabels(name)
-	return netedge.Workload{Name: l.Name, Selector: l.Selector()}
-}
-
-func edgeLabels(name string) labels.Set {
-	return labels.Set{Name: name, Instance: name, Component: "ingress"}
 }

@@ -25,7 +25,7 @@ type composition struct {
 
 // The names are those of the stacks, which their own tests hold to the rules.
 var watched = composition{
-	database: database.Watched{Job: "database", Claim: "database", Consumers: []string{"backend", "backend-engine", "backend-dashboard"}},
+	database: database.Watched{Job: "database", Claim: "database"},
 	cache:    cache.Watched{Job: "cache", Claim: "cache"},
 	edge:     edge.Watched{Job: "edge"},
 	backend:  backend.Watched{API: "backend", Engine: "backend-engine", HTTP: backend.HTTP{Excluded: []string{"/health", "/ready", "/metrics"}}},

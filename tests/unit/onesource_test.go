@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/alphapulse/alphapulse-infra/components/room"
 	"github.com/alphapulse/alphapulse-infra/stacks"
 	"github.com/alphapulse/alphapulse-infra/tests/recorder"
 )
@@ -22,7 +23,7 @@ func bothTargets(t *testing.T) (cluster, host map[string]string) {
 	shared, err := recorder.StackConfig("single")
 	require.NoError(t, err)
 	for _, s := range stacks.Settings() {
-		if s.Target == stacks.TargetDocker || s.Key == "target" {
+		if s.Target == room.DockerHost || s.Key == "target" {
 			delete(shared, s.Key)
 		}
 	}

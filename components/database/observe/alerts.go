@@ -5,8 +5,6 @@ package observe
 import (
 	"cmp"
 	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/alphapulse/alphapulse-infra/components/room/board"
 	"github.com/alphapulse/alphapulse-infra/components/room/rule"
@@ -20,8 +18,6 @@ type Watched struct {
 	// Claim is the name of its claim; "" where nothing tells how large claims are, as
 	// on a Docker host.
 	Claim string
-	// Consumers are the names of the workloads that cannot work without it.
-	Consumers []string
 	// Owner acts on its alerts; rule.Platform when empty.
 	Owner string
 	// Limits of the alerts.
@@ -90,11 +86,9 @@ func (w Watched) availability() []rule.Rule {
 		"The database does not answer",
 		"The exporter beside the database cannot log in, or does not answer itself. The API answers 503 to what is not cached.")
 	// A critical alert on it may tell why: its volume is full.
-	down.Silences = []rule.Silence{{Matchers: []string{`severity="warning"`}, Equal: []string{rule.WorkloadLabel}}}
-	if len(w.Consumers) > 0 {
-		down.Silences = append(down.Silences, rule.Silence{
-			Matchers: []string{fmt.Sprintf("%s=~%q", rule.WorkloadLabel, strings.Join(slices.Sorted(slices.Values(w.Consumers)), "|"))},
-		})
+	down.Silences = []rule.Silence{
+		{Matchers: []string{`severity="warning"`}, Equal: []string{rule.WorkloadLabel}},
+		{OfConsumers: true},
 	}
 	return []rule.Rule{
 		down,

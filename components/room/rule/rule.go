@@ -84,6 +84,9 @@ type Silence struct {
 	Matchers []string
 	// Equal are labels in which it has to agree with the alert that silences it.
 	Equal []string
+	// OfConsumers selects those on workloads that are linked to the one of the alert that
+	// silences it, as they cannot work without it.
+	OfConsumers bool
 }
 
 // SameWorkload selects all alerts on the workload of the one that silences them.
@@ -265,9 +268,9 @@ type Inhibition struct {
 	Equal          []string
 }
 
-// Inhibitions are those that the rules ask for. No alert silences
-// itself, and none silences a loud one.
-func Inhibitions(groups []Group) []Inhibition {
+// Inhibitions are those that the rules ask for. No alert silences itself, and none
+// silences a loud one. consumers are the workloads that are linked to one, by its name.
+func Inhibitions(groups []Group, consumers map[string][]string) []Inhibition {
 	var loud []string
 	for _, g := range groups {
 		for _, r := range g.Rules {
@@ -281,12 +284,15 @@ func Inhibitions(groups []Group) []Inhibition {
 	for _, g := range groups {
 		for _, r := range g.Rules {
 			for _, s := range r.Silences {
-				spared := strings.Join(append([]string{r.Alert}, loud...), "|")
-				all = append(all, Inhibition{
-					Source: []string{fmt.Sprintf("alertname=%q", r.Alert)},
-					Target: append([]string{fmt.Sprintf("alertname!~%q", spared)}, s.Matchers...),
-					Equal:  s.Equal,
-				})
+				target := append([]string{fmt.Sprintf("alertname!~%q", strings.Join(append([]string{r.Alert}, loud...), "|"))}, s.Matchers...)
+				if s.OfConsumers {
+					names := slices.Sorted(slices.Values(consumers[r.Labels[WorkloadLabel]]))
+					if len(names) == 0 {
+						continue
+					}
+					target = append(target, fmt.Sprintf("%s=~%q", WorkloadLabel, strings.Join(slices.Compact(names), "|")))
+				}
+				all = append(all, Inhibition{Source: []string{fmt.Sprintf("alertname=%q", r.Alert)}, Target: target, Equal: s.Equal})
 			}
 		}
 	}

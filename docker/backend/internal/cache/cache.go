@@ -15,7 +15,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/singleflight"
 )
@@ -48,31 +47,6 @@ const (
 	Bypass Outcome = "bypass"
 )
 
-// Metrics of the cache.
-type Metrics struct {
-	requests *prometheus.CounterVec
-	errors   prometheus.Counter
-	loads    *prometheus.HistogramVec
-}
-
-// NewMetrics registers the metrics.
-func NewMetrics(r prometheus.Registerer) *Metrics {
-	m := &Metrics{
-		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "cache_requests_total", Help: "Reads through the cache by kind of answer and result (hit, stale, miss, bypass).",
-		}, []string{"kind", "result"}),
-		errors: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "cache_errors_total", Help: "Commands that the cache did not answer.",
-		}),
-		loads: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "cache_load_duration_seconds", Help: "Time to load an answer from the database, by kind of answer.",
-			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
-		}, []string{"kind"}),
-	}
-	r.MustRegister(m.requests, m.errors, m.loads)
-	return m
-}
-
 // Options of a Cache.
 type Options struct {
 	// Client of Redis; nil runs without a cache.
@@ -100,25 +74,6 @@ type Cache struct {
 // New returns a cache.
 func New(o Options) *Cache {
 	return &Cache{o: o, pending: map[string]int64{}}
-}
-
-// NewClient returns a client of Redis with short time-outs: what takes longer is
-// read from the database instead.
-func NewClient(url, name string, maxConnections int) (*redis.Client, error) {
-	if url == "" {
-		return nil, nil
-	}
-	o, err := redis.ParseURL(url)
-	if err != nil {
-		return nil, fmt.Errorf("cache URL: %w", err)
-	}
-	o.ClientName = name
-	o.PoolSize = maxConnections
-	o.MaxActiveConns = maxConnections
-	o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = time.Second, time.Second, time.Second, time.Second
-	o.MaxRetries = 1
-	o.ContextTimeoutEnabled = true
-	return redis.NewClient(o), nil
 }
 
 // Request is one read.

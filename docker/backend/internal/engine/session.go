@@ -54,6 +54,8 @@ type Session struct {
 	book   *portfolio.Book
 	// hit and missed count all signals that were ever scored.
 	hit, missed int64
+	// signal is the highest ID of a signal.
+	signal int64
 	// looked says that the bars were looked at for signals since Begin.
 	looked bool
 }
@@ -195,6 +197,9 @@ func (s *Session) remember(ctx context.Context, tx *store.Tx, minute time.Time) 
 			ID: p.ID, SymbolID: p.SymbolID, SignalID: p.SignalID, Quantity: p.Quantity, EntryPrice: p.EntryPrice, OpenedAt: p.OpenedAt,
 		}
 	}
+	if s.signal, err = tx.LastSignal(ctx); err != nil {
+		return err
+	}
 	s.book.Realized, s.hit, s.missed, err = tx.LoadPortfolio(ctx)
 	return err
 }
@@ -225,7 +230,7 @@ func (s *Session) Step(ctx context.Context, now time.Time) (err error) {
 	if closed && s.last.Before(minute.Add(-time.Minute)) {
 		return fmt.Errorf("%w: the last prices are of %s", errGap, s.last.Format(time.RFC3339))
 	}
-	c := &cycle{Session: s, at: at, batch: Batch{Batch: stream.Batch{At: at}}}
+	c := &cycle{Session: s, at: at, batch: Batch{Batch: stream.Batch{At: at, After: s.signal}}}
 	err = s.leader.InTransaction(ctx, func(tx *store.Tx) error {
 		if closed {
 			// The bar ends with the prices before these.
@@ -495,6 +500,7 @@ func (c *cycle) count() {
 	m := c.metrics
 	m.ticks.Add(float64(len(c.batch.Quotes)))
 	for symbol, s := range c.fresh {
+		c.Session.signal = max(c.Session.signal, s.ID)
 		m.signals.WithLabelValues(m.symbol(symbol), s.Type).Inc()
 	}
 	for _, s := range c.scores {

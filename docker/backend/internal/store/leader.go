@@ -28,10 +28,10 @@ func (s *Store) Lead(ctx context.Context) (*Leader, error) {
 	if err := s.Check(); err != nil {
 		return nil, err
 	}
-	config := s.pool.Config().ConnConfig
-	config.RuntimeParams["idle_session_timeout"] = fmt.Sprint(leaderIdle.Milliseconds())
-	// Writing the history of an empty database takes longer than any query of a reader.
-	config.RuntimeParams["statement_timeout"] = "60000"
+	config, err := s.leaderConfig()
+	if err != nil {
+		return nil, err
+	}
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, s.failed(ctx, "connect as leader", err)
@@ -45,6 +45,20 @@ func (s *Store) Lead(ctx context.Context) (*Leader, error) {
 		return nil, conn.Close(ctx)
 	}
 	return &Leader{conn}, nil
+}
+
+// leaderConfig is for the connection of the one that writes. It leads past any pooler,
+// where the lock would belong to whoever gets the session next.
+func (s *Store) leaderConfig() (*pgx.ConnConfig, error) {
+	config, err := s.sessionConfig(s.endpoints().direct())
+	if err != nil {
+		return nil, err
+	}
+	primaryOnly(config)
+	config.RuntimeParams["idle_session_timeout"] = fmt.Sprint(leaderIdle.Milliseconds())
+	// Writing the history of an empty database takes longer than any query of a reader.
+	config.RuntimeParams["statement_timeout"] = "60000"
+	return config, nil
 }
 
 // Close gives the leadership up.
@@ -260,6 +274,14 @@ func (t *Tx) ActiveSignals(ctx context.Context) ([]*ActiveSignal, error) {
 		return nil, fmt.Errorf("active signals: %w", err)
 	}
 	return signals, nil
+}
+
+// LastSignal returns the highest ID of a signal, 0 if there is none.
+func (t *Tx) LastSignal(ctx context.Context) (id int64, err error) {
+	if err = t.tx.QueryRow(ctx, "SELECT coalesce(max(id), 0) FROM signals").Scan(&id); err != nil {
+		err = fmt.Errorf("last signal: %w", err)
+	}
+	return id, err
 }
 
 // Score is the result of a signal.
