@@ -20,7 +20,7 @@ LOCALFLAGS ?=
 
 # Modules with code of ours; the others below local/modules pin what is built of others'.
 TOOL_MODULES := local/modules/helpers local/modules/vulncheck
-MODULES := . local docker/backend docker/frontend tests/rules tests/minors $(TOOL_MODULES)
+MODULES := . local docker/backend docker/frontend docker/agent tests/rules tests/minors $(TOOL_MODULES)
 
 # What is shipped, or what users run: known vulnerabilities in it fail the tests.
 SHIPPED := . docker/backend docker/frontend local
@@ -43,8 +43,8 @@ local:
 ##@ the dev stack
 
 .PHONY: up
-up: local ## deploy the dev stack: to a local cluster, which is built and started first
-	@$(LOCAL) deploy $(LOCALFLAGS)
+up: local ## deploy the dev stack: to a local cluster, which is built and started first; NODES=3 gives it so many nodes
+	@$(LOCAL) deploy $(if $(NODES),--nodes=$(NODES)) $(LOCALFLAGS)
 
 .PHONY: down
 down: local ## destroy the stack, stop the local cluster, leave nothing behind
@@ -123,7 +123,7 @@ test-rules:
 # Each module file has the API types of one Kubernetes minor.
 .PHONY: test-minors
 test-minors:
-	@rm -rf .local/rendered/minors; go build -o .local/bin/render ./tests/render
+	@rm -rf .local/rendered/minors; go build -o .local/bin/render ./cmd/render
 	@for s in dev prod; do .local/bin/render -stack $$s -out .local/rendered/minors/$$s >/dev/null; done
 	@rc=0; for f in go.mod kubernetes-1.36.mod kubernetes-1.35.mod; do \
 	  RENDERED=$(CURDIR)/.local/rendered/minors go test -C tests/minors -modfile=$$f -count=1 ./... || rc=1; \
@@ -134,7 +134,7 @@ test-minors:
 .PHONY: manifests
 manifests:
 	@rm -rf .local/rendered/prod
-	@go run ./tests/render -stack prod -out .local/rendered/prod
+	@go run ./cmd/render -stack prod -out .local/rendered/prod
 	@go tool -modfile=local/modules/kubelint/go.mod kube-score score --output-format ci \
 	  --ignore-test container-image-pull-policy,container-security-context-user-group-id \
 	  .local/rendered/prod/*.yaml >.local/rendered/prod.score || true
@@ -187,8 +187,18 @@ bench: local ## measure the dev stack, which is left running, and one backend al
 .PHONY: render
 render: ## write a stack's objects as YAML, without credentials: STACK=prod OUT=dir
 	@[ -n "$(OUT)" ] || { echo 'OUT is missing: name the folder to write to, e.g. make render STACK=prod OUT=rendered/prod' >&2; exit 1; }
-	@go run ./tests/render -stack "$(or $(STACK),dev)" -out "$(OUT)"
+	@go run ./cmd/render -stack "$(or $(STACK),dev)" -out "$(OUT)"
 
 .PHONY: preview-diff
 preview-diff: ## what a change does to the manifests of every stack: BASE=main
 	@.ci/preview-diff "$(or $(BASE),main)"
+
+##@ generated files
+
+.PHONY: generate
+generate: ## write what follows from the settings' declarations: Pulumi.yaml's schema, docs/settings.md
+	@go test ./tests/unit -run '^TestGenerated$$' -count=1 -update
+
+.PHONY: golden
+golden: ## rewrite the files that tests compare with, for a review of their diff
+	@go test $$(find . -path '*/testdata/golden' -not -path './.local/*' | xargs -n1 dirname | xargs -n1 dirname) -count=1 -update

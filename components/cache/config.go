@@ -3,8 +3,11 @@ package cache
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
+	"strconv"
 	"strings"
 )
 
@@ -111,4 +114,13 @@ func RenderACL(applicationPassword, monitoringPassword string) (string, error) {
 func digest(password string) string {
 	sum := sha256.Sum256([]byte(password))
 	return hex.EncodeToString(sum[:])
+}
+
+// RenderExporterPasswords renders ExporterFile, which maps the address that the
+// exporter asks to the password.
+func RenderExporterPasswords(host, password string) (string, error) {
+	b, err := json.Marshal(map[string]string{
+		fmt.Sprintf("redis://%s@%s", MonitoringUser, net.JoinHostPort(host, strconv.Itoa(Port))): password,
+	})
+	return string(b), err
 }

@@ -54,7 +54,7 @@ var groups = []group{
 	{
 		name: "single", about: "the stack single on a Docker engine", need: 12 * time.Minute,
 		dir: ".", pkg: "./tests/single", tags: "e2e",
-		paths: []string{"Pulumi.single.yaml", "components/dockerhost", "components/images", "docker", "stacks/docker.go", "tests/single"},
+		paths: []string{"Pulumi.single.yaml", "components/images", "docker", "components/workload", "stacks/docker.go", "tests/single"},
 	},
 	{
 		name: "backend", about: "the reference backend with real PostgreSQL and Redis", need: 5 * time.Minute, waits: true,

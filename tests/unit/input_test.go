@@ -87,16 +87,16 @@ func TestBadInput(t *testing.T) {
 // TestBadCertificate: a certificate that cannot serve the hosts is refused with the
 // reason, before anything changes.
 func TestBadCertificate(t *testing.T) {
-	other, _ := certificate("elsewhere.example.com", 90)
+	other, _ := certificate(90, "elsewhere.example.com")
 	for name, c := range map[string]struct{ chain, key, says string }{
 		"not PEM":     {"x", "y", "give PEM"},
 		"another key": {provided[0].chain, provided[1].key, "private key does not match"},
 		"expired": func() struct{ chain, key, says string } {
-			c, k := certificate("alphapulse.example.com", -1)
+			c, k := certificate(-1, "alphapulse.example.com")
 			return struct{ chain, key, says string }{c, k, "expired"}
 		}(),
 		"other hosts": func() struct{ chain, key, says string } {
-			c, k := certificate("elsewhere.example.com", 90)
+			c, k := certificate(90, "elsewhere.example.com")
 			return struct{ chain, key, says string }{c, k, "api.alphapulse.example.com"}
 		}(),
 		"other hosts' cert": {other, provided[0].key, "private key does not match"},

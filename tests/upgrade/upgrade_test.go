@@ -89,7 +89,7 @@ var edits = map[string][]string{
 	"cacheTtlSeconds":        {"60"},
 	"storageClass":           {"fast"},
 	"protect":                {"false", "true"},
-	"imagePullCredentials":   {`{"auths":{}}`},
+	"imagePullCredentials":   {`{"auths":{"registry.example.com":{"auth":"dXNlcjpwYXNzd29yZA=="}}}`},
 	"prometheusStorage":      {"200Gi"},
 	"prometheusRetention":    {"30d"},
 	"grafanaStorage":         {"200Gi"},
