@@ -67,6 +67,13 @@ func BenchmarkAPI(b *testing.B) {
 // startPinned runs the API as a process of its own on one CPU.
 func (s *stack) startPinned() string {
 	s.Helper()
+	url, _ := s.startBinary("taskset", "--cpu-list", "0")
+	return url
+}
+
+// startBinary runs the API as a process of its own, by another command if one is given.
+func (s *stack) startBinary(by ...string) (string, *exec.Cmd) {
+	s.Helper()
 	binary := filepath.Join(s.TempDir(), "alphapulse")
 	if out, err := exec.Command("go", "build", "-o", binary, "..").CombinedOutput(); err != nil {
 		s.Fatalf("%v: %s", err, out)
@@ -75,7 +82,8 @@ func (s *stack) startPinned() string {
 	if err != nil {
 		s.Fatal(err)
 	}
-	cmd := exec.Command("taskset", "--cpu-list", "0", binary, "api")
+	args := append(by, binary, "api")
+	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Env = []string{"API_HOST=127.0.0.1", fmt.Sprintf("API_PORT=%d", port)}
 	for i := 0; i < len(s.env); i += 2 {
 		cmd.Env = append(cmd.Env, s.env[i]+"="+s.env[i+1])
@@ -88,7 +96,7 @@ func (s *stack) startPinned() string {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait() // with the signal
 	})
-	return fmt.Sprintf("http://127.0.0.1:%d", port)
+	return fmt.Sprintf("http://127.0.0.1:%d", port), cmd
 }
 
 type result struct {
