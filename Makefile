@@ -139,7 +139,7 @@ e2e: local ## the whole proof on the local cluster and engine, from nothing to d
 	@rc=0; \
 	KEEP=$(KEEP) LOCAL=$(CURDIR)/$(LOCAL) go test -tags e2e -count=1 -v -timeout 90m ./tests/e2e/... || rc=1; \
 	$(MAKE) --no-print-directory -k -j2 e2e-backend $(if $(KEEP),,e2e-single) || rc=1; \
-	[ -n "$(KEEP)" ] || go test -C local -tags cluster -count=1 -v -timeout 75m ./internal/node || rc=1; \
+	[ -n "$(KEEP)" ] || go test -C local -tags cluster -count=1 -v -timeout 75m ./internal/node/... || rc=1; \
 	exit $$rc
 
 .PHONY: e2e-backend
