@@ -136,11 +136,14 @@ func TestWithoutRedisTheDatabaseIsRead(t *testing.T) {
 	if p := priceOf(t, conn); p != 100 {
 		t.Errorf("the present price is told as %v", p)
 	}
+	// What was there before this process is no news.
+	if f := next(t, conn, ""); f.Type != "positions" {
+		t.Errorf("after the prices comes %+v", f)
+	}
 	d.write(102, 4, 5)
 	if p := priceOf(t, conn); p != 102 {
 		t.Errorf("the next price is told as %v", p)
 	}
-	// What was there before this process is no news.
 	for _, want := range []int64{4, 5} {
 		if f := next(t, conn, "signal"); f.Signal.ID != want {
 			t.Errorf("signal %d is told, want %d", f.Signal.ID, want)
