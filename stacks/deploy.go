@@ -9,11 +9,13 @@ import (
 	"sync"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/alphapulse/alphapulse-infra/components/room"
 )
 
 // Deploy is the Pulumi program: it composes the stack and exports its outputs.
 func Deploy(ctx *pulumi.Context) error {
-	outputs, err := Compose(ctx)
+	outputs, err := compose(ctx, (*Stack).look)
 	if err != nil {
 		return err
 	}
@@ -24,8 +26,13 @@ func Deploy(ctx *pulumi.Context) error {
 }
 
 // Compose checks the whole configuration, then composes the components and
-// returns the stack's outputs.
+// returns the stack's outputs. It asks no cluster anything.
 func Compose(ctx *pulumi.Context) (pulumi.Map, error) {
+	return compose(ctx, func(*Stack, *pulumi.Context, Previous) error { return nil })
+}
+
+// compose lets look ask where the stack is about to run, before anything is registered.
+func compose(ctx *pulumi.Context, look func(*Stack, *pulumi.Context, Previous) error) (pulumi.Map, error) {
 	before, err := previous(ctx)
 	if err != nil {
 		return nil, err
@@ -34,18 +41,27 @@ func Compose(ctx *pulumi.Context) (pulumi.Map, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := Parse(ctx.Stack(), values, secretKeys, before)
+	s, err := Parse(ctx.Stack(), values, secretKeys, before)
 	if err != nil {
 		return nil, err
 	}
+	for _, warning := range s.Warnings {
+		if err := ctx.Log.Warn(warning, nil); err != nil {
+			return nil, err
+		}
+	}
+	if err := look(s, ctx, before); err != nil {
+		return nil, err
+	}
+	s.arrange()
 	all, err := registered(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if c.Target == TargetDocker {
-		return deployDocker(ctx, c, all)
+	if s.Target == room.DockerHost {
+		return deployDocker(ctx, s, all)
 	}
-	return deployKubernetes(ctx, c, all)
+	return deployKubernetes(ctx, s, all)
 }
 
 // registered returns what lists every resource that the stack has registered from now
@@ -88,7 +104,7 @@ func configuration(ctx *pulumi.Context) (values map[string]string, secretKeys []
 			values[name] = v
 		}
 	}
-	for _, s := range settings {
+	for _, s := range Settings() {
 		if v, ok := ctx.GetConfig(prefix + s.Key); ok {
 			values[s.Key] = v
 		}

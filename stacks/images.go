@@ -27,39 +27,46 @@ const buildContext = "docker"
 
 // newApplication decides the references, and builds what has to be built. A stack
 // that names its images needs no engine.
-func newApplication(ctx *pulumi.Context, c *Config, engine *docker.Provider) (*application, error) {
-	a := &application{
-		backend:   pulumi.String(c.Images.Backend),
-		dashboard: pulumi.String(c.Images.Dashboard),
-		frontend:  pulumi.String(c.Images.Frontend),
+func newApplication(ctx *pulumi.Context, s *Stack, engine *docker.Provider) (*application, error) {
+	a := &application{backend: s.Backend.API.Image, dashboard: s.Application.DashboardImage, frontend: s.Frontend.Image}
+	if s.Build.Enabled {
+		build := func(name string) (*images.Image, error) {
+			return images.NewImage(ctx, name+"-build", &images.Args{
+				Context:    buildContext,
+				Dockerfile: "Dockerfile." + name + ".prod",
+				Sources:    []string{name},
+				Repository: s.Build.repository(name),
+				Owner:      ctx.Stack(),
+				Push:       s.Build.Registry != "",
+			}, pulumi.Provider(engine))
+		}
+		backend, err := build(backendName)
+		if err != nil {
+			return nil, err
+		}
+		frontend, err := build(frontendName)
+		if err != nil {
+			return nil, err
+		}
+		a.backend, a.frontend = backend.Reference, frontend.Reference
+		a.first = []pulumi.ResourceOption{pulumi.DependsOn([]pulumi.Resource{backend.Ready, frontend.Ready})}
 	}
-	if !c.Build.Enabled {
-		return a, nil
+	if a.dashboard == nil {
+		a.dashboard = a.backend
 	}
-	build := func(name string) (*images.Image, error) {
-		return images.NewImage(ctx, name+"-build", &images.Args{
-			Context:    buildContext,
-			Dockerfile: "Dockerfile." + name + ".prod",
-			Sources:    []string{name},
-			Repository: c.Build.repository(name),
-			Owner:      ctx.Stack(),
-			Push:       c.Build.Registry != "",
-		}, pulumi.Provider(engine))
-	}
-	backend, err := build(backendName)
-	if err != nil {
-		return nil, err
-	}
-	frontend, err := build(frontendName)
-	if err != nil {
-		return nil, err
-	}
-	if c.Images.Dashboard == c.Images.Backend {
-		a.dashboard = backend.Reference
-	}
-	a.backend, a.frontend = backend.Reference, frontend.Reference
-	a.first = []pulumi.ResourceOption{pulumi.DependsOn([]pulumi.Resource{backend.Ready, frontend.Ready})}
+	s.deploys(a)
 	return a, nil
+}
+
+// deploys gives the images to those who run them.
+func (s *Stack) deploys(a *application) {
+	s.Backend.API.Image, s.Frontend.Image = a.backend, a.frontend
+	if e := s.Backend.Engine; e != nil {
+		e.Image = a.backend
+	}
+	if d := s.Backend.Dashboard; d != nil {
+		d.Image = a.dashboard
+	}
 }
 
 // repository is where an image that the stack builds belongs; without a registry it is
@@ -73,21 +80,21 @@ func (b *Build) repository(name string) string {
 
 // newDockerProvider is explicit, so that a stack says which engine it means: the one
 // that it runs on, or the one that builds its images.
-func newDockerProvider(ctx *pulumi.Context, c *Config) (*docker.Provider, error) {
+func newDockerProvider(ctx *pulumi.Context, c *Stack) (*docker.Provider, error) {
 	args := &docker.ProviderArgs{}
-	if c.Docker.Host != "" {
-		args.Host = pulumi.String(c.Docker.Host)
+	if c.Host.Address != "" {
+		args.Host = pulumi.String(c.Host.Address)
 	}
 	auth, pushesTo, err := c.Build.auth()
 	if err != nil {
 		return nil, err
 	}
-	for _, registry := range c.Docker.Registries {
+	for _, registry := range c.Platform.PullRegistries {
 		if registryHost(registry) == pushesTo {
 			continue // who may push may pull, and the provider takes one login a registry
 		}
 		auth = append(auth, &docker.ProviderRegistryAuthArgs{
-			Address: pulumi.String(registry), ConfigFileContent: optionalSecret(c.ImagePullCredentials).ToStringOutput(),
+			Address: pulumi.String(registry), ConfigFileContent: optionalSecret(c.Platform.PullCredentials).ToStringOutput(),
 		})
 	}
 	if len(auth) > 0 {

@@ -8,6 +8,9 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/alphapulse/alphapulse-infra/components/room"
+	"github.com/alphapulse/alphapulse-infra/stacks/settings"
 )
 
 // Previous is what the stack's last update left: the facts that an edit of the
@@ -18,6 +21,9 @@ type Previous struct {
 	Target string
 	// Namespace of every object; "" before the first update.
 	Namespace string
+	// Cluster is what tells the cluster apart; "" on a Docker host, and in stacks of a
+	// release that did not ask.
+	Cluster string
 	// Volumes are the sizes of the claims, by name.
 	Volumes map[string]string
 }
@@ -27,6 +33,7 @@ const (
 	outputTarget    = "target"
 	outputNamespace = "namespace"
 	outputVolumes   = "volumes"
+	outputCluster   = "cluster"
 )
 
 // previous reads the stack's own outputs, before anything is registered.
@@ -47,6 +54,7 @@ func previous(ctx *pulumi.Context) (Previous, error) {
 	p := Previous{Volumes: map[string]string{}}
 	p.Target, _ = result.Outputs[outputTarget].(string)
 	p.Namespace, _ = result.Outputs[outputNamespace].(string)
+	p.Cluster, _ = result.Outputs[outputCluster].(string)
 	if volumes, ok := result.Outputs[outputVolumes].(map[string]any); ok {
 		for claim, size := range volumes {
 			p.Volumes[claim], _ = size.(string)
@@ -68,46 +76,28 @@ func again(read func() error) error {
 }
 
 // keeps reports every edit that would lose what the previous update stored.
-func (c *Config) keeps(r *reader, p Previous) {
-	was := p.Target
-	if was == "" && p.Namespace != "" {
-		was = TargetKubernetes
+func (s *Stack) keeps(p *settings.Problems, before Previous) {
+	was := before.Target
+	if was == "" && before.Namespace != "" {
+		was = string(room.Kubernetes)
 	}
-	if was != "" && was != c.Target {
-		r.problem("target", "%q: the stack runs on target %q and its data would stay behind: set that one, use another stack, or destroy this one first", c.Target, was)
+	if was != "" && was != string(s.Target) {
+		p.Add("target", "%q: the stack runs on target %q and its data would stay behind: set that one, use another stack, or destroy this one first", s.Target, was)
 	}
-	if c.Target != TargetKubernetes {
+	if s.Target != room.Kubernetes {
 		return // volumes of a Docker host have names of their own and no size
 	}
-	if p.Namespace != "" && p.Namespace != c.Namespace {
-		r.problem("namespace", "%q: the stack's data is in namespace %q and would stay behind: set that one, or use another stack", c.Namespace, p.Namespace)
+	if before.Namespace != "" && before.Namespace != s.Cluster.Namespace {
+		p.Add("namespace", "%q: the stack's data is in namespace %q and would stay behind: set that one, or use another stack", s.Cluster.Namespace, before.Namespace)
 	}
-	sizes := c.volumes()
-	for _, claim := range slices.Sorted(maps.Keys(sizes)) {
-		had, ok := p.Volumes[claim]
+	for _, claim := range slices.Sorted(maps.Keys(s.volumes)) {
+		had, ok := before.Volumes[claim]
 		if !ok {
 			continue
 		}
-		now := sizes[claim].size
-		if q, err := resource.ParseQuantity(had); err == nil && now.Cmp(q) < 0 {
-			r.problem(sizes[claim].key, "%s is smaller than the %s that volume %s has: a volume cannot shrink, set at least %s",
-				now.String(), had, claim, had)
+		v := s.volumes[claim]
+		if q, err := resource.ParseQuantity(had); err == nil && v.size.Cmp(q) < 0 {
+			p.Add(v.key, "%s is smaller than the %s that volume %s has: a volume cannot shrink, set at least %s", v.size.String(), had, claim, had)
 		}
-	}
-}
-
-// sized is a claim's size and the setting that it comes from.
-type sized struct {
-	key  string
-	size resource.Quantity
-}
-
-// volumes are the claims whose sizes users set, by name.
-func (c *Config) volumes() map[string]sized {
-	return map[string]sized{
-		databaseName:                   {"databaseStorage", c.Database.Storage},
-		cacheName:                      {"cacheStorage", c.Cache.Storage},
-		monitoringName + "-prometheus": {"prometheusStorage", c.Monitoring.PrometheusStorage},
-		monitoringName + "-grafana":    {"grafanaStorage", c.Monitoring.GrafanaStorage},
 	}
 }

@@ -7,9 +7,8 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"github.com/alphapulse/alphapulse-infra/components/internal/labels"
-	"github.com/alphapulse/alphapulse-infra/components/internal/netedge"
-	"github.com/alphapulse/alphapulse-infra/components/internal/sizing"
+	"github.com/alphapulse/alphapulse-infra/components/room"
+	"github.com/alphapulse/alphapulse-infra/components/workload"
 )
 
 // User is the numeric uid of the backend's images: they set USER by name, which
@@ -26,10 +25,10 @@ type Process struct {
 	Args []string
 	// Env are plain variables of this workload alone; they win over the shared settings.
 	Env map[string]string
-	// Credentials are the variables of this workload's own Secret.
-	Credentials pulumi.StringMapInput
+	// Credentials are secret variables of this workload alone, beside those of Access.
+	Credentials pulumi.StringMap
 	// Resources of one pod.
-	Resources sizing.Resources
+	Resources room.Resources
 	// Port that the process listens on; 0 for a process without one.
 	Port int
 	// LivenessPath answers as long as the process works, whatever its dependencies
@@ -45,20 +44,13 @@ type Process struct {
 	StartupSeconds int
 }
 
-// Scaling are the bounds and targets of the horizontal autoscaler.
-type Scaling struct {
-	// Min and Max replicas.
-	Min, Max int
-	// CPUUtilization and MemoryUtilization are targets in percent of the requests.
-	CPUUtilization, MemoryUtilization int
-}
-
 // Args configure a Backend.
 type Args struct {
-	// Namespace to create the objects in.
-	Namespace pulumi.StringInput
-	// SettingsName names the shared ConfigMap, read by every workload.
-	SettingsName pulumi.StringInput
+	workload.Placement
+	// Settings are the plain variables that every workload reads.
+	Settings Settings
+	// Access is how every workload reaches the stores; nil for a build that needs none.
+	Access *Access
 	// API serves REST and WebSockets; it is scaled by Scaling.
 	API     Process
 	Scaling Scaling
@@ -72,20 +64,13 @@ type Args struct {
 	Dashboard *Process
 	// RequestTimeoutSeconds bounds one request, and so the drain of a stopping pod.
 	RequestTimeoutSeconds int
-	// WaitForImage has pg_isready in it; an init container of it waits for the
-	// database instead of letting the application crash-loop.
-	WaitForImage pulumi.StringInput
-	// DatabaseHost and DatabasePort is what the init container waits for.
-	DatabaseHost pulumi.StringInput
-	DatabasePort int
+	// WaitImage has sh, printf and nc in it (busybox); an init container of it waits for
+	// the database of Access instead of letting the application crash-loop. nil waits for
+	// nothing.
+	WaitImage pulumi.StringInput
 	// SpreadRequired leaves a pod pending rather than put two API pods on one host.
 	SpreadRequired bool
-	// ImagePullSecret names a Secret with registry credentials; nil for public images.
-	ImagePullSecret pulumi.StringPtrInput
 }
-
-// waitResources of the init container; it counts only while it runs.
-var waitResources = sizing.Of("50m", "32Mi", "200m", "64Mi")
 
 // Validate reports everything that keeps the backend from being created.
 func (a *Args) Validate() error {
@@ -94,22 +79,11 @@ func (a *Args) Validate() error {
 	if a.Namespace == nil {
 		problem("Namespace is missing: pass the namespace to create the objects in")
 	}
-	if a.SettingsName == nil {
-		problem("SettingsName is missing: pass the name of the shared ConfigMap")
+	for _, err := range a.Scaling.validate() {
+		problem("%w", err)
 	}
-	if a.Scaling.Min < 1 || a.Scaling.Max < a.Scaling.Min {
-		problem("Scaling: Min %d and Max %d: want 1 ≤ Min ≤ Max", a.Scaling.Min, a.Scaling.Max)
-	}
-	for _, target := range []struct {
-		name    string
-		percent int
-	}{{"CPUUtilization", a.Scaling.CPUUtilization}, {"MemoryUtilization", a.Scaling.MemoryUtilization}} {
-		if target.percent < 1 || target.percent > 100 {
-			problem("Scaling: %s is %d: want a percentage of the request from 1 to 100", target.name, target.percent)
-		}
-	}
-	if a.WaitForImage != nil && (a.DatabaseHost == nil || a.DatabasePort == 0) {
-		problem("WaitForImage needs DatabaseHost and DatabasePort to wait for")
+	if a.WaitImage != nil && a.Access == nil {
+		problem("WaitImage needs Access to know what to wait for")
 	}
 	if a.RequestTimeoutSeconds < 1 {
 		problem("RequestTimeoutSeconds is %d: want at least 1", a.RequestTimeoutSeconds)
@@ -151,47 +125,4 @@ func (a *Args) processes() []namedProcess {
 		list = append(list, namedProcess{a.Dashboard, "dashboard"})
 	}
 	return list
-}
-
-// Demands is what the workloads need of the quota at full scale in a rollout.
-func (a *Args) Demands(name string) []sizing.Demand {
-	w := WorkloadsOf(name)
-	demands := []sizing.Demand{{
-		Workload: w.API.Name, Replicas: a.Scaling.Max, Surge: 1,
-		Containers: []sizing.Resources{a.API.Resources}, Services: 2,
-	}}
-	if a.Engine != nil {
-		demands = append(demands, sizing.Demand{Workload: w.Engine.Name, Replicas: 1,
-			Containers: []sizing.Resources{a.Engine.Resources}})
-	}
-	if a.Dashboard != nil {
-		demands = append(demands, sizing.Demand{Workload: w.Dashboard.Name, Replicas: 1, Surge: 1,
-			Containers: []sizing.Resources{a.Dashboard.Resources}, Services: 2})
-	}
-	return demands
-}
-
-// Workloads are the identities of the backend's pods, known before they exist.
-type Workloads struct {
-	API, Engine, Dashboard netedge.Workload
-}
-
-// WorkloadsOf gives the identities of the backend instance called name.
-func WorkloadsOf(name string) Workloads {
-	of := func(l labels.Set) netedge.Workload {
-		return netedge.Workload{Name: l.Name, Selector: l.Selector()}
-	}
-	return Workloads{API: of(apiLabels(name)), Engine: of(engineLabels(name)), Dashboard: of(dashboardLabels(name))}
-}
-
-func apiLabels(name string) labels.Set {
-	return labels.Set{Name: name, Instance: name, Component: "api"}
-}
-
-func engineLabels(name string) labels.Set {
-	return labels.Set{Name: name + "-engine", Instance: name, Component: "engine"}
-}
-
-func dashboardLabels(name string) labels.Set {
-	return labels.Set{Name: name + "-dashboard", Instance: name, Component: "dashboard"}
 }

@@ -3,8 +3,11 @@ package cache
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
+	"strconv"
 	"strings"
 )
 
@@ -28,10 +31,12 @@ const (
 	HealthUser = "health"
 )
 
-// Policies are the values of maxmemory-policy that a cache may have. "noeviction"
-// is not one: a full cache would refuse the application's writes.
+// NoEviction drops nothing: a full server refuses writes, as a queue has to.
+const NoEviction = "noeviction"
+
+// Policies are the values of maxmemory-policy that a cache may have.
 var Policies = []string{
-	"allkeys-lru", "allkeys-lfu", "allkeys-random", "volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl",
+	"allkeys-lru", "allkeys-lfu", "allkeys-random", "volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl", NoEviction,
 }
 
 const miB int64 = 1 << 20
@@ -111,4 +116,13 @@ func RenderACL(applicationPassword, monitoringPassword string) (string, error) {
 func digest(password string) string {
 	sum := sha256.Sum256([]byte(password))
 	return hex.EncodeToString(sum[:])
+}
+
+// RenderExporterPasswords renders ExporterFile, which maps the address that the
+// exporter asks to the password.
+func RenderExporterPasswords(host, password string) (string, error) {
+	b, err := json.Marshal(map[string]string{
+		fmt.Sprintf("redis://%s@%s", MonitoringUser, net.JoinHostPort(host, strconv.Itoa(Port))): password,
+	})
+	return string(b), err
 }

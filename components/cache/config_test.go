@@ -10,7 +10,9 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/api/resource"
 
-	"github.com/alphapulse/alphapulse-infra/components/internal/sizing"
+	"github.com/alphapulse/alphapulse-infra/components/platform"
+	"github.com/alphapulse/alphapulse-infra/components/room"
+	"github.com/alphapulse/alphapulse-infra/components/workload"
 )
 
 func TestConfig(t *testing.T) {
@@ -108,8 +110,8 @@ func TestACLRefusesAnEmptyPassword(t *testing.T) {
 
 func good() *Args {
 	return &Args{
-		Namespace: pulumi.String("n"), Image: pulumi.String("i:1"), ExporterImage: pulumi.String("e:1"),
-		Resources: sizing.Of("500m", "1Gi", "1", "2Gi"), Storage: resource.MustParse("10Gi"),
+		Placement: workload.Placement{Namespace: pulumi.String("n")}, Image: pulumi.String("i:1"), ExporterImage: pulumi.String("e:1"),
+		Resources: room.ResourcesOf("500m", "1Gi", "1", "2Gi"), Storage: resource.MustParse("10Gi"),
 		ApplicationPassword: pulumi.String("a"), MonitoringPassword: pulumi.String("m"),
 	}
 }
@@ -124,9 +126,9 @@ func TestArgsThatAreRefused(t *testing.T) {
 		want []string
 	}{
 		{"nothing given", func(a *Args) { *a = Args{} }, []string{"Namespace", "Image", "ExporterImage", "ApplicationPassword", "MonitoringPassword", "limits.memory"}},
-		{"memory too small", func(a *Args) { a.Resources = sizing.Of("1", "32Mi", "1", "63Mi") }, []string{"63Mi", "64Mi"}},
+		{"memory too small", func(a *Args) { a.Resources = room.ResourcesOf("1", "32Mi", "1", "63Mi") }, []string{"63Mi", "64Mi"}},
 		{"volume too small for the memory", func(a *Args) { a.Storage = resource.MustParse("4Gi") }, []string{"Storage is 4Gi", "4160Mi"}},
-		{"refuses writes when full", func(a *Args) { a.Policy = "noeviction" }, []string{`"noeviction"`, DefaultPolicy}},
+		{"no policy of Redis'", func(a *Args) { a.Policy = "sometimes" }, []string{`"sometimes"`, DefaultPolicy, NoEviction}},
 		{"alias its own", func(a *Args) { a.AliasServices = []string{"cache"} }, []string{`"cache"`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -148,7 +150,7 @@ func TestArgsThatAreRefused(t *testing.T) {
 func TestDemandsCountEveryContainerServiceAndClaim(t *testing.T) {
 	a := good()
 	a.AliasServices = []string{"redis"}
-	sum := sizing.Sum(a.Demands("cache")...)
+	sum := platform.Sum(a.Facts("cache", room.Kubernetes))
 	if sum.Pods != 1 || sum.Claims != 1 || sum.Services != 3 {
 		t.Errorf("pods %d, claims %d, Services %d; want 1, 1, 3", sum.Pods, sum.Claims, sum.Services)
 	}

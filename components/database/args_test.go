@@ -7,13 +7,15 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/api/resource"
 
-	"github.com/alphapulse/alphapulse-infra/components/internal/sizing"
+	"github.com/alphapulse/alphapulse-infra/components/platform"
+	"github.com/alphapulse/alphapulse-infra/components/room"
+	"github.com/alphapulse/alphapulse-infra/components/workload"
 )
 
 func good() *Args {
 	return &Args{
-		Namespace: pulumi.String("n"), Image: pulumi.String("i:1"), ExporterImage: pulumi.String("e:1"),
-		Resources: sizing.Of("1", "2Gi", "2", "4Gi"), Storage: resource.MustParse("50Gi"),
+		Placement: workload.Placement{Namespace: pulumi.String("n")}, Image: pulumi.String("i:1"), ExporterImage: pulumi.String("e:1"),
+		Resources: room.ResourcesOf("1", "2Gi", "2", "4Gi"), Storage: resource.MustParse("50Gi"),
 		SuperuserPassword: pulumi.String("s"), ApplicationPassword: pulumi.String("a"), MonitoringPassword: pulumi.String("m"),
 	}
 }
@@ -29,8 +31,8 @@ func TestArgsThatAreRefused(t *testing.T) {
 	}{
 		{"nothing given", func(a *Args) { *a = Args{} }, []string{"Namespace", "Image", "ExporterImage", "SuperuserPassword",
 			"ApplicationPassword", "MonitoringPassword", "limits.memory", "Storage"}},
-		{"memory too small", func(a *Args) { a.Resources = sizing.Of("1", "128Mi", "1", "255Mi") }, []string{"255Mi", "256Mi"}},
-		{"request above limit", func(a *Args) { a.Resources = sizing.Of("3", "2Gi", "2", "4Gi") }, []string{"requests.cpu 3"}},
+		{"memory too small", func(a *Args) { a.Resources = room.ResourcesOf("1", "128Mi", "1", "255Mi") }, []string{"255Mi", "256Mi"}},
+		{"request above limit", func(a *Args) { a.Resources = room.ResourcesOf("3", "2Gi", "2", "4Gi") }, []string{"requests.cpu 3"}},
 		{"too few connections", func(a *Args) { a.MaxConnections = 24 }, []string{"MaxConnections is 24", "25 to 409"}},
 		{"too many connections", func(a *Args) { a.MaxConnections = 410 }, []string{"MaxConnections is 410", "25 to 409"}},
 		{"volume too small", func(a *Args) { a.Storage = resource.MustParse("1023Mi") }, []string{"Storage is 1023Mi", "1Gi"}},
@@ -58,7 +60,7 @@ func TestArgsThatAreRefused(t *testing.T) {
 func TestDemandsCountEveryContainerServiceAndClaim(t *testing.T) {
 	a := good()
 	a.AliasServices = []string{"timescaledb", "postgres"}
-	sum := sizing.Sum(a.Demands("database")...)
+	sum := platform.Sum(a.Facts("database", room.Kubernetes))
 	if sum.Pods != 1 || sum.Claims != 1 || sum.Services != 4 {
 		t.Errorf("pods %d, claims %d, Services %d; want 1, 1, 4", sum.Pods, sum.Claims, sum.Services)
 	}
@@ -76,7 +78,7 @@ func TestDemandsCountEveryContainerServiceAndClaim(t *testing.T) {
 // A fraction of a core counts as a whole one, as the image's own tuning counts it.
 func TestTuningRoundsCPUsUp(t *testing.T) {
 	a := good()
-	a.Resources = sizing.Of("1", "2Gi", "2500m", "4Gi")
+	a.Resources = room.ResourcesOf("1", "2Gi", "2500m", "4Gi")
 	if got := a.Tuning().ParallelWorkers; got != 3 {
 		t.Errorf("%d parallel workers for 2500m, want 3", got)
 	}

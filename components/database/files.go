@@ -6,44 +6,46 @@ import (
 	"github.com/pulumi/pulumi-random/sdk/v4/go/random"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"github.com/alphapulse/alphapulse-infra/components/internal/content"
-	"github.com/alphapulse/alphapulse-infra/components/internal/labels"
+	"github.com/alphapulse/alphapulse-infra/components/workload"
 )
 
-// files names the content-named objects that the pod mounts.
+// files are what the processes read.
 type files struct {
 	// config holds the server's configuration and the scripts.
-	config pulumi.StringOutput
+	config *workload.Files
 	// verifiers holds what the server stores of each password.
-	verifiers pulumi.StringOutput
+	verifiers *workload.Files
 	// exporter holds the one password that the exporter logs in with.
-	exporter pulumi.StringOutput
+	exporter *workload.Files
 }
 
-func newFiles(ctx *pulumi.Context, name string, args *Args, l labels.Set, opts ...pulumi.ResourceOption) (files, error) {
-	var f files
-	var err error
-	config := ConfigFiles(args.Tuning())
+func (a *Args) files(ctx *pulumi.Context, name string, opts ...pulumi.ResourceOption) (*files, error) {
+	config := ConfigFiles(a.Tuning())
 	maps.Copy(config, ScriptFiles())
-	if f.config, err = content.ConfigMap(ctx, name+"-config", args.Namespace, l, pulumi.ToStringMap(config), opts...); err != nil {
-		return f, err
-	}
-	verifiers, err := args.Verifiers(ctx, name, opts...)
+	verifiers, err := a.verifiers(ctx, name, opts...)
 	if err != nil {
-		return f, err
+		return nil, err
 	}
-	if f.verifiers, err = content.Secret(ctx, name+"-verifiers", args.Namespace, l, verifiers, opts...); err != nil {
-		return f, err
-	}
-	f.exporter, err = content.Secret(ctx, name+"-exporter", args.Namespace, l, pulumi.StringMap{
-		PasswordFile: args.MonitoringPassword,
-	}, opts...)
-	return f, err
+	return &files{
+		config:    workload.Plain("config", config),
+		verifiers: workload.Hidden("verifiers", verifiers),
+		exporter:  workload.Hidden("exporter", pulumi.StringMap{PasswordFile: a.MonitoringPassword}),
+	}, nil
 }
 
-// Verifiers are the files below RolesPath that the server and the reconciler read:
+// ConfigFiles are the files below ConfigPath.
+func ConfigFiles(t Tuning) map[string]string {
+	return map[string]string{"postgresql.conf": RenderConfig(t), "pg_hba.conf": RenderAccess()}
+}
+
+// ScriptFiles are the files below ScriptsPath.
+func ScriptFiles() map[string]string {
+	return map[string]string{"reconcile.sh": reconcileScript, "roles.sql": rolesSQL}
+}
+
+// verifiers are the files below RolesPath that the server and the reconciler read:
 // what the server stores of each password, secret.
-func (a *Args) Verifiers(ctx *pulumi.Context, name string, opts ...pulumi.ResourceOption) (pulumi.StringMap, error) {
+func (a *Args) verifiers(ctx *pulumi.Context, name string, opts ...pulumi.ResourceOption) (pulumi.StringMap, error) {
 	// A verifier needs a salt that stays: a new one at each run would look like a
 	// changed password and restart the database.
 	salt, err := random.NewRandomPassword(ctx, name+"-salt", &random.RandomPasswordArgs{

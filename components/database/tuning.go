@@ -155,7 +155,7 @@ func (t Tuning) RecoverySeconds() int { return 60 + int(t.MaxWALSize/(20*miB)) }
 
 // StartupSeconds is how long the server may take to accept connections: the set-up of
 // a new volume, or the replay of the log after a crash.
-func (t Tuning) StartupSeconds() int { return startup.BudgetSeconds() + t.RecoverySeconds() }
+func (t Tuning) StartupSeconds() int { return answersWithin + t.RecoverySeconds() }
 
 // setting is one line of postgresql.conf.
 type setting struct{ name, value string }

@@ -7,11 +7,12 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/alphapulse/alphapulse-infra/components/internal/sizing"
+	"github.com/alphapulse/alphapulse-infra/components/room"
+	"github.com/alphapulse/alphapulse-infra/components/workload"
 )
 
 func valid() *Args {
-	return &Args{Namespace: pulumi.String("shop"), Image: pulumi.String("ui:1")}
+	return &Args{Placement: workload.Placement{Namespace: pulumi.String("shop")}, Image: pulumi.String("ui:1")}
 }
 
 func TestDefaults(t *testing.T) {
@@ -25,13 +26,14 @@ func TestDefaults(t *testing.T) {
 	assert.Zero(t, a.Replicas, "the caller's value is not changed")
 }
 
-func TestDemands(t *testing.T) {
-	demands := valid().Demands("ui")
-	require.Len(t, demands, 1)
-	assert.Equal(t, 3, demands[0].Pods(), "two replicas and one that surges")
-	assert.Equal(t, []sizing.Resources{DefaultResources}, demands[0].Containers)
-	assert.Equal(t, 2, demands[0].Services)
-	assert.Equal(t, demands[0].Workload, Workload("ui").Name)
+func TestFacts(t *testing.T) {
+	facts := valid().Facts("ui", room.Kubernetes)
+	require.Len(t, facts.Workloads, 1)
+	w := facts.Workloads[0]
+	assert.Equal(t, 3, w.Replicas+w.Surge, "two replicas and one that surges")
+	assert.Equal(t, []room.Resources{DefaultResources}, w.Containers)
+	assert.Equal(t, []string{"ui", "ui-pods"}, facts.Services)
+	assert.Equal(t, UI("ui"), w.Identity)
 }
 
 func TestValidateNamesWhatIsWrong(t *testing.T) {
@@ -45,7 +47,7 @@ func TestValidateNamesWhatIsWrong(t *testing.T) {
 		"Replicas -1":                func(a *Args) { a.Replicas = -1 },
 		`Env: "A-B" is no variable`:  func(a *Args) { a.Env = map[string]string{"A-B": "x"} },
 		"Env: PORT follows":          func(a *Args) { a.Env = map[string]string{"PORT": "1"} },
-		"Resources: requests.memory": func(a *Args) { a.Resources = sizing.Of("1", "2Gi", "1", "1Gi") },
+		"Resources: requests.memory": func(a *Args) { a.Resources = room.ResourcesOf("1", "2Gi", "1", "1Gi") },
 	} {
 		a := valid()
 		spoil(a)

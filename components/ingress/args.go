@@ -9,9 +9,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/alphapulse/alphapulse-infra/components/ingress/nginx"
-	"github.com/alphapulse/alphapulse-infra/components/internal/labels"
-	"github.com/alphapulse/alphapulse-infra/components/internal/netedge"
-	"github.com/alphapulse/alphapulse-infra/components/internal/sizing"
+	"github.com/alphapulse/alphapulse-infra/components/room"
+	"github.com/alphapulse/alphapulse-infra/components/workload"
 )
 
 // Ports of the edge's pods.
@@ -91,8 +90,7 @@ type TLS struct {
 
 // Args configure an Ingress.
 type Args struct {
-	// Namespace to create the objects in.
-	Namespace pulumi.StringInput
+	workload.Placement
 	// Image of nginx-unprivileged, 1.28 or newer. Its stop signal is SIGQUIT, by
 	// which nginx finishes what it is doing.
 	Image pulumi.StringInput
@@ -129,29 +127,26 @@ type Args struct {
 	// PrometheusPassword is for user "admin" of /prometheus, which has no login of
 	// its own; nil keeps Prometheus unreachable from outside.
 	PrometheusPassword pulumi.StringInput
-	// Resolver is the cluster's DNS service; "" means kube-dns.kube-system.svc.<ClusterDomain>.
-	Resolver string
-	// ClusterDomain is what Service names end with; "" means cluster.local.
-	ClusterDomain string
+	// HSTSPreload, BodyPauseSeconds, HeaderKilobytes, ResponseHeaderKilobytes and
+	// TraceSampling are those of nginx.Config.
+	HSTSPreload                                                bool
+	BodyPauseSeconds, HeaderKilobytes, ResponseHeaderKilobytes int
+	TraceSampling                                              float64
 
 	// Replicas; 0 means 2.
 	Replicas int
 	// Resources of nginx; the zero value takes DefaultResources.
-	Resources sizing.Resources
+	Resources room.Resources
 	// ExporterResources of the exporter; the zero value takes DefaultExporterResources.
-	ExporterResources sizing.Resources
+	ExporterResources room.Resources
 	// SpreadRequired leaves a pod pending rather than put two on one host.
 	SpreadRequired bool
-	// PriorityClass of the pods; nil for the cluster's default.
-	PriorityClass pulumi.StringPtrInput
-	// ImagePullSecret names a Secret with registry credentials; nil for public images.
-	ImagePullSecret pulumi.StringPtrInput
 }
 
 // DefaultResources and DefaultExporterResources of one pod's containers.
 var (
-	DefaultResources         = sizing.Of("100m", "64Mi", "1", "256Mi")
-	DefaultExporterResources = sizing.Of("10m", "16Mi", "100m", "64Mi")
+	DefaultResources         = room.ResourcesOf("250m", "128Mi", "1", "256Mi")
+	DefaultExporterResources = room.ResourcesOf("10m", "16Mi", "100m", "64Mi")
 )
 
 // privateNetworks are where a controller's pods and nodes are (RFC 1918, 6598, 4193).
@@ -175,12 +170,9 @@ func (a *Args) withDefaults() *Args {
 	fill(&d.MaxBodyMegabytes, 10)
 	fill(&d.RequestTimeoutSeconds, 35)
 	fill(&d.Replicas, 2)
-	if d.ClusterDomain == "" {
-		d.ClusterDomain = "cluster.local"
-	}
-	if d.Resolver == "" {
-		d.Resolver = "kube-dns.kube-system.svc." + d.ClusterDomain
-	}
+	fill(&d.BodyPauseSeconds, nginx.DefaultBodyPauseSeconds)
+	fill(&d.HeaderKilobytes, nginx.DefaultHeaderKilobytes)
+	fill(&d.ResponseHeaderKilobytes, nginx.DefaultResponseHeaderKilobytes)
 	if d.Limits == nil {
 		limits := nginx.DefaultLimits()
 		d.Limits = &limits
@@ -188,10 +180,10 @@ func (a *Args) withDefaults() *Args {
 	if len(d.TrustedProxies) == 0 && d.Exposure == IngressObject {
 		d.TrustedProxies = privateNetworks
 	}
-	if d.Resources == (sizing.Resources{}) {
+	if d.Resources == (room.Resources{}) {
 		d.Resources = DefaultResources
 	}
-	if d.ExporterResources == (sizing.Resources{}) {
+	if d.ExporterResources == (room.Resources{}) {
 		d.ExporterResources = DefaultExporterResources
 	}
 	return &d
@@ -288,8 +280,6 @@ func (a *Args) routes() []route {
 
 // Place is what the configuration depends on where the edge runs.
 type Place struct {
-	// Resolver is the DNS server.
-	Resolver string
 	// StatusAddress is where the exporter reaches nginx' own figures; "" is the
 	// loopback address.
 	StatusAddress string
@@ -297,10 +287,8 @@ type Place struct {
 	Suffix string
 }
 
-// onCluster is a namespace of the cluster.
-func (a *Args) onCluster(namespace string) Place {
-	return Place{Resolver: a.Resolver, Suffix: "." + namespace + ".svc." + a.ClusterDomain}
-}
+// onCluster is a namespace of a cluster, whose domain the container itself knows.
+func (a *Args) onCluster(namespace string) Place { return Place{Suffix: "." + namespace + ".svc"} }
 
 // config is the nginx configuration at a place for the names of the routes' hosts, in
 // the routes' order.
@@ -327,32 +315,25 @@ func (a *Args) config(place Place, hosts ...string) *nginx.Config {
 		},
 		HTTPPort: HTTPPort, HTTPSPort: HTTPSPort, StatusPort: StatusPort, StatusAddress: place.StatusAddress,
 		PublicHTTPSPort: a.PublicHTTPSPort,
-		Resolver:        place.Resolver,
 		TrustedProxies:  a.TrustedProxies,
 		Limits:          *a.Limits,
 		CertificateFile: TLSDir + "/" + CertificateKey, KeyFile: TLSDir + "/" + PrivateKey,
-		HSTSSeconds:           a.HSTSSeconds,
+		HSTSSeconds:      a.HSTSSeconds,
+		HSTSPreload:      a.HSTSPreload,
+		BodyPauseSeconds: a.BodyPauseSeconds,
+		HeaderKilobytes:  a.HeaderKilobytes, ResponseHeaderKilobytes: a.ResponseHeaderKilobytes,
+		TraceSampling:         a.TraceSampling,
 		MaxBodyMegabytes:      a.MaxBodyMegabytes,
 		RequestTimeoutSeconds: a.RequestTimeoutSeconds,
 		ShutdownSeconds:       a.RequestTimeoutSeconds,
 		// One for each core that the limit lets it use; "auto" would count the node's.
 		Workers: max(1, int(math.Ceil(a.Resources.Limits.CPU.AsApproximateFloat64()))),
-		TempDir: "/tmp",
+		TempDir: tempDir,
 	}
 	if a.PrometheusPassword != nil {
 		c.PasswordFile = PasswordDir + "/" + PasswordKey
 	}
 	return c
-}
-
-// Demands is what the edge needs of the quota in a rollout.
-func (a *Args) Demands(name string) []sizing.Demand {
-	d := a.withDefaults()
-	return []sizing.Demand{{
-		Workload: name, Replicas: d.Replicas, Surge: 1,
-		Containers: []sizing.Resources{d.Resources, d.ExporterResources},
-		Services:   1,
-	}}
 }
 
 // URLs are the public addresses by what is served there: ui, api, dashboard, grafana
@@ -372,14 +353,4 @@ func (a *Args) URLs() map[string]string {
 		urls["prometheus"] = "https://" + hosts.Monitoring + port + nginx.PrometheusPath
 	}
 	return urls
-}
-
-// Workload is the identity of the edge's pods, known before they exist.
-func Workload(name string) netedge.Workload {
-	l := edgeLabels(name)
-	return netedge.Workload{Name: l.Name, Selector: l.Selector()}
-}
-
-func edgeLabels(name string) labels.Set {
-	return labels.Set{Name: name, Instance: name, Component: "ingress"}
 }

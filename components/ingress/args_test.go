@@ -9,12 +9,13 @@ import (
 
 	"github.com/alphapulse/alphapulse-infra/components/ingress/nginx"
 	"github.com/alphapulse/alphapulse-infra/components/ingress/nginx/nginxtest"
-	"github.com/alphapulse/alphapulse-infra/components/internal/sizing"
+	"github.com/alphapulse/alphapulse-infra/components/room"
+	"github.com/alphapulse/alphapulse-infra/components/workload"
 )
 
 func valid() *Args {
 	return &Args{
-		Namespace: pulumi.String("shop"), Image: pulumi.String("nginx:1"), ExporterImage: pulumi.String("exporter:1"),
+		Placement: workload.Placement{Namespace: pulumi.String("shop")}, Image: pulumi.String("nginx:1"), ExporterImage: pulumi.String("exporter:1"),
 		Domain: "example.test", Exposure: ClusterIP,
 		Routes: Routes{
 			UI:         &Upstream{Host: pulumi.String("ui-pods"), Port: 3000},
@@ -42,14 +43,14 @@ func TestNginxAcceptsEveryExposure(t *testing.T) {
 				c := configOf(a)
 				assert.Equal(t, "/etc/edge-tls/tls.crt", c.CertificateFile)
 				assert.Equal(t, "/etc/edge-tls/tls.key", c.KeyFile)
-				assert.Equal(t, "kube-dns.kube-system.svc.cluster.local", c.Resolver)
+				assert.Empty(t, c.Resolver)
 				nginxtest.Files(t, c)    // the pod's paths do not exist here,
-				c.Resolver = "127.0.0.1" // nor does the cluster's DNS
+				c.Resolver = "127.0.0.1" // nor do its name servers
 				text, err := c.Render()
 				require.NoError(t, err)
 				said, err := nginxtest.Check(t, text)
 				require.NoError(t, err, said)
-				assert.Contains(t, text, "server api-pods.shop.svc.cluster.local:8000 resolve max_fails=3 fail_timeout=30s;")
+				assert.Contains(t, text, "server api-pods.shop.svc@domain@:8000 resolve ")
 				assert.Equal(t, password != nil, a.URLs()["prometheus"] != "")
 			})
 		}
@@ -58,12 +59,11 @@ func TestNginxAcceptsEveryExposure(t *testing.T) {
 
 func TestDefaults(t *testing.T) {
 	a := valid()
-	a.ClusterDomain = "other.test"
 	c := configOf(a)
 	assert.Equal(t, nginx.DefaultLimits(), c.Limits)
 	assert.Equal(t, 443, c.PublicHTTPSPort)
-	assert.Equal(t, "kube-dns.kube-system.svc.other.test", c.Resolver)
-	assert.Equal(t, "api-pods.shop.svc.other.test:8000", c.Upstreams.API.Address)
+	assert.Empty(t, c.Resolver, "the container's own name servers")
+	assert.Equal(t, "api-pods.shop.svc:8000", c.Upstreams.API.Address, "the cluster's domain is the container's to know")
 	assert.Equal(t, []string{"/ws", "/ws/"}, c.Upstreams.API.WebSockets)
 	assert.Empty(t, c.TrustedProxies)
 	assert.Equal(t, 1, c.Workers)
@@ -73,7 +73,7 @@ func TestDefaults(t *testing.T) {
 	a.TrustedProxies = []string{"10.9.0.0/16"}
 	assert.Equal(t, a.TrustedProxies, configOf(a).TrustedProxies)
 
-	a.Resources = sizing.Of("1", "1Gi", "2500m", "1Gi")
+	a.Resources = room.ResourcesOf("1", "1Gi", "2500m", "1Gi")
 	a.Routes.API.WebSockets = []string{"/stream"}
 	assert.Equal(t, 3, configOf(a).Workers)
 	assert.Equal(t, []string{"/stream"}, configOf(a).Upstreams.API.WebSockets)
@@ -95,13 +95,14 @@ func TestURLs(t *testing.T) {
 	assert.Equal(t, map[string]string{"ui": "https://alphapulse.example.test", "api": "https://api.example.test"}, a.URLs())
 }
 
-func TestDemands(t *testing.T) {
-	demands := valid().Demands("edge")
-	require.Len(t, demands, 1)
-	assert.Equal(t, 3, demands[0].Pods(), "two replicas and one that surges")
-	assert.Equal(t, []sizing.Resources{DefaultResources, DefaultExporterResources}, demands[0].Containers)
-	assert.Equal(t, 1, demands[0].Services)
-	assert.Equal(t, demands[0].Workload, Workload("edge").Name)
+func TestFacts(t *testing.T) {
+	facts := valid().Facts("edge", room.Kubernetes)
+	require.Len(t, facts.Workloads, 1)
+	w := facts.Workloads[0]
+	assert.Equal(t, 3, w.Replicas+w.Surge, "two replicas and one that surges")
+	assert.Equal(t, []room.Resources{DefaultResources, DefaultExporterResources}, w.Containers)
+	assert.Equal(t, []string{"edge"}, facts.Services)
+	assert.Equal(t, Edge("edge"), w.Identity)
 }
 
 func TestValidateNamesWhatIsWrong(t *testing.T) {
@@ -116,8 +117,8 @@ func TestValidateNamesWhatIsWrong(t *testing.T) {
 		`IngressClass "traefik" needs`:     func(a *Args) { a.IngressClass = "traefik" },
 		"Certificate and Key go together":  func(a *Args) { a.TLS.Certificate = pulumi.String("x") },
 		"Replicas -1":                      func(a *Args) { a.Replicas = -1 },
-		"Resources: requests.cpu":          func(a *Args) { a.Resources = sizing.Of("2", "1Gi", "1", "1Gi") },
-		"ExporterResources: requests.cpu":  func(a *Args) { a.ExporterResources = sizing.Of("2", "1Gi", "1", "1Gi") },
+		"Resources: requests.cpu":          func(a *Args) { a.Resources = room.ResourcesOf("2", "1Gi", "1", "1Gi") },
+		"ExporterResources: requests.cpu":  func(a *Args) { a.ExporterResources = room.ResourcesOf("2", "1Gi", "1", "1Gi") },
 		"Routes.UI is missing":             func(a *Args) { a.Routes.UI = nil },
 		"Routes.Grafana: Host is missing":  func(a *Args) { a.Routes.Grafana.Host = nil },
 		"Routes.Dashboard: Port 0":         func(a *Args) { a.Routes.Dashboard.Port = 0 },

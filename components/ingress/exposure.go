@@ -8,16 +8,12 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/alphapulse/alphapulse-infra/components/ingress/nginx"
-	"github.com/alphapulse/alphapulse-infra/components/internal/labels"
-	"github.com/alphapulse/alphapulse-infra/components/internal/pods"
+	"github.com/alphapulse/alphapulse-infra/components/room"
+	"github.com/alphapulse/alphapulse-infra/components/workload"
 )
 
-// unawaited keeps Pulumi from waiting for an address: a cluster that has no load
-// balancer or controller never gives one. The Deployment's rollout is awaited.
-var unawaited = pulumi.StringMap{"pulumi.com/skipAwait": pulumi.String("true")}
-
 // expose creates the way in and returns its address, "" as long as there is none.
-func expose(ctx *pulumi.Context, l labels.Set, args *Args, tlsSecret pulumi.StringInput, opts ...pulumi.ResourceOption) (pulumi.StringOutput, error) {
+func expose(ctx *pulumi.Context, i room.Identity, args *Args, tlsSecret pulumi.StringInput, opts ...pulumi.ResourceOption) (pulumi.StringOutput, error) {
 	port := func(name string, number, node int) *corev1.ServicePortArgs {
 		p := &corev1.ServicePortArgs{Name: pulumi.String(name), Port: pulumi.Int(number), TargetPort: pulumi.String(name)}
 		if node != 0 {
@@ -27,7 +23,7 @@ func expose(ctx *pulumi.Context, l labels.Set, args *Args, tlsSecret pulumi.Stri
 	}
 	spec := &corev1.ServiceSpecArgs{
 		Type:     pulumi.String("ClusterIP"),
-		Selector: pulumi.ToStringMap(l.Selector()),
+		Selector: pulumi.ToStringMap(i.Selector()),
 		Ports:    corev1.ServicePortArray{port("http", 80, args.HTTPNodePort), port("https", 443, args.HTTPSNodePort)},
 	}
 	switch args.Exposure {
@@ -35,9 +31,9 @@ func expose(ctx *pulumi.Context, l labels.Set, args *Args, tlsSecret pulumi.Stri
 		spec.Type = pulumi.String(map[Exposure]string{NodePort: "NodePort", LoadBalancer: "LoadBalancer"}[args.Exposure])
 		spec.ExternalTrafficPolicy = pulumi.String("Local")
 	}
-	meta := pods.Meta(l.Name, args.Namespace, l)
-	meta.Annotations = unawaited
-	service, err := corev1.NewService(ctx, l.Name, &corev1.ServiceArgs{Metadata: meta, Spec: spec}, opts...)
+	meta := workload.Meta(i.Name, args.Namespace, i)
+	meta.Annotations = workload.Unawaited // a cluster without a load balancer or controller never gives an address
+	service, err := corev1.NewService(ctx, i.Name, &corev1.ServiceArgs{Metadata: meta, Spec: spec}, opts...)
 	if err != nil {
 		return pulumi.StringOutput{}, fmt.Errorf("service: %w", err)
 	}
@@ -50,7 +46,7 @@ func expose(ctx *pulumi.Context, l labels.Set, args *Args, tlsSecret pulumi.Stri
 			return either(s.LoadBalancer.Ingress[0].Hostname, s.LoadBalancer.Ingress[0].Ip)
 		}).(pulumi.StringOutput), nil
 	case IngressObject:
-		return ingressObject(ctx, l, args, service.Metadata.Name().Elem(), tlsSecret, opts...)
+		return ingressObject(ctx, i, args, service.Metadata.Name().Elem(), tlsSecret, opts...)
 	default:
 		return pulumi.String("").ToStringOutput(), nil
 	}
@@ -58,7 +54,7 @@ func expose(ctx *pulumi.Context, l labels.Set, args *Args, tlsSecret pulumi.Stri
 
 // ingressObject puts an Ingress in front. It needs no annotation of any controller:
 // every host goes to the edge, which does the rest.
-func ingressObject(ctx *pulumi.Context, l labels.Set, args *Args, service pulumi.StringOutput, tlsSecret pulumi.StringInput, opts ...pulumi.ResourceOption) (pulumi.StringOutput, error) {
+func ingressObject(ctx *pulumi.Context, i room.Identity, args *Args, service pulumi.StringOutput, tlsSecret pulumi.StringInput, opts ...pulumi.ResourceOption) (pulumi.StringOutput, error) {
 	hosts := nginx.HostsOf(args.Domain).All()
 	var rules networkingv1.IngressRuleArray
 	for _, h := range hosts {
@@ -81,9 +77,9 @@ func ingressObject(ctx *pulumi.Context, l labels.Set, args *Args, service pulumi
 	if args.IngressClass != "" {
 		spec.IngressClassName = pulumi.String(args.IngressClass)
 	}
-	meta := pods.Meta(l.Name, args.Namespace, l)
-	meta.Annotations = unawaited
-	object, err := networkingv1.NewIngress(ctx, l.Name, &networkingv1.IngressArgs{Metadata: meta, Spec: spec}, opts...)
+	meta := workload.Meta(i.Name, args.Namespace, i)
+	meta.Annotations = workload.Unawaited // a cluster without a load balancer or controller never gives an address
+	object, err := networkingv1.NewIngress(ctx, i.Name, &networkingv1.IngressArgs{Metadata: meta, Spec: spec}, opts...)
 	if err != nil {
 		return pulumi.StringOutput{}, fmt.Errorf("ingress: %w", err)
 	}

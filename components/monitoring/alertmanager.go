@@ -4,12 +4,13 @@ import (
 	"fmt"
 	"net/url"
 
-	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"github.com/alphapulse/alphapulse-infra/components/internal/content"
 	"github.com/alphapulse/alphapulse-infra/components/monitoring/config"
-	"github.com/alphapulse/alphapulse-infra/components/monitoring/rules"
+	"github.com/alphapulse/alphapulse-infra/components/monitoring/observe"
+	"github.com/alphapulse/alphapulse-infra/components/room"
+	"github.com/alphapulse/alphapulse-infra/components/room/rule"
+	"github.com/alphapulse/alphapulse-infra/components/workload"
 )
 
 // Where Alertmanager finds its files and keeps its silences.
@@ -32,7 +33,10 @@ const (
 // AlertmanagerFiles are the files below AlertmanagerConfigPath, and below
 // ReceiversPath the receivers' URLs, secret; none of these without a receiver.
 func (a *Args) AlertmanagerFiles() (files map[string]string, receivers pulumi.StringMap, err error) {
-	settings := config.Alertmanager{DeadMansSwitch: rules.DeadMansSwitch}
+	settings := config.Alertmanager{
+		DeadMansSwitch: observe.DeadMansSwitch,
+		Inhibitions:    rule.Inhibitions(observe.Rules(a.Watched, a.Rules), a.Consumers),
+	}
 	receivers = pulumi.StringMap{}
 	if u := a.Alertmanager.WebhookURL; u != nil {
 		settings.WebhookFile = ReceiversPath + "/" + webhookKey
@@ -59,37 +63,24 @@ func (a *Args) AlertmanagerArguments() pulumi.StringArray {
 	}
 }
 
-func (m *Monitoring) alertmanager(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) error {
-	l := alertmanagerLabels(name)
-	files, urls, err := args.AlertmanagerFiles()
+func (a *Args) alertmanager(name string, _ room.Target) (*server, error) {
+	files, urls, err := a.AlertmanagerFiles()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	configMap, err := content.ConfigMap(ctx, l.Name+"-config", args.Namespace, l, pulumi.ToStringMap(files), opts...)
-	if err != nil {
-		return err
-	}
-	volume, mount := configVolume("config", configMap, AlertmanagerConfigPath)
-	volumes, mounts := corev1.VolumeArray{volume}, corev1.VolumeMountArray{mount}
-	if len(urls) > 0 {
-		secret, err := content.Secret(ctx, l.Name+"-receivers", args.Namespace, l, urls, opts...)
-		if err != nil {
-			return err
-		}
-		volume, mount := secretVolume("receivers", secret, ReceiversPath)
-		volumes, mounts = append(volumes, volume), append(mounts, mount)
-	}
-	m.AlertmanagerHost, err = stateful{
-		labels: l, container: "alertmanager", args: args, image: args.Images.Alertmanager,
-		arguments: args.AlertmanagerArguments(),
-		port:      AlertmanagerPort, resources: args.Alertmanager.Resources, user: Nobody,
-		dataPath: AlertmanagerData, storage: args.Alertmanager.Storage,
+	s := &server{
+		identity: AlertmanagerOf(name), container: "alertmanager", image: a.Images.Alertmanager,
+		arguments: a.AlertmanagerArguments(),
+		port:      AlertmanagerPort, resources: a.Alertmanager.Resources, user: workload.Nobody,
+		dataPath: AlertmanagerData, storage: a.Alertmanager.Storage,
 		livenessPath: AlertmanagerPath + "/-/healthy", readinessPath: AlertmanagerReadyPath,
-		metricsPath:    AlertmanagerPath + "/metrics",
 		startupSeconds: AlertmanagerStartupSeconds, graceSeconds: AlertmanagerGraceSeconds,
-		volumes: volumes, mounts: mounts,
-	}.create(ctx, opts...)
-	return err
+	}
+	s.reads(workload.Folder(workload.Plain("config", files)), AlertmanagerConfigPath)
+	if len(urls) > 0 {
+		s.reads(workload.Folder(workload.Hidden("receivers", urls)), ReceiversPath)
+	}
+	return s, nil
 }
 
 // receiverURL is the URL, once it is checked, as a secret.

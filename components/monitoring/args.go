@@ -8,10 +8,11 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/api/resource"
 
-	"github.com/alphapulse/alphapulse-infra/components/internal/labels"
-	"github.com/alphapulse/alphapulse-infra/components/internal/netedge"
-	"github.com/alphapulse/alphapulse-infra/components/internal/sizing"
-	"github.com/alphapulse/alphapulse-infra/components/monitoring/rules"
+	"github.com/alphapulse/alphapulse-infra/components/monitoring/observe"
+	"github.com/alphapulse/alphapulse-infra/components/room"
+	"github.com/alphapulse/alphapulse-infra/components/room/board"
+	"github.com/alphapulse/alphapulse-infra/components/room/rule"
+	"github.com/alphapulse/alphapulse-infra/components/workload"
 )
 
 // The ports that the monitoring workloads listen on.
@@ -37,7 +38,7 @@ type Images struct {
 // Prometheus sizes Prometheus.
 type Prometheus struct {
 	// Resources of the pod; 500m/1Gi to 1/2Gi when zero.
-	Resources sizing.Resources
+	Resources room.Resources
 	// Storage of the samples; 20Gi when zero. The oldest are dropped when they
 	// fill four fifths of it, whatever Retention says.
 	Storage resource.Quantity
@@ -47,8 +48,8 @@ type Prometheus struct {
 
 // Alertmanager sizes Alertmanager and says where alerts go.
 type Alertmanager struct {
-	// Resources of the pod; 50m/64Mi to 200m/256Mi when zero.
-	Resources sizing.Resources
+	// Resources of the pod; 50m/64Mi to 200m/128Mi when zero.
+	Resources room.Resources
 	// Storage of silences and of what was notified; 1Gi when zero.
 	Storage resource.Quantity
 	// WebhookURL gets every alert as a POST in Alertmanager's webhook format; a
@@ -64,7 +65,7 @@ type Alertmanager struct {
 // Grafana sizes Grafana.
 type Grafana struct {
 	// Resources of the pod; 250m/512Mi to 500m/1Gi when zero.
-	Resources sizing.Resources
+	Resources room.Resources
 	// Storage of what users add to the provisioned dashboards; 10Gi when zero.
 	Storage resource.Quantity
 	// Password of the user "admin"; a secret. Changing it changes the login.
@@ -73,27 +74,39 @@ type Grafana struct {
 
 // KubeStateMetrics sizes kube-state-metrics.
 type KubeStateMetrics struct {
-	// Resources of the pod; 20m/64Mi to 200m/256Mi when zero.
-	Resources sizing.Resources
+	// Resources of the pod; 50m/64Mi to 200m/128Mi when zero.
+	Resources room.Resources
 }
 
 // Args configure a Monitoring.
 type Args struct {
-	// Namespace to create the objects in, and the only one that is monitored.
-	Namespace pulumi.StringInput
+	// Placement names the only namespace that is monitored.
+	workload.Placement
 	// Images of the four workloads.
 	Images           Images
 	Prometheus       Prometheus
 	Alertmanager     Alertmanager
 	Grafana          Grafana
 	KubeStateMetrics KubeStateMetrics
-	// Watched says what there is to monitor. The identities of the monitoring
-	// workloads themselves are filled in.
-	Watched rules.Watched
-	// CertificateNotAfter is when the edge's certificate expires, in Unix seconds.
-	// nil where the program does not know, as with an issuer in the cluster that
-	// renews it: no alert on expiry then.
-	CertificateNotAfter pulumi.IntInput
+	// APIServerPorts are those on which pods reach the API server, whose address is known
+	// to the cluster only; 443 and 6443, which most clusters use, when nil.
+	APIServerPorts []int
+	// Rules and Panels are those of the rooms, in the rooms' order; monitoring adds its
+	// own.
+	Rules  []rule.Group
+	Panels []board.Contribution
+	// Constants are the values of what rule.Constant records in Rules, such as when the
+	// edge's certificate expires, in Unix seconds. A group with one that is missing, as
+	// the program does not know it, is left out.
+	Constants pulumi.IntMap
+	// Scraped are the workloads of a Docker host that serve metrics; on a cluster pods are
+	// discovered by their annotations.
+	Scraped []room.Workload
+	// Consumers are the workloads that are linked to one, by its name: alerts on them are
+	// not sent while it is away itself.
+	Consumers map[string][]string
+	// Watched are the monitoring workloads themselves; Validated fills them in.
+	Watched observe.Watched
 	// ExternalURL is the address of Grafana as users see it, e.g.
 	// "https://monitoring.example.com", without a slash at the end.
 	ExternalURL pulumi.StringInput
@@ -102,11 +115,6 @@ type Args struct {
 	// Protect makes Pulumi refuse to delete claims and StatefulSets, and keep them
 	// if the stack is destroyed all the same.
 	Protect bool
-	// PriorityClass names the class of the pods that hold data; nil for the
-	// cluster's default.
-	PriorityClass pulumi.StringPtrInput
-	// ImagePullSecret names a Secret with registry credentials; nil for public images.
-	ImagePullSecret pulumi.StringPtrInput
 }
 
 // retentionShare is the part of Prometheus' volume that blocks may fill, in
@@ -122,35 +130,35 @@ func (a *Args) Validated(name string) (*Args, error) {
 
 func (a *Args) withDefaults(name string) *Args {
 	d := *a
-	orResources(&d.Prometheus.Resources, sizing.Of("500m", "1Gi", "1", "2Gi"))
-	orResources(&d.Alertmanager.Resources, sizing.Of("50m", "64Mi", "200m", "256Mi"))
-	orResources(&d.Grafana.Resources, sizing.Of("250m", "512Mi", "500m", "1Gi"))
-	orResources(&d.KubeStateMetrics.Resources, sizing.Of("20m", "64Mi", "200m", "256Mi"))
-	orQuantity(&d.Prometheus.Storage, "20Gi")
-	orQuantity(&d.Alertmanager.Storage, "1Gi")
-	orQuantity(&d.Grafana.Storage, "10Gi")
+	own := Defaults()
+	if d.APIServerPorts == nil {
+		d.APIServerPorts = own.APIServerPorts
+	}
+	for _, r := range []struct{ to, from *room.Resources }{
+		{&d.Prometheus.Resources, &own.Prometheus.Resources}, {&d.Alertmanager.Resources, &own.Alertmanager.Resources},
+		{&d.Grafana.Resources, &own.Grafana.Resources}, {&d.KubeStateMetrics.Resources, &own.KubeStateMetrics.Resources},
+	} {
+		if r.to.IsZero() {
+			*r.to = *r.from
+		}
+	}
+	for _, q := range []struct{ to, from *resource.Quantity }{
+		{&d.Prometheus.Storage, &own.Prometheus.Storage}, {&d.Alertmanager.Storage, &own.Alertmanager.Storage}, {&d.Grafana.Storage, &own.Grafana.Storage},
+	} {
+		if q.to.IsZero() {
+			*q.to = *q.from
+		}
+	}
 	if d.Prometheus.Retention == "" {
-		d.Prometheus.Retention = "200h"
+		d.Prometheus.Retention = own.Prometheus.Retention
 	}
-	d.Watched.Prometheus = prometheusLabels(name).Name
-	d.Watched.Alertmanager = alertmanagerLabels(name).Name
-	d.Watched.Grafana = grafanaLabels(name).Name
-	d.Watched.KubeStateMetrics = kubeStateMetricsLabels(name).Name
-	d.Watched.PrometheusClaim = prometheusLabels(name).Name
-	d.Watched.AlertmanagerClaim = alertmanagerLabels(name).Name
+	d.Watched.Prometheus = PrometheusOf(name).Name
+	d.Watched.Alertmanager = AlertmanagerOf(name).Name
+	d.Watched.Grafana = GrafanaOf(name).Name
+	d.Watched.KubeStateMetrics = KubeStateMetricsOf(name).Name
+	d.Watched.PrometheusClaim = PrometheusOf(name).Name
+	d.Watched.AlertmanagerClaim = AlertmanagerOf(name).Name
 	return &d
-}
-
-func orResources(r *sizing.Resources, otherwise sizing.Resources) {
-	if r.Requests.CPU.IsZero() && r.Requests.Memory.IsZero() && r.Limits.CPU.IsZero() && r.Limits.Memory.IsZero() {
-		*r = otherwise
-	}
-}
-
-func orQuantity(q *resource.Quantity, otherwise string) {
-	if q.IsZero() {
-		*q = resource.MustParse(otherwise)
-	}
 }
 
 // validate expects the defaults to be filled in.
@@ -175,7 +183,7 @@ func (a *Args) validate() error {
 	}
 	for _, w := range []struct {
 		name      string
-		resources sizing.Resources
+		resources room.Resources
 	}{
 		{"Prometheus", a.Prometheus.Resources},
 		{"Alertmanager", a.Alertmanager.Resources},
@@ -199,97 +207,11 @@ func (a *Args) validate() error {
 	if d, err := model.ParseDuration(a.Prometheus.Retention); err != nil || d == 0 {
 		problem("Prometheus.Retention is %q: give a Prometheus duration above zero, such as 15d or 200h", a.Prometheus.Retention)
 	}
-	if err := a.Watched.Validate(); err != nil {
-		problem("Watched: %w", err)
+	if _, err := a.GrafanaDashboards(); err != nil {
+		problem("Panels: %w", err)
+	}
+	if _, err := rule.Merge(observe.Rules(a.Watched, a.Rules)); err != nil {
+		problem("Rules: %w", err)
 	}
 	return errors.Join(problems...)
-}
-
-// Demands is what the workloads need of the quota. None is ever more than one pod:
-// each stops before its successor starts.
-func (a *Args) Demands(name string) []sizing.Demand {
-	d := a.withDefaults(name)
-	return []sizing.Demand{
-		{Workload: prometheusLabels(name).Name, Replicas: 1, Services: 1,
-			Containers: []sizing.Resources{d.Prometheus.Resources}, Volumes: []resource.Quantity{d.Prometheus.Storage}},
-		{Workload: alertmanagerLabels(name).Name, Replicas: 1, Services: 1,
-			Containers: []sizing.Resources{d.Alertmanager.Resources}, Volumes: []resource.Quantity{d.Alertmanager.Storage}},
-		{Workload: grafanaLabels(name).Name, Replicas: 1, Services: 1,
-			Containers: []sizing.Resources{d.Grafana.Resources}, Volumes: []resource.Quantity{d.Grafana.Storage}},
-		{Workload: kubeStateMetricsLabels(name).Name, Replicas: 1,
-			Containers: []sizing.Resources{d.KubeStateMetrics.Resources}},
-	}
-}
-
-// Workloads are the identities of the monitoring pods, known before they exist.
-type Workloads struct {
-	Prometheus, Alertmanager, Grafana, KubeStateMetrics netedge.Workload
-}
-
-// WorkloadsOf gives the identities of the monitoring instance called name.
-func WorkloadsOf(name string) Workloads {
-	of := func(l labels.Set) netedge.Workload {
-		return netedge.Workload{Name: l.Name, Selector: l.Selector()}
-	}
-	return Workloads{
-		Prometheus:       of(prometheusLabels(name)),
-		Alertmanager:     of(alertmanagerLabels(name)),
-		Grafana:          of(grafanaLabels(name)),
-		KubeStateMetrics: of(kubeStateMetricsLabels(name)),
-	}
-}
-
-// Target is a workload that serves metrics on a port.
-type Target struct {
-	Workload netedge.Workload
-	Port     int
-}
-
-// apiServer is where the API server may be: its address is known to the cluster
-// only, and its port is one of the two that clusters use.
-var apiServer = netedge.Edge{To: netedge.Outside(netedge.Anywhere), Ports: []int{443, 6443}}
-
-// Edges is every connection that the monitoring instance called name opens: to the
-// targets, among its own workloads, to the API server, and to the receivers.
-func (a *Args) Edges(name string, targets ...Target) []netedge.Edge {
-	w := WorkloadsOf(name)
-	scrape := func(to netedge.Workload, port int) netedge.Edge {
-		return netedge.Edge{From: netedge.Pods(w.Prometheus), To: netedge.Pods(to), Ports: []int{port}}
-	}
-	toAPIServer := func(from netedge.Workload) netedge.Edge {
-		e := apiServer
-		e.From = netedge.Pods(from)
-		return e
-	}
-	edges := []netedge.Edge{
-		scrape(w.Alertmanager, AlertmanagerPort), // for alerts, too
-		scrape(w.Grafana, GrafanaPort),
-		scrape(w.KubeStateMetrics, KubeStateMetricsPort),
-		{From: netedge.Pods(w.Grafana), To: netedge.Pods(w.Prometheus), Ports: []int{PrometheusPort}},
-		toAPIServer(w.Prometheus),
-		toAPIServer(w.KubeStateMetrics),
-	}
-	for _, t := range targets {
-		edges = append(edges, scrape(t.Workload, t.Port))
-	}
-	if a.Alertmanager.WebhookURL != nil || a.Alertmanager.HeartbeatURL != nil {
-		edges = append(edges, netedge.Edge{From: netedge.Pods(w.Alertmanager), To: netedge.Outside(netedge.Internet), Ports: []int{443}})
-	}
-	return edges
-}
-
-func prometheusLabels(name string) labels.Set {
-	return labels.Set{Name: name + "-prometheus", Instance: name, Component: "metrics"}
-}
-
-func alertmanagerLabels(name string) labels.Set {
-	return labels.Set{Name: name + "-alertmanager", Instance: name, Component: "alerts"}
-}
-
-func grafanaLabels(name string) labels.Set {
-	return labels.Set{Name: name + "-grafana", Instance: name, Component: "dashboards"}
-}
-
-func kubeStateMetricsLabels(name string) labels.Set {
-	return labels.Set{Name: name + "-kube-state-metrics", Instance: name, Component: "cluster-state"}
 }

@@ -8,37 +8,41 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/api/resource"
 
-	"github.com/alphapulse/alphapulse-infra/components/internal/netedge"
-	"github.com/alphapulse/alphapulse-infra/components/internal/sizing"
-	"github.com/alphapulse/alphapulse-infra/components/monitoring/rules"
+	"github.com/alphapulse/alphapulse-infra/components/monitoring/observe"
+	"github.com/alphapulse/alphapulse-infra/components/room"
+	"github.com/alphapulse/alphapulse-infra/components/room/board"
+	"github.com/alphapulse/alphapulse-infra/components/room/rule"
 )
 
 func TestSizesOfTheFirstManifests(t *testing.T) {
-	demands := map[string]sizing.Demand{}
-	for _, d := range (&Args{}).Demands("monitoring") {
-		if d.Pods() != 1 {
-			t.Errorf("%s: %d pods at once, want 1: two would share a volume or count everything twice", d.Workload, d.Pods())
+	facts := (&Args{}).Facts("monitoring", room.Kubernetes)
+	for _, w := range facts.Workloads {
+		if n := w.Replicas + w.Surge; n != 1 {
+			t.Errorf("%s: %d pods at once, want 1: two would share a volume or count everything twice", w.Name, n)
 		}
-		demands[d.Workload] = d
+	}
+	claims := map[string]string{}
+	for _, c := range facts.Claims {
+		claims[c.Name] = c.Size.String()
 	}
 	for workload, want := range map[string]struct{ cpu, memory, storage string }{
 		"monitoring-prometheus": {"500m", "1Gi", "20Gi"},
 		"monitoring-grafana":    {"250m", "512Mi", "10Gi"},
 	} {
-		d := demands[workload]
-		r := d.Containers[0].Requests
-		if r.CPU.String() != want.cpu || r.Memory.String() != want.memory || d.Volumes[0].String() != want.storage {
-			t.Errorf("%s: %s, %s, %s; want %+v", workload, &r.CPU, &r.Memory, &d.Volumes[0], want)
+		w, _ := facts.Workload(workload)
+		r := w.Containers[0].Requests
+		if r.CPU.String() != want.cpu || r.Memory.String() != want.memory || claims[workload] != want.storage {
+			t.Errorf("%s: %s, %s, %s; want %+v", workload, &r.CPU, &r.Memory, claims[workload], want)
 		}
 	}
 }
 
 func TestGivenSizesAreKept(t *testing.T) {
-	a := &Args{Grafana: Grafana{Storage: resource.MustParse("2Gi"), Resources: sizing.Of("1m", "1Mi", "2m", "2Mi")}}
-	for _, d := range a.Demands("monitoring") {
-		if d.Workload == "monitoring-grafana" && (d.Volumes[0].String() != "2Gi" || d.Containers[0].Requests.CPU.String() != "1m") {
-			t.Errorf("%+v, want what was given", d)
-		}
+	a := &Args{Grafana: Grafana{Storage: resource.MustParse("2Gi"), Resources: room.ResourcesOf("1m", "1Mi", "2m", "2Mi")}}
+	facts := a.Facts("monitoring", room.Kubernetes)
+	w, _ := facts.Workload("monitoring-grafana")
+	if w.Containers[0].Requests.CPU.String() != "1m" || facts.Claims[2].Size.String() != "2Gi" {
+		t.Errorf("%+v, want what was given", w)
 	}
 	if !a.Prometheus.Storage.IsZero() {
 		t.Error("the caller's arguments were changed")
@@ -50,23 +54,23 @@ func TestGivenSizesAreKept(t *testing.T) {
 func TestRetentionStaysBelowTheAlert(t *testing.T) {
 	storage := resource.MustParse("20Gi")
 	used := float64(retentionBytes(storage)) / float64(storage.Value())
-	if used >= rules.VolumeHigh {
-		t.Errorf("retention fills %.2f of the volume, the alert is at %.2f", used, rules.VolumeHigh)
+	if used >= observe.VolumeHigh {
+		t.Errorf("retention fills %.2f of the volume, the alert is at %.2f", used, observe.VolumeHigh)
 	}
 	if used < 0.75 {
 		t.Errorf("retention leaves %.2f of the volume unused", 1-used)
 	}
 }
 
-func allows(edges []netedge.Edge, from, to string, port int) bool {
-	return slices.ContainsFunc(edges, func(e netedge.Edge) bool {
+func allows(links []room.Link, from, to string, port int) bool {
+	return slices.ContainsFunc(links, func(e room.Link) bool {
 		return e.From.Workload.Name == from && e.To.Workload != nil && e.To.Workload.Name == to && slices.Contains(e.Ports, port)
 	})
 }
 
-func leaves(edges []netedge.Edge, from string) []int {
+func leaves(links []room.Link, from string) []int {
 	var ports []int
-	for _, e := range edges {
+	for _, e := range links {
 		if e.From.Workload.Name == from && e.To.Network != nil {
 			ports = append(ports, e.Ports...)
 		}
@@ -74,10 +78,9 @@ func leaves(edges []netedge.Edge, from string) []int {
 	return ports
 }
 
-func TestEdges(t *testing.T) {
-	database := netedge.Workload{Name: "database"}
-	edges := (&Args{}).Edges("monitoring", Target{Workload: database, Port: 9187})
-	for _, e := range edges {
+func TestLinks(t *testing.T) {
+	links := (&Args{}).Facts("monitoring", room.Kubernetes).Links
+	for _, e := range links {
 		if err := e.Validate(); err != nil {
 			t.Error(err)
 		}
@@ -86,23 +89,22 @@ func TestEdges(t *testing.T) {
 		from, to string
 		port     int
 	}{
-		{"monitoring-prometheus", "database", 9187},
 		{"monitoring-prometheus", "monitoring-alertmanager", AlertmanagerPort},
 		{"monitoring-prometheus", "monitoring-grafana", GrafanaPort},
 		{"monitoring-prometheus", "monitoring-kube-state-metrics", KubeStateMetricsPort},
 		{"monitoring-grafana", "monitoring-prometheus", PrometheusPort},
 	} {
-		if !allows(edges, want.from, want.to, want.port) {
-			t.Errorf("no edge %+v", want)
+		if !allows(links, want.from, want.to, want.port) {
+			t.Errorf("no link %+v", want)
 		}
 	}
 	for _, asksAPIServer := range []string{"monitoring-prometheus", "monitoring-kube-state-metrics"} {
-		if got := leaves(edges, asksAPIServer); !slices.Equal(got, []int{443, 6443}) {
+		if got := leaves(links, asksAPIServer); !slices.Equal(got, []int{443, 6443}) {
 			t.Errorf("%s leaves the namespace on %v", asksAPIServer, got)
 		}
 	}
 	for _, stays := range []string{"monitoring-grafana", "monitoring-alertmanager"} {
-		if got := leaves(edges, stays); len(got) > 0 {
+		if got := leaves(links, stays); len(got) > 0 {
 			t.Errorf("%s leaves the namespace on %v, want never", stays, got)
 		}
 	}
@@ -112,7 +114,7 @@ func TestAlertmanagerLeavesOnlyForAReceiver(t *testing.T) {
 	for _, a := range []Alertmanager{
 		{WebhookURL: pulumi.String("https://x")}, {HeartbeatURL: pulumi.String("https://x")},
 	} {
-		if got := leaves((&Args{Alertmanager: a}).Edges("monitoring"), "monitoring-alertmanager"); !slices.Equal(got, []int{443}) {
+		if got := leaves((&Args{Alertmanager: a}).Facts("monitoring", room.Kubernetes).Links, "monitoring-alertmanager"); !slices.Equal(got, []int{443}) {
 			t.Errorf("%+v: leaves on %v, want 443", a, got)
 		}
 	}
@@ -121,8 +123,10 @@ func TestAlertmanagerLeavesOnlyForAReceiver(t *testing.T) {
 func TestValidateReportsEverything(t *testing.T) {
 	a := (&Args{
 		Prometheus: Prometheus{Retention: "forever", Storage: resource.MustParse("-1Gi")},
-		Grafana:    Grafana{Resources: sizing.Of("2", "1Gi", "1", "1Gi")},
-		Watched:    rules.Watched{Database: "database"},
+		Grafana:    Grafana{Resources: room.ResourcesOf("2", "1Gi", "1", "1Gi")},
+		Rules:      []rule.Group{{Name: rule.Capacity, Interval: "5m", Rules: []rule.Rule{{Record: "a:b"}}}},
+		Panels: []board.Contribution{{Dashboard: board.Dashboard{File: board.Overview.File},
+			Panels: []board.Panel{board.Number("", "", 1, "up")}}},
 	}).withDefaults("monitoring")
 	err := a.validate()
 	if err == nil {
@@ -132,7 +136,7 @@ func TestValidateReportsEverything(t *testing.T) {
 		"Namespace is missing", "ExternalURL is missing", "Grafana.Password is missing", "Images.Prometheus is missing",
 		"Images.Alertmanager is missing", "Images.Grafana is missing", "Images.KubeStateMetrics is missing",
 		`Prometheus.Retention is "forever"`, `Prometheus.Storage is "-1Gi"`, "requests.cpu 2 is above limits.cpu 1",
-		"DatabaseClaim is missing",
+		"the group capacity is evaluated every", "two with one file or uid",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("not reported: %s\n%v", want, err)

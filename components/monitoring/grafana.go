@@ -6,13 +6,13 @@ import (
 	"slices"
 	"strings"
 
-	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"github.com/alphapulse/alphapulse-infra/components/internal/content"
-	"github.com/alphapulse/alphapulse-infra/components/internal/pods"
 	"github.com/alphapulse/alphapulse-infra/components/monitoring/config"
-	"github.com/alphapulse/alphapulse-infra/components/monitoring/dashboards"
+	"github.com/alphapulse/alphapulse-infra/components/monitoring/observe"
+	"github.com/alphapulse/alphapulse-infra/components/room"
+	"github.com/alphapulse/alphapulse-infra/components/room/board"
+	"github.com/alphapulse/alphapulse-infra/components/workload"
 )
 
 // GrafanaUser is the uid of Grafana's image.
@@ -76,7 +76,7 @@ var grafanaSettings = map[string]string{
 	"GF_LOG_MODE":                               "console",
 	"GF_PATHS_DATA":                             GrafanaData,
 	"GF_PATHS_PROVISIONING":                     provisioningPath,
-	"GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH": DashboardsPath + "/" + dashboards.OverviewFile,
+	"GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH": DashboardsPath + "/" + board.Overview.File,
 	"GF_SERVER_HTTP_PORT":                       fmt.Sprint(GrafanaPort),
 }
 
@@ -103,11 +103,7 @@ func (a *Args) GrafanaProvisioning() (datasources, providers map[string]string, 
 
 // GrafanaDashboards are the files below DashboardsPath.
 func (a *Args) GrafanaDashboards() (map[string]string, error) {
-	files, err := dashboards.Files(a.Watched)
-	if err != nil {
-		return nil, fmt.Errorf("dashboards: %w", err)
-	}
-	return files, nil
+	return board.Files(observe.Panels(a.Watched, a.Panels))
 }
 
 // ApplyPassword gives a database that exists the password of the Secret: Grafana
@@ -118,66 +114,41 @@ const ApplyPassword = `[ -s "$GF_PATHS_DATA/grafana.db" ] || exit 0
 command -v grafana >/dev/null || { echo "this image has no command to change the password: it stays as it was"; exit 0; }
 exec grafana cli --homepath "$GF_PATHS_HOME" admin reset-admin-password --password-from-stdin < "$GF_SECURITY_ADMIN_PASSWORD__FILE"`
 
-func (m *Monitoring) grafana(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) error {
-	l := grafanaLabels(name)
-	datasources, providers, err := args.GrafanaProvisioning()
+func (a *Args) grafana(name string, on room.Target) (*server, error) {
+	datasources, providers, err := a.GrafanaProvisioning()
 	if err != nil {
-		return err
+		return nil, err
+	}
+	files, err := a.GrafanaDashboards()
+	if err != nil {
+		return nil, err
+	}
+	s := &server{
+		identity: GrafanaOf(name), container: "grafana", image: a.Images.Grafana,
+		env:  a.GrafanaEnvironment(),
+		port: GrafanaPort, resources: a.Grafana.Resources, user: GrafanaUser,
+		dataPath: GrafanaData, storage: a.Grafana.Storage,
+		livenessPath: GrafanaReadyPath, readinessPath: GrafanaReadyPath,
+		startupSeconds: GrafanaStartupSeconds, graceSeconds: GrafanaGraceSeconds,
 	}
 	provisioning := maps.Clone(datasources)
 	maps.Copy(provisioning, providers)
-	provisioningMap, err := content.ConfigMap(ctx, l.Name+"-provisioning", args.Namespace, l, pulumi.ToStringMap(provisioning), opts...)
-	if err != nil {
-		return err
+	object := workload.Plain("provisioning", provisioning)
+	s.reads(workload.Volume{Name: "datasources", Files: object, Keys: []string{datasourcesFile}}, DatasourcesPath)
+	s.reads(workload.Volume{Name: "providers", Files: object, Keys: []string{providersFile}}, ProvidersPath)
+	s.reads(workload.Folder(workload.Plain("dashboards", files)), DashboardsPath)
+	s.reads(workload.Folder(workload.Hidden("admin", pulumi.StringMap{GrafanaSecretKey: a.Grafana.Password})), GrafanaSecretPath)
+	tmp, tmpMount := workload.Writable("64Mi", "", map[string]string{"tmp": "/tmp"})
+	s.volumes, s.mounts = append(s.volumes, tmp...), append(s.mounts, tmpMount...)
+	if on == room.DockerHost {
+		// There is no container that runs before another: the password is applied at
+		// each start of this one.
+		s.command = []string{"sh", "-c", "(" + ApplyPassword + ") && exec /run.sh"}
+		return s, nil
 	}
-	files, err := args.GrafanaDashboards()
-	if err != nil {
-		return err
-	}
-	dashboardsMap, err := content.ConfigMap(ctx, l.Name+"-dashboards", args.Namespace, l, pulumi.ToStringMap(files), opts...)
-	if err != nil {
-		return err
-	}
-	secret, err := content.Secret(ctx, l.Name+"-admin", args.Namespace, l, pulumi.StringMap{
-		GrafanaSecretKey: args.Grafana.Password,
-	}, opts...)
-	if err != nil {
-		return err
-	}
-
-	var volumes corev1.VolumeArray
-	var mounts corev1.VolumeMountArray
-	add := func(v *corev1.VolumeArgs, m *corev1.VolumeMountArgs) {
-		volumes, mounts = append(volumes, v), append(mounts, m)
-	}
-	add(configVolume("datasources", provisioningMap, DatasourcesPath, datasourcesFile))
-	add(configVolume("providers", provisioningMap, ProvidersPath, providersFile))
-	add(configVolume("dashboards", dashboardsMap, DashboardsPath))
-	add(secretVolume("admin", secret, GrafanaSecretPath))
-	tmp, tmpMount := pods.EmptyDirs("64Mi", map[string]string{"tmp": "/tmp"})
-	volumes, mounts = append(volumes, tmp...), append(mounts, tmpMount...)
-
-	var env corev1.EnvVarArray
-	variables := args.GrafanaEnvironment()
-	for _, k := range slices.Sorted(maps.Keys(variables)) {
-		env = append(env, &corev1.EnvVarArgs{Name: pulumi.String(k), Value: variables[k].ToStringOutput()})
-	}
-	m.GrafanaHost, err = stateful{
-		labels: l, container: "grafana", args: args, image: args.Images.Grafana,
-		env:  env,
-		port: GrafanaPort, resources: args.Grafana.Resources, user: GrafanaUser,
-		dataPath: GrafanaData, storage: args.Grafana.Storage,
-		livenessPath: GrafanaReadyPath, readinessPath: GrafanaReadyPath,
-		metricsPath:    "/metrics",
-		startupSeconds: GrafanaStartupSeconds, graceSeconds: GrafanaGraceSeconds,
-		init: corev1.ContainerArray{pods.Container(corev1.ContainerArgs{
-			Name:         pulumi.String("apply-password"),
-			Image:        args.Images.Grafana,
-			Command:      pulumi.ToStringArray([]string{"sh", "-c", ApplyPassword}),
-			Env:          env,
-			VolumeMounts: append(mounts, dataMount(GrafanaData)),
-		}, args.Grafana.Resources)},
-		volumes: volumes, mounts: mounts,
-	}.create(ctx, opts...)
-	return err
+	s.init = []workload.Process{{
+		Name: "apply-password", Image: a.Images.Grafana, Command: []string{"sh", "-c", ApplyPassword},
+		Env: s.env, Resources: a.Grafana.Resources, Mounts: append(slices.Clone(s.mounts), s.dataMount()),
+	}}
+	return s, nil
 }

@@ -2,23 +2,18 @@ package monitoring
 
 import (
 	"fmt"
-	"maps"
-	"slices"
+	"net"
+	"strconv"
 
-	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
-	rbacv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/rbac/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/api/resource"
 
-	"github.com/alphapulse/alphapulse-infra/components/internal/content"
-	"github.com/alphapulse/alphapulse-infra/components/internal/labels"
-	"github.com/alphapulse/alphapulse-infra/components/internal/pods"
 	"github.com/alphapulse/alphapulse-infra/components/monitoring/config"
-	"github.com/alphapulse/alphapulse-infra/components/monitoring/rules"
+	"github.com/alphapulse/alphapulse-infra/components/monitoring/observe"
+	"github.com/alphapulse/alphapulse-infra/components/room"
+	"github.com/alphapulse/alphapulse-infra/components/room/rule"
+	"github.com/alphapulse/alphapulse-infra/components/workload"
 )
-
-// Nobody is the uid of the images of Prometheus, Alertmanager and kube-state-metrics.
-const Nobody = 65534
 
 // The paths that answer once the process can serve.
 const (
@@ -44,10 +39,10 @@ const (
 )
 
 // PrometheusFiles are the files below PrometheusConfigPath. namespace is what a
-// receiver of alerts tells two stacks apart by, notAfter the end of the edge's
-// certificate in Unix seconds, or 0; targets are those of config.Prometheus.
-func (a *Args) PrometheusFiles(namespace string, notAfter int64, targets []config.Target) (map[string]string, error) {
-	rendered, err := rules.Options{Watched: a.Watched, CertificateNotAfter: notAfter}.Render()
+// receiver of alerts tells two stacks apart by, values what is known only once resources
+// exist; targets are those of config.Prometheus.
+func (a *Args) PrometheusFiles(namespace string, values rule.Values, targets []config.Target) (map[string]string, error) {
+	rendered, err := rule.Render(observe.Rules(a.Watched, a.Rules), values)
 	if err != nil {
 		return nil, fmt.Errorf("rules: %w", err)
 	}
@@ -55,7 +50,8 @@ func (a *Args) PrometheusFiles(namespace string, notAfter int64, targets []confi
 		Namespace:        namespace,
 		KubeStateMetrics: a.Watched.KubeStateMetrics,
 		Targets:          targets,
-		Alertmanager:     fmt.Sprintf("%s:%d", a.Watched.Alertmanager, AlertmanagerPort),
+		Alertmanager:     a.Watched.Alertmanager,
+		AlertmanagerPort: AlertmanagerPort,
 		AlertmanagerPath: AlertmanagerPath,
 		RulesFile:        PrometheusConfigPath + "/" + rulesFile,
 		Retention:        a.Prometheus.Retention,
@@ -75,74 +71,71 @@ func (a *Args) PrometheusArguments() pulumi.StringArray {
 	}
 }
 
-func (m *Monitoring) prometheus(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) error {
-	l := prometheusLabels(name)
-	if err := prometheusRole(ctx, l, args.Namespace, opts...); err != nil {
-		return err
+func (a *Args) prometheus(name string, on room.Target) (*server, error) {
+	var targets []config.Target
+	if on == room.DockerHost {
+		targets = targetsOf(append(a.Facts(name, on).Workloads, a.Scraped...))
 	}
-	notAfter := args.CertificateNotAfter
-	if notAfter == nil {
-		notAfter = pulumi.Int(0)
-	}
-	files := pulumi.All(args.Namespace, notAfter).ApplyT(func(v []any) (map[string]string, error) {
-		return args.PrometheusFiles(v[0].(string), int64(v[1].(int)), nil)
-	}).(pulumi.StringMapOutput)
-	configMap, err := content.ConfigMap(ctx, l.Name+"-config", args.Namespace, l, files, opts...)
+	names, err := a.PrometheusFiles("", rule.Values{}, targets)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	configs, configsMount := configVolume("config", configMap, PrometheusConfigPath)
-	m.PrometheusHost, err = stateful{
-		labels: l, container: "prometheus", args: args, image: args.Images.Prometheus,
-		arguments: args.PrometheusArguments(),
-		port:      PrometheusPort, resources: args.Prometheus.Resources, user: Nobody,
-		dataPath: PrometheusData, storage: args.Prometheus.Storage,
+	constants := a.Constants
+	if constants == nil {
+		constants = pulumi.IntMap{}
+	}
+	inputs, files := pulumi.All(a.Namespace, constants, a.ExternalURL), pulumi.StringMap{}
+	for file := range names {
+		files[file] = inputs.ApplyT(func(v []any) (string, error) {
+			values := rule.Values{Constants: v[1].(map[string]int), DashboardsURL: v[2].(string)}
+			all, err := a.PrometheusFiles(v[0].(string), values, targets)
+			return all[file], err
+		}).(pulumi.StringOutput)
+	}
+	s := &server{
+		identity: PrometheusOf(name), container: "prometheus", image: a.Images.Prometheus,
+		arguments: a.PrometheusArguments(),
+		port:      PrometheusPort, resources: a.Prometheus.Resources, user: workload.Nobody,
+		dataPath: PrometheusData, storage: a.Prometheus.Storage,
 		livenessPath: PrometheusPath + "/-/healthy", readinessPath: PrometheusReadyPath,
-		metricsPath:    PrometheusPath + "/metrics",
 		startupSeconds: PrometheusStartupSeconds, graceSeconds: PrometheusGraceSeconds,
-		mountToken: true,
-		volumes:    corev1.VolumeArray{configs}, mounts: corev1.VolumeMountArray{configsMount},
-	}.create(ctx, opts...)
-	return err
+		// Prometheus discovers the pods of its own namespace.
+		apiReads: map[string]string{"pods": ""},
+	}
+	s.reads(workload.Folder(&workload.Files{Name: "config", Data: files}), PrometheusConfigPath)
+	return s, nil
+}
+
+// targetsOf are the containers that serve metrics, each on its own, shown as those of the
+// workload that they are about.
+func targetsOf(workloads []room.Workload) []config.Target {
+	var targets []config.Target
+	for _, w := range workloads {
+		if w.Scrape == nil {
+			continue
+		}
+		job, members := w.Identity, w.Members
+		if w.Scrape.Job != (room.Identity{}) {
+			job = w.Scrape.Job
+		}
+		if len(members) == 0 {
+			members = []string{w.Name}
+		}
+		for _, m := range members {
+			pod := m
+			if job != w.Identity {
+				pod = job.Name
+			}
+			targets = append(targets, config.Target{
+				Job: job.Name, Pod: pod, Component: job.Component,
+				Address: net.JoinHostPort(m, strconv.Itoa(w.Scrape.Port)), Path: w.Scrape.Path,
+			})
+		}
+	}
+	return targets
 }
 
 // retentionBytes is the size at which Prometheus drops the oldest blocks.
 func retentionBytes(storage resource.Quantity) int64 {
 	return storage.Value() / 100 * retentionShare
-}
-
-// prometheusRole lets Prometheus discover the pods of its own namespace.
-func prometheusRole(ctx *pulumi.Context, l labels.Set, namespace pulumi.StringInput, opts ...pulumi.ResourceOption) error {
-	return role(ctx, l, namespace, map[string]string{"pods": ""}, opts...)
-}
-
-// role allows a workload's account to read the given resources (plural name →
-// API group) of its own namespace.
-func role(ctx *pulumi.Context, l labels.Set, namespace pulumi.StringInput, resources map[string]string, opts ...pulumi.ResourceOption) error {
-	byGroup := map[string][]string{}
-	for r, group := range resources {
-		byGroup[group] = append(byGroup[group], r)
-	}
-	var policy rbacv1.PolicyRuleArray
-	for _, group := range slices.Sorted(maps.Keys(byGroup)) {
-		policy = append(policy, &rbacv1.PolicyRuleArgs{
-			ApiGroups: pulumi.ToStringArray([]string{group}),
-			Resources: pulumi.ToStringArray(slices.Sorted(slices.Values(byGroup[group]))),
-			Verbs:     pulumi.ToStringArray([]string{"get", "list", "watch"}),
-		})
-	}
-	r, err := rbacv1.NewRole(ctx, l.Name, &rbacv1.RoleArgs{Metadata: pods.Meta(l.Name, namespace, l), Rules: policy}, opts...)
-	if err != nil {
-		return err
-	}
-	_, err = rbacv1.NewRoleBinding(ctx, l.Name, &rbacv1.RoleBindingArgs{
-		Metadata: pods.Meta(l.Name, namespace, l),
-		RoleRef: &rbacv1.RoleRefArgs{
-			ApiGroup: pulumi.String("rbac.authorization.k8s.io"), Kind: pulumi.String("Role"), Name: r.Metadata.Name().Elem(),
-		},
-		Subjects: rbacv1.SubjectArray{&rbacv1.SubjectArgs{
-			Kind: pulumi.String("ServiceAccount"), Name: pulumi.String(l.Name), Namespace: namespace,
-		}},
-	}, opts...)
-	return err
 }

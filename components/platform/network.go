@@ -8,8 +8,8 @@ import (
 	networkingv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/networking/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"github.com/alphapulse/alphapulse-infra/components/internal/labels"
-	"github.com/alphapulse/alphapulse-infra/components/internal/netedge"
+	"github.com/alphapulse/alphapulse-infra/components/room"
+	"github.com/alphapulse/alphapulse-infra/components/workload"
 )
 
 // nodeLocalDNS is the link-local address on which clusters with NodeLocal
@@ -17,18 +17,18 @@ import (
 const nodeLocalDNS = "169.254.20.10/32"
 
 // networkPolicies refuses everything in both directions, then allows name
-// resolution to every pod and to each workload what the edges say.
-func networkPolicies(ctx *pulumi.Context, name string, namespace pulumi.StringInput, l labels.Set, edges []netedge.Edge, opts ...pulumi.ResourceOption) error {
+// resolution to every pod and to each workload what the links say.
+func networkPolicies(ctx *pulumi.Context, name string, namespace pulumi.StringInput, i room.Identity, links []room.Link, opts ...pulumi.ResourceOption) error {
 	everyPod := &metav1.LabelSelectorArgs{}
 	both := pulumi.ToStringArray([]string{"Ingress", "Egress"})
 	if _, err := networkingv1.NewNetworkPolicy(ctx, name+"-default-deny", &networkingv1.NetworkPolicyArgs{
-		Metadata: meta(name+"-default-deny", namespace, l),
+		Metadata: workload.Meta(name+"-default-deny", namespace, i),
 		Spec:     &networkingv1.NetworkPolicySpecArgs{PodSelector: everyPod, PolicyTypes: both},
 	}, opts...); err != nil {
 		return err
 	}
 	if _, err := networkingv1.NewNetworkPolicy(ctx, name+"-dns", &networkingv1.NetworkPolicyArgs{
-		Metadata: meta(name+"-dns", namespace, l),
+		Metadata: workload.Meta(name+"-dns", namespace, i),
 		Spec: &networkingv1.NetworkPolicySpecArgs{
 			PodSelector: everyPod,
 			PolicyTypes: pulumi.ToStringArray([]string{"Egress"}),
@@ -48,26 +48,26 @@ func networkPolicies(ctx *pulumi.Context, name string, namespace pulumi.StringIn
 	}, opts...); err != nil {
 		return err
 	}
-	for _, p := range netedge.Policies(edges) {
-		wl := l
-		wl.Name = p.Workload.Name
+	for _, p := range policiesOf(links) {
+		own := i
+		own.Name = p.workload.Name
 		create := func(object string, spec *networkingv1.NetworkPolicySpecArgs) error {
-			spec.PodSelector = &metav1.LabelSelectorArgs{MatchLabels: pulumi.ToStringMap(p.Workload.Selector)}
+			spec.PodSelector = &metav1.LabelSelectorArgs{MatchLabels: pulumi.ToStringMap(p.workload.Selector())}
 			_, err := networkingv1.NewNetworkPolicy(ctx, object, &networkingv1.NetworkPolicyArgs{
-				Metadata: meta(object, namespace, wl),
+				Metadata: workload.Meta(object, namespace, own),
 				Spec:     spec,
 			}, opts...)
 			return err
 		}
 		var ingress networkingv1.NetworkPolicyIngressRuleArray
-		for _, r := range p.Ingress {
-			ingress = append(ingress, &networkingv1.NetworkPolicyIngressRuleArgs{From: peers(r.Peer), Ports: ports(r.Ports)})
+		for _, r := range p.ingress {
+			ingress = append(ingress, &networkingv1.NetworkPolicyIngressRuleArgs{From: peers(r.end), Ports: ports(r.ports)})
 		}
 		var egress networkingv1.NetworkPolicyEgressRuleArray
-		for _, r := range p.Egress {
-			egress = append(egress, &networkingv1.NetworkPolicyEgressRuleArgs{To: peers(r.Peer), Ports: ports(r.Ports)})
+		for _, r := range p.egress {
+			egress = append(egress, &networkingv1.NetworkPolicyEgressRuleArgs{To: peers(r.end), Ports: ports(r.ports)})
 		}
-		object := name + "-" + p.Workload.Name
+		object := name + "-" + p.workload.Name
 		if acceptsNetwork(p) {
 			// kube-router, which k3s enforces policies with, looks for a connection in
 			// all rules of a policy, whatever their direction: one that says who may
@@ -88,23 +88,23 @@ func networkPolicies(ctx *pulumi.Context, name string, namespace pulumi.StringIn
 
 // acceptsNetwork tells whether a workload takes connections from addresses rather
 // than from pods that it names.
-func acceptsNetwork(p netedge.Policy) bool {
-	return slices.ContainsFunc(p.Ingress, func(r netedge.Rule) bool { return r.Peer.Network != nil })
+func acceptsNetwork(p policy) bool {
+	return slices.ContainsFunc(p.ingress, func(r rule) bool { return r.end.Network != nil })
 }
 
-func peers(p netedge.Peer) networkingv1.NetworkPolicyPeerArray {
-	if p.Workload != nil {
+func peers(e room.End) networkingv1.NetworkPolicyPeerArray {
+	if e.Workload != nil {
 		return networkingv1.NetworkPolicyPeerArray{&networkingv1.NetworkPolicyPeerArgs{
-			PodSelector: &metav1.LabelSelectorArgs{MatchLabels: pulumi.ToStringMap(p.Workload.Selector)},
+			PodSelector: &metav1.LabelSelectorArgs{MatchLabels: pulumi.ToStringMap(e.Workload.Selector())},
 		}}
 	}
 	var out networkingv1.NetworkPolicyPeerArray
-	for _, cidr := range p.Network.CIDRs {
+	for _, cidr := range e.Network.CIDRs {
 		// An ipBlock's exceptions must lie within it and be smaller, so each block takes
 		// its own: a private block that is named is meant.
 		block := netip.MustParsePrefix(cidr)
 		var except []string
-		for _, e := range p.Network.Except {
+		for _, e := range e.Network.Except {
 			if x := netip.MustParsePrefix(e); block.Overlaps(x) && x.Bits() > block.Bits() {
 				except = append(except, e)
 			}

@@ -1,22 +1,21 @@
 // Package platform creates what every workload of a stack stands on: the
-// namespace with its security level, the computed quota, default limits, the
-// network policies and the configuration that the workloads share.
+// namespace with its security level, the computed quota, default limits and the network
+// policies.
 package platform
 
 import (
 	"errors"
 	"fmt"
-	"strconv"
+	"slices"
 
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	schedulingv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/scheduling/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"github.com/alphapulse/alphapulse-infra/components/internal/content"
-	"github.com/alphapulse/alphapulse-infra/components/internal/labels"
-	"github.com/alphapulse/alphapulse-infra/components/internal/netedge"
-	"github.com/alphapulse/alphapulse-infra/components/internal/sizing"
+	"github.com/alphapulse/alphapulse-infra/components/room"
+	"github.com/alphapulse/alphapulse-infra/components/workload"
+	"github.com/alphapulse/alphapulse-infra/components/workload/content"
 )
 
 // PodSecurityVersion pins the Pod Security Standard that the namespace enforces,
@@ -25,14 +24,18 @@ const PodSecurityVersion = "v1.33"
 
 // Args configure a Platform.
 type Args struct {
-	// Namespace to create; every object of the stack lives in it.
+	// Namespace to create; every object of the stack lives in it. It outlives the stack,
+	// empty: deleting it would delete what others have put there.
 	Namespace string
-	// Demands of every workload; the quota is their sum plus sizing.Headroom.
-	Demands []sizing.Demand
-	// Edges say who talks to whom. Everything else is refused in both directions.
-	Edges []netedge.Edge
-	// Settings are the keys of the ConfigMap that the workloads share.
-	Settings map[string]string
+	// Given says that the namespace is an administrator's: it is used, and neither created
+	// nor labelled nor deleted; nor is anything created outside of it.
+	Given bool
+	// Owner names the stack in the annotation OwnerAnnotation; "" for none.
+	Owner string
+	// Facts of every room; the quota is what they need plus Headroom.
+	Facts []room.Facts
+	// Links say who talks to whom. Everything else is refused in both directions.
+	Links []room.Link
 	// PullCredentials are credentials of image registries in the form of Docker's
 	// config.json; nil for public images.
 	PullCredentials pulumi.StringInput
@@ -46,15 +49,17 @@ func (a *Args) validate() error {
 	if a.Namespace == "" {
 		problems = append(problems, errors.New("platform: Namespace is empty: name the namespace to create"))
 	}
-	for _, e := range a.Edges {
-		if err := e.Validate(); err != nil {
+	for _, l := range a.Links {
+		if err := l.Validate(); err != nil {
 			problems = append(problems, fmt.Errorf("platform: %w", err))
 		}
 	}
-	for _, d := range a.Demands {
-		for _, c := range d.Containers {
-			if err := c.Validate(); err != nil {
-				problems = append(problems, fmt.Errorf("platform: workload %s: %w", d.Workload, err))
+	for _, f := range a.Facts {
+		for _, w := range f.Workloads {
+			for _, c := range w.Containers {
+				if err := c.Validate(); err != nil {
+					problems = append(problems, fmt.Errorf("platform: workload %s: %w", w.Name, err))
+				}
 			}
 		}
 	}
@@ -67,10 +72,9 @@ type Platform struct {
 
 	// Namespace is the created namespace's name; using it orders a resource after it.
 	Namespace pulumi.StringOutput
-	// SettingsName names the shared ConfigMap.
-	SettingsName pulumi.StringOutput
-	// StatefulPriority names the PriorityClass of workloads that hold data.
-	StatefulPriority pulumi.StringOutput
+	// StatefulPriority names the PriorityClass of workloads that hold data; nil in a given
+	// namespace.
+	StatefulPriority pulumi.StringPtrInput
 	// PullSecret names the Secret with PullCredentials; unset without them.
 	PullSecret pulumi.StringPtrInput
 }
@@ -88,44 +92,23 @@ func NewPlatform(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Re
 		return nil, err
 	}
 	parent := pulumi.Parent(p)
-	l := labels.Set{Name: name, Instance: name, Component: "platform"}
+	i := room.Identity{Name: name, Instance: name, Component: "platform"}
 
-	podSecurity := pulumi.StringMap{}
-	for k, v := range l.All() {
-		podSecurity[k] = pulumi.String(v)
-	}
-	for _, mode := range []string{"enforce", "audit", "warn"} {
-		podSecurity["pod-security.kubernetes.io/"+mode] = pulumi.String("restricted")
-		podSecurity["pod-security.kubernetes.io/"+mode+"-version"] = pulumi.String(PodSecurityVersion)
-	}
-	ns, err := corev1.NewNamespace(ctx, name, &corev1.NamespaceArgs{
-		Metadata: &metav1.ObjectMetaArgs{Name: pulumi.String(args.Namespace), Labels: podSecurity},
-	}, parent, pulumi.Protect(args.Protect), pulumi.RetainOnDelete(args.Protect))
-	if err != nil {
+	if args.Given {
+		p.Namespace = pulumi.String(args.Namespace).ToStringOutput()
+	} else if err := p.ground(ctx, name, args, i, parent); err != nil {
 		return nil, err
 	}
-	p.Namespace = ns.Metadata.Name().Elem()
 
-	// Cluster-scoped, so it carries the namespace's name: stacks live side by side.
-	priority, err := schedulingv1.NewPriorityClass(ctx, name+"-stateful", &schedulingv1.PriorityClassArgs{
-		Metadata:    &metav1.ObjectMetaArgs{Name: pulumi.String(args.Namespace + "-stateful"), Labels: pulumi.ToStringMap(l.All())},
-		Value:       pulumi.Int(100000),
-		Description: pulumi.String("Workloads of " + args.Namespace + " that hold data: the last to be preempted."),
-	}, parent)
-	if err != nil {
-		return nil, err
-	}
-	p.StatefulPriority = priority.Metadata.Name().Elem()
-
-	hard := sizing.Sum(append([]sizing.Demand{sizing.Headroom}, args.Demands...)...).Hard()
+	hard := Sum(append([]room.Facts{Headroom}, args.Facts...)...).Hard()
 	if _, err := corev1.NewResourceQuota(ctx, name, &corev1.ResourceQuotaArgs{
-		Metadata: meta(name, p.Namespace, l),
+		Metadata: workload.Meta(name, p.Namespace, i),
 		Spec:     &corev1.ResourceQuotaSpecArgs{Hard: pulumi.ToStringMap(hard)},
 	}, parent); err != nil {
 		return nil, err
 	}
 	if _, err := corev1.NewLimitRange(ctx, name, &corev1.LimitRangeArgs{
-		Metadata: meta(name, p.Namespace, l),
+		Metadata: workload.Meta(name, p.Namespace, i),
 		Spec: &corev1.LimitRangeSpecArgs{Limits: corev1.LimitRangeItemArray{&corev1.LimitRangeItemArgs{
 			// For an operator's own pods: under a quota a pod without requests and
 			// limits is refused, and these are what it gets instead.
@@ -136,73 +119,51 @@ func NewPlatform(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Re
 	}, parent); err != nil {
 		return nil, err
 	}
-	if err := networkPolicies(ctx, name, p.Namespace, l, args.Edges, parent); err != nil {
-		return nil, err
-	}
-	p.SettingsName, err = content.ConfigMap(ctx, name+"-settings", p.Namespace, l, pulumi.ToStringMap(args.Settings), parent)
-	if err != nil {
+	if err := networkPolicies(ctx, name, p.Namespace, i, args.Links, parent); err != nil {
 		return nil, err
 	}
 	if args.PullCredentials != nil {
-		if p.PullSecret, err = content.PullSecret(ctx, name+"-registry", p.Namespace, l, args.PullCredentials, parent); err != nil {
+		var err error
+		if p.PullSecret, err = content.Secret(ctx, name+"-registry", p.Namespace, i,
+			"kubernetes.io/dockerconfigjson", pulumi.StringMap{".dockerconfigjson": args.PullCredentials}, parent); err != nil {
 			return nil, err
 		}
 	}
-	return p, ctx.RegisterResourceOutputs(p, pulumi.Map{
-		"namespace":        p.Namespace,
-		"settingsName":     p.SettingsName,
-		"statefulPriority": p.StatefulPriority,
-	})
+	return p, ctx.RegisterResourceOutputs(p, pulumi.Map{"namespace": p.Namespace})
 }
 
-func meta(name string, namespace pulumi.StringInput, l labels.Set) *metav1.ObjectMetaArgs {
-	return &metav1.ObjectMetaArgs{Name: pulumi.String(name), Namespace: namespace, Labels: pulumi.ToStringMap(l.All())}
-}
+// OwnerAnnotation says on a namespace whose it is, so that a stack finds its own again
+// after a destroy.
+const OwnerAnnotation = "alphapulse.io/stack"
 
-// Settings are the values of the shared ConfigMap, under the keys that the
-// application reads.
-type Settings struct {
-	// Debug turns verbose logging on.
-	Debug bool
-	// PrometheusEnabled makes the application serve metrics.
-	PrometheusEnabled bool
-	// APIPort and DashboardPort are the ports that the application listens on.
-	APIPort, DashboardPort int
-	// MetricsPort is the port of workloads that serve nothing but metrics.
-	MetricsPort int
-	// MaxSymbols bounds the number of market symbols.
-	MaxSymbols int
-	// MaxPortfolioRisk is a fraction of the portfolio's value, 0 to 1.
-	MaxPortfolioRisk float64
-	// CacheTTLSeconds is how long a cached read is served.
-	CacheTTLSeconds int
-	// WorkerThreads of one process.
-	WorkerThreads int
-	// MaxConnections bounds one process's database connections.
-	MaxConnections int
-	// RequestTimeoutSeconds bounds one request.
-	RequestTimeoutSeconds int
-	// StressTestEnabled and ComplianceReporting switch features of the application.
-	StressTestEnabled, ComplianceReporting bool
-}
-
-// Environment renders the settings under the application's names.
-func (s Settings) Environment() map[string]string {
-	return map[string]string{
-		"API_HOST":             "0.0.0.0",
-		"API_PORT":             strconv.Itoa(s.APIPort),
-		"DASHBOARD_HOST":       "0.0.0.0",
-		"DASHBOARD_PORT":       strconv.Itoa(s.DashboardPort),
-		"DEBUG":                strconv.FormatBool(s.Debug),
-		"PROMETHEUS_ENABLED":   strconv.FormatBool(s.PrometheusEnabled),
-		"METRICS_PORT":         strconv.Itoa(s.MetricsPort),
-		"MAX_SYMBOLS":          strconv.Itoa(s.MaxSymbols),
-		"MAX_PORTFOLIO_RISK":   strconv.FormatFloat(s.MaxPortfolioRisk, 'g', -1, 64),
-		"CACHE_TTL":            strconv.Itoa(s.CacheTTLSeconds),
-		"STRESS_TEST_ENABLED":  strconv.FormatBool(s.StressTestEnabled),
-		"COMPLIANCE_REPORTING": strconv.FormatBool(s.ComplianceReporting),
-		"WORKER_THREADS":       strconv.Itoa(s.WorkerThreads),
-		"MAX_CONNECTIONS":      strconv.Itoa(s.MaxConnections),
-		"REQUEST_TIMEOUT":      strconv.Itoa(s.RequestTimeoutSeconds),
+// ground creates the namespace and what belongs to it outside of it.
+func (p *Platform) ground(ctx *pulumi.Context, name string, args *Args, i room.Identity, opts ...pulumi.ResourceOption) error {
+	meta := &metav1.ObjectMetaArgs{Name: pulumi.String(args.Namespace)}
+	podSecurity := pulumi.ToStringMap(i.Labels())
+	for _, mode := range []string{"enforce", "audit", "warn"} {
+		podSecurity["pod-security.kubernetes.io/"+mode] = pulumi.String("restricted")
+		podSecurity["pod-security.kubernetes.io/"+mode+"-version"] = pulumi.String(PodSecurityVersion)
 	}
+	meta.Labels = podSecurity
+	if args.Owner != "" {
+		meta.Annotations = pulumi.StringMap{OwnerAnnotation: pulumi.String(args.Owner)}
+	}
+	ns, err := corev1.NewNamespace(ctx, name, &corev1.NamespaceArgs{Metadata: meta},
+		append(slices.Clone(opts), pulumi.Protect(args.Protect), pulumi.RetainOnDelete(true))...)
+	if err != nil {
+		return fmt.Errorf("namespace: %w", err)
+	}
+	p.Namespace = ns.Metadata.Name().Elem()
+
+	// Cluster-scoped, so it carries the namespace's name: stacks live side by side.
+	priority, err := schedulingv1.NewPriorityClass(ctx, name+"-stateful", &schedulingv1.PriorityClassArgs{
+		Metadata:    &metav1.ObjectMetaArgs{Name: pulumi.String(args.Namespace + "-stateful"), Labels: pulumi.ToStringMap(i.Labels())},
+		Value:       pulumi.Int(100000),
+		Description: pulumi.String("Workloads of " + args.Namespace + " that hold data: the last to be preempted."),
+	}, opts...)
+	if err != nil {
+		return fmt.Errorf("priority class: %w", err)
+	}
+	p.StatefulPriority = priority.Metadata.Name().Elem().ToStringPtrOutput()
+	return nil
 }

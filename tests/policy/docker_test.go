@@ -29,7 +29,10 @@ var hosts = map[string]map[string]string{
 	"single with Grafana and Prometheus": {"grafanaLoopbackPort": "13000", "prometheusLoopbackPort": "19090"},
 	"single with receivers":              {"alertWebhookUrl": "https://hooks.example.com/a", "backendSecretEnv": `{"BINANCE_API_KEY":"binance-secret"}`},
 	"single with another team's image": {"backendImage": "registry.example.com/team/api:2.0", "backendMetricsPath": "-",
-		"engineEnabled": "false", "tradingEnabled": "false", "dashboardEnabled": "false", "frontendMetricsPath": "-"},
+		"engineEnabled": "false", "tradingEnabled": "false", "dashboardEnabled": "false", "frontendMetricsPath": "-",
+		// Those of what is off are the defaults again: a size without an effect is refused.
+		"engineResources":    `{"requests":{"cpu":"500m","memory":"1Gi"},"limits":{"cpu":"1","memory":"2Gi"}}`,
+		"dashboardResources": `{"requests":{"cpu":"250m","memory":"256Mi"},"limits":{"cpu":"500m","memory":"512Mi"}}`},
 	"single protected": {"protect": "true"},
 }
 

@@ -51,7 +51,7 @@ var variants = map[string]map[string]string{
 	"prod that starts slowly": {"backendStartupSeconds": "600"},
 	"prod with its user's secrets": {"backendSecretEnv": `{"BINANCE_API_KEY":"` + usersOwn + `1"}`,
 		"alertWebhookUrl": "https://hooks.example.com/" + usersOwn + "2", "heartbeatWebhookUrl": "https://hooks.example.com/" + usersOwn + "3",
-		"imagePullCredentials": `{"auths":{"registry.example.com":{"auth":"` + usersOwn + `4"}}}`},
+		"imagePullCredentials": `{"auths":{"registry.example.com":{"username":"robot","password":"` + usersOwn + `4"}}}`},
 	"prod with another team's image": {"backendImage": "registry.example.com/team/api:2.0", "backendMetricsPath": "-",
 		"backendReadinessPath": "/health", "engineEnabled": "false", "dashboardEnabled": "false"},
 }

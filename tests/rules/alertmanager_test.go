@@ -10,12 +10,12 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/alphapulse/alphapulse-infra/components/monitoring/config"
-	"github.com/alphapulse/alphapulse-infra/components/monitoring/rules"
+	monitoring "github.com/alphapulse/alphapulse-infra/components/monitoring/observe"
 )
 
 func loadAlertmanager(t *testing.T, a config.Alertmanager) *amconfig.Config {
 	t.Helper()
-	a.DeadMansSwitch = rules.DeadMansSwitch
+	a.DeadMansSwitch = monitoring.DeadMansSwitch
 	rendered, err := a.Render()
 	if err != nil {
 		t.Fatal(err)
@@ -66,7 +66,7 @@ func TestAlertmanagerRoutes(t *testing.T) {
 			if got := posted("DatabaseDown"); got != c.alert {
 				t.Errorf("an alert is posted to %q, want %q", got, c.alert)
 			}
-			if got := posted(rules.DeadMansSwitch); got != c.dead {
+			if got := posted(monitoring.DeadMansSwitch); got != c.dead {
 				t.Errorf("the dead man's switch is posted to %q, want %q", got, c.dead)
 			}
 		})
@@ -76,7 +76,7 @@ func TestAlertmanagerRoutes(t *testing.T) {
 // A heartbeat that is repeated only every few hours raises a false alarm.
 func TestHeartbeatIsRepeatedEveryMinute(t *testing.T) {
 	loaded := loadAlertmanager(t, config.Alertmanager{HeartbeatFile: "/etc/receivers/heartbeat"})
-	for _, r := range dispatch.NewRoute(loaded.Route, nil).Match(model.LabelSet{"alertname": rules.DeadMansSwitch}) {
+	for _, r := range dispatch.NewRoute(loaded.Route, nil).Match(model.LabelSet{"alertname": monitoring.DeadMansSwitch}) {
 		if o := r.RouteOpts; o.RepeatInterval > time.Minute || o.GroupInterval > time.Minute {
 			t.Errorf("repeated every %s, groups looked at every %s: want a minute", o.RepeatInterval, o.GroupInterval)
 		}

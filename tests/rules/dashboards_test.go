@@ -3,6 +3,7 @@ package rules_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -10,8 +11,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/alphapulse/alphapulse-infra/components/monitoring/config"
-	"github.com/alphapulse/alphapulse-infra/components/monitoring/dashboards"
-	"github.com/alphapulse/alphapulse-infra/components/monitoring/rules"
+	"github.com/alphapulse/alphapulse-infra/components/room/board"
 )
 
 // dashboard is the part of Grafana's model that the tests look at.
@@ -47,9 +47,9 @@ func (d dashboard) allPanels() []panel {
 	return all
 }
 
-func loadDashboards(t *testing.T, w rules.Watched) map[string]dashboard {
+func loadDashboards(t *testing.T, c composition) map[string]dashboard {
 	t.Helper()
-	files, err := dashboards.Files(w)
+	files, err := board.Files(c.panels())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,12 +91,12 @@ func TestDashboardsLoad(t *testing.T) {
 			if len(p.Targets) == 0 || p.Title == "" {
 				t.Errorf("%s, %q: %d queries", name, p.Title, len(p.Targets))
 			}
-			if p.Datasource == nil || p.Datasource.UID != config.DatasourceUID {
+			if p.Datasource == nil || p.Datasource.UID != board.Datasource {
 				t.Errorf("%s, %s: datasource %+v", name, p.Title, p.Datasource)
 			}
 			refs := map[string]bool{}
 			for _, q := range p.Targets {
-				if q.Datasource == nil || q.Datasource.UID != config.DatasourceUID || refs[q.RefID] {
+				if q.Datasource == nil || q.Datasource.UID != board.Datasource || refs[q.RefID] {
 					t.Errorf("%s, %s: query %s of datasource %+v", name, p.Title, q.RefID, q.Datasource)
 				}
 				refs[q.RefID] = true
@@ -108,8 +108,8 @@ func TestDashboardsLoad(t *testing.T) {
 			t.Errorf("no dashboard is called %q", want)
 		}
 	}
-	if _, ok := loaded[dashboards.OverviewFile]; !ok {
-		t.Errorf("there is no %s, which Grafana opens with", dashboards.OverviewFile)
+	if _, ok := loaded[board.Overview.File]; !ok {
+		t.Errorf("there is no %s, which Grafana opens with", board.Overview.File)
 	}
 }
 
@@ -135,13 +135,38 @@ func TestPanelsDoNotOverlap(t *testing.T) {
 }
 
 func TestDashboardsOfABareBuildLoad(t *testing.T) {
-	bare := watched
-	bare.API, bare.Engine, bare.Database, bare.Cache, bare.Edge = "", "", "", "", ""
 	for name, d := range loadDashboards(t, bare) {
 		for _, p := range d.allPanels() {
 			for _, q := range p.Targets {
 				if strings.Contains(q.Expr, `job=""`) {
 					t.Errorf("%s, %s asks for nobody's series: %s", name, p.Title, q.Expr)
+				}
+			}
+		}
+	}
+}
+
+// A room that is not there takes its panels along: no dashboard and no row is empty.
+func TestNothingEmptyIsShown(t *testing.T) {
+	noEngine := watched
+	noEngine.backend.Engine = ""
+	for name, c := range map[string]struct {
+		composition
+		dashboards []string
+	}{
+		"everything":    {watched, []string{"infrastructure.json", "overview.json", "trading.json"}},
+		"no engine":     {noEngine, []string{"infrastructure.json", "overview.json"}},
+		"bare":          {bare, []string{"infrastructure.json", "overview.json"}},
+		"a Docker host": {onDockerHost, []string{"infrastructure.json", "overview.json", "trading.json"}},
+	} {
+		loaded := loadDashboards(t, c.composition)
+		if got := slices.Sorted(maps.Keys(loaded)); !slices.Equal(got, c.dashboards) {
+			t.Errorf("%s: dashboards %v, want %v", name, got, c.dashboards)
+		}
+		for file, d := range loaded {
+			for i, p := range d.Panels {
+				if p.Type == "row" && len(p.Panels) == 0 && (i+1 == len(d.Panels) || d.Panels[i+1].Type == "row") {
+					t.Errorf("%s, %s: the row %q is empty", name, file, p.Title)
 				}
 			}
 		}
@@ -161,7 +186,7 @@ func TestGrafanaProvisioning(t *testing.T) {
 	if sources.APIVersion != 1 || len(sources.Datasources) != 1 {
 		t.Fatalf("%+v, want one datasource", sources)
 	}
-	if d := sources.Datasources[0]; d.UID != config.DatasourceUID || d.URL != g.PrometheusURL || d.Type != "prometheus" || d.Access != "proxy" || !d.IsDefault {
+	if d := sources.Datasources[0]; d.UID != board.Datasource || d.URL != g.PrometheusURL || d.Type != "prometheus" || d.Access != "proxy" || !d.IsDefault {
 		t.Errorf("datasource %+v", d)
 	}
 	var providers struct {

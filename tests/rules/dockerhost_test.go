@@ -8,7 +8,8 @@ import (
 	"github.com/prometheus/prometheus/discovery"
 
 	"github.com/alphapulse/alphapulse-infra/components/monitoring/config"
-	"github.com/alphapulse/alphapulse-infra/components/monitoring/rules"
+	monitoring "github.com/alphapulse/alphapulse-infra/components/monitoring/observe"
+	"github.com/alphapulse/alphapulse-infra/components/room/rule"
 )
 
 // On a Docker host Prometheus is told its targets; each gets the labels that discovery
@@ -55,11 +56,7 @@ func TestPrometheusLoadsToldTargets(t *testing.T) {
 // Nothing there tells how pods and claims are: an alert on them would be silent for
 // ever, or would never end.
 func TestDockerHostAsksNothingOfKubernetes(t *testing.T) {
-	o := rules.Options{Watched: onDockerHost, CertificateNotAfter: notAfter}
-	rendered, err := o.Render()
-	if err != nil {
-		t.Fatal(err)
-	}
+	rendered := onDockerHost.render(t)
 	texts := map[string]string{"rules": rendered}
 	for name, d := range loadDashboards(t, onDockerHost) {
 		for _, p := range d.allPanels() {
@@ -69,13 +66,13 @@ func TestDockerHostAsksNothingOfKubernetes(t *testing.T) {
 		}
 	}
 	for name, text := range texts {
-		for _, of := range []string{"kube_", "kube-state-metrics", rules.VolumeUsed, `job=""`} {
+		for _, of := range []string{"kube_", "kube-state-metrics", rule.VolumeUsed, `job=""`} {
 			if strings.Contains(text, of) {
 				t.Errorf("%s: asks for %s", name, of)
 			}
 		}
 	}
-	for _, alert := range []string{"DatabaseDown", "CacheDown", "EdgeDown", "EngineAbsent", "TargetDown", "CertificateExpiring", rules.DeadMansSwitch} {
+	for _, alert := range []string{"DatabaseDown", "CacheDown", "EdgeDown", "EngineAbsent", "TargetDown", "CertificateExpiring", monitoring.DeadMansSwitch} {
 		if !strings.Contains(rendered, "alert: "+alert+"\n") {
 			t.Errorf("no alert %s", alert)
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/common/promslog"
 	promconfig "github.com/prometheus/prometheus/config"
+	"github.com/prometheus/prometheus/discovery/dns"
 	"github.com/prometheus/prometheus/discovery/kubernetes"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/scrape"
@@ -18,8 +19,9 @@ import (
 
 var prometheus = config.Prometheus{
 	Namespace:        "alphapulse-test",
-	KubeStateMetrics: watched.KubeStateMetrics,
-	Alertmanager:     "monitoring-alertmanager:9093",
+	KubeStateMetrics: watched.monitoring.KubeStateMetrics,
+	Alertmanager:     "monitoring-alertmanager",
+	AlertmanagerPort: 9093,
 	AlertmanagerPath: "/alertmanager",
 	RulesFile:        "/etc/prometheus/rules.yml",
 	Retention:        "200h",
@@ -71,7 +73,19 @@ func TestPrometheusLoadsItsConfiguration(t *testing.T) {
 	}
 	am := c.AlertingConfig.AlertmanagerConfigs
 	if len(am) != 1 || am[0].PathPrefix != "/alertmanager" {
-		t.Errorf("alertmanagers %+v", am)
+		t.Fatalf("alertmanagers %+v", am)
+	}
+	// Of both families, and by name: what is told is looked up for each alert.
+	var records []string
+	for _, d := range am[0].ServiceDiscoveryConfigs {
+		sd, ok := d.(*dns.SDConfig)
+		if !ok || !slices.Equal(sd.Names, []string{"monitoring-alertmanager"}) || sd.Port != 9093 {
+			t.Fatalf("Alertmanager is discovered by %+v", d)
+		}
+		records = append(records, sd.Type)
+	}
+	if !slices.Equal(records, []string{"A", "AAAA"}) {
+		t.Errorf("Alertmanager's records are %v", records)
 	}
 }
 
@@ -138,7 +152,7 @@ func TestAnnotatedPodIsScrapedOnce(t *testing.T) {
 		"not yet running":         {change(func(p *pod) { p.phase = "Pending" }), 1},
 		"finished":                {change(func(p *pod) { p.phase = "Succeeded" }), 0},
 		"evicted":                 {change(func(p *pod) { p.phase = "Failed" }), 0},
-		"kube-state-metrics":      {change(func(p *pod) { p.app = watched.KubeStateMetrics }), 1},
+		"kube-state-metrics":      {change(func(p *pod) { p.app = watched.monitoring.KubeStateMetrics }), 1},
 	} {
 		if got := scrapes(t, c.pod); len(got) != c.want {
 			t.Errorf("%s: %d targets %v, want %d", name, len(got), got, c.want)
@@ -168,7 +182,7 @@ func TestTargetLabels(t *testing.T) {
 // The series of kube-state-metrics describe other pods: labels of its own pod must
 // neither overwrite theirs nor change when it restarts.
 func TestClusterStateOutlivesItsExporter(t *testing.T) {
-	found := scrapes(t, pod{name: "monitoring-kube-state-metrics-abc", app: watched.KubeStateMetrics, phase: "Running", port: "8080",
+	found := scrapes(t, pod{name: "monitoring-kube-state-metrics-abc", app: watched.monitoring.KubeStateMetrics, phase: "Running", port: "8080",
 		annotations: map[string]string{"scrape": "true", "port": "8080", "path": "/metrics"}})
 	target, ok := found["kube-state-metrics"]
 	if !ok || len(found) != 1 {

@@ -10,22 +10,20 @@ import (
 	"github.com/prometheus/prometheus/model/rulefmt"
 	"github.com/prometheus/prometheus/promql/parser"
 
-	"github.com/alphapulse/alphapulse-infra/components/monitoring/rules"
+	backend "github.com/alphapulse/alphapulse-infra/components/backend/observe"
+	edge "github.com/alphapulse/alphapulse-infra/components/ingress/observe"
+	"github.com/alphapulse/alphapulse-infra/components/room/rule"
 )
 
 var promql = parser.NewParser(parser.Options{})
 
 func TestPrometheusParsesTheRules(t *testing.T) {
-	for name, o := range map[string]rules.Options{
-		"everything watched":    options,
-		"nothing but itself":    {Watched: rules.Watched{Prometheus: "p", PrometheusClaim: "p", Alertmanager: "a", AlertmanagerClaim: "a", Grafana: "g", KubeStateMetrics: "k"}},
-		"a Docker host":         {Watched: onDockerHost, CertificateNotAfter: notAfter},
-		"no metrics of a build": {Watched: rules.Watched{Database: "database", DatabaseClaim: "database", Prometheus: "p", PrometheusClaim: "p", Alertmanager: "a", AlertmanagerClaim: "a", KubeStateMetrics: "k"}},
+	noBuild := watched
+	noBuild.backend = backend.Watched{}
+	for name, c := range map[string]composition{
+		"everything watched": watched, "nothing but itself": bare, "a Docker host": onDockerHost, "no metrics of a build": noBuild,
 	} {
-		rendered, err := o.Render()
-		if err != nil {
-			t.Fatal(err)
-		}
+		rendered := c.render(t)
 		if _, errs := rulefmt.Parse([]byte(rendered), false, model.UTF8Validation, promql, promslog.NewNopLogger()); len(errs) > 0 {
 			t.Errorf("%s: %v\n%s", name, errs, rendered)
 		}
@@ -34,19 +32,16 @@ func TestPrometheusParsesTheRules(t *testing.T) {
 
 // A workload that serves no metrics must not be red for ever.
 func TestWhatIsNotScrapedIsNotAlertedOn(t *testing.T) {
-	for name, without := range map[string]func(*rules.Watched){
-		"backend":        func(w *rules.Watched) { w.API = "" },
-		"backend-engine": func(w *rules.Watched) { w.Engine = "" },
-		"database":       func(w *rules.Watched) { w.Database, w.DatabaseClaim = "", "" },
-		"cache":          func(w *rules.Watched) { w.Cache, w.CacheClaim = "", "" },
-		"edge":           func(w *rules.Watched) { w.Edge = "" },
+	for name, without := range map[string]func(*composition){
+		"backend":        func(c *composition) { c.backend.API = "" },
+		"backend-engine": func(c *composition) { c.backend.Engine = "" },
+		"database":       func(c *composition) { c.database.Job = "" },
+		"cache":          func(c *composition) { c.cache.Job = "" },
+		"edge":           func(c *composition) { c.edge.Job = "" },
 	} {
-		o := options
-		without(&o.Watched)
-		rendered, err := o.Render()
-		if err != nil {
-			t.Fatal(err)
-		}
+		c := watched
+		without(&c)
+		rendered := c.render(t)
 		if mention := `job="` + name + `"`; strings.Contains(rendered, mention) {
 			t.Errorf("the rules mention %s, which is not scraped", mention)
 		}
@@ -54,25 +49,25 @@ func TestWhatIsNotScrapedIsNotAlertedOn(t *testing.T) {
 }
 
 func TestUnknownCertificateIsNotAlertedOn(t *testing.T) {
-	o := options
-	o.CertificateNotAfter = 0
-	rendered, err := o.Render()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if strings.Contains(rendered, rules.CertificateNotAfter) || strings.Contains(rendered, "CertificateExpiring") {
-		t.Error("the rules state the end of a certificate that nobody knows")
+	for name, unknown := range map[string]map[string]int{"absent": nil, "0": {edge.CertificateNotAfter: 0}} {
+		rendered, err := rule.Render(watched.groups(), rule.Values{Constants: unknown})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(rendered, edge.CertificateNotAfter) || strings.Contains(rendered, "CertificateExpiring") {
+			t.Errorf("%s: the rules state the end of a certificate that nobody knows", name)
+		}
 	}
 }
 
 func TestEachAlertIsComplete(t *testing.T) {
-	for _, g := range options.Groups() {
+	for _, g := range watched.groups() {
 		for _, r := range g.Rules {
 			if r.Alert == "" {
 				continue
 			}
-			switch rules.Severity(r.Labels["severity"]) {
-			case rules.Critical, rules.Warning, rules.None:
+			switch rule.Severity(r.Labels["severity"]) {
+			case rule.Critical, rule.Warning, rule.None:
 			default:
 				t.Errorf("%s: severity %q", r.Alert, r.Labels["severity"])
 			}
@@ -81,14 +76,14 @@ func TestEachAlertIsComplete(t *testing.T) {
 					t.Errorf("%s: no %s", r.Alert, text)
 				}
 			}
-			if want := rules.RunbookURL + r.Alert + ".md"; r.Annotations["runbook_url"] != want {
+			if want := rule.RunbookURL + r.Alert + ".md"; r.Annotations["runbook_url"] != want {
 				t.Errorf("%s: runbook_url %q, want %q", r.Alert, r.Annotations["runbook_url"], want)
 			}
 		}
 	}
 }
 
-// runbooks is the folder that rules.RunbookURL shows.
+// runbooks is the folder that rule.RunbookURL shows.
 const runbooks = "../../docs/runbooks"
 
 var runbookSections = []string{"## Meaning", "## Impact", "## Diagnosis", "## Remedy"}

@@ -5,44 +5,97 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/alphapulse/alphapulse-infra/components/monitoring/rules"
+	backend "github.com/alphapulse/alphapulse-infra/components/backend/observe"
+	cache "github.com/alphapulse/alphapulse-infra/components/cache/observe"
+	database "github.com/alphapulse/alphapulse-infra/components/database/observe"
+	edge "github.com/alphapulse/alphapulse-infra/components/ingress/observe"
+	monitoring "github.com/alphapulse/alphapulse-infra/components/monitoring/observe"
+	"github.com/alphapulse/alphapulse-infra/components/room/board"
+	"github.com/alphapulse/alphapulse-infra/components/room/rule"
 )
 
-// The names are those of the composition, which its own tests hold to the rules.
-var watched = rules.Watched{
-	API:               "backend",
-	Engine:            "backend-engine",
-	Database:          "database",
-	Cache:             "cache",
-	Edge:              "edge",
-	DatabaseClaim:     "database",
-	CacheClaim:        "cache",
-	Prometheus:        "monitoring-prometheus",
-	Alertmanager:      "monitoring-alertmanager",
-	Grafana:           "monitoring-grafana",
-	KubeStateMetrics:  "monitoring-kube-state-metrics",
-	PrometheusClaim:   "monitoring-prometheus",
-	AlertmanagerClaim: "monitoring-alertmanager",
+// composition is a stack; a room without a job is not there.
+type composition struct {
+	database   database.Watched
+	cache      cache.Watched
+	edge       edge.Watched
+	backend    backend.Watched
+	monitoring monitoring.Watched
 }
 
-// onDockerHost has no kube-state-metrics.
-var onDockerHost = func() rules.Watched {
-	w := watched
-	w.KubeStateMetrics = ""
-	return w
+// The names are those of the stacks, which their own tests hold to the rules.
+var watched = composition{
+	database: database.Watched{Job: "database", Claim: "database"},
+	cache:    cache.Watched{Job: "cache", Claim: "cache"},
+	edge:     edge.Watched{Job: "edge"},
+	backend:  backend.Watched{API: "backend", Engine: "backend-engine", HTTP: backend.HTTP{Excluded: []string{"/health", "/ready", "/metrics"}}},
+	monitoring: monitoring.Watched{
+		Prometheus: "monitoring-prometheus", PrometheusClaim: "monitoring-prometheus",
+		Alertmanager: "monitoring-alertmanager", AlertmanagerClaim: "monitoring-alertmanager",
+		Grafana: "monitoring-grafana", KubeStateMetrics: "monitoring-kube-state-metrics",
+	},
+}
+
+// onDockerHost has no kube-state-metrics, so that nothing tells how large claims are.
+var onDockerHost = func() composition {
+	c := watched
+	c.monitoring.KubeStateMetrics, c.database.Claim, c.cache.Claim = "", "", ""
+	return c
 }()
+
+// bare watches nothing but monitoring itself.
+var bare = composition{monitoring: watched.monitoring}
+
+func (c composition) groups() []rule.Group {
+	var rooms []rule.Group
+	if c.database.Job != "" {
+		rooms = append(rooms, database.Alerts(c.database)...)
+	}
+	if c.cache.Job != "" {
+		rooms = append(rooms, cache.Alerts(c.cache)...)
+	}
+	if c.edge.Job != "" {
+		rooms = append(rooms, edge.Alerts(c.edge)...)
+	}
+	return monitoring.Rules(c.monitoring, append(rooms, backend.Alerts(c.backend)...))
+}
+
+func (c composition) panels() []board.Contribution {
+	var rooms []board.Contribution
+	if c.database.Job != "" {
+		rooms = append(rooms, database.Panels(c.database)...)
+	}
+	if c.cache.Job != "" {
+		rooms = append(rooms, cache.Panels(c.cache)...)
+	}
+	if c.edge.Job != "" {
+		rooms = append(rooms, edge.Panels(c.edge)...)
+	}
+	return monitoring.Panels(c.monitoring, append(rooms, backend.Panels(c.backend)...))
+}
 
 // notAfter is the end of the certificate in the rules under test, in Unix seconds.
 // promtool's clock starts at 0.
 const notAfter = 30 * 24 * 3600
 
-var options = rules.Options{Watched: watched, CertificateNotAfter: notAfter}
+// values are what is known only once resources exist.
+var values = rule.Values{Constants: map[string]int{edge.CertificateNotAfter: notAfter}, DashboardsURL: dashboardsURL}
+
+// render gives the rules file.
+func (c composition) render(t *testing.T) string {
+	t.Helper()
+	rendered, err := rule.Render(c.groups(), values)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rendered
+}
 
 // alertNames lists each alert once, in the order of the rules.
 func alertNames() []string {
 	var names []string
 	seen := map[string]bool{}
-	for _, g := range options.Groups() {
+	for _, g := range watched.groups() {
 		for _, r := range g.Rules {
 			if r.Alert != "" && !seen[r.Alert] {
 				seen[r.Alert] = true

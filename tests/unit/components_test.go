@@ -17,13 +17,15 @@ import (
 	"github.com/alphapulse/alphapulse-infra/components/ingress"
 	"github.com/alphapulse/alphapulse-infra/components/monitoring"
 	"github.com/alphapulse/alphapulse-infra/components/platform"
+	"github.com/alphapulse/alphapulse-infra/components/room"
+	"github.com/alphapulse/alphapulse-infra/components/workload"
 	"github.com/alphapulse/alphapulse-infra/tests/recorder"
 )
 
 var (
-	ownNamespace = pulumi.String("team")
-	ownSize      = platform.ResourcesOf("250m", "512Mi", "1", "2Gi")
-	ownImage     = pulumi.String("registry.example.com/team/image:1.0.0")
+	ownPlace = workload.Placement{Namespace: pulumi.String("team")}
+	ownSize  = room.ResourcesOf("250m", "512Mi", "1", "2Gi")
+	ownImage = pulumi.String("registry.example.com/team/image:1.0.0")
 )
 
 func ownSecret(value string) pulumi.StringInput {
@@ -43,14 +45,14 @@ var alone = map[string]struct {
 }{
 	"Platform": {
 		compose: func(ctx *pulumi.Context) error {
-			_, err := platform.NewPlatform(ctx, "ground", &platform.Args{Namespace: "team", Settings: map[string]string{"A": "1"}})
+			_, err := platform.NewPlatform(ctx, "ground", &platform.Args{Namespace: "team"})
 			return err
 		},
-		registers: []string{"Namespace/ground", "ResourceQuota/ground", "LimitRange/ground", "ConfigMap/ground-settings"},
+		registers: []string{"Namespace/ground", "ResourceQuota/ground", "LimitRange/ground"},
 		broken: func(ctx *pulumi.Context) error {
-			_, err := platform.NewPlatform(ctx, "ground", &platform.Args{Edges: []platform.Edge{{}}, Demands: []platform.Demand{{
-				Workload: "app", Containers: []platform.Resources{{}},
-			}}})
+			_, err := platform.NewPlatform(ctx, "ground", &platform.Args{Links: []room.Link{{}}, Facts: []room.Facts{{Workloads: []room.Workload{{
+				Identity: room.Identity{Name: "app"}, Containers: []room.Resources{{}},
+			}}}}})
 			return err
 		},
 		says: []string{"Namespace is empty", "workload app: requests.cpu"},
@@ -72,7 +74,7 @@ var alone = map[string]struct {
 	"Database": {
 		compose: func(ctx *pulumi.Context) error {
 			_, err := database.NewDatabase(ctx, "ledger", &database.Args{
-				Namespace: ownNamespace, Image: ownImage, ExporterImage: ownImage, Storage: resource.MustParse("10Gi"),
+				Placement: ownPlace, Image: ownImage, ExporterImage: ownImage, Storage: resource.MustParse("10Gi"),
 				Resources: ownSize, AliasServices: []string{"postgres"},
 				SuperuserPassword: ownSecret("one"), ApplicationPassword: ownSecret("two"), MonitoringPassword: ownSecret("three"),
 			})
@@ -88,7 +90,7 @@ var alone = map[string]struct {
 	"Cache": {
 		compose: func(ctx *pulumi.Context) error {
 			_, err := cache.NewCache(ctx, "sessions", &cache.Args{
-				Namespace: ownNamespace, Image: ownImage, ExporterImage: ownImage, Storage: resource.MustParse("10Gi"),
+				Placement: ownPlace, Image: ownImage, ExporterImage: ownImage, Storage: resource.MustParse("10Gi"),
 				Resources:           ownSize,
 				ApplicationPassword: ownSecret("one"), MonitoringPassword: ownSecret("two"),
 			})
@@ -96,10 +98,10 @@ var alone = map[string]struct {
 		},
 		registers: []string{"StatefulSet/sessions", "PersistentVolumeClaim/sessions", "Service/sessions", "PodDisruptionBudget/sessions"},
 		broken: func(ctx *pulumi.Context) error {
-			_, err := cache.NewCache(ctx, "sessions", &cache.Args{Policy: "noeviction", AliasServices: []string{"sessions"}})
+			_, err := cache.NewCache(ctx, "sessions", &cache.Args{Policy: "sometimes", AliasServices: []string{"sessions"}})
 			return err
 		},
-		says: []string{"Namespace is missing", "ApplicationPassword is missing", "limits.memory is 0", `"noeviction"`, `"sessions" is given twice`},
+		says: []string{"Namespace is missing", "ApplicationPassword is missing", "limits.memory is 0", `"sometimes"`, `"sessions" is given twice`},
 	},
 	"Backend": {
 		compose: func(ctx *pulumi.Context) error {
@@ -108,7 +110,7 @@ var alone = map[string]struct {
 				Credentials: pulumi.StringMap{"TOKEN": ownSecret("one")},
 			}
 			_, err := backend.NewBackend(ctx, "shop", &backend.Args{
-				Namespace: ownNamespace, SettingsName: pulumi.String("settings"), API: process, Engine: &process,
+				Placement: ownPlace, API: process, Engine: &process,
 				Scaling:               backend.Scaling{Min: 2, Max: 4, CPUUtilization: 70, MemoryUtilization: 80},
 				RequestTimeoutSeconds: 30,
 			})
@@ -117,16 +119,16 @@ var alone = map[string]struct {
 		registers: []string{"Deployment/shop", "Deployment/shop-engine", "HorizontalPodAutoscaler/shop", "Service/shop", "Secret/shop-credentials"},
 		broken: func(ctx *pulumi.Context) error {
 			_, err := backend.NewBackend(ctx, "shop", &backend.Args{
-				Scaling: backend.Scaling{Min: 3, Max: 2, CPUUtilization: 700}, WaitForImage: ownImage,
+				Scaling: backend.Scaling{Min: 3, Max: 2, CPUUtilization: 700}, WaitImage: ownImage,
 				API: backend.Process{LivenessPath: "alive"},
 			})
 			return err
 		},
-		says: []string{"Namespace is missing", "SettingsName is missing", "Min 3 and Max 2", "CPUUtilization is 700", "needs DatabaseHost", "RequestTimeoutSeconds is 0", "API.Port is missing", "api: Image is missing", `path "alive"`},
+		says: []string{"Namespace is missing", "Min 3 and Max 2", "CPUUtilization is 700", "needs Access", "RequestTimeoutSeconds is 0", "API.Port is missing", "api: Image is missing", `path "alive"`},
 	},
 	"Frontend": {
 		compose: func(ctx *pulumi.Context) error {
-			_, err := frontend.NewFrontend(ctx, "pages", &frontend.Args{Namespace: ownNamespace, Image: ownImage})
+			_, err := frontend.NewFrontend(ctx, "pages", &frontend.Args{Placement: ownPlace, Image: ownImage})
 			return err
 		},
 		registers: []string{"Deployment/pages", "Service/pages", "PodDisruptionBudget/pages"},
@@ -139,7 +141,7 @@ var alone = map[string]struct {
 	"Ingress": {
 		compose: func(ctx *pulumi.Context) error {
 			_, err := ingress.NewIngress(ctx, "door", &ingress.Args{
-				Namespace: ownNamespace, Image: ownImage, ExporterImage: ownImage, Domain: "example.org", Exposure: ingress.ClusterIP,
+				Placement: ownPlace, Image: ownImage, ExporterImage: ownImage, Domain: "example.org", Exposure: ingress.ClusterIP,
 				Routes: ingress.Routes{
 					UI:  &ingress.Upstream{Host: pulumi.String("pages"), Port: 3000},
 					API: &ingress.Upstream{Host: pulumi.String("shop"), Port: 8080},
@@ -176,7 +178,7 @@ var alone = map[string]struct {
 	"Monitoring": {
 		compose: func(ctx *pulumi.Context) error {
 			_, err := monitoring.NewMonitoring(ctx, "watch", &monitoring.Args{
-				Namespace:   ownNamespace,
+				Placement:   ownPlace,
 				Images:      monitoring.Images{Prometheus: ownImage, Alertmanager: ownImage, Grafana: ownImage, KubeStateMetrics: ownImage},
 				Grafana:     monitoring.Grafana{Password: ownSecret("one")},
 				ExternalURL: pulumi.String("https://watch.example.org"),

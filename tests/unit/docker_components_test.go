@@ -12,147 +12,145 @@ import (
 	"github.com/alphapulse/alphapulse-infra/components/backend"
 	"github.com/alphapulse/alphapulse-infra/components/cache"
 	"github.com/alphapulse/alphapulse-infra/components/database"
-	"github.com/alphapulse/alphapulse-infra/components/dockerhost"
 	"github.com/alphapulse/alphapulse-infra/components/frontend"
 	"github.com/alphapulse/alphapulse-infra/components/ingress"
 	"github.com/alphapulse/alphapulse-infra/components/monitoring"
+	"github.com/alphapulse/alphapulse-infra/components/room"
+	"github.com/alphapulse/alphapulse-infra/components/workload"
 	"github.com/alphapulse/alphapulse-infra/tests/recorder"
 )
 
 // ownHost is a host with no link but the one that is given.
-func ownHost(ctx *pulumi.Context, links ...dockerhost.Link) (*dockerhost.Host, error) {
-	return dockerhost.NewHost(ctx, "place", &dockerhost.HostArgs{Prefix: "team", Links: links})
+func ownHost(ctx *pulumi.Context, links ...room.Link) (*workload.Host, error) {
+	return workload.NewHost(ctx, "place", &workload.HostArgs{Prefix: "team", Links: links})
 }
 
 // onOwnHost composes one component of a Docker host as a user of it would: names and
 // images of the user's own.
 var onOwnHost = map[string]struct {
-	compose   func(ctx *pulumi.Context, h *dockerhost.Host) error
+	compose   func(ctx *pulumi.Context, h *workload.Host) error
 	registers []string
 	// broken creates it with several mistakes, which all have to be reported.
-	broken func(ctx *pulumi.Context, h *dockerhost.Host) error
+	broken func(ctx *pulumi.Context, h *workload.Host) error
 	says   []string
 	// without creates it with no arguments.
-	without func(ctx *pulumi.Context, h *dockerhost.Host) error
+	without func(ctx *pulumi.Context, h *workload.Host) error
 }{
 	"DockerDatabase": {
-		compose: func(ctx *pulumi.Context, h *dockerhost.Host) error {
-			_, err := dockerhost.NewDatabase(ctx, "ledger", h, &database.Args{
+		compose: func(ctx *pulumi.Context, h *workload.Host) error {
+			_, err := database.NewDockerDatabase(ctx, "ledger", h, &database.Args{
 				Image: ownImage, ExporterImage: ownImage, Storage: resource.MustParse("10Gi"), Resources: ownSize,
 				SuperuserPassword: ownSecret("one"), ApplicationPassword: ownSecret("two"), MonitoringPassword: ownSecret("three"),
 			})
 			return err
 		},
 		registers: []string{"Container/ledger", "Container/ledger-reconcile", "Container/ledger-exporter", "Volume/ledger"},
-		broken: func(ctx *pulumi.Context, h *dockerhost.Host) error {
-			_, err := dockerhost.NewDatabase(ctx, "ledger", h, &database.Args{Storage: resource.MustParse("1Mi"), AliasServices: []string{"Not A Name"}})
+		broken: func(ctx *pulumi.Context, h *workload.Host) error {
+			_, err := database.NewDockerDatabase(ctx, "ledger", h, &database.Args{Storage: resource.MustParse("1Mi"), AliasServices: []string{"Not A Name"}})
 			return err
 		},
 		says: []string{"Image is missing", "SuperuserPassword is missing", "requests.cpu", "Storage is 1Mi", `"Not A Name"`},
-		without: func(ctx *pulumi.Context, h *dockerhost.Host) error {
-			_, err := dockerhost.NewDatabase(ctx, "x", h, nil)
+		without: func(ctx *pulumi.Context, h *workload.Host) error {
+			_, err := database.NewDockerDatabase(ctx, "x", h, nil)
 			return err
 		},
 	},
 	"DockerCache": {
-		compose: func(ctx *pulumi.Context, h *dockerhost.Host) error {
-			_, err := dockerhost.NewCache(ctx, "sessions", h, &cache.Args{
+		compose: func(ctx *pulumi.Context, h *workload.Host) error {
+			_, err := cache.NewDockerCache(ctx, "sessions", h, &cache.Args{
 				Image: ownImage, ExporterImage: ownImage, Storage: resource.MustParse("10Gi"), Resources: ownSize,
 				ApplicationPassword: ownSecret("one"), MonitoringPassword: ownSecret("two"),
 			})
 			return err
 		},
 		registers: []string{"Container/sessions", "Container/sessions-exporter", "Volume/sessions"},
-		broken: func(ctx *pulumi.Context, h *dockerhost.Host) error {
-			_, err := dockerhost.NewCache(ctx, "sessions", h, &cache.Args{Policy: "noeviction"})
+		broken: func(ctx *pulumi.Context, h *workload.Host) error {
+			_, err := cache.NewDockerCache(ctx, "sessions", h, &cache.Args{Policy: "sometimes"})
 			return err
 		},
-		says: []string{"Image is missing", "ApplicationPassword is missing", "limits.memory is 0", `"noeviction"`},
-		without: func(ctx *pulumi.Context, h *dockerhost.Host) error {
-			_, err := dockerhost.NewCache(ctx, "x", h, nil)
+		says: []string{"Image is missing", "ApplicationPassword is missing", "limits.memory is 0", `"sometimes"`},
+		without: func(ctx *pulumi.Context, h *workload.Host) error {
+			_, err := cache.NewDockerCache(ctx, "x", h, nil)
 			return err
 		},
 	},
 	"DockerBackend": {
-		compose: func(ctx *pulumi.Context, h *dockerhost.Host) error {
-			process := backend.Process{Image: ownImage, Port: 8080, StartupSeconds: 30, Resources: ownSize}
-			_, err := dockerhost.NewBackend(ctx, "shop", h, &dockerhost.BackendArgs{
-				Args: &backend.Args{
-					API: process, Engine: &process, Scaling: backend.Scaling{Min: 2},
-					RequestTimeoutSeconds: 30,
-				},
-				Credentials: map[string]pulumi.StringMap{"shop": {"TOKEN": ownSecret("one")}},
-			})
+		compose: func(ctx *pulumi.Context, h *workload.Host) error {
+			process := backend.Process{
+				Image: ownImage, Port: 8080, StartupSeconds: 30, Resources: ownSize, Credentials: pulumi.StringMap{"TOKEN": ownSecret("one")},
+			}
+			_, err := backend.NewDockerBackend(ctx, "shop", h, &backend.Args{
+				API: process, Engine: &process, Scaling: backend.Scaling{Min: 2},
+				RequestTimeoutSeconds: 30,
+			}, nil)
 			return err
 		},
 		registers: []string{"Container/shop-1", "Container/shop-2", "Container/shop-engine", "Container/shop-files"},
-		broken: func(ctx *pulumi.Context, h *dockerhost.Host) error {
-			_, err := dockerhost.NewBackend(ctx, "shop", h, &dockerhost.BackendArgs{Args: &backend.Args{
-				API: backend.Process{LivenessPath: "alive"},
-			}})
+		broken: func(ctx *pulumi.Context, h *workload.Host) error {
+			_, err := backend.NewDockerBackend(ctx, "shop", h, &backend.Args{API: backend.Process{LivenessPath: "alive"}}, nil)
 			return err
 		},
 		says: []string{"Min 0", "RequestTimeoutSeconds is 0", "API.Port is missing", "api: Image is missing", `path "alive"`},
-		without: func(ctx *pulumi.Context, h *dockerhost.Host) error {
-			_, err := dockerhost.NewBackend(ctx, "x", h, nil)
+		without: func(ctx *pulumi.Context, h *workload.Host) error {
+			_, err := backend.NewDockerBackend(ctx, "x", h, nil, nil)
 			return err
 		},
 	},
 	"DockerFrontend": {
-		compose: func(ctx *pulumi.Context, h *dockerhost.Host) error {
-			_, err := dockerhost.NewFrontend(ctx, "pages", h, &frontend.Args{Image: ownImage})
+		compose: func(ctx *pulumi.Context, h *workload.Host) error {
+			_, err := frontend.NewDockerFrontend(ctx, "pages", h, &frontend.Args{Image: ownImage})
 			return err
 		},
 		registers: []string{"Container/pages", "RemoteImage/pages-image"},
-		broken: func(ctx *pulumi.Context, h *dockerhost.Host) error {
-			_, err := dockerhost.NewFrontend(ctx, "pages", h, &frontend.Args{Port: 80, Env: map[string]string{"PORT": "1"}})
+		broken: func(ctx *pulumi.Context, h *workload.Host) error {
+			_, err := frontend.NewDockerFrontend(ctx, "pages", h, &frontend.Args{Port: 80, Env: map[string]string{"PORT": "1"}})
 			return err
 		},
 		says: []string{"Image is missing", "Port 80", "PORT follows from Port"},
-		without: func(ctx *pulumi.Context, h *dockerhost.Host) error {
-			_, err := dockerhost.NewFrontend(ctx, "x", h, nil)
+		without: func(ctx *pulumi.Context, h *workload.Host) error {
+			_, err := frontend.NewDockerFrontend(ctx, "x", h, nil)
 			return err
 		},
 	},
 	"DockerEdge": {
-		compose: func(ctx *pulumi.Context, h *dockerhost.Host) error {
-			_, err := dockerhost.NewEdge(ctx, "door", h, &dockerhost.EdgeArgs{HTTPPort: 80, Args: &ingress.Args{
+		compose: func(ctx *pulumi.Context, h *workload.Host) error {
+			_, err := ingress.NewDockerIngress(ctx, "door", h, &ingress.Args{
 				Image: ownImage, ExporterImage: ownImage, Domain: "example.org",
 				Routes: ingress.Routes{
 					UI:  &ingress.Upstream{Host: pulumi.String("pages"), Port: 3000},
 					API: &ingress.Upstream{Host: pulumi.String("shop"), Port: 8080},
 				},
-			}})
+			}, ingress.DockerArgs{HTTPPort: 80})
 			return err
 		},
 		registers: []string{"Container/door", "Container/door-exporter", "Volume/door-nginx", "Volume/door-tls"},
-		broken: func(ctx *pulumi.Context, h *dockerhost.Host) error {
-			_, err := dockerhost.NewEdge(ctx, "door", h, &dockerhost.EdgeArgs{HTTPPort: 443, Args: &ingress.Args{TLS: ingress.TLS{Certificate: pulumi.String("x")}}})
+		broken: func(ctx *pulumi.Context, h *workload.Host) error {
+			_, err := ingress.NewDockerIngress(ctx, "door", h, &ingress.Args{TLS: ingress.TLS{Certificate: pulumi.String("x")}}, ingress.DockerArgs{HTTPPort: 443})
 			return err
 		},
 		says: []string{"Image is missing", "Certificate and Key go together", "Routes.UI is missing", "HTTPPort and PublicHTTPSPort are both 443"},
-		without: func(ctx *pulumi.Context, h *dockerhost.Host) error {
-			_, err := dockerhost.NewEdge(ctx, "x", h, nil)
+		without: func(ctx *pulumi.Context, h *workload.Host) error {
+			_, err := ingress.NewDockerIngress(ctx, "x", h, nil, ingress.DockerArgs{})
 			return err
 		},
 	},
 	"DockerMonitoring": {
-		compose: func(ctx *pulumi.Context, h *dockerhost.Host) error {
-			_, err := dockerhost.NewMonitoring(ctx, "watch", h, &dockerhost.MonitoringArgs{Args: &monitoring.Args{
+		compose: func(ctx *pulumi.Context, h *workload.Host) error {
+			_, err := monitoring.NewDockerMonitoring(ctx, "watch", h, &monitoring.Args{
 				Images:      monitoring.Images{Prometheus: ownImage, Alertmanager: ownImage, Grafana: ownImage},
 				Grafana:     monitoring.Grafana{Password: ownSecret("one")},
 				ExternalURL: pulumi.String("https://watch.example.org"),
-			}})
+			}, monitoring.DockerArgs{})
 			return err
 		},
 		registers: []string{"Container/watch-prometheus", "Container/watch-alertmanager", "Container/watch-grafana", "Volume/watch-grafana"},
-		broken: func(ctx *pulumi.Context, h *dockerhost.Host) error {
-			_, err := dockerhost.NewMonitoring(ctx, "watch", h, &dockerhost.MonitoringArgs{Args: &monitoring.Args{Prometheus: monitoring.Prometheus{Retention: "for ever"}}})
+		broken: func(ctx *pulumi.Context, h *workload.Host) error {
+			_, err := monitoring.NewDockerMonitoring(ctx, "watch", h, &monitoring.Args{Prometheus: monitoring.Prometheus{Retention: "for ever"}}, monitoring.DockerArgs{})
 			return err
 		},
 		says: []string{"Images.Prometheus", "for ever", "Password"},
-		without: func(ctx *pulumi.Context, h *dockerhost.Host) error {
-			_, err := dockerhost.NewMonitoring(ctx, "x", h, nil)
+		without: func(ctx *pulumi.Context, h *workload.Host) error {
+			_, err := monitoring.NewDockerMonitoring(ctx, "x", h, nil, monitoring.DockerArgs{})
 			return err
 		},
 	},
@@ -194,7 +192,7 @@ func TestComponentsOfAHostAlone(t *testing.T) {
 // anything is registered, and with no panic where arguments or the host are missing.
 func TestComponentsOfAHostRefuseBadArguments(t *testing.T) {
 	for name, c := range onOwnHost {
-		for kind, create := range map[string]func(*pulumi.Context, *dockerhost.Host) error{"with mistakes": c.broken, "without arguments": c.without} {
+		for kind, create := range map[string]func(*pulumi.Context, *workload.Host) error{"with mistakes": c.broken, "without arguments": c.without} {
 			t.Run(name+" "+kind, func(t *testing.T) {
 				r := &recorder.Recording{}
 				err := r.Program(recorder.Options{Stack: "any"}, func(ctx *pulumi.Context) error {
@@ -222,10 +220,10 @@ func TestComponentsOfAHostRefuseBadArguments(t *testing.T) {
 	}
 	r := &recorder.Recording{}
 	err := r.Program(recorder.Options{Stack: "any"}, func(ctx *pulumi.Context) error {
-		_, err := dockerhost.NewHost(ctx, "place", &dockerhost.HostArgs{Prefix: "a b", Links: []dockerhost.Link{{From: "x", To: "x", Zone: "y"}}})
+		_, err := workload.NewHost(ctx, "place", &workload.HostArgs{Prefix: "a b", Links: []room.Link{{From: room.Of(room.Identity{Name: "x"}), To: room.Of(room.Identity{Name: "x"}), Zone: "y"}}})
 		return err
 	})
 	assert.ErrorContains(t, err, `Prefix "a b"`)
-	assert.ErrorContains(t, err, `no zone "y"`)
+	assert.ErrorContains(t, err, "link from x to itself")
 	assert.Empty(t, r.Resources)
 }

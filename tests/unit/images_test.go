@@ -214,6 +214,7 @@ func TestAHostBuildsItsOwnImages(t *testing.T) {
 // TestOneLoginForARegistry: the provider takes one for each, so that the one that may
 // push comes instead of the one that may pull.
 func TestOneLoginForARegistry(t *testing.T) {
+	const user = `{"auth":"dXNlcjpwYXNzd29yZA=="}`
 	logins := func(registry, auths string) map[string]bool {
 		with := map[string]string{
 			"buildImages": "true", "registry": registry, "registryUsername": "acme", "registryPassword": "x",
@@ -226,9 +227,9 @@ func TestOneLoginForARegistry(t *testing.T) {
 		}
 		return found
 	}
-	assert.Equal(t, map[string]bool{"ghcr.io": false, "quay.io": true}, logins("ghcr.io/acme", `{"auths":{"ghcr.io":{},"quay.io":{}}}`))
-	assert.Equal(t, map[string]bool{"registry-1.docker.io": false}, logins("acme", `{"auths":{"https://index.docker.io/v1/":{}}}`))
-	assert.Equal(t, map[string]bool{"http://localhost:5000": false}, logins("localhost:5000", `{"auths":{"localhost:5000":{}}}`))
+	assert.Equal(t, map[string]bool{"ghcr.io": false, "quay.io": true}, logins("ghcr.io/acme", `{"auths":{"ghcr.io":`+user+`,"quay.io":`+user+`}}`))
+	assert.Equal(t, map[string]bool{"registry-1.docker.io": false}, logins("acme", `{"auths":{"https://index.docker.io/v1/":`+user+`}}`))
+	assert.Equal(t, map[string]bool{"http://localhost:5000": false}, logins("localhost:5000", `{"auths":{"localhost:5000":`+user+`}}`))
 }
 
 // TestRegistryAddresses: where the registry's own interface is, and whether it asks

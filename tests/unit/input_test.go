@@ -47,6 +47,9 @@ func TestBadInput(t *testing.T) {
 		{"cacheResources", `{"limits":{"memory":"lots"}}`, []string{"cacheResources.limits.memory", `"lots"`, "512Mi"}},
 		{"backendMinReplicas", "20", []string{"20 is above backendMaxReplicas 10"}},
 		{"backendMinReplicas", "many", []string{`"many"`, "from 1 to 100"}},
+		{"backendCpuUtilization", "5", []string{`"5"`, "from 10 to 100, or 0 to leave the metric out"}},
+		{"backendScaleUpPercent", "0", []string{`"0"`, "from 1 to 1000"}},
+		{"backendScaleDownStabilizationSeconds", "4000", []string{`"4000"`, "from 0 to 3600"}},
 		{"backendCpuUtilization", "150", []string{`"150"`, "from 10 to 100"}},
 		{"protect", "maybe", []string{`"maybe"`, "true nor false"}},
 		{"maxPortfolioRisk", "7", []string{`"7"`, "from 0 to 1"}},
@@ -65,6 +68,7 @@ func TestBadInput(t *testing.T) {
 		{"alertWebhookUrl", "https://hook.example.com/secret", []string{"stored in plain text", "--secret alertWebhookUrl"}},
 		{"databaseResources", `{"requests":{"memory":"64Mi"},"limits":{"memory":"128Mi"}}`, []string{"128Mi is too small", "256Mi"}},
 		{"databaseMaxConnections", "900", []string{"900 is too many", "4Gi", "at most 409"}},
+		{"cachePolicy", "sometimes", []string{`"sometimes"`, "allkeys-lru", "noeviction"}},
 		{"cacheStorage", "1Gi", []string{"1Gi is too small", "append-only file", "2Gi"}},
 		{"databaseAliases", `["backend"]`, []string{`"backend"`, "another Service"}},
 		{"edgeHstsSeconds", "-1", []string{`"-1"`, "from 0"}},
@@ -87,16 +91,16 @@ func TestBadInput(t *testing.T) {
 // TestBadCertificate: a certificate that cannot serve the hosts is refused with the
 // reason, before anything changes.
 func TestBadCertificate(t *testing.T) {
-	other, _ := certificate("elsewhere.example.com", 90)
+	other, _ := certificate(90, "elsewhere.example.com")
 	for name, c := range map[string]struct{ chain, key, says string }{
 		"not PEM":     {"x", "y", "give PEM"},
 		"another key": {provided[0].chain, provided[1].key, "private key does not match"},
 		"expired": func() struct{ chain, key, says string } {
-			c, k := certificate("alphapulse.example.com", -1)
+			c, k := certificate(-1, "alphapulse.example.com")
 			return struct{ chain, key, says string }{c, k, "expired"}
 		}(),
 		"other hosts": func() struct{ chain, key, says string } {
-			c, k := certificate("elsewhere.example.com", 90)
+			c, k := certificate(90, "elsewhere.example.com")
 			return struct{ chain, key, says string }{c, k, "api.alphapulse.example.com"}
 		}(),
 		"other hosts' cert": {other, provided[0].key, "private key does not match"},

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"fmt"
 	"maps"
 	"math/big"
 	"slices"
@@ -17,7 +18,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/alphapulse/alphapulse-infra/components/room"
 	"github.com/alphapulse/alphapulse-infra/stacks"
+	"github.com/alphapulse/alphapulse-infra/tests/golden"
 	"github.com/alphapulse/alphapulse-infra/tests/recorder"
 )
 
@@ -32,149 +35,196 @@ func prod(t *testing.T, with map[string]string, secretKeys ...string) *recorder.
 	return r
 }
 
-// backendPods are the workloads that read the shared settings and the backend's own.
-const backendPods = "Deployment/backend Deployment/backend-dashboard PodDisruptionBudget/backend-engine Deployment/backend-engine "
-
-// applicationPods run the images that a stack can build.
-const applicationPods = backendPods + "Deployment/frontend "
-
-// builtImages are what a stack builds and pushes.
-const builtImages = "RemoteImage/backend-build RegistryImage/backend-build RemoteImage/frontend-build RegistryImage/frontend-build "
-
 // pushing are the settings of a stack that builds its images for a private registry.
 var pushing = map[string]string{
 	"buildImages": "true", "registry": "ghcr.io/acme", "registryUsername": "acme", "registryPassword": "push-password",
 }
 
-// effects says for each setting what an edit changes, and so that nothing else rolls.
-// The base is prod; with are further settings that the edit needs.
-var effects = map[string]struct {
+// edit is a change of one setting.
+type edit struct {
 	value string
-	with  map[string]string
+	// with are further settings of the stack before and after it.
+	with map[string]string
 	// together are settings that can only change with it.
 	together map[string]string
-	// changes lists kinds and logical names; "…" as the whole means "every object",
-	// for settings on which everything stands.
-	changes string
-}{
-	// The others are settings of prod that have no meaning on a Docker host.
-	"target":                    {value: "docker", together: map[string]string{"spreadRequired": "false", "frontendReplicas": "2", "edgeReplicas": "2"}, changes: "…"},
-	"backendMinReplicas":        {value: "4", changes: "HorizontalPodAutoscaler/backend"},
-	"backendMaxReplicas":        {value: "12", changes: "HorizontalPodAutoscaler/backend ResourceQuota/platform"},
-	"backendCpuUtilization":     {value: "60", changes: "HorizontalPodAutoscaler/backend"},
-	"backendMemoryUtilization":  {value: "70", changes: "HorizontalPodAutoscaler/backend"},
-	"backendCommand":            {value: `["/app/run"]`, changes: backendPods},
-	"backendArgs":               {value: `["serve"]`, changes: "Deployment/backend"},
-	"backendLivenessPath":       {value: "/alive", changes: "Deployment/backend"},
-	"backendReadinessPath":      {value: "-", changes: "Deployment/backend"},
-	"backendStartupSeconds":     {value: "600", changes: backendPods},
-	"backendEnv":                {value: `{"LOG_LEVEL":"info"}`, changes: backendPods},
-	"backendSecretEnv":          {value: `{"BINANCE_API_KEY":"x"}`, changes: "Deployment/backend PodDisruptionBudget/backend-engine Deployment/backend-engine Secret/backend-credentials Secret/backend-engine-credentials"},
-	"backendImage":              {value: "docker.io/alphapulse/backend:0.2.0", changes: backendPods},
-	"backendResources":          {value: `{"limits":{"memory":"3Gi"}}`, changes: "Deployment/backend ResourceQuota/platform"},
-	"engineArgs":                {value: `["trade"]`, changes: "PodDisruptionBudget/backend-engine Deployment/backend-engine"},
-	"engineLivenessPath":        {value: "/alive", changes: "PodDisruptionBudget/backend-engine Deployment/backend-engine"},
-	"engineResources":           {value: `{"limits":{"memory":"3Gi"}}`, changes: "PodDisruptionBudget/backend-engine Deployment/backend-engine ResourceQuota/platform"},
-	"tradingEnabled":            {value: "true", changes: "PodDisruptionBudget/backend-engine Deployment/backend-engine"},
-	"paperTrading":              {value: "false", changes: "PodDisruptionBudget/backend-engine Deployment/backend-engine"},
-	"dashboardImage":            {value: "docker.io/alphapulse/dashboard:1.0.0", changes: "Deployment/backend-dashboard"},
-	"dashboardArgs":             {value: `["show"]`, changes: "Deployment/backend-dashboard"},
-	"dashboardHealthPath":       {value: "/health", changes: "Deployment/backend-dashboard"},
-	"dashboardResources":        {value: `{"limits":{"cpu":"1"}}`, changes: "Deployment/backend-dashboard ResourceQuota/platform"},
-	"debug":                     {value: "true", changes: backendPods + "ConfigMap/platform-settings"},
-	"maxSymbols":                {value: "100", changes: backendPods + "ConfigMap/platform-settings"},
-	"maxPortfolioRisk":          {value: "0.2", changes: backendPods + "ConfigMap/platform-settings"},
-	"cacheTtlSeconds":           {value: "60", changes: backendPods + "ConfigMap/platform-settings"},
-	"workerThreads":             {value: "2", changes: backendPods + "ConfigMap/platform-settings"},
-	"maxConnections":            {value: "10", changes: backendPods + "ConfigMap/platform-settings"},
-	"stressTestEnabled":         {value: "true", changes: backendPods + "ConfigMap/platform-settings"},
-	"complianceReporting":       {value: "false", changes: backendPods + "ConfigMap/platform-settings"},
-	"requestTimeoutSeconds":     {value: "60", changes: backendPods + "ConfigMap/platform-settings ConfigMap/edge-nginx Deployment/edge"},
-	"databaseStorage":           {value: "200Gi", changes: "ConfigMap/database-config PersistentVolumeClaim/database PodDisruptionBudget/database ResourceQuota/platform StatefulSet/database"},
-	"domain":                    {value: "example.org", changes: "ConfigMap/edge-nginx ConfigMap/frontend-settings Deployment/edge Deployment/frontend Secret/edge-tls PodDisruptionBudget/monitoring-alertmanager StatefulSet/monitoring-alertmanager PodDisruptionBudget/monitoring-grafana StatefulSet/monitoring-grafana PodDisruptionBudget/monitoring-prometheus StatefulSet/monitoring-prometheus"},
-	"namespace":                 {value: "elsewhere", changes: "…"},
-	"kubeconfig":                {value: "/etc/kubeconfig", changes: "kubernetes/cluster"},
-	"kubeContext":               {value: "prod", changes: "kubernetes/cluster"},
-	"protect":                   {value: "false", changes: "Namespace/platform PersistentVolumeClaim/cache PersistentVolumeClaim/database PersistentVolumeClaim/monitoring-alertmanager PersistentVolumeClaim/monitoring-grafana PersistentVolumeClaim/monitoring-prometheus RandomPassword/credentials-app-secret RandomPassword/credentials-cache-application RandomPassword/credentials-cache-monitoring RandomPassword/credentials-database-admin RandomPassword/credentials-database-application RandomPassword/credentials-database-monitoring RandomPassword/credentials-grafana-admin RandomPassword/credentials-jwt-secret RandomPassword/credentials-prometheus-admin RandomId/guard StatefulSet/cache StatefulSet/database StatefulSet/monitoring-alertmanager StatefulSet/monitoring-grafana StatefulSet/monitoring-prometheus"},
-	"spreadRequired":            {value: "false", changes: "Deployment/backend Deployment/edge Deployment/frontend"},
-	"storageClass":              {value: "fast", changes: "PersistentVolumeClaim/cache PersistentVolumeClaim/database PersistentVolumeClaim/monitoring-alertmanager PersistentVolumeClaim/monitoring-grafana PersistentVolumeClaim/monitoring-prometheus"},
-	"imagePullCredentials":      {value: `{"auths":{}}`, changes: "Deployment/backend Deployment/backend-dashboard PodDisruptionBudget/backend-engine Deployment/backend-engine Deployment/edge Deployment/frontend PodDisruptionBudget/monitoring-kube-state-metrics Deployment/monitoring-kube-state-metrics PodDisruptionBudget/cache PodDisruptionBudget/database RandomPassword/platform-registry-naming-key Secret/platform-registry StatefulSet/cache StatefulSet/database PodDisruptionBudget/monitoring-alertmanager StatefulSet/monitoring-alertmanager PodDisruptionBudget/monitoring-grafana StatefulSet/monitoring-grafana PodDisruptionBudget/monitoring-prometheus StatefulSet/monitoring-prometheus"},
-	"databaseExporterImage":     {value: "docker.io/prometheuscommunity/postgres-exporter:v0.20.0", changes: "PodDisruptionBudget/database StatefulSet/database"},
-	"databaseImage":             {value: "docker.io/timescale/timescaledb:2.20.0-pg17", changes: "Deployment/backend Deployment/backend-dashboard PodDisruptionBudget/backend-engine Deployment/backend-engine PodDisruptionBudget/database StatefulSet/database"},
-	"cacheImage":                {value: "docker.io/library/redis:8.2.0", changes: "PodDisruptionBudget/cache StatefulSet/cache"},
-	"cacheExporterImage":        {value: "docker.io/oliver006/redis_exporter:v2.0.0", changes: "PodDisruptionBudget/cache StatefulSet/cache"},
-	"frontendImage":             {value: "docker.io/alphapulse/frontend:0.2.0", changes: "Deployment/frontend"},
-	"edgeImage":                 {value: "docker.io/nginxinc/nginx-unprivileged:1.31.0", changes: "Deployment/edge"},
-	"edgeExporterImage":         {value: "docker.io/nginx/nginx-prometheus-exporter:1.6.0", changes: "Deployment/edge"},
-	"prometheusImage":           {value: "docker.io/prom/prometheus:v3.17.0", changes: "PodDisruptionBudget/monitoring-prometheus StatefulSet/monitoring-prometheus"},
-	"alertmanagerImage":         {value: "docker.io/prom/alertmanager:v0.35.0", changes: "PodDisruptionBudget/monitoring-alertmanager StatefulSet/monitoring-alertmanager"},
-	"grafanaImage":              {value: "docker.io/grafana/grafana:14.0.0", changes: "PodDisruptionBudget/monitoring-grafana StatefulSet/monitoring-grafana"},
-	"kubeStateMetricsImage":     {value: "registry.k8s.io/kube-state-metrics/kube-state-metrics:v2.21.0", changes: "PodDisruptionBudget/monitoring-kube-state-metrics Deployment/monitoring-kube-state-metrics"},
-	"databaseResources":         {value: `{"limits":{"memory":"8Gi"}}`, changes: "ConfigMap/database-config PodDisruptionBudget/database ResourceQuota/platform StatefulSet/database"},
-	"databaseMaxConnections":    {value: "150", changes: "ConfigMap/database-config PodDisruptionBudget/database StatefulSet/database"},
-	"databaseAliases":           {value: `["timescaledb"]`, changes: "ResourceQuota/platform Service/timescaledb"},
-	"cacheResources":            {value: `{"limits":{"memory":"3Gi"}}`, changes: "ConfigMap/cache-config PodDisruptionBudget/cache ResourceQuota/platform StatefulSet/cache"},
-	"cacheStorage":              {value: "20Gi", changes: "PersistentVolumeClaim/cache ResourceQuota/platform"},
-	"cacheAliases":              {value: `["redis"]`, changes: "ResourceQuota/platform Service/redis"},
-	"backendPort":               {value: "9000", changes: "ConfigMap/edge-nginx ConfigMap/platform-settings Deployment/backend Deployment/backend-dashboard PodDisruptionBudget/backend-engine Deployment/backend-engine Deployment/edge NetworkPolicy/platform-backend NetworkPolicy/platform-edge NetworkPolicy/platform-monitoring-prometheus Service/backend Service/backend-pods"},
-	"backendMetricsPath":        {value: "-", changes: "ConfigMap/edge-nginx ConfigMap/monitoring-grafana-dashboards ConfigMap/monitoring-prometheus-config ConfigMap/platform-settings Deployment/backend Deployment/backend-dashboard PodDisruptionBudget/backend-engine Deployment/backend-engine Deployment/edge NetworkPolicy/platform-backend NetworkPolicy/platform-monitoring-prometheus PodDisruptionBudget/monitoring-grafana StatefulSet/monitoring-grafana PodDisruptionBudget/monitoring-prometheus StatefulSet/monitoring-prometheus"},
-	"engineEnabled":             {value: "false", changes: "ConfigMap/monitoring-grafana-dashboards ConfigMap/monitoring-prometheus-config PodDisruptionBudget/backend-engine Deployment/backend-engine NetworkPolicy/platform-backend-engine NetworkPolicy/platform-cache NetworkPolicy/platform-database NetworkPolicy/platform-monitoring-prometheus RandomPassword/backend-engine-credentials-naming-key ResourceQuota/platform Secret/backend-engine-credentials ServiceAccount/backend-engine PodDisruptionBudget/monitoring-grafana StatefulSet/monitoring-grafana PodDisruptionBudget/monitoring-prometheus StatefulSet/monitoring-prometheus"},
-	"engineMetricsPath":         {value: "-", changes: "ConfigMap/monitoring-grafana-dashboards ConfigMap/monitoring-prometheus-config PodDisruptionBudget/backend-engine Deployment/backend-engine NetworkPolicy/platform-backend-engine NetworkPolicy/platform-monitoring-prometheus PodDisruptionBudget/monitoring-grafana StatefulSet/monitoring-grafana PodDisruptionBudget/monitoring-prometheus StatefulSet/monitoring-prometheus"},
-	"dashboardEnabled":          {value: "false", changes: "ConfigMap/edge-nginx ConfigMap/frontend-settings Deployment/backend-dashboard Deployment/edge Deployment/frontend NetworkPolicy/platform-backend-dashboard NetworkPolicy/platform-cache NetworkPolicy/platform-database NetworkPolicy/platform-edge NetworkPolicy/platform-monitoring-prometheus RandomPassword/backend-dashboard-credentials-naming-key ResourceQuota/platform Secret/backend-dashboard-credentials Service/backend-dashboard Service/backend-dashboard-pods ServiceAccount/backend-dashboard"},
-	"dashboardMetricsPath":      {value: "-", changes: "ConfigMap/edge-nginx Deployment/backend-dashboard Deployment/edge NetworkPolicy/platform-backend-dashboard NetworkPolicy/platform-monitoring-prometheus"},
-	"dashboardPort":             {value: "8051", changes: "ConfigMap/edge-nginx ConfigMap/platform-settings Deployment/backend Deployment/backend-dashboard PodDisruptionBudget/backend-engine Deployment/backend-engine Deployment/edge NetworkPolicy/platform-backend-dashboard NetworkPolicy/platform-edge NetworkPolicy/platform-monitoring-prometheus Service/backend-dashboard Service/backend-dashboard-pods"},
-	"metricsPort":               {value: "9100", changes: "ConfigMap/platform-settings Deployment/backend Deployment/backend-dashboard PodDisruptionBudget/backend-engine Deployment/backend-engine NetworkPolicy/platform-backend-engine NetworkPolicy/platform-monitoring-prometheus"},
-	"frontendReplicas":          {value: "4", changes: "Deployment/frontend ResourceQuota/platform"},
-	"frontendResources":         {value: `{"limits":{"cpu":"1"}}`, changes: "Deployment/frontend ResourceQuota/platform"},
-	"frontendEnv":               {value: `{"ENVIRONMENT":"x"}`, changes: "ConfigMap/frontend-settings Deployment/frontend"},
-	"frontendHealthPath":        {value: "/health", changes: "Deployment/frontend"},
-	"frontendMetricsPath":       {value: "-", changes: "ConfigMap/edge-nginx Deployment/edge Deployment/frontend NetworkPolicy/platform-frontend NetworkPolicy/platform-monitoring-prometheus"},
-	"edgeExposure":              {value: "nodePort", changes: "Service/edge"},
-	"edgePublicPort":            {value: "8443", changes: "ConfigMap/edge-nginx ConfigMap/frontend-settings Deployment/edge Deployment/frontend PodDisruptionBudget/monitoring-alertmanager StatefulSet/monitoring-alertmanager PodDisruptionBudget/monitoring-grafana StatefulSet/monitoring-grafana PodDisruptionBudget/monitoring-prometheus StatefulSet/monitoring-prometheus"},
-	"edgeReplicas":              {value: "4", changes: "Deployment/edge ResourceQuota/platform"},
-	"edgeResources":             {value: `{"limits":{"cpu":"2"}}`, changes: "ConfigMap/edge-nginx Deployment/edge ResourceQuota/platform"},
-	"edgeTrustedProxies":        {value: `["203.0.113.0/24"]`, changes: "ConfigMap/edge-nginx Deployment/edge"},
-	"edgeApiRate":               {value: "50", changes: "ConfigMap/edge-nginx Deployment/edge"},
-	"edgeApiBurst":              {value: "5", changes: "ConfigMap/edge-nginx Deployment/edge"},
-	"edgeLoginRate":             {value: "2", changes: "ConfigMap/edge-nginx Deployment/edge"},
-	"edgeWebsocketRate":         {value: "9", changes: "ConfigMap/edge-nginx Deployment/edge"},
-	"edgeConnections":           {value: "9", changes: "ConfigMap/edge-nginx Deployment/edge"},
-	"prometheusResources":       {value: `{"limits":{"memory":"4Gi"}}`, changes: "ResourceQuota/platform PodDisruptionBudget/monitoring-prometheus StatefulSet/monitoring-prometheus"},
-	"prometheusStorage":         {value: "40Gi", changes: "ConfigMap/monitoring-prometheus-config PersistentVolumeClaim/monitoring-prometheus ResourceQuota/platform PodDisruptionBudget/monitoring-prometheus StatefulSet/monitoring-prometheus"},
-	"prometheusRetention":       {value: "30d", changes: "ConfigMap/monitoring-prometheus-config PodDisruptionBudget/monitoring-prometheus StatefulSet/monitoring-prometheus"},
-	"grafanaResources":          {value: `{"limits":{"memory":"2Gi"}}`, changes: "ResourceQuota/platform PodDisruptionBudget/monitoring-grafana StatefulSet/monitoring-grafana"},
-	"grafanaStorage":            {value: "20Gi", changes: "PersistentVolumeClaim/monitoring-grafana ResourceQuota/platform"},
-	"alertmanagerResources":     {value: `{"limits":{"memory":"512Mi"}}`, changes: "ResourceQuota/platform PodDisruptionBudget/monitoring-alertmanager StatefulSet/monitoring-alertmanager"},
-	"kubeStateMetricsResources": {value: `{"limits":{"memory":"512Mi"}}`, changes: "PodDisruptionBudget/monitoring-kube-state-metrics Deployment/monitoring-kube-state-metrics ResourceQuota/platform"},
-	"alertWebhookUrl":           {value: "https://hooks.example.com/a", changes: "ConfigMap/monitoring-alertmanager-config NetworkPolicy/platform-monitoring-alertmanager RandomPassword/monitoring-alertmanager-receivers-naming-key Secret/monitoring-alertmanager-receivers PodDisruptionBudget/monitoring-alertmanager StatefulSet/monitoring-alertmanager"},
-	"heartbeatWebhookUrl":       {value: "https://hooks.example.com/b", changes: "ConfigMap/monitoring-alertmanager-config NetworkPolicy/platform-monitoring-alertmanager RandomPassword/monitoring-alertmanager-receivers-naming-key Secret/monitoring-alertmanager-receivers PodDisruptionBudget/monitoring-alertmanager StatefulSet/monitoring-alertmanager"},
-	"egressCidrs":               {value: `["203.0.113.0/24"]`, changes: "NetworkPolicy/platform-backend NetworkPolicy/platform-backend-engine"},
-	"buildImages":               {value: "true", together: map[string]string{"registry": "ghcr.io/acme"}, changes: applicationPods + builtImages + "Image/backend-build Image/frontend-build docker/docker"},
-	"registry":                  {value: "ghcr.io/other", with: map[string]string{"buildImages": "true", "registry": "ghcr.io/acme"}, changes: applicationPods + builtImages},
-	"registryUsername":          {value: "robot", with: pushing, changes: "docker/docker"},
-	"registryPassword":          {value: "renewed", with: pushing, changes: "docker/docker"},
-	"dockerHost":                {value: "ssh://operator@builder.example.com", with: pushing, changes: "docker/docker"},
-	"edgeHstsSeconds":           {value: "0", changes: "ConfigMap/edge-nginx Deployment/edge"},
-	"tlsMode": {value: "provided", with: map[string]string{"tlsCertificate": provided[0].chain, "tlsPrivateKey": provided[0].key},
-		changes: "ConfigMap/monitoring-prometheus-config Deployment/edge Secret/edge-tls PodDisruptionBudget/monitoring-prometheus StatefulSet/monitoring-prometheus"},
-	"tlsCertificate": {value: provided[1].chain, with: map[string]string{"tlsMode": "provided", "tlsCertificate": provided[0].chain, "tlsPrivateKey": provided[0].key},
-		together: map[string]string{"tlsPrivateKey": provided[1].key}, changes: "ConfigMap/monitoring-prometheus-config Deployment/edge Secret/edge-tls PodDisruptionBudget/monitoring-prometheus StatefulSet/monitoring-prometheus"},
-	"tlsPrivateKey": {value: provided[1].key, with: map[string]string{"tlsMode": "provided", "tlsCertificate": provided[0].chain, "tlsPrivateKey": provided[0].key},
-		together: map[string]string{"tlsCertificate": provided[1].chain}, changes: "ConfigMap/monitoring-prometheus-config Deployment/edge Secret/edge-tls PodDisruptionBudget/monitoring-prometheus StatefulSet/monitoring-prometheus"},
-	"edgeIngressClass":  {value: "nginx", with: map[string]string{"edgeExposure": "ingress", "edgeIngressClass": "any"}, changes: "Ingress/edge"},
-	"edgeHttpNodePort":  {value: "30080", with: map[string]string{"edgeExposure": "nodePort"}, changes: "Service/edge"},
-	"edgeHttpsNodePort": {value: "30443", with: map[string]string{"edgeExposure": "nodePort"}, changes: "Service/edge"},
+	// live says that a running cluster alone shows the effect.
+	live bool
 }
 
-// certificate makes a self-signed certificate for the hosts below a domain.
-func certificate(domain string, days int) (chain, key string) {
+// edits change every setting: of prod, whose target is kubernetes, and of single, whose
+// target is docker, where onHost has none of its own.
+var edits = map[string]edit{
+	// The others are settings of prod that have no meaning on a Docker host.
+	"target":                               {value: "docker", together: map[string]string{"spreadRequired": "false", "frontendReplicas": "2", "edgeReplicas": "2"}},
+	"backendMinReplicas":                   {value: "4"},
+	"backendMaxReplicas":                   {value: "12"},
+	"backendCpuUtilization":                {value: "60"},
+	"backendMemoryUtilization":             {value: "70"},
+	"backendCommand":                       {value: `["/app/run"]`},
+	"backendArgs":                          {value: `["serve"]`},
+	"backendLivenessPath":                  {value: "/alive"},
+	"backendReadinessPath":                 {value: "-"},
+	"backendStartupSeconds":                {value: "600"},
+	"backendEnv":                           {value: `{"LOG_LEVEL":"info"}`},
+	"backendSecretEnv":                     {value: `{"BINANCE_API_KEY":"x"}`},
+	"backendImage":                         {value: "docker.io/alphapulse/backend:0.2.0"},
+	"backendResources":                     {value: `{"limits":{"memory":"3Gi"}}`},
+	"engineArgs":                           {value: `["trade"]`},
+	"engineLivenessPath":                   {value: "/alive"},
+	"engineResources":                      {value: `{"limits":{"memory":"3Gi"}}`},
+	"tradingEnabled":                       {value: "true"},
+	"paperTrading":                         {value: "false"},
+	"dashboardImage":                       {value: "docker.io/alphapulse/dashboard:1.0.0"},
+	"dashboardArgs":                        {value: `["show"]`},
+	"dashboardHealthPath":                  {value: "/health"},
+	"dashboardResources":                   {value: `{"limits":{"cpu":"1"}}`},
+	"debug":                                {value: "true"},
+	"maxSymbols":                           {value: "100"},
+	"maxPortfolioRisk":                     {value: "0.2"},
+	"cacheTtlSeconds":                      {value: "60"},
+	"workerThreads":                        {value: "2"},
+	"maxConnections":                       {value: "10"},
+	"stressTestEnabled":                    {value: "true"},
+	"complianceReporting":                  {value: "false"},
+	"requestTimeoutSeconds":                {value: "60"},
+	"databaseStorage":                      {value: "200Gi"},
+	"domain":                               {value: "example.org"},
+	"namespace":                            {value: "elsewhere"},
+	"kubeconfig":                           {value: "/etc/kubeconfig"},
+	"kubeContext":                          {value: "prod"},
+	"protect":                              {value: "false"},
+	"spreadRequired":                       {value: "false"},
+	"storageClass":                         {value: "fast"},
+	"imagePullCredentials":                 {value: `{"auths":{"registry.example.com":{"auth":"dXNlcjpwYXNzd29yZA=="}}}`},
+	"databaseExporterImage":                {value: "docker.io/prometheuscommunity/postgres-exporter:v0.20.0"},
+	"databaseImage":                        {value: "docker.io/timescale/timescaledb:2.20.0-pg17"},
+	"cacheImage":                           {value: "docker.io/library/redis:8.2.0"},
+	"cacheExporterImage":                   {value: "docker.io/oliver006/redis_exporter:v2.0.0"},
+	"frontendImage":                        {value: "docker.io/alphapulse/frontend:0.2.0"},
+	"edgeImage":                            {value: "docker.io/nginxinc/nginx-unprivileged:1.31.0"},
+	"edgeExporterImage":                    {value: "docker.io/nginx/nginx-prometheus-exporter:1.6.0"},
+	"prometheusImage":                      {value: "docker.io/prom/prometheus:v3.17.0"},
+	"alertmanagerImage":                    {value: "docker.io/prom/alertmanager:v0.35.0"},
+	"grafanaImage":                         {value: "docker.io/grafana/grafana:14.0.0"},
+	"waitImage":                            {value: "docker.io/library/busybox:1.38.0"},
+	"kubeStateMetricsImage":                {value: "registry.k8s.io/kube-state-metrics/kube-state-metrics:v2.21.0"},
+	"databaseResources":                    {value: `{"limits":{"memory":"8Gi"}}`},
+	"databaseMaxConnections":               {value: "150"},
+	"databaseAliases":                      {value: `["timescaledb"]`},
+	"cacheResources":                       {value: `{"limits":{"memory":"3Gi"}}`},
+	"cacheStorage":                         {value: "20Gi"},
+	"cacheAliases":                         {value: `["redis"]`},
+	"backendPort":                          {value: "9000"},
+	"backendMetricsPath":                   {value: "-"},
+	"engineEnabled":                        {value: "false"},
+	"engineMetricsPath":                    {value: "-"},
+	"dashboardEnabled":                     {value: "false"},
+	"dashboardMetricsPath":                 {value: "-"},
+	"dashboardPort":                        {value: "8051"},
+	"metricsPort":                          {value: "9100"},
+	"frontendReplicas":                     {value: "4"},
+	"frontendResources":                    {value: `{"limits":{"cpu":"1"}}`},
+	"frontendEnv":                          {value: `{"ENVIRONMENT":"x"}`},
+	"frontendHealthPath":                   {value: "/health"},
+	"frontendMetricsPath":                  {value: "-"},
+	"edgeExposure":                         {value: "nodePort"},
+	"edgePublicPort":                       {value: "8443"},
+	"edgeReplicas":                         {value: "4"},
+	"edgeResources":                        {value: `{"limits":{"cpu":"2"}}`},
+	"edgeTrustedProxies":                   {value: `["203.0.113.0/24"]`},
+	"edgeApiRate":                          {value: "50"},
+	"edgeApiBurst":                         {value: "5"},
+	"edgeLoginRate":                        {value: "2"},
+	"edgeWebsocketRate":                    {value: "9"},
+	"edgeConnections":                      {value: "9"},
+	"prometheusResources":                  {value: `{"limits":{"memory":"4Gi"}}`},
+	"prometheusStorage":                    {value: "40Gi"},
+	"prometheusRetention":                  {value: "30d"},
+	"grafanaResources":                     {value: `{"limits":{"memory":"2Gi"}}`},
+	"grafanaStorage":                       {value: "20Gi"},
+	"alertmanagerResources":                {value: `{"limits":{"memory":"512Mi"}}`},
+	"kubeStateMetricsResources":            {value: `{"limits":{"memory":"512Mi"}}`},
+	"alertWebhookUrl":                      {value: "https://hooks.example.com/a"},
+	"heartbeatWebhookUrl":                  {value: "https://hooks.example.com/b"},
+	"egressCidrs":                          {value: `["203.0.113.0/24"]`},
+	"buildImages":                          {value: "true", together: map[string]string{"registry": "ghcr.io/acme"}},
+	"registry":                             {value: "ghcr.io/other", with: map[string]string{"buildImages": "true", "registry": "ghcr.io/acme"}},
+	"registryUsername":                     {value: "robot", with: pushing},
+	"registryPassword":                     {value: "renewed", with: pushing},
+	"dockerHost":                           {value: "ssh://operator@builder.example.com", with: pushing},
+	"edgeLoginBurst":                       {value: "9"},
+	"edgeWebsocketBurst":                   {value: "99"},
+	"edgeHstsPreload":                      {value: "true", with: map[string]string{"edgeHstsSeconds": "31536000"}},
+	"edgeMaxBodyMegabytes":                 {value: "20"},
+	"edgeBodyPauseSeconds":                 {value: "9"},
+	"edgeHeaderKilobytes":                  {value: "32"},
+	"edgeResponseHeaderKilobytes":          {value: "64"},
+	"createNamespace":                      {value: "false"},
+	"takeOver":                             {value: `["Namespace/trading"]`, live: true},
+	"clusterMoveTo":                        {value: "0b9e4f6c-0000-4000-8000-000000000000", live: true},
+	"apiServerPorts":                       {value: `["16443"]`},
+	"edgeHstsSeconds":                      {value: "0"},
+	"tlsMode":                              {value: "provided", together: map[string]string{"tlsCertificate": provided[0].chain, "tlsPrivateKey": provided[0].key}},
+	"backendScaleUpStabilizationSeconds":   {value: "0"},
+	"backendScaleUpPercent":                {value: "200"},
+	"backendScaleUpPeriodSeconds":          {value: "30"},
+	"backendScaleDownStabilizationSeconds": {value: "600"},
+	"backendScaleDownPercent":              {value: "10"},
+	"backendScaleDownPeriodSeconds":        {value: "120"},
+	"cachePolicy":                          {value: "noeviction"},
+	"tlsCertificate": {value: provided[1].chain, with: map[string]string{"tlsMode": "provided", "tlsCertificate": provided[0].chain, "tlsPrivateKey": provided[0].key},
+		together: map[string]string{"tlsPrivateKey": provided[1].key}},
+	"tlsPrivateKey": {value: provided[1].key, with: map[string]string{"tlsMode": "provided", "tlsCertificate": provided[0].chain, "tlsPrivateKey": provided[0].key},
+		together: map[string]string{"tlsCertificate": provided[1].chain}},
+	"edgeIngressClass":  {value: "nginx", with: map[string]string{"edgeExposure": "ingress", "edgeIngressClass": "any"}},
+	"edgeHttpNodePort":  {value: "30080", with: map[string]string{"edgeExposure": "nodePort"}},
+	"edgeHttpsNodePort": {value: "30443", with: map[string]string{"edgeExposure": "nodePort"}},
+}
+
+// onHost are the edits of single that would be none, or would be refused, there.
+var onHost = map[string]edit{
+	"dashboardEnabled":       {value: "false", with: map[string]string{"dashboardResources": `{"requests":{"cpu":"250m","memory":"256Mi"},"limits":{"cpu":"500m","memory":"512Mi"}}`}},
+	"protect":                {value: "true"},
+	"buildImages":            {value: "true"},
+	"registry":               {value: "ghcr.io/acme", with: map[string]string{"buildImages": "true"}},
+	"dockerHost":             {value: "ssh://operator@host.example.com"},
+	"tradingEnabled":         {value: "false"},
+	"maxConnections":         {value: "20"},
+	"edgePublicPort":         {value: "9443"},
+	"edgeHstsSeconds":        {value: "60"},
+	"deleteVolumes":          {value: "true"},
+	"edgePublicHttpPort":     {value: "8088"},
+	"grafanaLoopbackPort":    {value: "13000"},
+	"prometheusLoopbackPort": {value: "19090"},
+	"imagePullCredentials":   {value: `{"auths":{"registry.example.com":{"auth":"dXNlcjpwYXNzd29yZA=="}}}`},
+	"databaseMaxConnections": {value: "40"},
+	"engineEnabled":          {value: "false", with: map[string]string{"tradingEnabled": "false", "engineResources": `{"requests":{"cpu":"500m","memory":"1Gi"},"limits":{"cpu":"1","memory":"2Gi"}}`}},
+}
+
+// editOf is the edit of a setting on a target.
+func editOf(target room.Target, key string) (edit, bool) {
+	if e, ok := onHost[key]; ok && target == room.DockerHost {
+		return e, true
+	}
+	e, ok := edits[key]
+	return e, ok
+}
+
+// everything stands for the objects of an edit on which all of them stand.
+const everything = 40
+
+// certificate makes a self-signed certificate for the hosts below domains.
+func certificate(days int, domains ...string) (chain, key string) {
 	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		panic(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: domain}, DNSNames: []string{"*." + domain},
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: domains[0]},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(0, 0, days),
+	}
+	for _, d := range domains {
+		template.DNSNames = append(template.DNSNames, "*."+d)
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &k.PublicKey, k)
 	if err != nil {
@@ -190,29 +240,32 @@ func certificate(domain string, days int) (chain, key string) {
 	return encode("CERTIFICATE", der), encode("PRIVATE KEY", raw)
 }
 
-// provided are two certificates of the user's for prod's domain.
+// provided are two certificates of the user's for the domains of prod and single.
 var provided = func() (p [2]struct{ chain, key string }) {
 	for i := range p {
-		p[i].chain, p[i].key = certificate("alphapulse.example.com", 90+i)
+		p[i].chain, p[i].key = certificate(90+i, "alphapulse.example.com", "single.localhost")
 	}
 	return p
 }()
 
 // TestEverySettingHasAnEffect changes one setting at a time and compares what the
 // program registers: a setting without a user would change nothing, and a change
-// that rolls more than its readers would name them.
+// that rolls more than its readers would name them. The golden files say what each
+// edit changes, and so that nothing else does.
 func TestEverySettingHasAnEffect(t *testing.T) {
-	base := prod(t, nil)
-	for _, s := range stacks.Settings() {
-		if s.Target == stacks.TargetDocker {
-			continue // TestEverySettingHasAnEffectOnAHost changes it
-		}
-		t.Run(s.Key, func(t *testing.T) {
-			e, ok := effects[s.Key]
-			require.True(t, ok, "no test says what the setting changes")
+	for target, stack := range map[room.Target]string{room.Kubernetes: "prod", room.DockerHost: "single"} {
+		var page strings.Builder
+		fmt.Fprintf(&page, "What an edit of each setting changes in the stack %s, on target %s.\n", stack, target)
+		base := run(t, stack, nil)
+		for _, s := range stacks.Settings() {
+			if s.Target != "" && s.Target != target || s.Key == "target" && target == room.DockerHost {
+				continue
+			}
+			e, ok := editOf(target, s.Key)
+			require.True(t, ok, "no edit of %s is tried", s.Key)
 			before := base
 			if len(e.with) > 0 {
-				before = prod(t, e.with, stored(e.with)...)
+				before = run(t, stack, e.with)
 			}
 			with := maps.Clone(e.with)
 			if with == nil {
@@ -220,24 +273,39 @@ func TestEverySettingHasAnEffect(t *testing.T) {
 			}
 			maps.Copy(with, e.together)
 			with[s.Key] = e.value
-			keys := stored(with)
-			after := prod(t, with, keys...)
+			after := run(t, stack, with)
 			changed := recorder.Changed(before, after)
-			if e.changes == "…" {
-				assert.Greater(t, len(changed), 40)
-				return
+			fmt.Fprintf(&page, "\n%s\n", s.Key)
+			if len(changed) > everything {
+				page.WriteString("  everything\n")
+				continue
 			}
-			assert.Equal(t, words(e.changes), changed)
-			assert.Empty(t, recorder.Losses(before.Resources, after.Resources), "the edit would lose what users stored")
-		})
+			assert.Equal(t, e.live, len(changed) == 0, "%s: an edit of %s changes nothing", stack, s.Key)
+			assert.Empty(t, recorder.Losses(before.Resources, after.Resources), "%s: an edit of %s would lose what users stored", stack, s.Key)
+			for _, object := range changed {
+				fmt.Fprintf(&page, "  %s\n", object)
+			}
+		}
+		golden.File(t, "effects-"+string(target)+".txt", page.String())
 	}
+}
+
+// run is a recording of a stack with settings on top of its file.
+func run(t *testing.T, stack string, with map[string]string) *recorder.Recording {
+	t.Helper()
+	config, err := recorder.StackConfig(stack)
+	require.NoError(t, err)
+	maps.Copy(config, with)
+	r, err := recorder.Run(recorder.Options{Stack: stack, Config: config, SecretKeys: stored(with)})
+	require.NoError(t, err, "%v", with)
+	return r
 }
 
 // stored lists which of the keys are stored as secrets.
 func stored(config map[string]string) []string {
 	var keys []string
 	for _, s := range stacks.Settings() {
-		if _, set := config[s.Key]; set && s.Secret {
+		if v, set := config[s.Key]; set && s.Secret && v != "" {
 			keys = append(keys, s.Key)
 		}
 	}

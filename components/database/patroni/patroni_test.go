@@ -140,7 +140,7 @@ func TestAccess(t *testing.T) {
 		for _, rule := range good().Access() {
 			f := strings.Fields(rule)
 			method := f[len(f)-1]
-			if f[0] != kind && !(f[0] == "host" && kind == "hostssl") {
+			if f[0] != kind && (f[0] != "host" || kind != "hostssl") {
 				continue
 			}
 			// "all" databases do not take in the replication that is none.

@@ -1,7 +1,6 @@
 package config
 
-// DatasourceUID identifies the provisioned datasource; the dashboards refer to it.
-const DatasourceUID = "prometheus"
+import "github.com/alphapulse/alphapulse-infra/components/room/board"
 
 // Grafana is what the provisioning files of Grafana depend on.
 type Grafana struct {
@@ -15,7 +14,7 @@ type Grafana struct {
 func (g Grafana) Datasources() (string, error) {
 	return render(datasourceFile{APIVersion: 1, Datasources: []datasource{{
 		Name:      "Prometheus",
-		UID:       DatasourceUID,
+		UID:       board.Datasource,
 		Type:      "prometheus",
 		Access:    "proxy",
 		URL:       g.PrometheusURL,

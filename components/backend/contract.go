@@ -1,0 +1,214 @@
+package backend
+
+import (
+	"maps"
+	"net/url"
+	"slices"
+	"strconv"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+// DatabaseAccess is how one consumer reaches the database.
+type DatabaseAccess struct {
+	Host     string
+	Port     int
+	Name     string
+	User     string
+	Password string
+}
+
+// URL is the connection string in libpq's URI form.
+func (d DatabaseAccess) URL() string {
+	u := url.URL{
+		Scheme: "postgresql",
+		User:   url.UserPassword(d.User, d.Password),
+		Host:   d.Host + ":" + strconv.Itoa(d.Port),
+		Path:   "/" + d.Name,
+	}
+	return u.String()
+}
+
+// Environment gives the same access in the three dialects that builds of the
+// application read: DATABASE_URL, DB_* and TIMESCALEDB_*.
+func (d DatabaseAccess) Environment() map[string]string {
+	port := strconv.Itoa(d.Port)
+	return map[string]string{
+		"DATABASE_URL":         d.URL(),
+		"DB_HOST":              d.Host,
+		"DB_PORT":              port,
+		"DB_NAME":              d.Name,
+		"DB_USER":              d.User,
+		"DB_PASSWORD":          d.Password,
+		"TIMESCALEDB_HOST":     d.Host,
+		"TIMESCALEDB_PORT":     port,
+		"TIMESCALEDB_DATABASE": d.Name,
+		"TIMESCALEDB_USERNAME": d.User,
+		"TIMESCALEDB_PASSWORD": d.Password,
+		"TIMESCALEDB_URL":      d.URL(),
+	}
+}
+
+// CacheAccess is how one consumer reaches the cache. There is no user name: the
+// application's dialect logs in as Redis' default user, by password alone.
+type CacheAccess struct {
+	Host     string
+	Port     int
+	Database int
+	Password string
+}
+
+// URL is the connection string in the form of the IANA "redis" scheme.
+func (c CacheAccess) URL() string {
+	u := url.URL{
+		Scheme: "redis",
+		User:   url.UserPassword("", c.Password),
+		Host:   c.Host + ":" + strconv.Itoa(c.Port),
+		Path:   "/" + strconv.Itoa(c.Database),
+	}
+	return u.String()
+}
+
+// Environment gives the access as REDIS_URL and as REDIS_*.
+func (c CacheAccess) Environment() map[string]string {
+	return map[string]string{
+		"REDIS_URL":      c.URL(),
+		"REDIS_HOST":     c.Host,
+		"REDIS_PORT":     strconv.Itoa(c.Port),
+		"REDIS_DB":       strconv.Itoa(c.Database),
+		"REDIS_PASSWORD": c.Password,
+		"REDIS_ENABLED":  "true",
+	}
+}
+
+// ApplicationKeys are the application's own secrets.
+type ApplicationKeys struct {
+	// JWTSecret signs sessions; Secret is the application's general key.
+	JWTSecret, Secret string
+}
+
+// Environment renders the keys under the application's names.
+func (k ApplicationKeys) Environment() map[string]string {
+	return map[string]string{"JWT_SECRET_KEY": k.JWTSecret, "SECRET_KEY": k.Secret}
+}
+
+// SecretVariables are those of the environments above whose values are secret: the
+// passwords and keys, and the addresses that carry one.
+var SecretVariables = []string{
+	"DATABASE_URL", "DB_PASSWORD", "TIMESCALEDB_PASSWORD", "TIMESCALEDB_URL",
+	"REDIS_URL", "REDIS_PASSWORD", "JWT_SECRET_KEY", "SECRET_KEY",
+}
+
+// Merge joins environments; a later one wins.
+func Merge(environments ...map[string]string) map[string]string {
+	merged := map[string]string{}
+	for _, e := range environments {
+		maps.Copy(merged, e)
+	}
+	return merged
+}
+
+// Settings are the plain values that every process of the application reads, under the
+// keys of its contract.
+type Settings struct {
+	// Debug turns verbose logging on.
+	Debug bool
+	// PrometheusEnabled makes the application serve metrics.
+	PrometheusEnabled bool
+	// APIPort and DashboardPort are the ports that the application listens on.
+	APIPort, DashboardPort int
+	// MetricsPort is the port of workloads that serve nothing but metrics.
+	MetricsPort int
+	// MaxSymbols bounds the number of market symbols.
+	MaxSymbols int
+	// MaxPortfolioRisk is a fraction of the portfolio's value, 0 to 1.
+	MaxPortfolioRisk float64
+	// CacheTTLSeconds is how long a cached read is served.
+	CacheTTLSeconds int
+	// WorkerThreads of one process.
+	WorkerThreads int
+	// MaxConnections bounds one process's database connections.
+	MaxConnections int
+	// RequestTimeoutSeconds bounds one request.
+	RequestTimeoutSeconds int
+	// StressTestEnabled and ComplianceReporting switch features of the application.
+	StressTestEnabled, ComplianceReporting bool
+}
+
+// Environment renders the settings under the application's names.
+func (s Settings) Environment() map[string]string {
+	return map[string]string{
+		"API_HOST":             "0.0.0.0",
+		"API_PORT":             strconv.Itoa(s.APIPort),
+		"DASHBOARD_HOST":       "0.0.0.0",
+		"DASHBOARD_PORT":       strconv.Itoa(s.DashboardPort),
+		"DEBUG":                strconv.FormatBool(s.Debug),
+		"PROMETHEUS_ENABLED":   strconv.FormatBool(s.PrometheusEnabled),
+		"METRICS_PORT":         strconv.Itoa(s.MetricsPort),
+		"MAX_SYMBOLS":          strconv.Itoa(s.MaxSymbols),
+		"MAX_PORTFOLIO_RISK":   strconv.FormatFloat(s.MaxPortfolioRisk, 'g', -1, 64),
+		"CACHE_TTL":            strconv.Itoa(s.CacheTTLSeconds),
+		"STRESS_TEST_ENABLED":  strconv.FormatBool(s.StressTestEnabled),
+		"COMPLIANCE_REPORTING": strconv.FormatBool(s.ComplianceReporting),
+		"WORKER_THREADS":       strconv.Itoa(s.WorkerThreads),
+		"MAX_CONNECTIONS":      strconv.Itoa(s.MaxConnections),
+		"REQUEST_TIMEOUT":      strconv.Itoa(s.RequestTimeoutSeconds),
+	}
+}
+
+// ProgramVariables are the variables that the program gives to every process itself, by
+// name: none of a user's may be called like one of them.
+func ProgramVariables() []string {
+	set := map[string]bool{}
+	for _, environment := range []map[string]string{
+		Settings{}.Environment(), DatabaseAccess{}.Environment(), CacheAccess{}.Environment(), ApplicationKeys{}.Environment(), neverTrades,
+	} {
+		for name := range environment {
+			set[name] = true
+		}
+	}
+	for _, name := range SecretVariables {
+		set[name+"_FILE"] = true // where a Docker host has it
+	}
+	return slices.Sorted(maps.Keys(set))
+}
+
+// Access is how the application reaches its stores, and its own keys.
+type Access struct {
+	// Database is where the database is; its Host and Password are given below.
+	Database DatabaseAccess
+	// Cache is where the cache is; its Host and Password are given below.
+	Cache CacheAccess
+	// DatabaseHost and CacheHost are names that resolve where the application runs.
+	DatabaseHost, CacheHost pulumi.StringInput
+	// DatabasePassword, CachePassword, JWTSecret and AppSecret are secrets.
+	DatabasePassword, CachePassword, JWTSecret, AppSecret pulumi.StringInput
+}
+
+// environment is that of the application with the given host names and secrets.
+func (a *Access) environment(databaseHost, databasePassword, cacheHost, cachePassword, jwt, secret string) map[string]string {
+	db, cache := a.Database, a.Cache
+	db.Host, db.Password, cache.Host, cache.Password = databaseHost, databasePassword, cacheHost, cachePassword
+	return Merge(db.Environment(), cache.Environment(), ApplicationKeys{JWTSecret: jwt, Secret: secret}.Environment())
+}
+
+// variables are the plain and the secret ones by name.
+func (a *Access) variables() (plain, secret pulumi.StringMap) {
+	plain, secret = pulumi.StringMap{}, pulumi.StringMap{}
+	if a == nil {
+		return plain, secret
+	}
+	all := pulumi.All(a.DatabaseHost, a.DatabasePassword, a.CacheHost, a.CachePassword, a.JWTSecret, a.AppSecret)
+	for name := range a.environment("", "", "", "", "", "") {
+		value := all.ApplyT(func(v []any) string {
+			s := func(i int) string { return v[i].(string) }
+			return a.environment(s(0), s(1), s(2), s(3), s(4), s(5))[name]
+		}).(pulumi.StringOutput)
+		if slices.Contains(SecretVariables, name) {
+			secret[name] = pulumi.ToSecret(value).(pulumi.StringOutput)
+		} else {
+			plain[name] = pulumi.Unsecret(value).(pulumi.StringOutput)
+		}
+	}
+	return plain, secret
+}

@@ -1,0 +1,104 @@
+package cache
+
+import (
+	"net"
+	"path"
+	"strconv"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/alphapulse/alphapulse-infra/components/room"
+	"github.com/alphapulse/alphapulse-infra/components/workload"
+)
+
+const (
+	portName    = "redis"
+	metricsName = "metrics"
+)
+
+// answersWithin is the time until the server answers at all, in seconds. Loading its data
+// is not in it: a server that loads already answers.
+const answersWithin = 60
+
+// StartupSeconds is how long the server may take to have its data loaded.
+func (a *Args) StartupSeconds() int { return answersWithin + LoadingSeconds(a.MaxMemoryBytes()) }
+
+// GraceSeconds for a stop: the append-only file is flushed once, and a rewrite
+// under way is given up.
+const GraceSeconds = 60
+
+// loopback is where the processes of one pod reach each other.
+const loopback = "127.0.0.1"
+
+// volumes of the pod; on a Docker host each container takes those that it mounts.
+func (a *Args) volumes(name string, on room.Target) []workload.Volume {
+	secret := func(volume, file string, content pulumi.StringOutput) workload.Volume {
+		return workload.Volume{Name: volume, Keys: []string{path.Base(file)},
+			Files: workload.Hidden(volume, pulumi.StringMap{path.Base(file): content})}
+	}
+	config := workload.Folder(workload.Plain("config", map[string]string{path.Base(ConfigFile): a.Config()}))
+	config.Keys = []string{path.Base(ConfigFile)}
+	exporter := secret("exporter", ExporterFile, a.ExporterPasswords(serverHost(name, on)))
+	exporter.HostName = "password"
+	return []workload.Volume{
+		{Name: "data", Data: &workload.Data{Size: a.Storage, StorageClass: a.StorageClass, Protect: a.Protect}},
+		config, secret("acl", ACLFile, a.ACL()), exporter,
+	}
+}
+
+// serverHost is where the exporter reaches the server.
+func serverHost(name string, on room.Target) string {
+	if on == room.DockerHost {
+		return name
+	}
+	return loopback
+}
+
+func (a *Args) server(name string) workload.Process {
+	return workload.Process{
+		Name: "redis", Identity: Server(name), Image: a.Image, User: User,
+		// Not the image's entrypoint, which loads every module that it ships.
+		Command:   []string{"redis-server", ConfigFile},
+		Resources: a.Resources,
+		Ports:     []workload.Port{{Name: portName, Number: Port}},
+		Mounts: []workload.Mount{
+			{Volume: "data", Path: DataPath},
+			{Volume: "config", Path: path.Dir(ConfigFile), ReadOnly: true},
+			{Volume: "acl", Path: path.Dir(ACLFile), ReadOnly: true},
+		},
+		StartupSeconds: a.StartupSeconds(), AnswersWithin: answersWithin,
+		// Answered while the data is loading, too: a long load must not be killed.
+		Alive:        &workload.Probe{Command: ask("time"), PeriodSeconds: 10, TimeoutSeconds: 10, Failures: 6},
+		Ready:        &workload.Probe{Command: ask("ping"), PeriodSeconds: 5, TimeoutSeconds: 10, Failures: 2},
+		Health:       workload.Health{Command: ask("ping")},
+		GraceSeconds: GraceSeconds,
+	}
+}
+
+// ask is a command that asks the server as HealthUser, who has no password (any word
+// will do) and no rights but these commands; -e makes an error reply a failure.
+func ask(command string) []string {
+	return []string{"redis-cli", "-e", "--no-auth-warning", "--user", HealthUser, "--pass", "none", command}
+}
+
+func (a *Args) exporter(name string, on room.Target) workload.Process {
+	return workload.Process{
+		Name: "exporter", Identity: exporterOf(name), Image: a.ExporterImage, User: workload.Nobody,
+		Env: pulumi.ToStringMap(map[string]string{
+			"REDIS_ADDR":          "redis://" + net.JoinHostPort(serverHost(name, on), strconv.Itoa(Port)),
+			"REDIS_USER":          MonitoringUser,
+			"REDIS_PASSWORD_FILE": ExporterFile,
+			// The limit and the policy are in INFO; CONFIG would also show secrets.
+			"REDIS_EXPORTER_CONFIG_COMMAND": "-",
+			// It would query whatever address a caller names.
+			"REDIS_EXPORTER_DISABLE_SCRAPE_ENDPOINT": "true",
+		}),
+		Resources: ExporterResources,
+		Ports:     []workload.Port{{Name: metricsName, Number: MetricsPort}},
+		Mounts:    []workload.Mount{{Volume: "exporter", Path: path.Dir(ExporterFile), ReadOnly: true}},
+		// No readiness: a missing exporter must not take the cache away from its clients.
+		Alive:        &workload.Probe{Path: "/health", Port: metricsName, PeriodSeconds: 30, TimeoutSeconds: 5, Failures: 4},
+		Health:       workload.Health{None: true},
+		GraceSeconds: 5,
+	}
+}

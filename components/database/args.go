@@ -1,0 +1,134 @@
+// Package database runs TimescaleDB: one PostgreSQL server on a volume of its
+// own, tuned to its limits, with its roles brought to what is declared at every
+// start.
+package database
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/alphapulse/alphapulse-infra/components/room"
+	"github.com/alphapulse/alphapulse-infra/components/workload"
+)
+
+// Ports of the database's pod.
+const (
+	// Port of PostgreSQL.
+	Port = 5432
+	// MetricsPort of the exporter.
+	MetricsPort = 9187
+)
+
+// What the application and the exporter log in to, fixed by the application's contract.
+const (
+	// Name of the application's database.
+	Name = "alphapulse"
+	// ApplicationRole owns the database and is no superuser.
+	ApplicationRole = "alphapulse_user"
+	// MonitoringRole is a member of pg_monitor and logs in from its own pod only.
+	MonitoringRole = "alphapulse_monitor"
+	// SuperuserRole logs in through the server's socket only, inside the pod.
+	SuperuserRole = "postgres"
+)
+
+// User is the numeric uid and gid of "postgres" in the Alpine image.
+const User = 70
+
+// ExporterResources and ReconcilerResources are those of the containers beside the
+// server. The exporter holds its metrics in memory; the reconciler sleeps once it is
+// done.
+var (
+	ExporterResources   = room.ResourcesOf("20m", "48Mi", "200m", "128Mi")
+	ReconcilerResources = room.ResourcesOf("10m", "32Mi", "200m", "64Mi")
+)
+
+// LeastMemory and LeastStorage is what the server needs to start and to initialise
+// its volume with a write-ahead log of the least size.
+var (
+	LeastMemory  = resource.MustParse("256Mi")
+	LeastStorage = resource.MustParse("1Gi")
+)
+
+// Args configure a Database.
+type Args struct {
+	workload.Placement
+	// Image of TimescaleDB on PostgreSQL 17, Alpine edition (uid 70). Nothing needs
+	// the Timescale-licensed features, and nothing takes them away where the image has them.
+	Image pulumi.StringInput
+	// ExporterImage of postgres_exporter.
+	ExporterImage pulumi.StringInput
+	// Resources of the server; its settings are computed from the limits.
+	Resources room.Resources
+	// MaxConnections of the server; 0 takes the recommendation for the memory: 25, 50,
+	// 75 and 100 for a limit of up to 2, 4, 6 GiB and more.
+	MaxConnections int
+	// Storage is the volume's size. It may grow later, never shrink.
+	Storage resource.Quantity
+	// StorageClass of the volume when it is first made; "" takes the cluster's default.
+	StorageClass string
+	// SuperuserPassword, ApplicationPassword and MonitoringPassword of the three
+	// roles: printable ASCII. A changed one reaches the running database.
+	SuperuserPassword, ApplicationPassword, MonitoringPassword pulumi.StringInput
+	// AliasServices are further names under which clients reach the database, for
+	// builds that hard-code a host name.
+	AliasServices []string
+	// Protect makes Pulumi refuse to delete the claim and the StatefulSet, and keep
+	// them if the stack is destroyed all the same.
+	Protect bool
+}
+
+// validated is the arguments, or all that is wrong.
+func (a *Args) validated(name string) (*Args, error) {
+	if a == nil {
+		a = &Args{}
+	}
+	return a, a.Validate(name)
+}
+
+// Tuning returns the server settings that follow from the arguments.
+func (a *Args) Tuning() Tuning {
+	return Tune(Machine{
+		MemoryBytes:  a.Resources.Limits.Memory.Value(),
+		CPUs:         int(a.Resources.Limits.CPU.Value()), // Value rounds up
+		Connections:  a.MaxConnections,
+		StorageBytes: a.Storage.Value(),
+	})
+}
+
+// Validate reports everything that keeps the database called name from being created.
+func (a *Args) Validate(name string) error {
+	var problems []error
+	problem := func(format string, v ...any) { problems = append(problems, fmt.Errorf("database: "+format, v...)) }
+	for _, required := range []struct {
+		name  string
+		value pulumi.StringInput
+	}{
+		{"Namespace", a.Namespace}, {"Image", a.Image}, {"ExporterImage", a.ExporterImage},
+		{"SuperuserPassword", a.SuperuserPassword}, {"ApplicationPassword", a.ApplicationPassword},
+		{"MonitoringPassword", a.MonitoringPassword},
+	} {
+		if required.value == nil {
+			problem("%s is missing: set it", required.name)
+		}
+	}
+	if err := a.Resources.Validate(); err != nil {
+		problem("Resources: %w", err)
+	}
+	memory := a.Resources.Limits.Memory
+	if memory.Cmp(LeastMemory) < 0 {
+		problem("Resources: limits.memory is %s: PostgreSQL with TimescaleDB needs at least %s", memory.String(), LeastMemory.String())
+	} else if c, most := a.MaxConnections, MostConnections(memory.Value()); c != 0 && (c < LeastConnections || c > most) {
+		problem("MaxConnections is %d: want 0 (computed) or %d to %d with limits.memory %s; each connection keeps about %d MiB, "+
+			"so lower it or raise the memory", c, LeastConnections, most, memory.String(), connectionBytes/miB)
+	}
+	if a.Storage.Cmp(LeastStorage) < 0 {
+		problem("Storage is %s: the volume needs at least %s", a.Storage.String(), LeastStorage.String())
+	}
+	for _, err := range workload.ValidateAliases(name, a.AliasServices) {
+		problem("%w", err)
+	}
+	return errors.Join(problems...)
+}

@@ -1,0 +1,23 @@
+package database
+
+import (
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/alphapulse/alphapulse-infra/components/room"
+)
+
+// Defaults are the arguments of a database, sized as in the application's first
+// manifests; what has no sensible default is left out.
+func Defaults() Args {
+	return Args{
+		Image:          pulumi.String("docker.io/timescale/timescaledb:2.19.3-pg17"),
+		ExporterImage:  pulumi.String("docker.io/prometheuscommunity/postgres-exporter:v0.19.1"),
+		Resources:      room.ResourcesOf("1", "2Gi", "2", "4Gi"),
+		MaxConnections: 100,
+		Storage:        resource.MustParse("50Gi"),
+	}
+}
+
+// Major version of PostgreSQL: a volume that another one has made does not open.
+const Major = "17"

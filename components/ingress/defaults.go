@@ -1,0 +1,36 @@
+package ingress
+
+import (
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/alphapulse/alphapulse-infra/components/ingress/nginx"
+)
+
+// Defaults are the arguments of an edge that a cloud's load balancer leads to, sized as
+// in the application's first manifests; what has no sensible default is left out.
+func Defaults() Args {
+	limits := nginx.DefaultLimits()
+	return Args{
+		Image:            pulumi.String("docker.io/nginxinc/nginx-unprivileged:1.30.6"),
+		ExporterImage:    pulumi.String("docker.io/nginx/nginx-prometheus-exporter:1.5.1"),
+		Exposure:         LoadBalancer,
+		PublicHTTPSPort:  443,
+		Limits:           &limits,
+		HSTSSeconds:      31536000,
+		MaxBodyMegabytes: 10,
+		BodyPauseSeconds: nginx.DefaultBodyPauseSeconds,
+		HeaderKilobytes:  nginx.DefaultHeaderKilobytes, ResponseHeaderKilobytes: nginx.DefaultResponseHeaderKilobytes,
+		Replicas:          2,
+		Resources:         DefaultResources,
+		ExporterResources: DefaultExporterResources,
+	}
+}
+
+// LeastMemory is the memory limit below which nginx does not start: its workers, and the
+// shared memory of limits, sessions and upstreams.
+var LeastMemory = resource.MustParse("32Mi")
+
+// LeastVersion of nginx: it looks upstream names up again and again, and keeps
+// connections for a least time.
+const LeastVersion = "1.28"

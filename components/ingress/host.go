@@ -1,0 +1,89 @@
+package ingress
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/alphapulse/alphapulse-infra/components/room"
+	"github.com/alphapulse/alphapulse-infra/components/workload"
+)
+
+// DockerArgs are what an edge has on a Docker host only. One container publishes
+// Args.PublicHTTPSPort; Exposure and Replicas are left aside.
+type DockerArgs struct {
+	// HTTPPort of the host, which redirects to HTTPS; 0 publishes none.
+	HTTPPort int
+	// After has to be there before the edge serves.
+	After []pulumi.Resource
+}
+
+// DockerIngress is nginx in front of every service, and its exporter, as containers of a
+// Docker host.
+type DockerIngress struct {
+	pulumi.ResourceState
+
+	// URLs, CACertificate and CertificateExpiry are those of Ingress.
+	URLs              pulumi.StringMapOutput
+	CACertificate     pulumi.StringOutput
+	CertificateExpiry pulumi.IntOutput
+}
+
+// place is a Docker host: the exporter is a container of its own. The figures that it
+// asks for are counters, and their port is not published.
+var place = Place{StatusAddress: "0.0.0.0"}
+
+func (d DockerArgs) validate(a *Args) error {
+	if d.HTTPPort < 0 || d.HTTPPort > 65535 {
+		return fmt.Errorf("docker edge: HTTPPort %d: want a port of the host from 1 to 65535, or 0 for none", d.HTTPPort)
+	}
+	if d.HTTPPort != 0 && d.HTTPPort == a.PublicHTTPSPort {
+		return fmt.Errorf("docker edge: HTTPPort and PublicHTTPSPort are both %d: give them different ports", d.HTTPPort)
+	}
+	return nil
+}
+
+// NewDockerIngress creates the edge on a Docker host.
+func NewDockerIngress(ctx *pulumi.Context, name string, host *workload.Host, args *Args, on DockerArgs, opts ...pulumi.ResourceOption) (*DockerIngress, error) {
+	if host == nil {
+		return nil, workload.ErrNoHost
+	}
+	if args == nil {
+		return nil, errors.New("docker edge: Args is missing: pass those of the edge")
+	}
+	filled := *args
+	filled.Namespace, filled.Exposure = pulumi.String(host.Prefix()), ClusterIP
+	filled.HTTPNodePort, filled.HTTPSNodePort, filled.IngressClass = 0, 0, ""
+	own, err := filled.Validated()
+	if err := errors.Join(err, on.validate(own)); err != nil {
+		return nil, err
+	}
+	e := &DockerIngress{}
+	if err := ctx.RegisterComponentResource("alphapulse:index:DockerEdge", name, e, opts...); err != nil {
+		return nil, err
+	}
+	parent := pulumi.Parent(e)
+	secrets, err := own.Secrets(ctx, name, parent)
+	if err != nil {
+		return nil, err
+	}
+	server, volumes := own.server(name, own.renderAt(own.Namespace, func(string) Place { return place }), secrets)
+	published := []workload.Published{{Host: own.PublicHTTPSPort, Container: HTTPSPort}}
+	if on.HTTPPort != 0 {
+		published = append(published, workload.Published{Host: on.HTTPPort, Container: HTTPPort})
+	}
+	running, err := host.Run(ctx, workload.Container{Process: server, Volumes: volumes, Published: published, After: on.After}, parent)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := host.Run(ctx, workload.Container{Process: own.exporter(name, room.DockerHost), After: running}, parent); err != nil {
+		return nil, err
+	}
+	e.URLs = pulumi.ToStringMap(own.URLs()).ToStringMapOutput()
+	e.CACertificate = secrets.Root
+	e.CertificateExpiry = secrets.Expiry
+	return e, ctx.RegisterResourceOutputs(e, pulumi.Map{
+		"urls": e.URLs, "caCertificate": e.CACertificate, "certificateExpiry": e.CertificateExpiry,
+	})
+}

@@ -1,0 +1,70 @@
+package monitoring
+
+import (
+	"github.com/alphapulse/alphapulse-infra/components/room"
+)
+
+// PrometheusOf is the identity of Prometheus of the monitoring called name, for links.
+func PrometheusOf(name string) room.Identity {
+	return room.Identity{Name: name + "-prometheus", Instance: name, Component: "metrics"}
+}
+
+// AlertmanagerOf is the identity of Alertmanager.
+func AlertmanagerOf(name string) room.Identity {
+	return room.Identity{Name: name + "-alertmanager", Instance: name, Component: "alerts"}
+}
+
+// GrafanaOf is the identity of Grafana.
+func GrafanaOf(name string) room.Identity {
+	return room.Identity{Name: name + "-grafana", Instance: name, Component: "dashboards"}
+}
+
+// KubeStateMetricsOf is the identity of kube-state-metrics, which a cluster alone has.
+func KubeStateMetricsOf(name string) room.Identity {
+	return room.Identity{Name: name + "-kube-state-metrics", Instance: name, Component: "cluster-state"}
+}
+
+// Facts of the monitoring called name. None of its workloads is ever more than one pod:
+// each stops before its successor starts.
+func (a *Args) Facts(name string, on room.Target) room.Facts {
+	d := a.withDefaults(name)
+	var (
+		prometheus, alertmanager = PrometheusOf(name), AlertmanagerOf(name)
+		grafana, state           = GrafanaOf(name), KubeStateMetricsOf(name)
+	)
+	one := func(i room.Identity, r room.Resources, port int, path string) room.Workload {
+		return room.Workload{Identity: i, Replicas: 1, Containers: []room.Resources{r}, Scrape: &room.Scrape{Port: port, Path: path}}
+	}
+	link := func(from, to room.Identity, port int) room.Link {
+		return room.Link{From: room.Of(from), To: room.Of(to), Ports: []int{port}, Zone: room.Watch}
+	}
+	f := room.Facts{
+		Workloads: []room.Workload{
+			one(prometheus, d.Prometheus.Resources, PrometheusPort, PrometheusPath+"/metrics"),
+			one(alertmanager, d.Alertmanager.Resources, AlertmanagerPort, AlertmanagerPath+"/metrics"),
+			one(grafana, d.Grafana.Resources, GrafanaPort, "/metrics"),
+		},
+		Claims: []room.Claim{
+			{Name: prometheus.Name, Size: d.Prometheus.Storage},
+			{Name: alertmanager.Name, Size: d.Alertmanager.Storage},
+			{Name: grafana.Name, Size: d.Grafana.Storage},
+		},
+		Services: []string{prometheus.Name, alertmanager.Name, grafana.Name},
+		Links: []room.Link{
+			link(prometheus, alertmanager, AlertmanagerPort), // for alerts, too
+			link(prometheus, grafana, GrafanaPort),
+			link(grafana, prometheus, PrometheusPort),
+		},
+	}
+	if on == room.Kubernetes {
+		f.Workloads = append(f.Workloads, one(state, d.KubeStateMetrics.Resources, KubeStateMetricsPort, "/metrics"))
+		f.Links = append(f.Links, link(prometheus, state, KubeStateMetricsPort))
+		for _, from := range []room.Identity{prometheus, state} {
+			f.Links = append(f.Links, room.Link{From: room.Of(from), To: room.Outside(room.Anywhere), Ports: d.APIServerPorts, Zone: room.Exit})
+		}
+	}
+	if d.Alertmanager.WebhookURL != nil || d.Alertmanager.HeartbeatURL != nil {
+		f.Links = append(f.Links, room.Link{From: room.Of(alertmanager), To: room.Outside(room.Internet), Ports: []int{443}, Zone: room.Exit})
+	}
+	return f
+}

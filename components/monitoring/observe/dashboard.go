@@ -1,0 +1,85 @@
+package observe
+
+import (
+	"fmt"
+
+	"github.com/grafana/grafana-foundation-sdk/go/prometheus"
+	"github.com/grafana/grafana-foundation-sdk/go/table"
+
+	"github.com/alphapulse/alphapulse-infra/components/room/board"
+	"github.com/alphapulse/alphapulse-infra/components/room/rule"
+)
+
+// now counts what is wrong at present.
+func (w Watched) now() board.Contribution {
+	c := board.Contribution{Dashboard: board.Overview, Row: "Now", Panels: []board.Panel{
+		board.Number("Firing alerts", "short", 4, `count(ALERTS{alertstate="firing",alertname!="`+DeadMansSwitch+`"}) or vector(0)`).Thresholds(board.Limit(1)),
+		board.Number("Targets down", "short", 4, `count(up == 0) or vector(0)`).Thresholds(board.Limit(1)),
+	}}
+	if w.KubeStateMetrics != "" {
+		c.Panels = append(c.Panels,
+			board.Number("Pods not ready", "short", 4,
+				`count(kube_pod_status_ready{condition="true"} == 0 and on(namespace, pod) kube_pod_status_phase{phase=~"Pending|Running|Unknown"} == 1) or vector(0)`).
+				Thresholds(board.Limit(1)),
+			board.Number("Restarts in a day", "short", 4, `sum(increase(kube_pod_container_status_restarts_total[1d]))`).Thresholds(board.Limit(1)))
+	}
+	return c
+}
+
+// panels come below those of the rooms.
+func (w Watched) panels() []board.Contribution {
+	q := board.On(w.Prometheus)
+	var workloads []board.Panel
+	var all []board.Contribution
+	if w.KubeStateMetrics != "" {
+		all = append(all, replicas())
+		workloads = []board.Panel{
+			board.Line(board.Series("Volumes", "percentunit", 3, q(rule.VolumeUsed, "{{persistentvolumeclaim}}")).
+				Description("What each program knows of its own files, against the size of its claim.").Max(1), VolumeHigh),
+			board.Series("Container restarts", "short", 3, q(`sum by (pod) (increase(kube_pod_container_status_restarts_total[$__rate_interval])) > 0`, "{{pod}}")),
+			board.Series("Quota used", "percentunit", 3, q(
+				`kube_resourcequota{type="used"} / ignoring(type) (kube_resourcequota{type="hard"} > 0)`, "{{resource}}")).Max(1),
+		}
+	}
+	return append(all,
+		board.Contribution{Dashboard: board.Overview, Row: "Attention", Panels: []board.Panel{firing()}},
+		board.Contribution{Dashboard: board.Infrastructure, Row: "Workloads", Panels: append(workloads,
+			board.Series("Memory of processes", "bytes", 2, q(`sum by (job) (process_resident_memory_bytes)`, "{{job}}")).
+				Description("Processes that serve metrics about themselves; for database, cache and edge that is the exporter."),
+			board.Series("CPU of processes", "short", 2, q(`sum by (job) (rate(process_cpu_seconds_total[$__rate_interval]))`, "{{job}}")).
+				Description("In cores. Processes that serve metrics about themselves; for database, cache and edge that is the exporter."),
+		)},
+		board.Contribution{Dashboard: board.Infrastructure, Row: "Monitoring", Panels: []board.Panel{
+			board.Series("Targets", "short", 3, q(`count by (job) (up == 1)`, "{{job}} up"), q(`count by (job) (up == 0)`, "{{job}} down")),
+			board.Series("Series in memory", "short", 3, q(`prometheus_tsdb_head_series{$job}`, "series")),
+			board.Series("Slowest rule groups", "s", 3, q(`topk(5, prometheus_rule_group_last_duration_seconds{$job})`, "{{rule_group}}")),
+		}},
+	)
+}
+
+// replicas tells how many pods there are of what.
+func replicas() board.Contribution {
+	return board.Contribution{Dashboard: board.Overview, Row: "Workloads", Panels: []board.Panel{
+		board.Series("Replicas", "short", 2,
+			board.Query{Expr: `kube_horizontalpodautoscaler_status_current_replicas`, Legend: "{{horizontalpodautoscaler}} now"},
+			board.Query{Expr: `kube_horizontalpodautoscaler_spec_max_replicas`, Legend: "{{horizontalpodautoscaler}} maximum"},
+			board.Query{Expr: `kube_horizontalpodautoscaler_spec_min_replicas`, Legend: "{{horizontalpodautoscaler}} minimum"}),
+		board.Series("Pods available", "short", 2,
+			board.Query{Expr: `kube_deployment_status_replicas_available`, Legend: "{{deployment}}"},
+			board.Query{Expr: `kube_statefulset_status_replicas_ready`, Legend: "{{statefulset}}"}),
+	}}
+}
+
+// firing lists what fires.
+func firing() *table.PanelBuilder {
+	return table.NewPanelBuilder().
+		Title("Firing alerts").
+		Description("The runbook of each is docs/runbooks/<alertname>.md.").
+		NoValue("no alert").
+		Datasource(board.Source()).
+		Height(board.SeriesHeight).
+		Span(board.GridWidth).
+		WithTarget(board.Query{
+			Expr: fmt.Sprintf(`sum by (alertname, severity, job, pod, persistentvolumeclaim) (ALERTS{alertstate="firing",alertname!=%q})`, DeadMansSwitch),
+		}.Target(0).Instant().Format(prometheus.PromQueryFormatTable))
+}

@@ -1,0 +1,300 @@
+// Package rule is the vocabulary in which a room says what Prometheus computes and
+// alerts on. Plain Go without Pulumi types: the tests feed the rendered rules to
+// promtool.
+package rule
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// RunbookURL is the folder of the runbooks, one file for each alert.
+const RunbookURL = "https://github.com/alphapulse/alphapulse-infra/blob/main/docs/runbooks/"
+
+// Severity says how soon somebody has to act.
+type Severity string
+
+const (
+	// Critical means that users are affected, or will be within the hour. Wakes somebody up.
+	Critical Severity = "critical"
+	// Warning means that somebody has to act within days.
+	Warning Severity = "warning"
+	// None asks for no action; it is for the dead man's switch.
+	None Severity = "none"
+)
+
+// The groups to which several rooms may add. In the rules file they come after those
+// of one room alone, in this order.
+const (
+	// Availability tells what does not answer.
+	Availability = "availability"
+	// Capacity tells what is about to be full.
+	Capacity = "capacity"
+	// Workloads tells what Kubernetes does not get done.
+	Workloads = "workloads"
+	// Certificates tells what is about to expire.
+	Certificates = "certificate"
+	// Monitoring tells what monitoring itself does not get done.
+	Monitoring = "monitoring"
+)
+
+var shared = []string{Availability, Capacity, Workloads, Certificates, Monitoring}
+
+// VolumeUsed names the recorded share of a claim that is used, by the label
+// persistentvolumeclaim.
+const VolumeUsed = "alphapulse:volume_used:ratio"
+
+// Group is a list of rules that are evaluated together.
+type Group struct {
+	Name string `yaml:"name"`
+	// Interval of the evaluation, e.g. "2m"; "" for that of Prometheus.
+	Interval string `yaml:"interval,omitempty"`
+	Rules    []Rule `yaml:"rules"`
+}
+
+// Rule is a recording rule or an alert: exactly one of Record and Alert is set.
+type Rule struct {
+	Record string `yaml:"record,omitempty"`
+	Alert  string `yaml:"alert,omitempty"`
+	// Expr is empty in a recording that Constant made.
+	Expr        string            `yaml:"expr"`
+	For         string            `yaml:"for,omitempty"`
+	Labels      map[string]string `yaml:"labels,omitempty"`
+	Annotations map[string]string `yaml:"annotations,omitempty"`
+
+	// Dashboard is the uid of the one that shows what the alert is about.
+	Dashboard string `yaml:"-"`
+	// Silences are alerts that say nothing new while this one fires.
+	Silences []Silence `yaml:"-"`
+	// Loud marks an alert that no other one silences.
+	Loud bool `yaml:"-"`
+}
+
+// Silence selects alerts that follow from another one.
+type Silence struct {
+	// Matchers are in Alertmanager's notation, e.g. `severity="warning"`; an alert has
+	// to satisfy all of them.
+	Matchers []string
+	// Equal are labels in which it has to agree with the alert that silences it.
+	Equal []string
+	// OfConsumers selects those on workloads that are linked to the one of the alert that
+	// silences it, as they cannot work without it.
+	OfConsumers bool
+}
+
+// SameWorkload selects all alerts on the workload of the one that silences them.
+var SameWorkload = Silence{Equal: []string{WorkloadLabel}}
+
+// About completes alerts with what they have in common.
+type About struct {
+	// Owner is who acts on them, as the label owner.
+	Owner string
+	// Workload that they are about, as the label workload; it may be a template of the
+	// alert's own labels. "" for none.
+	Workload string
+	// Dashboard is the uid of the one that shows it.
+	Dashboard string
+}
+
+// The labels by which alerts are told apart and routed, beside severity.
+const (
+	OwnerLabel    = "owner"
+	WorkloadLabel = "workload"
+)
+
+// Platform is the owner of what the application stands on, where nobody else is named.
+const Platform = "platform"
+
+// Alerts are copies of the rules whose alerts say what they have in common; what one
+// says itself stays.
+func (a About) Alerts(rules ...Rule) []Rule {
+	completed := slices.Clone(rules)
+	for i, r := range completed {
+		if r.Alert == "" {
+			continue
+		}
+		completed[i].Labels = maps.Clone(r.Labels)
+		for label, value := range map[string]string{OwnerLabel: a.Owner, WorkloadLabel: a.Workload} {
+			if _, own := r.Labels[label]; !own && value != "" {
+				completed[i].Labels[label] = value
+			}
+		}
+		if r.Dashboard == "" {
+			completed[i].Dashboard = a.Dashboard
+		}
+	}
+	return completed
+}
+
+// Alert builds an alert that fires once expr was true for wait, a Prometheus duration
+// or "". The runbook follows from the name.
+func Alert(name string, severity Severity, wait, expr, summary, description string) Rule {
+	return Rule{
+		Alert:  name,
+		Expr:   expr,
+		For:    wait,
+		Labels: map[string]string{"severity": string(severity)},
+		Annotations: map[string]string{
+			"summary":     summary,
+			"description": description,
+			"runbook_url": RunbookURL + name + ".md",
+		},
+	}
+}
+
+// Missing builds an alert on a job of which no pod has the metric at 1. Nothing is
+// left then that could carry a label, so the rule itself names the job.
+func Missing(name string, severity Severity, wait, metric, job, summary, description string) Rule {
+	r := Alert(name, severity, wait, On(job, `absent(`+metric+`{$job} == 1)`), summary, description)
+	r.Labels["job"] = job
+	return r
+}
+
+// On is the expression with every $job in it replaced by the label of that job, so
+// that up{$job} becomes up{job="database"}.
+func On(job, expr string) string {
+	return strings.ReplaceAll(expr, "$job", fmt.Sprintf("job=%q", job))
+}
+
+// Constant records a number that is known only once resources exist, such as the end
+// of a certificate. Render fills it in.
+func Constant(record string) Rule { return Rule{Record: record} }
+
+// Volume records what the job's program knows of its own files, the sum of metrics,
+// against the size that the claim asks for, which kube-state-metrics tells. The node's
+// own figures (kubelet_volume_stats_*) need cluster-wide permissions.
+func Volume(claim, job string, metrics ...string) Rule {
+	sums := make([]string, len(metrics))
+	for i, m := range metrics {
+		sums[i] = On(job, "sum("+m+"{$job})")
+	}
+	return Rule{
+		Record: VolumeUsed,
+		Expr: fmt.Sprintf(`(%s) / sum(kube_persistentvolumeclaim_resource_requests_storage_bytes{persistentvolumeclaim=%q})`,
+			strings.Join(sums, " + "), claim),
+		Labels: map[string]string{"persistentvolumeclaim": claim},
+	}
+}
+
+// Merge puts the rules of each group together, in the order in which they are given,
+// and leaves out groups without a rule.
+func Merge(groups []Group) ([]Group, error) {
+	var merged []Group
+	var problems []error
+	for _, g := range groups {
+		if len(g.Rules) == 0 {
+			continue
+		}
+		i := slices.IndexFunc(merged, func(m Group) bool { return m.Name == g.Name })
+		if i < 0 {
+			g.Rules = slices.Clone(g.Rules)
+			merged = append(merged, g)
+			continue
+		}
+		if merged[i].Interval != g.Interval {
+			problems = append(problems, fmt.Errorf("rules: the group %s is evaluated every %q and every %q: give one of them another name",
+				g.Name, merged[i].Interval, g.Interval))
+		}
+		merged[i].Rules = append(merged[i].Rules, g.Rules...)
+	}
+	slices.SortStableFunc(merged, func(a, b Group) int {
+		return cmp.Compare(slices.Index(shared, a.Name), slices.Index(shared, b.Name))
+	})
+	return merged, errors.Join(problems...)
+}
+
+// Values are what is known only once resources exist.
+type Values struct {
+	// Constants are the values of what Constant records. A group given with one that is
+	// unknown, absent or 0, is left out.
+	Constants map[string]int
+	// DashboardsURL is the address of Grafana as users see it, without a slash at the
+	// end.
+	DashboardsURL string
+}
+
+// Render gives the rules file.
+func Render(groups []Group, values Values) (string, error) {
+	var known []Group
+	for _, g := range groups {
+		if g, ok := g.filled(values); ok {
+			known = append(known, g)
+		}
+	}
+	merged, err := Merge(known)
+	if err != nil {
+		return "", err
+	}
+	var b bytes.Buffer
+	e := yaml.NewEncoder(&b)
+	e.SetIndent(2)
+	if err := e.Encode(map[string][]Group{"groups": merged}); err != nil {
+		return "", err
+	}
+	return b.String(), e.Close()
+}
+
+func (g Group) filled(values Values) (Group, bool) {
+	g.Rules = slices.Clone(g.Rules)
+	for i, r := range g.Rules {
+		if r.Dashboard != "" {
+			g.Rules[i].Annotations = maps.Clone(r.Annotations)
+			g.Rules[i].Annotations["dashboard_url"] = values.DashboardsURL + "/d/" + r.Dashboard
+		}
+		if r.Record == "" || r.Expr != "" {
+			continue
+		}
+		value := values.Constants[r.Record]
+		if value == 0 {
+			return g, false
+		}
+		g.Rules[i].Expr = fmt.Sprintf("vector(%d)", value)
+	}
+	return g, true
+}
+
+// Inhibition keeps alerts from being sent while another one fires: Alertmanager's
+// inhibit rule.
+type Inhibition struct {
+	// Source and Target are matchers in Alertmanager's notation.
+	Source, Target []string
+	Equal          []string
+}
+
+// Inhibitions are those that the rules ask for. No alert silences itself, and none
+// silences a loud one. consumers are the workloads that are linked to one, by its name.
+func Inhibitions(groups []Group, consumers map[string][]string) []Inhibition {
+	var loud []string
+	for _, g := range groups {
+		for _, r := range g.Rules {
+			if r.Loud && !slices.Contains(loud, r.Alert) {
+				loud = append(loud, r.Alert)
+			}
+		}
+	}
+	slices.Sort(loud)
+	var all []Inhibition
+	for _, g := range groups {
+		for _, r := range g.Rules {
+			for _, s := range r.Silences {
+				target := append([]string{fmt.Sprintf("alertname!~%q", strings.Join(append([]string{r.Alert}, loud...), "|"))}, s.Matchers...)
+				if s.OfConsumers {
+					names := slices.Sorted(slices.Values(consumers[r.Labels[WorkloadLabel]]))
+					if len(names) == 0 {
+						continue
+					}
+					target = append(target, fmt.Sprintf("%s=~%q", WorkloadLabel, strings.Join(slices.Compact(names), "|")))
+				}
+				all = append(all, Inhibition{Source: []string{fmt.Sprintf("alertname=%q", r.Alert)}, Target: target, Equal: s.Equal})
+			}
+		}
+	}
+	return all
+}

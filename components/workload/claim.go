@@ -1,0 +1,51 @@
+package workload
+
+import (
+	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/alphapulse/alphapulse-infra/components/room"
+)
+
+// Data is a volume that holds what users stored. In a namespace it is a claim of its own,
+// not a volumeClaimTemplate: a larger size grows the volume in place, and no edit of the
+// StatefulSet can touch the claim. A Docker host has no bound on its size.
+type Data struct {
+	// Size of the volume. It may grow later, never shrink.
+	Size resource.Quantity
+	// StorageClass is used when the claim is first made; "" takes the cluster's default.
+	StorageClass string
+	// Protect makes Pulumi refuse to delete the claim, and keep the volume if the
+	// stack is destroyed all the same.
+	Protect bool
+}
+
+// claim creates a ReadWriteOnce claim that is called like the workload.
+func (d *Data) claim(ctx *pulumi.Context, i room.Identity, namespace pulumi.StringInput, opts ...pulumi.ResourceOption) (pulumi.StringOutput, error) {
+	spec := &corev1.PersistentVolumeClaimSpecArgs{
+		AccessModes: pulumi.ToStringArray([]string{"ReadWriteOnce"}),
+		Resources: &corev1.VolumeResourceRequirementsArgs{
+			Requests: pulumi.StringMap{"storage": pulumi.String(d.Size.String())},
+		},
+	}
+	if d.StorageClass != "" {
+		spec.StorageClassName = pulumi.String(d.StorageClass)
+	}
+	meta := Meta(i.Name, namespace, i)
+	// A class that binds on first use stays Pending until a pod needs the claim;
+	// awaiting it here would wait for a pod that waits for the claim.
+	meta.Annotations = Unawaited
+	claim, err := corev1.NewPersistentVolumeClaim(ctx, i.Name, &corev1.PersistentVolumeClaimArgs{Metadata: meta, Spec: spec},
+		append(opts[:len(opts):len(opts)],
+			// Kubernetes never moves a bound claim to another class: an edit of the
+			// class must not turn into a replacement of the data.
+			pulumi.IgnoreChanges([]string{"spec.storageClassName", "spec.volumeName", "spec.accessModes"}),
+			pulumi.Protect(d.Protect),
+			pulumi.RetainOnDelete(d.Protect),
+		)...)
+	if err != nil {
+		return pulumi.StringOutput{}, err
+	}
+	return claim.Metadata.Name().Elem(), nil
+}

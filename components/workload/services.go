@@ -1,0 +1,104 @@
+package workload
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+
+	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/alphapulse/alphapulse-infra/components/room"
+)
+
+// Service is a name under which pods of the namespace reach a workload.
+type Service struct {
+	Name string
+	// Type of the Service; "" leaves Kubernetes' default unsaid.
+	Type string
+	// Headless resolves to one address for each ready pod; NotReady to those that are
+	// not, too, so that an operator reaches them.
+	Headless, NotReady bool
+	Port               Port
+}
+
+// Unawaited keeps Pulumi from waiting for a Service's endpoints or an address: the
+// workload's own rollout is awaited, and awaiting endpoints would wait for a pod that is
+// created later.
+var Unawaited = pulumi.StringMap{"pulumi.com/skipAwait": pulumi.String("true")}
+
+func (s Service) create(ctx *pulumi.Context, i room.Identity, namespace pulumi.StringInput, opts ...pulumi.ResourceOption) (pulumi.StringOutput, error) {
+	meta := Meta(s.Name, namespace, i)
+	meta.Annotations = Unawaited
+	spec := &corev1.ServiceSpecArgs{
+		Selector: pulumi.ToStringMap(i.Selector()),
+		Ports: corev1.ServicePortArray{&corev1.ServicePortArgs{
+			Name: pulumi.String(s.Port.Name), Port: pulumi.Int(s.Port.Number), TargetPort: pulumi.String(s.Port.Name),
+		}},
+	}
+	if s.Type != "" {
+		spec.Type = pulumi.String(s.Type)
+	}
+	if s.Headless {
+		spec.ClusterIP = pulumi.String("None")
+	}
+	if s.NotReady {
+		spec.PublishNotReadyAddresses = pulumi.Bool(true)
+	}
+	service, err := corev1.NewService(ctx, s.Name, &corev1.ServiceArgs{Metadata: meta, Spec: spec}, opts...)
+	if err != nil {
+		return pulumi.StringOutput{}, err
+	}
+	return service.Metadata.Name().Elem(), nil
+}
+
+// ServiceNames are the names of Services.
+func ServiceNames(services []Service) []string {
+	names := make([]string, len(services))
+	for i, s := range services {
+		names[i] = s.Name
+	}
+	return names
+}
+
+// Balanced are the Services of a workload of several pods: one for clients, and a
+// headless one over whose addresses the edge balances itself.
+func Balanced(name string, port Port) []Service {
+	return []Service{
+		{Name: name, Type: "ClusterIP", Port: port},
+		{Name: name + "-pods", Type: "ClusterIP", Headless: true, Port: port},
+	}
+}
+
+// Headless is the name of the Service that gives the pod of a server its own name.
+func Headless(name string) string { return name + "-headless" }
+
+// Server are the Services of a server with its aliases: one for clients under each name,
+// and a headless one.
+func Server(name string, aliases []string, port Port) []Service {
+	services := []Service{{Name: name, Port: port}}
+	for _, alias := range aliases {
+		services = append(services, Service{Name: alias, Port: port})
+	}
+	return append(services, Service{Name: Headless(name), Headless: true, NotReady: true, Port: port})
+}
+
+// serviceName is what Kubernetes accepts as the name of a Service (RFC 1035).
+var serviceName = regexp.MustCompile(`^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$`)
+
+// ValidateAliases reports every alias that cannot be a Service beside the server's own.
+func ValidateAliases(name string, aliases []string) []error {
+	var problems []error
+	taken := []string{name, Headless(name)}
+	for _, alias := range aliases {
+		switch {
+		case !serviceName.MatchString(alias):
+			problems = append(problems, fmt.Errorf("AliasServices: %q is no Service name: "+
+				"use lower-case letters, digits and '-', beginning with a letter, 63 at most", alias))
+		case slices.Contains(taken, alias):
+			problems = append(problems, fmt.Errorf("AliasServices: %q is given twice or is a Service of %s itself: remove it", alias, name))
+		}
+		taken = append(taken, alias)
+	}
+	return problems
+}

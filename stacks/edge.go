@@ -1,0 +1,174 @@
+package stacks
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/alphapulse/alphapulse-infra/components/frontend"
+	"github.com/alphapulse/alphapulse-infra/components/ingress"
+	"github.com/alphapulse/alphapulse-infra/components/ingress/certs"
+	"github.com/alphapulse/alphapulse-infra/components/ingress/nginx"
+	"github.com/alphapulse/alphapulse-infra/components/monitoring"
+	"github.com/alphapulse/alphapulse-infra/components/platform"
+	"github.com/alphapulse/alphapulse-infra/components/room"
+	"github.com/alphapulse/alphapulse-infra/stacks/settings"
+)
+
+// TLS says where the edge's certificate comes from.
+type TLS struct {
+	// Mode is TLSDevelopment or TLSProvided.
+	Mode string
+	// Certificate and Key are PEM.
+	Certificate, Key string
+}
+
+// The values of the setting tlsMode.
+const (
+	TLSDevelopment = "development"
+	TLSProvided    = "provided"
+)
+
+// answerMargin is how much longer than a service the edge waits, in seconds: the
+// service's own answer comes first.
+const answerMargin = 5
+
+func (s *Stack) edgeSettings(set *settings.Set) {
+	a, l, only := s.Edge, s.Edge.Limits, settings.Only(room.Kubernetes)
+	rate, choose := settings.Between(1, 100000), settings.OrZero("to let the cluster choose")
+	g := set.Group("Edge", "nginx in front of every service.")
+	g.Image(&a.Image, "edgeImage", "nginx that needs no root: user 101.",
+		settings.Of(settings.Release{Product: "nginx", Repositories: []string{"nginx", "nginx-unprivileged"}, Least: ingress.LeastVersion}))
+	g.Image(&a.ExporterImage, "edgeExporterImage", "Prometheus exporter of the edge.")
+	g.Text((*string)(&a.Exposure), "edgeExposure", "Way in: nodePort, loadBalancer, or ingress for a standard Ingress object of edgeIngressClass.",
+		settings.OneOf(ingress.NodePort, ingress.LoadBalancer, ingress.IngressObject), only)
+	g.Text(&a.IngressClass, "edgeIngressClass", "Class of the Ingress object; needed when edgeExposure is ingress.",
+		settings.While(func() bool { return a.Exposure == ingress.IngressObject }, "edgeExposure is ingress"), only)
+	g.Int(&a.HTTPNodePort, "edgeHttpNodePort", "Node port of plain HTTP.", settings.Between(30000, 32767), choose, only)
+	g.Int(&a.HTTPSNodePort, "edgeHttpsNodePort", "Node port of HTTPS.", settings.Between(30000, 32767), choose, only)
+	g.Port(&a.PublicHTTPSPort, "edgePublicPort", "Port of HTTPS as users see it; the URLs and redirects carry it. A Docker host publishes it.")
+	g.Int(&a.Replicas, "edgeReplicas", "nginx pods.", settings.Between(2, 50), only)
+	g.Resources(&a.Resources, "edgeResources", "one nginx pod", settings.AtLeast(ingress.LeastMemory, "as limits.memory nginx does not start with it"))
+	g.List(&a.TrustedProxies, "edgeTrustedProxies", "CIDRs of proxies in front of the edge whose X-Forwarded-For is believed.", settings.Each(settings.CIDR), settings.Each(trusted))
+	g.Int(&l.APIRate, "edgeApiRate", "API requests a second from one address.", rate)
+	g.Int(&l.APIBurst, "edgeApiBurst", "API requests from one address beyond the rate before they are refused.", settings.Between(0, 100000))
+	g.Int(&l.LoginRate, "edgeLoginRate", "Login requests a second from one address.", rate)
+	g.Int(&l.LoginBurst, "edgeLoginBurst", "Login requests from one address beyond the rate before they are refused.", settings.Between(0, 100000))
+	g.Int(&l.WebSocketRate, "edgeWebsocketRate", "New WebSockets a second from one address.", rate)
+	g.Int(&l.WebSocketBurst, "edgeWebsocketBurst", "New WebSockets from one address beyond the rate before they are refused.", settings.Between(0, 100000))
+	g.Int(&l.Connections, "edgeConnections", "Connections at once from one address.", rate)
+	g.Int(&a.HSTSSeconds, "edgeHstsSeconds", "How long a browser insists on HTTPS after a visit; 0 asks for nothing.", settings.Between(0, 63072000), settings.In("seconds"))
+	g.Bool(&a.HSTSPreload, "edgeHstsPreload", "Ask the browsers' makers to insist on HTTPS from the first visit on, for the domain and all below it; hard to undo.")
+	g.Int(&a.MaxBodyMegabytes, "edgeMaxBodyMegabytes", "Largest body of a request.", settings.Between(1, 10240), settings.In("MiB"))
+	g.Int(&a.BodyPauseSeconds, "edgeBodyPauseSeconds", "How long a client may pause within a body.", settings.Between(1, 60), settings.In("seconds"))
+	g.Int(&a.HeaderKilobytes, "edgeHeaderKilobytes", "Longest request line, and longest line of a request's header; four times as much in all.", settings.Between(1, 64), settings.In("KiB"))
+	g.Int(&a.ResponseHeaderKilobytes, "edgeResponseHeaderKilobytes", "Longest header of a service's answer.", settings.Between(4, 256), settings.In("KiB"))
+	g.Check(s.checkExposure)
+}
+
+// trusted is for settings.Each: whoever is believed can be anybody else, so that it is
+// some network and never the world. Private networks of IPv6 (fc00::/7) are the largest.
+func trusted(v string) error {
+	p, err := netip.ParsePrefix(v)
+	if err == nil && (p.Addr().Is4() && p.Bits() < 8 || p.Addr().Is6() && p.Bits() < 7) {
+		return fmt.Errorf("%q trusts everybody: whoever sends X-Forwarded-For would choose the address that limits count; name the networks of the proxies", v)
+	}
+	return nil
+}
+
+// hidden is for paths of metrics, which the edge keeps from the outside of a route.
+func hidden(route string) settings.Option {
+	return settings.Valid(func(path string) error { return ingress.CheckHidden(route, path) })
+}
+
+// checkExposure reports a way in that its details do not fit.
+func (s *Stack) checkExposure(p *settings.Problems) {
+	a := s.Edge
+	if a.Exposure == ingress.IngressObject && a.IngressClass == "" {
+		p.Add("edgeIngressClass", "it is not set: name the class of the cluster's controller, or choose another edgeExposure")
+	}
+	if a.Exposure != ingress.NodePort && (a.HTTPNodePort != 0 || a.HTTPSNodePort != 0) {
+		p.Add("edgeHttpsNodePort", "node ports are used only when edgeExposure is nodePort, and it is %q: remove them", a.Exposure)
+	}
+	if a.HSTSPreload && a.HSTSSeconds < 31536000 {
+		p.Add("edgeHstsPreload", "true needs edgeHstsSeconds of a year, 31536000, at least, and it is %d", a.HSTSSeconds)
+	}
+	if a.HTTPNodePort != 0 && a.HTTPNodePort == a.HTTPSNodePort {
+		p.Add("edgeHttpNodePort", "%d is edgeHttpsNodePort too: choose two ports", a.HTTPNodePort)
+	}
+}
+
+func (s *Stack) tlsSettings(set *settings.Set) {
+	t := &s.TLS
+	g := set.Group("Certificate", "Where the edge's certificate comes from.")
+	g.Text(&t.Mode, "tlsMode", "development: a certificate authority of the stack's own, stable across runs; provided: tlsCertificate and tlsPrivateKey.",
+		settings.OneOf(TLSDevelopment, TLSProvided))
+	provided := settings.While(func() bool { return t.Mode == TLSProvided }, "tlsMode is provided")
+	g.Text(&t.Certificate, "tlsCertificate", "PEM certificate chain for the four hosts: the server's first, then its issuers'.", provided)
+	g.Text(&t.Key, "tlsPrivateKey", "PEM private key of tlsCertificate.", settings.Secret, provided)
+	g.Check(func(p *settings.Problems) {
+		if strings.Contains(t.Certificate, "PRIVATE KEY-----") && !p.Encrypted("tlsCertificate") {
+			p.Add("tlsCertificate", "it holds a private key, in plain text: set the certificates alone, the key with `cat FILE | pulumi config set --secret tlsPrivateKey`, and renew both")
+		}
+		if t.Mode != TLSProvided {
+			return
+		}
+		for _, key := range []string{"tlsCertificate", "tlsPrivateKey"} {
+			if p.Value(key) == "" {
+				p.Add(key, "it is not set, and tlsMode is provided: `cat FILE | pulumi config set --secret %s`", key)
+			}
+		}
+		if t.Certificate == "" || t.Key == "" {
+			return
+		}
+		if _, err := certs.Provided(t.Certificate, t.Key, nginx.HostsOf(s.Edge.Domain).All(), time.Now()); err != nil {
+			for line := range strings.SplitSeq(err.Error(), "\n") {
+				p.Add("tlsCertificate", "%s", line)
+			}
+		}
+	})
+}
+
+// arrangeEdge leads to what is behind the edge. Hosts follow where the stack runs;
+// those of monitoring are constants, for it needs the edge's certificate itself.
+func (s *Stack) arrangeEdge() {
+	a := s.Edge
+	a.SpreadRequired = s.Cluster.SpreadRequired
+	a.RequestTimeoutSeconds = s.Backend.RequestTimeoutSeconds + answerMargin
+	a.Routes = ingress.Routes{
+		UI:         &ingress.Upstream{Port: frontend.DefaultPort, Hidden: hide(s.Frontend.MetricsPath)},
+		API:        &ingress.Upstream{Port: s.Backend.API.Port, Hidden: hide(s.Backend.API.MetricsPath)},
+		Grafana:    &ingress.Upstream{Host: pulumi.String(monitoring.GrafanaOf(monitoringName).Name), Port: monitoring.GrafanaPort, Hidden: hide("/metrics")},
+		Prometheus: &ingress.Upstream{Host: pulumi.String(monitoring.PrometheusOf(monitoringName).Name), Port: monitoring.PrometheusPort},
+	}
+	if d := s.Backend.Dashboard; d != nil {
+		a.Routes.Dashboard = &ingress.Upstream{Port: d.Port, Hidden: hide(d.MetricsPath)}
+	}
+	if s.TLS.Mode == TLSProvided {
+		a.TLS = ingress.TLS{Certificate: pulumi.String(s.TLS.Certificate), Key: optionalSecret(s.TLS.Key)}
+	}
+}
+
+// routes tells the edge where what is behind it is.
+func (s *Stack) routes(ui, api, dashboard pulumi.StringInput) {
+	s.Edge.Routes.UI.Host, s.Edge.Routes.API.Host = ui, api
+	if d := s.Edge.Routes.Dashboard; d != nil {
+		d.Host = dashboard
+	}
+}
+
+// edgeCredentials gives the edge the password that it asks for in front of Prometheus.
+func (s *Stack) edgeCredentials(c *platform.Credentials) {
+	s.Edge.PrometheusPassword = c.PrometheusAdmin
+}
+
+// hide keeps a metrics path from the outside.
+func hide(path string) []string {
+	if path == "" {
+		return nil
+	}
+	return []string{path}
+}

@@ -1,0 +1,62 @@
+package stacks
+
+import (
+	"github.com/alphapulse/alphapulse-infra/components/backend"
+	"github.com/alphapulse/alphapulse-infra/components/cache"
+	"github.com/alphapulse/alphapulse-infra/components/database"
+	"github.com/alphapulse/alphapulse-infra/components/frontend"
+	"github.com/alphapulse/alphapulse-infra/components/ingress"
+	"github.com/alphapulse/alphapulse-infra/components/monitoring"
+	"github.com/alphapulse/alphapulse-infra/components/room"
+)
+
+// links is the one list of who talks to whom, on every target. Beside it there are only
+// what a room says of itself, and that Prometheus reaches whatever serves metrics.
+func (s *Stack) links() []room.Link {
+	var (
+		world               = room.Outside(room.Anywhere)
+		markets             = room.Outside(room.Network{CIDRs: s.Cluster.EgressCIDRs, Except: room.Internet.Except})
+		edge, ui            = ingress.Edge(edgeName), frontend.UI(frontendName)
+		api, engine         = backend.API(backendName), backend.Engine(backendName)
+		dashboard           = backend.Dashboard(backendName)
+		db, store           = database.Server(databaseName), cache.Server(cacheName)
+		prometheus, grafana = monitoring.PrometheusOf(monitoringName), monitoring.GrafanaOf(monitoringName)
+	)
+	var links []room.Link
+	link := func(from, to room.End, zone room.Zone, ports ...int) {
+		links = append(links, room.Link{From: from, To: to, Ports: ports, Zone: zone})
+	}
+	web := func(to room.Identity, port int) { link(room.Of(edge), room.Of(to), room.Web, port) }
+	stores := func(from room.Identity) {
+		link(room.Of(from), room.Of(db), room.Data, database.Port)
+		link(room.Of(from), room.Of(store), room.Data, cache.Port)
+	}
+	trades := func(from room.Identity) {
+		if len(s.Cluster.EgressCIDRs) > 0 {
+			link(room.Of(from), markets, room.Exit, 443)
+		}
+	}
+
+	link(world, room.Of(edge), room.Entry, ingress.HTTPPort, ingress.HTTPSPort)
+	if s.Host.GrafanaPort != 0 {
+		link(world, room.Of(grafana), room.Entry, monitoring.GrafanaPort)
+	}
+	if s.Host.PrometheusPort != 0 {
+		link(world, room.Of(prometheus), room.Entry, monitoring.PrometheusPort)
+	}
+	web(ui, frontend.DefaultPort)
+	web(api, s.Backend.API.Port)
+	web(grafana, monitoring.GrafanaPort)
+	web(prometheus, monitoring.PrometheusPort)
+	stores(api)
+	trades(api)
+	if s.Backend.Engine != nil {
+		stores(engine)
+		trades(engine)
+	}
+	if d := s.Backend.Dashboard; d != nil {
+		web(dashboard, d.Port)
+		stores(dashboard)
+	}
+	return links
+}

@@ -1,0 +1,243 @@
+package unit
+
+import (
+	"fmt"
+	"maps"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/alphapulse/alphapulse-infra/components/backend"
+	"github.com/alphapulse/alphapulse-infra/stacks"
+	"github.com/alphapulse/alphapulse-infra/tests/recorder"
+)
+
+// mistake is what somebody wrote who meant something else.
+type mistake struct {
+	key, value string
+	with       map[string]string
+	// plain keeps the key out of the secrets.
+	plain bool
+	says  []string
+}
+
+// mistakes by their kind, each with what is right. They are refused on every target
+// where the setting has a meaning.
+var mistakes = map[string][]mistake{
+	"units": {
+		{key: "backendResources", value: `{"limits":{"memory":"512m"}}`, says: []string{`limits.memory: "512m"`, "thousandths of a byte", "did you mean 512Mi?"}},
+		{key: "engineResources", value: `{"requests":{"memory":"400m"}}`, says: []string{"requests.memory", "did you mean 400Mi?"}},
+		{key: "dashboardResources", value: `{"limits":{"memory":256}}`, says: []string{`"256" is less than 1M`, "did you mean 256Mi?"}},
+		{key: "frontendResources", value: `{"limits":{"memory":"1gb"}}`, says: []string{`"1gb" is not an amount`, "did you mean 1Gi?"}},
+		{key: "edgeResources", value: `{"limits":{"memory":"2g"}}`, says: []string{"did you mean 2Gi?"}},
+		{key: "prometheusResources", value: `{"limits":{"memory":"900k"}}`, says: []string{`"900k" is less than 1M`}},
+		{key: "grafanaResources", value: `{"limits":{"cpu":"500Mi"}}`, says: []string{`limits.cpu: "500Mi"`, "did you mean 500m?"}},
+		{key: "alertmanagerResources", value: `{"requests":{"cpu":"0.0001"}}`, says: []string{"requests.cpu", "less than 1m"}},
+		{key: "cacheResources", value: `{"limits":{"memory":"-1Gi"}}`, says: []string{"limits.memory", "above zero"}},
+		{key: "databaseStorage", value: "100", says: []string{`"100" is less than 1M`, "did you mean 100Mi?"}},
+		{key: "prometheusStorage", value: "20m", says: []string{"did you mean 20Mi?"}},
+		{key: "databaseStorage", value: "9Ei", says: []string{`"9Ei" is more than 1Pi`}},
+	},
+	"sizes": {
+		{key: "backendResources", value: `{"requests":{"memory":"4Mi"},"limits":{"memory":"8Mi"}}`, says: []string{"8Mi is too small", "at least 16Mi"}},
+		{key: "engineResources", value: `{"requests":{"memory":"4Mi"},"limits":{"memory":"8Mi"}}`, says: []string{"8Mi is too small"}},
+		{key: "dashboardResources", value: `{"requests":{"memory":"4Mi"},"limits":{"memory":"8Mi"}}`, says: []string{"8Mi is too small"}},
+		{key: "frontendResources", value: `{"requests":{"memory":"4Mi"},"limits":{"memory":"8Mi"}}`, says: []string{"8Mi is too small"}},
+		{key: "edgeResources", value: `{"requests":{"memory":"4Mi"},"limits":{"memory":"8Mi"}}`, says: []string{"8Mi is too small", "nginx"}},
+		{key: "prometheusResources", value: `{"requests":{"memory":"4Mi"},"limits":{"memory":"8Mi"}}`, says: []string{"8Mi is too small"}},
+		{key: "grafanaResources", value: `{"requests":{"memory":"4Mi"},"limits":{"memory":"8Mi"}}`, says: []string{"8Mi is too small"}},
+		{key: "alertmanagerResources", value: `{"requests":{"memory":"4Mi"},"limits":{"memory":"8Mi"}}`, says: []string{"8Mi is too small"}},
+		{key: "kubeStateMetricsResources", value: `{"requests":{"memory":"4Mi"},"limits":{"memory":"8Mi"}}`, says: []string{"8Mi is too small"}},
+	},
+	"versions": {
+		{key: "databaseImage", value: "docker.io/timescale/timescaledb:2.19.3-pg16", says: []string{"has PostgreSQL 16", "with PostgreSQL 17"}},
+		{key: "databaseImage", value: "timescale/timescaledb-ha:pg18.1-ts2.25", says: []string{"has PostgreSQL 18.1"}},
+		{key: "databaseImage", value: "registry.example.com/mirror/timescaledb:2.11.0-pg15-oss@sha256:" + strings.Repeat("0", 64), says: []string{"has PostgreSQL 15"}},
+		{key: "databaseImage", value: "postgres:16.3-alpine", says: []string{"has PostgreSQL 16.3"}},
+		{key: "edgeImage", value: "docker.io/nginxinc/nginx-unprivileged:1.27.5-alpine", says: []string{"has nginx 1.27.5", "1.28 or later"}},
+		{key: "edgeImage", value: "registry.example.com/mirror/nginx:1.9", says: []string{"has nginx 1.9"}},
+		{key: "cacheImage", value: "redis:6.2-bookworm", says: []string{"has Redis 6.2", "7 or later"}},
+	},
+	"pull credentials": {
+		{key: "imagePullCredentials", value: "not-json", says: []string{"no config.json", "not JSON"}},
+		{key: "imagePullCredentials", value: `["registry.example.com"]`, says: []string{"no config.json"}},
+		{key: "imagePullCredentials", value: `{}`, says: []string{"below auths"}},
+		{key: "imagePullCredentials", value: `{"auths":{}}`, says: []string{"below auths"}},
+		{key: "imagePullCredentials", value: `{"auths":{"https://index.docker.io/v1/":{}},"credsStore":"desktop"}`, says: []string{"credential helper", `no login for "https://index.docker.io/v1/"`}},
+		{key: "imagePullCredentials", value: `{"credHelpers":{"ghcr.io":"pass"}}`, says: []string{"credential helper"}},
+		{key: "imagePullCredentials", value: `{"auths":{"ghcr.io":{"auth":"dXNlcg=="}}}`, says: []string{`no login for "ghcr.io"`, "user:password in base64"}},
+		{key: "imagePullCredentials", value: `{"auths":{"ghcr.io":{"auth":"user:password"}}}`, says: []string{`no login for "ghcr.io"`}},
+		{key: "imagePullCredentials", value: `{"auths":{"ghcr.io":{"username":"robot"}}}`, says: []string{`no login for "ghcr.io"`}},
+	},
+	"secrets in plain text": {
+		{key: "kubeconfig", value: "apiVersion: v1\nkind: Config\nclusters: []\n", plain: true, says: []string{"plain text", "set --secret kubeconfig", "renew"}},
+		{key: "kubeconfig", value: `{"apiVersion":"v1","kind":"Config"}`, plain: true, says: []string{"plain text", "set --secret kubeconfig"}},
+		{key: "dockerHost", value: "ssh://operator:hunter2@host.example.com", with: map[string]string{"buildImages": "true", "registry": "ghcr.io/acme"}, says: []string{"holds a password", "by key"}},
+		{key: "tlsCertificate", value: provided[0].chain + provided[0].key, plain: true, with: map[string]string{"tlsMode": "provided", "tlsPrivateKey": provided[0].key},
+			says: []string{"holds a private key", "--secret tlsPrivateKey"}},
+	},
+	"receivers": {
+		{key: "alertWebhookUrl", value: "https://hooks.slack.com/services/T0/B0/secret", says: []string{"Slack", "relay"}},
+		{key: "alertWebhookUrl", value: "https://HOOKS.slack.com./services/T0/B0/secret", says: []string{"Slack"}},
+		{key: "alertWebhookUrl", value: "https://events.pagerduty.com/v2/enqueue", says: []string{"PagerDuty"}},
+		{key: "alertWebhookUrl", value: "https://discord.com/api/webhooks/1/secret", says: []string{"Discord"}},
+		{key: "alertWebhookUrl", value: "https://acme.webhook.office.com/webhookb2/secret", says: []string{"Microsoft Teams"}},
+		{key: "alertWebhookUrl", value: "https://api.opsgenie.com/v2/alerts", says: []string{"Opsgenie"}},
+		{key: "alertWebhookUrl", value: "https://api.telegram.org/bot1:secret/sendMessage", says: []string{"Telegram"}},
+		{key: "heartbeatWebhookUrl", value: "https://chat.googleapis.com/v1/spaces/secret", says: []string{"Google Chat"}},
+	},
+	"contradictions": {
+		{key: "domain", value: "10.0.0.1", says: []string{`"10.0.0.1"`, "address", "example.com"}},
+		{key: "domain", value: "192.168.1", says: []string{`"192.168.1"`, "address"}},
+		{key: "domain", value: "internal.0x7f", says: []string{"address"}},
+		{key: "domain", value: "fd00::1", says: []string{`"fd00::1"`}},
+		{key: "edgeTrustedProxies", value: `["0.0.0.0/0"]`, says: []string{`"0.0.0.0/0" trusts everybody`}},
+		{key: "edgeTrustedProxies", value: `["203.0.113.0/24","::/0"]`, says: []string{`"::/0" trusts everybody`}},
+		{key: "edgeTrustedProxies", value: `["0.0.0.0/1","128.0.0.0/1"]`, says: []string{`"0.0.0.0/1" trusts everybody`, `"128.0.0.0/1" trusts everybody`}},
+		{key: "backendEnv", value: `{"DATABASE_URL":"postgresql://elsewhere"}`, says: []string{"backendEnv.DATABASE_URL: the program sets this variable"}},
+		{key: "backendEnv", value: `{"API_PORT":"1234"}`, says: []string{"backendEnv.API_PORT", "backendPort"}},
+		{key: "backendEnv", value: `{"TRADING_ENABLED":"true"}`, says: []string{"backendEnv.TRADING_ENABLED", "tradingEnabled"}},
+		{key: "backendEnv", value: `{"WEB_CONCURRENCY":"8"}`, says: []string{"backendEnv.WEB_CONCURRENCY"}},
+		{key: "backendSecretEnv", value: `{"JWT_SECRET_KEY":"secret"}`, says: []string{"backendSecretEnv.JWT_SECRET_KEY"}},
+		{key: "backendSecretEnv", value: `{"REDIS_PASSWORD_FILE":"/x"}`, says: []string{"backendSecretEnv.REDIS_PASSWORD_FILE"}},
+		{key: "frontendEnv", value: `{"PORT":"80"}`, says: []string{"frontendEnv.PORT"}},
+		{key: "frontendEnv", value: `{"GRAFANA_URL":"https://grafana.example.com"}`, says: []string{"frontendEnv.GRAFANA_URL", "domain"}},
+	},
+	"paths": {
+		{key: "backendMetricsPath", value: "/api/", says: []string{"whole API"}},
+		{key: "backendMetricsPath", value: "/", says: []string{"below the root"}},
+		{key: "backendMetricsPath", value: "/ws", says: []string{"WebSockets"}},
+		{key: "dashboardMetricsPath", value: "/socket.io/", says: []string{"WebSockets"}},
+		{key: "frontendMetricsPath", value: "/metrics;return", says: []string{"letters, digits"}},
+		{key: "engineMetricsPath", value: "/m\xff", says: []string{"no text"}},
+	},
+	"scaling": {
+		{key: "backendMemoryUtilization", value: "0", with: map[string]string{"backendCpuUtilization": "0"}, says: []string{"backendCpuUtilization is 0 too"}},
+	},
+	"no effect": {
+		{key: "tlsCertificate", value: provided[0].chain, says: []string{"only while tlsMode is provided", "config rm tlsCertificate"}},
+		{key: "tlsPrivateKey", value: provided[0].key, says: []string{"only while tlsMode is provided", "config rm tlsPrivateKey"}},
+		{key: "edgeIngressClass", value: "nginx", says: []string{"only while edgeExposure is ingress", "config rm edgeIngressClass"}},
+		{key: "engineArgs", value: `["trade"]`, with: map[string]string{"engineEnabled": "false", "tradingEnabled": "false"}, says: []string{"only while engineEnabled is true"}},
+		{key: "dashboardImage", value: "docker.io/alphapulse/dashboard:1.0.0", with: map[string]string{"dashboardEnabled": "false"}, says: []string{"only while dashboardEnabled is true"}},
+		{key: "dashboardArgs", value: `["show"]`, with: map[string]string{"dashboardEnabled": "false"}, says: []string{"only while dashboardEnabled is true"}},
+	},
+}
+
+// TestMistakesAreRefused before anything is registered, whichever target has the
+// setting, and no message repeats a secret.
+func TestMistakesAreRefused(t *testing.T) {
+	for kind, list := range mistakes {
+		for i, m := range list {
+			for _, stack := range []string{"prod", "single"} {
+				t.Run(fmt.Sprintf("%s/%d %s/%s", kind, i, m.key, stack), func(t *testing.T) {
+					config, err := recorder.StackConfig(stack)
+					require.NoError(t, err)
+					maps.Copy(config, m.with)
+					config[m.key] = m.value
+					secret := stored(config)
+					if m.key == "kubeconfig" && !m.plain {
+						secret = append(secret, m.key)
+					}
+					r, err := recorder.Run(recorder.Options{Stack: stack, Config: config, SecretKeys: secret})
+					require.Error(t, err)
+					assert.Empty(t, r.Resources)
+					if strings.Contains(err.Error(), m.key+": it has no meaning with target") {
+						return // it is refused whatever its value
+					}
+					assert.Contains(t, err.Error(), "\n"+m.key)
+					for _, want := range m.says {
+						assert.Contains(t, err.Error(), want)
+					}
+					assert.NotContains(t, err.Error(), "hunter2")
+					for _, s := range stacks.Settings() {
+						if s.Key == m.key && s.Secret && len(m.value) > 12 {
+							assert.NotContains(t, err.Error(), m.value)
+						}
+					}
+				})
+			}
+		}
+	}
+}
+
+// TestNearMistakesAreAccepted: what only looks like one.
+func TestNearMistakesAreAccepted(t *testing.T) {
+	for _, c := range []map[string]string{
+		{"backendResources": `{"limits":{"memory":"1500M","cpu":"1500m"},"requests":{"memory":"0.5Gi"}}`},
+		{"databaseImage": "timescale/timescaledb-ha:pg17.5-ts2.20-all"},
+		{"databaseImage": "registry.example.com/team/timescale:2024-06"},
+		{"edgeImage": "nginxinc/nginx-unprivileged:1.28-alpine-slim"},
+		{"edgeImage": "nginxinc/nginx-unprivileged:stable"},
+		{"edgeImage": "registry.example.com/team/edge:1.0.0"},
+		{"cacheImage": "redis:7.4.1-bookworm"},
+		{"cacheImage": "redis@sha256:" + strings.Repeat("0", 64)},
+		{"imagePullCredentials": `{"auths":{"ghcr.io":{"auth":"dXNlcjpwdw=="},"quay.io":{"username":"u","password":"p"},"acme.azurecr.io":{"identitytoken":"t"}},"HttpHeaders":{}}`},
+		{"alertWebhookUrl": "https://slack.com.example.com/hook", "heartbeatWebhookUrl": "https://hc-ping.com/uuid"},
+		{"domain": "10-0-0-1.example.com"},
+		{"domain": "4th.example.co2"},
+		{"edgeTrustedProxies": `["10.0.0.0/8","fc00::/7"]`},
+		{"backendEnv": `{"LOG_LEVEL":"info","API_PORTS":"1"}`},
+		{"tlsMode": "provided", "tlsCertificate": provided[0].chain, "tlsPrivateKey": provided[0].key},
+	} {
+		for _, stack := range []string{"prod", "single"} {
+			run(t, stack, c)
+		}
+	}
+	run(t, "prod", map[string]string{"backendMemoryUtilization": "0"})
+	run(t, "prod", map[string]string{"kubeconfig": "/etc/kubernetes/admin.conf"})
+}
+
+// TestWhatLooksLikeASecretIsNamed, and where it belongs; nothing is refused.
+func TestWhatLooksLikeASecretIsNamed(t *testing.T) {
+	warnings := func(with map[string]string) string {
+		config, err := recorder.StackConfig("prod")
+		require.NoError(t, err)
+		maps.Copy(config, with)
+		s, err := stacks.Parse("prod", config, stored(with), stacks.Previous{})
+		require.NoError(t, err)
+		return strings.Join(s.Warnings, "\n")
+	}
+	assert.Empty(t, warnings(nil))
+	assert.Empty(t, warnings(map[string]string{
+		"backendEnv":  `{"LOG_LEVEL":"info","TOKEN_TTL":"300","SECRET":"","USE_TOKEN":"true","PUBLIC_URL":"https://example.com/a@b","KEY":"x"}`,
+		"backendArgs": `["api","--token-file=/x","--verbose"]`,
+	}))
+	for variable, value := range map[string]string{
+		"BINANCE_API_KEY": "x1", "SMTP_PASSWORD": "x1", "github_token": "x1", "AWS_SECRET_ACCESS_KEY": "x1", "SENTRY_DSN": "x1",
+		"BROKER_URL": "amqp://user:hunter2@mq.example.com", "OIDC_CLIENT_SECRET": "x1",
+	} {
+		found := warnings(map[string]string{"backendEnv": fmt.Sprintf(`{%q:%q}`, variable, value)})
+		assert.Contains(t, found, "backendEnv."+variable+": it looks like a secret")
+		assert.Contains(t, found, "--secret --path backendSecretEnv."+variable)
+		assert.NotContains(t, found, "hunter2")
+	}
+	assert.Contains(t, warnings(map[string]string{"frontendEnv": `{"MAP_API_KEY":"x1"}`}), "frontendEnv.MAP_API_KEY: it looks like a secret")
+	assert.Contains(t, warnings(map[string]string{"backendArgs": `["api","--api-key=hunter2"]`}), "backendArgs: argument 2 looks like it holds a secret")
+	assert.NotContains(t, warnings(map[string]string{"backendArgs": `["api","--api-key=hunter2"]`}), "hunter2")
+	assert.Contains(t, warnings(map[string]string{"edgeImage": "registry.example.com/team/edge:1.0.0"}), "does not tell which nginx it has: nginx 1.28 or later is needed")
+	assert.Contains(t, warnings(map[string]string{"databaseImage": "registry.example.com/team/db:5"}), "PostgreSQL 17 is needed")
+}
+
+// TestEveryVariableThatASettingDecides is the program's, and its setting exists.
+func TestEveryVariableThatASettingDecides(t *testing.T) {
+	keys := map[string]bool{}
+	for _, s := range stacks.Settings() {
+		keys[s.Key] = true
+	}
+	for name := range (backend.Settings{}).Environment() {
+		config, err := recorder.StackConfig("prod")
+		require.NoError(t, err)
+		config["backendEnv"] = fmt.Sprintf(`{%q:"x"}`, name)
+		_, err = stacks.Parse("prod", config, nil, stacks.Previous{})
+		require.ErrorContains(t, err, "backendEnv."+name+": the program sets this variable")
+		if _, setting, follows := strings.Cut(err.Error(), ", from "); follows {
+			setting, _, _ = strings.Cut(setting, ":")
+			assert.True(t, keys[setting], "%s follows from %q, which is no setting", name, setting)
+		} else {
+			assert.Contains(t, []string{"API_HOST", "DASHBOARD_HOST"}, name, "no setting decides it")
+		}
+	}
+}
