@@ -138,8 +138,16 @@ func handover(ctx context.Context, log *slog.Logger, args []string) error {
 	flags.StringVar(&h.Member, "member", patroni.Address("127.0.0.1"), "address of this pod's Patroni")
 	flags.StringVar(&h.Poolers, "poolers", "", "name that has all poolers' addresses")
 	socket := flags.String("socket", "/var/run/postgresql", "folder of the server's socket")
+	scope := flags.String("scope", "", "Patroni's scope, to ask which of its pods are stopping; \"\" where there are no pods")
 	if err := flags.Parse(args); err != nil {
 		return err
+	}
+	if *scope != "" {
+		pods, err := kube.InCluster()
+		if err != nil {
+			return err
+		}
+		h.Stopping = func(ctx context.Context) (map[string]bool, error) { return member.Stopping(ctx, pods, *scope) }
 	}
 	h.Checkpoint = func(ctx context.Context) error {
 		conn, err := connect(ctx, *socket, member.Superuser, nil)

@@ -32,8 +32,9 @@ func under(t *testing.T, what string, event func(ctx context.Context)) figures {
 	event(t.Context())
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
+	// A fault may take its time, and the writers have to outlast it.
+	time.Sleep(10 * time.Second)
 	err := run.After(ctx, time.Now(), 100)
-	time.Sleep(3 * time.Second)
 	result := run.Stop()
 	if err != nil {
 		t.Errorf("writes did not come back: %v", err)

@@ -40,7 +40,7 @@ func (p *plan) databaseObjects() []runtime.Object {
 }
 
 func (p *plan) statefulSet() *appsv1.StatefulSet {
-	replicas, grace, no := int32(p.instances), int64(90), false
+	replicas, grace, no := int32(p.instances), int64(120), false
 	backrest := envs(pgbackrest.Env(name))
 	control := []corev1.EnvVar{env("CONTROL_USER", "control"), secretEnv("CONTROL_PASSWORD", name+"-credentials", "control")}
 	server := container(corev1.Container{
@@ -62,7 +62,7 @@ func (p *plan) statefulSet() *appsv1.StatefulSet {
 		ReadinessProbe: httpProbe("/read-only-quorum", patroni.Port, 2, 3, 2),
 		LivenessProbe:  httpProbe("/liveness", patroni.Port, 10, 5, 6),
 		Lifecycle: &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{Exec: &corev1.ExecAction{
-			Command: []string{agentDir + "/agent", "handover", "-poolers", poolerPods},
+			Command: []string{agentDir + "/agent", "handover", "-poolers", poolerPods, "-scope", p.scope()},
 		}}},
 		VolumeMounts: []corev1.VolumeMount{
 			mount("data", volumeRoot), mount("socket", socketDir), mount("shm", "/dev/shm"), mount("tmp", "/tmp"), mount("agent", agentDir),
@@ -91,7 +91,7 @@ func (p *plan) statefulSet() *appsv1.StatefulSet {
 			Spec: corev1.PodSpec{
 				ServiceAccountName: name, EnableServiceLinks: &no, TerminationGracePeriodSeconds: &grace, SecurityContext: podSecurity(1000, 1000),
 				InitContainers: []corev1.Container{container(corev1.Container{
-					Name: "agent-install", Image: agentImage, Args: []string{"install", agentDir}, VolumeMounts: []corev1.VolumeMount{mount("agent", agentDir)},
+					Name: "agent-install", Image: agentImage, Args: []string{"install", agentDir, dataDir}, VolumeMounts: []corev1.VolumeMount{mount("agent", agentDir), mount("data", volumeRoot)},
 				}, "16Mi", "1", "64Mi")},
 				Containers: []corev1.Container{server, agent, backup},
 				Volumes: []corev1.Volume{
