@@ -124,7 +124,7 @@ func TestDashboardComesBackWithWhatItMissed(t *testing.T) {
 			p.await("that it reconnects", `document.querySelector('#live').dataset.state === 'lost'`)
 			p.shot("lost")
 			// The signals have the numbers of their seconds: the next three are given meanwhile.
-			p.await("time for three signals", fmt.Sprintf(`Date.now() / 4000 > %d + 5`, newest))
+			p.await("time for three signals", fmt.Sprintf(`Date.now() / 4000 > %d + 4`, newest))
 			startPreview(t, "-listen", strings.TrimPrefix(s.url, "http://"), "-kept", c.kept)
 			p.await("a living stream again", dashboardLive)
 			p.await("the signals that were missed, in their order", fmt.Sprintf(`(ids => [1, 2, 3].every(n => ids.includes(%d + n)) && ids.every((id, i) => i === 0 || id < ids[i - 1]))(
