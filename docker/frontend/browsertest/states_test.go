@@ -47,6 +47,7 @@ func TestNarrowWindowWithScrollbar(t *testing.T) {
 }
 
 func TestMarketIsCalledWhatTheAPISays(t *testing.T) {
+	t.Parallel()
 	s, api := newSite(t, 30)
 	browser := newBrowser(t, s)
 	yes, no := true, false
@@ -76,6 +77,7 @@ func TestMarketIsCalledWhatTheAPISays(t *testing.T) {
 
 // An API of another kind, as any HTTP service in the backend's place.
 func TestForeignAPI(t *testing.T) {
+	t.Parallel()
 	s, api := newSite(t, 30)
 	p := newTab(t, newBrowser(t, s), s, true)
 	p.desktop()
@@ -109,6 +111,7 @@ func TestForeignAPI(t *testing.T) {
 
 // Each part that an API may lack is left out, and the others are there.
 func TestLackingPartsAreLeftOut(t *testing.T) {
+	t.Parallel()
 	s, api := newSite(t, 30)
 	browser := newBrowser(t, s)
 	unknown := fakeapi.Answer{Status: http.StatusNotFound, Body: `{"detail":"Not Found"}`}
@@ -156,6 +159,7 @@ func found(selector string) string {
 
 // Whatever an API answers, a list says what is the matter and can be asked for again.
 func TestTroubleIsToldWithARemedy(t *testing.T) {
+	t.Parallel()
 	s, api := newSite(t, 30)
 	browser := newBrowser(t, s)
 	for _, c := range []struct {
@@ -192,6 +196,7 @@ func TestTroubleIsToldWithARemedy(t *testing.T) {
 
 // A stream that a server ends comes back by itself and brings what was given meanwhile.
 func TestStreamBringsWhatWasMissed(t *testing.T) {
+	t.Parallel()
 	nothing := func(*fakeapi.Server) {}
 	for _, c := range []struct {
 		name           string
@@ -233,6 +238,7 @@ func TestStreamBringsWhatWasMissed(t *testing.T) {
 
 // The policy holds on every page without being needed, and it is one that forbids.
 func TestContentSecurityPolicy(t *testing.T) {
+	t.Parallel()
 	s, _ := newSite(t, 30)
 	browser := newBrowser(t, s)
 	for name, path := range pages {
