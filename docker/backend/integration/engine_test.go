@@ -230,6 +230,8 @@ func TestEngine(t *testing.T) {
 			}
 			if b.SignalsChanged {
 				changed++
+			} else if len(b.Signals) > 0 {
+				t.Errorf("batch of %s has new signals, and says that none changed", b.At)
 			}
 		}
 		if !r.told.batches[0].SignalsChanged {
