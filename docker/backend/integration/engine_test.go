@@ -521,6 +521,18 @@ func TestOldDataGoes(t *testing.T) {
 	}
 }
 
+// A position that is open for longer than closed ones are kept is not old.
+func TestOpenPositionsStay(t *testing.T) {
+	r := newRig(t, newDatabase(t), settings(t, "INGEST_INTERVAL", "1m", "SIGNAL_HORIZON", "1h", "SIGNAL_RETENTION", "1h"))
+	r.run(begin(t, r.engine, start), start, start.Add(100*time.Minute))
+	if n := value[int](r, "SELECT count(*) FROM positions WHERE closed_at IS NULL AND opened_at < $1", start.Add(30*time.Minute)); n == 0 {
+		t.Error("no position of the beginning is left")
+	}
+	if there, told := value[int](r, "SELECT count(*) FROM positions WHERE closed_at IS NULL"), value[int](r, "SELECT open_positions FROM engine"); there != told {
+		t.Errorf("the engine holds %d positions, %d are there", told, there)
+	}
+}
+
 func TestStorageBudget(t *testing.T) {
 	c := settings(t, "INGEST_INTERVAL", "30s", "MAX_SYMBOLS", "200", "HISTORY_BACKFILL", "24h")
 	// 200 symbols × 1440 minutes take more than this; the least that the setting
