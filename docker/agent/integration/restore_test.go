@@ -148,31 +148,42 @@ func (s *shop) own(dir string) {
 	}
 }
 
-// rows starts the restored database and counts.
+// rows counts those of a restored table.
 func (s *shop) rows(r *restore.Restore, table string) string {
 	s.t.Helper()
-	if err := os.WriteFile(image+r.Run+"/hba.conf", []byte("local all all trust\n"), 0o644); err != nil {
+	n, err := s.restored(r, "SELECT count(*)::text FROM "+table)
+	if err != nil {
 		s.t.Fatal(err)
+	}
+	return n
+}
+
+// rolesThatLogIn are those of the application that can.
+func (s *shop) rolesThatLogIn(r *restore.Restore) (string, error) {
+	return s.restored(r, "SELECT coalesce(string_agg(rolname, ' '), '') FROM pg_roles WHERE rolcanlogin AND rolname IN ('app_user', 'second')")
+}
+
+// restored starts the restored database and asks it.
+func (s *shop) restored(r *restore.Restore, sql string) (answer string, err error) {
+	s.t.Helper()
+	if err := os.WriteFile(image+r.Run+"/hba.conf", []byte("local all all trust\n"), 0o644); err != nil {
+		return "", err
 	}
 	server := s.command(s.t.Context(), "postgres", "-D", r.Data, "-c", "listen_addresses=", "-c", "unix_socket_directories="+r.Run, "-c", "archive_mode=off",
 		"-c", "shared_preload_libraries=timescaledb", "-c", "hba_file="+r.Run+"/hba.conf")
 	if err := server.Start(); err != nil {
-		s.t.Fatal(err)
+		return "", err
 	}
 	defer func() { _ = server.Process.Signal(syscall.SIGINT); _ = server.Wait() }()
 	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
 		conn, err := r.Connect(s.t.Context(), "app")
 		if err == nil {
-			var n int64
-			err = conn.QueryRow(s.t.Context(), "SELECT count(*) FROM "+table).Scan(&n)
-			_ = conn.Close(s.t.Context())
-			if err != nil {
-				s.t.Fatal(err)
-			}
-			return fmt.Sprint(n)
+			defer func() { _ = conn.Close(s.t.Context()) }()
+			err = conn.QueryRow(s.t.Context(), sql).Scan(&answer)
+			return answer, err
 		}
 		if time.Now().After(end) {
-			s.t.Fatal(err)
+			return "", err
 		}
 	}
 }
@@ -183,7 +194,10 @@ func TestRestore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := conn.Exec(t.Context(), "CREATE DATABASE app TEMPLATE template0"); err != nil {
+	if _, err := conn.Exec(t.Context(), "CREATE ROLE app_user LOGIN; CREATE ROLE second LOGIN IN ROLE app_user; CREATE ROLE watcher LOGIN"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Exec(t.Context(), "CREATE DATABASE app OWNER app_user TEMPLATE template0"); err != nil {
 		t.Fatal(err)
 	}
 	_ = conn.Close(t.Context())
@@ -197,6 +211,7 @@ func TestRestore(t *testing.T) {
 	s.exec("INSERT INTO ticks SELECT '2027-01-01'::timestamptz + n * interval '1 hour', n FROM generate_series(1, 100) n")
 	s.backrest("--type=full", "backup")
 	s.exec("INSERT INTO ticks SELECT '2027-01-01'::timestamptz + n * interval '1 hour', n FROM generate_series(101, 150) n")
+	time.Sleep(time.Second) // pgBackRest counts whole ones
 	good := s.now()
 	time.Sleep(10 * time.Millisecond)
 	s.exec("DROP TABLE ticks; CREATE TABLE later (n int)")
@@ -209,6 +224,9 @@ func TestRestore(t *testing.T) {
 	}
 	if got := s.rows(before, "ticks"); got != "150" {
 		t.Errorf("%s rows at the time before the table was dropped, want 150", got)
+	}
+	if got, err := s.rolesThatLogIn(before); err != nil || got != "" {
+		t.Errorf("%s may log in to the restored database before commits are safe, %v", got, err)
 	}
 	auto, err := os.ReadFile(image + before.Data + "/postgresql.auto.conf")
 	if err != nil || strings.Contains(string(auto), "\nrecovery_target") || strings.Contains(string(auto), "\nrestore_command") {

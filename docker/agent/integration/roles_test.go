@@ -183,11 +183,16 @@ func TestTheFirstCommitWaitsForAStandby(t *testing.T) {
 		t.Fatalf("%v", err)
 	}
 	expect(t, s, "postgres", "postgres", "SELECT count(*)::text FROM pg_database WHERE datname = 'app'", "0")
+	expect(t, s, "postgres", "postgres", "SELECT rolcanlogin::text FROM pg_roles WHERE rolname = 'app_user'", "false")
+	expect(t, s, "postgres", "postgres", "SELECT rolcanlogin::text FROM pg_roles WHERE rolname = 'streamer'", "true")
 	// A database that is there is not taken away from its clients.
 	r.Copies = 0
 	apply(t, r, d, used(d))
 	r.Copies = 1
 	apply(t, r, d, used(d))
+	// Nor does a rotation wait for one.
+	second := declared(append(usual, login("app_user_2027", member.Application))...)
+	apply(t, r, second, used(d))
 }
 
 // Neither a slow nor a failed statement shows a verifier in the server's log.

@@ -135,6 +135,13 @@ func TestLackingPartsAreLeftOut(t *testing.T) {
 				t.Errorf("the page complains: %s", problems)
 			}
 			p.shot("overview")
+			for _, path := range []string{"/symbols", "/symbols/SIM0001USDT"} {
+				p.open(s.url + path)
+				p.await("no skeleton at "+path, noSkeleton)
+				if c.name == "watchlist" && eval[bool](p, found(c.absent)) {
+					t.Errorf("stars at %s", path)
+				}
+			}
 		})
 	}
 }

@@ -116,6 +116,26 @@ func pgbouncer() Image {
 		"ghcr.io/cloudnative-pg/pgbouncer:1.26.1")
 }
 
+// pgbouncerExporter is the pooler's.
+func pgbouncerExporter() Image {
+	return Image{
+		Optional:   true,
+		debPackage: "prometheus-pgbouncer-exporter",
+		layers: []debian.Recipe{{
+			Suite:    debian.Unstable,
+			Packages: []string{"prometheus-pgbouncer-exporter", "base-files", "busybox-static", "ca-certificates", "libc6"},
+			Keep:     []string{"/usr/bin/prometheus-pgbouncer-exporter", "/usr/bin/busybox", "/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/lib", "/lib64"},
+		}},
+		tree: join(accounts("", 0, ""), shell(), oci.Tree{
+			"/bin/pgbouncer_exporter": link("/usr/bin/prometheus-pgbouncer-exporter"),
+		}),
+		config: v1.Config{
+			User: "nobody", Env: []string{searchPath}, WorkingDir: "/", ExposedPorts: set("9127/tcp"), Entrypoint: []string{"/bin/pgbouncer_exporter"},
+		},
+	}.row("pgbouncer-exporter", "Debian sid: prometheus-pgbouncer-exporter", "0.12.0", "",
+		"docker.io/prometheuscommunity/pgbouncer-exporter:v0.12.0")
+}
+
 // versitygw is the S3 server of stacks that keep their backups on a volume.
 func versitygw() Image {
 	return Image{

@@ -340,6 +340,10 @@ var contracts = map[string]contract{
 		user: "pgbouncer", workdir: "/", entrypoint: []string{"./entrypoint.sh"}, ports: []string{"6432/tcp"},
 		files: map[string]string{"/entrypoint.sh": "755 0:0", "/usr/bin/pgbouncer": "-> /usr/sbin/pgbouncer", "/etc/pgbouncer": "755 998:996", "/usr/bin/sh": "-> bash"},
 	},
+	"pgbouncer-exporter": {
+		user: "nobody", workdir: "/", entrypoint: []string{"/bin/pgbouncer_exporter"}, ports: []string{"9127/tcp"},
+		files: map[string]string{"/bin/pgbouncer_exporter": "-> /usr/bin/prometheus-pgbouncer-exporter", "/bin/sh": "-> /usr/bin/busybox"},
+	},
 	"versitygw": {
 		workdir: "/", entrypoint: []string{"/usr/local/bin/docker-entrypoint.sh"},
 		files: map[string]string{"/usr/local/bin/versitygw": "755 0:0", "/usr/local/bin/docker-entrypoint.sh": "755 0:0", "/bin/sh": "-> /usr/bin/busybox", "/tmp": "1777 0:0"},
@@ -573,6 +577,17 @@ func TestChangedInputMakesAnotherImage(t *testing.T) {
 		if key == base {
 			t.Errorf("another %s gives the same key", what)
 		}
+	}
+}
+
+// What only some stacks need is made when it is named.
+func TestOptionalImagesAreMadeByName(t *testing.T) {
+	usual := rows(func(i Image) bool { return !i.Base && !i.Optional })
+	if len(usual) == len(Table()) || slices.ContainsFunc(usual, func(i Image) bool { return i.Name == "versitygw" }) {
+		t.Error("the S3 server is among the usual images")
+	}
+	if _, err := EnsureNamed(t.Context(), nil, "versitygv"); err == nil || !strings.Contains(err.Error(), `no image is named "versitygv"`) || !strings.Contains(err.Error(), "versitygw") {
+		t.Errorf("a misspelt name: %v", err)
 	}
 }
 

@@ -76,7 +76,7 @@ func TestParameterThatNeedsARestart(t *testing.T) {
 func TestScaleToOneAndBack(t *testing.T) {
 	none(t, under(t, "3 → 1 → 3 members", func(ctx context.Context) {
 		changed(ctx, t, func(p *plan) { p.instances = 1 })
-		changed(ctx, t, func(*plan) {})
+		changed(ctx, t, func(p *plan) { p.instances = 3 })
 	}))
 }
 
@@ -127,12 +127,12 @@ func TestLoginRotates(t *testing.T) {
 	for _, f := range append(first.Failures, second.Failures...) {
 		t.Errorf("failed: %v", f.Err)
 	}
-	changed(ctx, t, func(p *plan) { p.used = logins(next) })
+	changed(ctx, t, func(p *plan) { p.login = appRole })
 	waitFor(t, "the first login again", func() bool {
 		_, err := query(ctx, t, appRole, appDatabase, "SELECT 1::text")
 		return err == nil
 	})
-	changed(ctx, t, func(*plan) {})
+	changed(ctx, t, func(p *plan) { p.used = logins(appRole) })
 }
 
 func waitFor(t *testing.T, what string, ok func() bool) {

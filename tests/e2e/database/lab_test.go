@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -94,9 +95,17 @@ func run(m *testing.M) (code int, err error) {
 	return m.Run(), nil
 }
 
-// newPlan is the laboratory's usual state. Its passwords are the same in every run, its
+// now is what was applied last.
+var now *plan
+
+// newPlan is the laboratory's state, at first its usual one. Its passwords are the same in every run, its
 // certificates are kept beside other temporary files.
 func newPlan() (*plan, error) {
+	if now != nil {
+		p := *now
+		p.settings, p.used = slices.Clone(now.settings), slices.Clone(now.used)
+		return &p, nil
+	}
 	p := &plan{instances: 3, poolers: 2, revision: "1", login: appRole, used: logins(appRole), passwords: passwords{}, settings: []patroni.Setting{
 		{Name: "max_connections", Value: "100"}, {Name: "max_worker_processes", Value: "21"}, {Name: "max_locks_per_transaction", Value: "128"},
 		{Name: "timescaledb.max_background_workers", Value: "16"}, {Name: "timescaledb.telemetry_level", Value: "off"},
@@ -135,6 +144,7 @@ func newPlan() (*plan, error) {
 
 // apply brings the cluster to the plan.
 func (p *plan) apply(ctx context.Context) error {
+	now = p
 	objects, err := p.objects()
 	if err != nil {
 		return err

@@ -25,8 +25,8 @@ const mark = "alphapulse:"
 type Roles struct {
 	// Connect opens a session of the superuser in a database, with further parameters.
 	Connect func(ctx context.Context, database string, parameters map[string]string) (*pgx.Conn, error)
-	// Copies is how many standbys must hold every commit before the application's role
-	// is made for the first time: what it writes first is as safe as all that follows.
+	// Copies is how many standbys must hold every commit before the application may log in
+	// for the first time: what it writes first is as safe as all that follows.
 	Copies int
 	Log    *slog.Logger
 }
@@ -48,12 +48,20 @@ func (r *Roles) Apply(ctx context.Context, d *Declared, used []string) error {
 	s.exec(ctx, "SET log_min_duration_statement = -1")
 	s.exec(ctx, "SET log_min_error_statement = 'panic'")
 	s.exec(ctx, "SET log_statement = 'none'")
+	s.role(ctx, d.Owner, "NOLOGIN")
+	// Standbys need their logins before they can confirm anything.
+	for _, l := range d.Logins {
+		if l.Kind != Application {
+			s.login(ctx, d, l)
+		}
+	}
 	if err := r.protected(ctx, s, d); err != nil {
 		return err
 	}
-	s.role(ctx, d.Owner, "NOLOGIN")
 	for _, l := range d.Logins {
-		s.login(ctx, d, l)
+		if l.Kind == Application {
+			s.login(ctx, d, l)
+		}
 	}
 	if s.one(ctx, "SELECT count(*) FROM pg_database WHERE datname = $1", d.Database) == 0 {
 		// template1 may be in use by the extension's scheduler.
@@ -78,10 +86,10 @@ func (r *Roles) Apply(ctx context.Context, d *Declared, used []string) error {
 	return r.retire(ctx, s, d, used)
 }
 
-// protected waits with the first role of the application until a standby has every
-// commit.
+// protected waits with the first login of the application until a standby has every
+// commit. A restored database has none that can log in, see package restore.
 func (r *Roles) protected(ctx context.Context, s *session, d *Declared) error {
-	if r.Copies == 0 || s.one(ctx, "SELECT count(*) FROM pg_database WHERE datname = $1", d.Database) > 0 {
+	if r.Copies == 0 || s.one(ctx, "SELECT count(*) FROM pg_roles r, pg_roles o WHERE o.rolname = $1 AND r.rolcanlogin AND NOT r.rolsuper AND pg_has_role(r.oid, o.oid, 'MEMBER')", d.Owner) > 0 {
 		return s.err
 	}
 	n := s.one(ctx, "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming' AND sync_state IN ('sync', 'quorum')")

@@ -88,7 +88,27 @@ func (r *Restore) forget(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := r.lock(ctx); err != nil {
+		return err
+	}
 	return r.exec(ctx, "CHECKPOINT")
+}
+
+// lock takes the right to log in from whoever owns a database and from all members of
+// such roles. The agent of the new primary gives it to those that are declared, once
+// commits are safe, with their present credentials.
+func (r *Restore) lock(ctx context.Context) error {
+	roles, err := ask[string](ctx, r, "postgres", "SELECT quote_ident(r.rolname) FROM pg_roles r WHERE r.rolcanlogin AND NOT r.rolsuper"+
+		" AND EXISTS (SELECT FROM pg_database d JOIN pg_roles o ON o.oid = d.datdba WHERE NOT o.rolsuper AND pg_has_role(r.oid, o.oid, 'MEMBER'))")
+	if err != nil {
+		return err
+	}
+	for _, role := range roles {
+		if err := r.exec(ctx, "ALTER ROLE "+role+" NOLOGIN"); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // begunMarker lies beside data that is not complete.

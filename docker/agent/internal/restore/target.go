@@ -97,7 +97,7 @@ func (t Target) check(info []byte, stanza string, now time.Time) (backup, error)
 		return backup{}, fmt.Errorf("the repository has no backup %s: it has %s", t.Backup, strings.Join(labels, ", "))
 	case t.Time.After(now):
 		return backup{}, fmt.Errorf("%s lies in the future: it is %s", t.Time.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
-	case !t.Time.IsZero() && t.Time.Unix() < first.Timestamp.Stop:
+	case !t.Time.IsZero() && t.Time.Unix() <= first.Timestamp.Stop: // it counts whole seconds
 		return backup{}, fmt.Errorf("%s lies before the end of the oldest backup, %s", t.Time.UTC().Format(time.RFC3339), said(first))
 	}
 	return last, nil
