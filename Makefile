@@ -18,8 +18,12 @@ LOCAL := .local/bin/local
 # Flags for the program, e.g. LOCALFLAGS=--verbose.
 LOCALFLAGS ?=
 
-# Modules with code of ours; those of pinned tools are below local/modules.
-MODULES := . local docker/backend docker/frontend tests/rules tests/minors
+# Modules with code of ours; the others below local/modules pin what is built of others'.
+TOOL_MODULES := local/modules/helpers local/modules/vulncheck
+MODULES := . local docker/backend docker/frontend tests/rules tests/minors $(TOOL_MODULES)
+
+# What is shipped, or what users run: known vulnerabilities in it fail the tests.
+SHIPPED := . docker/backend docker/frontend local
 
 # Tests with these tags need root, a cluster or a browser; all are vetted.
 TEST_TAGS := e2e,cluster,integration,live
@@ -39,8 +43,8 @@ local:
 ##@ the dev stack
 
 .PHONY: up
-up: local ## deploy the dev stack: to a local cluster, which is built and started first
-	@$(LOCAL) deploy $(LOCALFLAGS)
+up: local ## deploy the dev stack: to a local cluster, which is built and started first; NODES=3 gives it so many nodes
+	@$(LOCAL) deploy $(if $(NODES),--nodes=$(NODES)) $(LOCALFLAGS)
 
 .PHONY: down
 down: local ## destroy the stack, stop the local cluster, leave nothing behind
@@ -62,7 +66,23 @@ pulumi: local ## run pulumi on the clone's state: ARGS="stack output"
 ##@ checks
 
 .PHONY: test
-test: fmt workflows vet lint test-root test-rules test-minors manifests test-local test-backend test-frontend ## everything that needs no cluster
+ifdef PKG
+test: test-pkg
+else
+test: fmt workflows vet lint vulncheck test-root test-rules test-minors manifests test-local test-tools test-backend test-frontend ## everything that needs no cluster; PKG=components/cache one package alone
+endif
+
+# One folder of one module, and what is below it.
+.PHONY: test-pkg
+test-pkg: golangci-lint
+	@case "$$(realpath -q "$(PKG)")/" in "$(CURDIR)/"*) [ -d "$(PKG)" ];; *) false;; esac || \
+	  { echo 'PKG=$(PKG): there is no such folder in the clone: name one, e.g. PKG=components/cache' >&2; exit 1; }
+	@bad="$$(gofmt -l $(PKG))"; if [ -n "$$bad" ]; then printf 'not formatted, run gofmt -w on:\n%s\n' "$$bad" >&2; exit 1; fi; echo 'ok  gofmt'
+	@p="$$(realpath "$(PKG)")"; m="$$p"; until [ -f "$$m/go.mod" ]; do m="$$(dirname "$$m")"; done; \
+	cd "$$m"; p="./$$(realpath --relative-to="$$m" "$$p")/..."; rc=0; \
+	go vet -tags '$(TEST_TAGS)' "$$p" && echo 'ok  vet' || rc=1; \
+	$(CURDIR)/.local/bin/golangci-lint run --allow-parallel-runners --config $(CURDIR)/.golangci.yml --build-tags '$(TEST_TAGS)' "$$p" && echo 'ok  golangci-lint' || rc=1; \
+	go test "$$p" || rc=1; exit $$rc
 
 .PHONY: fmt
 fmt:
@@ -77,12 +97,20 @@ workflows:
 vet:
 	@rc=0; for m in $(MODULES); do go vet -C $$m -tags '$(TEST_TAGS)' ./... && echo "ok  vet $$m" || rc=1; done; exit $$rc
 
-.PHONY: lint
-lint:
+.PHONY: golangci-lint
+golangci-lint:
 	@go build -C local/modules/lint -o ../../../.local/bin/golangci-lint tool
+
+.PHONY: lint
+lint: golangci-lint
 	@rc=0; for m in $(MODULES); do \
 	  (cd $$m && $(CURDIR)/.local/bin/golangci-lint run --allow-parallel-runners --config $(CURDIR)/.golangci.yml --build-tags '$(TEST_TAGS)' ./...) && echo "ok  golangci-lint $$m" || rc=1; \
 	done; exit $$rc
+
+.PHONY: vulncheck
+vulncheck:
+	@go build -C local/modules/vulncheck -o ../../../.local/bin/vulncheck .
+	@.local/bin/vulncheck $(SHIPPED) && echo 'ok  vulncheck'
 
 .PHONY: test-root
 test-root:
@@ -95,7 +123,7 @@ test-rules:
 # Each module file has the API types of one Kubernetes minor.
 .PHONY: test-minors
 test-minors:
-	@rm -rf .local/rendered/minors; go build -o .local/bin/render ./tests/render
+	@rm -rf .local/rendered/minors; go build -o .local/bin/render ./cmd/render
 	@for s in dev prod; do .local/bin/render -stack $$s -out .local/rendered/minors/$$s >/dev/null; done
 	@rc=0; for f in go.mod kubernetes-1.36.mod kubernetes-1.35.mod; do \
 	  RENDERED=$(CURDIR)/.local/rendered/minors go test -C tests/minors -modfile=$$f -count=1 ./... || rc=1; \
@@ -106,7 +134,7 @@ test-minors:
 .PHONY: manifests
 manifests:
 	@rm -rf .local/rendered/prod
-	@go run ./tests/render -stack prod -out .local/rendered/prod
+	@go run ./cmd/render -stack prod -out .local/rendered/prod
 	@go tool -modfile=local/modules/kubelint/go.mod kube-score score --output-format ci \
 	  --ignore-test container-image-pull-policy,container-security-context-user-group-id \
 	  .local/rendered/prod/*.yaml >.local/rendered/prod.score || true
@@ -115,6 +143,10 @@ manifests:
 .PHONY: test-local
 test-local:
 	@go test -C local ./...
+
+.PHONY: test-tools
+test-tools:
+	@rc=0; for m in $(TOOL_MODULES); do go test -C $$m ./... || rc=1; done; exit $$rc
 
 # The race detector needs cgo.
 .PHONY: test-backend
@@ -130,30 +162,23 @@ test-frontend: $(FRONTEND)/node_modules/.package-lock.json
 	@cd $(FRONTEND) && npm run --silent build && npm test --silent
 	@CGO_ENABLED=1 go test -C $(FRONTEND) -race ./...
 
-# The order: the first deployment builds cluster, toolchain and images at once,
-# the others use what is there. The single host and the node's own tests start an
-# engine and take the cluster down, so a kept one is spared them. The backend's mostly
-# wait and need no node: they run beside the single host's.
+# Plans and runs the live proof, which comes in groups: tests/groups has the list.
+.PHONY: groups
+groups:
+	@go build -o .local/bin/groups ./tests/groups
+
 .PHONY: e2e
-e2e: local ## the whole proof on the local cluster and engine, from nothing to destroyed; KEEP=1 uses and keeps a running cluster
-	@rc=0; \
-	KEEP=$(KEEP) LOCAL=$(CURDIR)/$(LOCAL) go test -tags e2e -count=1 -v -timeout 90m ./tests/e2e/... || rc=1; \
-	$(MAKE) --no-print-directory -k -j2 e2e-backend $(if $(KEEP),,e2e-single) || rc=1; \
-	[ -n "$(KEEP)" ] || go test -C local -tags cluster -count=1 -v -timeout 75m ./internal/node || rc=1; \
-	exit $$rc
+e2e: local groups ## the whole proof on the local cluster and engine, from nothing to destroyed; GROUP=core,single some of it; KEEP=1 uses and keeps a running cluster
+	@.local/bin/groups e2e $(if $(KEEP),-keep) $(GROUP)
 
-.PHONY: e2e-backend
-e2e-backend:
-	@CGO_ENABLED=1 go test -C docker/backend -race -tags integration -count=1 -timeout 30m ./integration/...
-
-.PHONY: e2e-single
-e2e-single: local
-	@LOCAL=$(CURDIR)/$(LOCAL) go test -tags e2e -count=1 -v -timeout 60m ./tests/single/...
+.PHONY: ci
+ci: groups ## what .ci/run does once everything is installed: make test, make e2e GROUP=core, the other groups while 80 minutes last
+	@.local/bin/groups ci -elapsed $(or $(ELAPSED),0)
 
 .PHONY: bench
 bench: local ## measure the dev stack, which is left running, and one backend alone; print ratios
-	@rc=0; \
-	KEEP=1 LOCAL=$(CURDIR)/$(LOCAL) go test -tags e2e -run '^$$' -bench . -benchtime 1x -timeout 90m ./tests/e2e/... || rc=1; \
+	@rc=0; $(LOCAL) deploy $(LOCALFLAGS); \
+	LOCAL=$(CURDIR)/$(LOCAL) go test -tags e2e -run '^$$' -bench . -benchtime 1x -timeout 90m ./tests/e2e/... || rc=1; \
 	go test -C docker/backend -tags integration -run '^$$' -bench . -benchtime 1x -timeout 30m ./integration/... || rc=1; \
 	exit $$rc
 
@@ -162,7 +187,7 @@ bench: local ## measure the dev stack, which is left running, and one backend al
 .PHONY: render
 render: ## write a stack's objects as YAML, without credentials: STACK=prod OUT=dir
 	@[ -n "$(OUT)" ] || { echo 'OUT is missing: name the folder to write to, e.g. make render STACK=prod OUT=rendered/prod' >&2; exit 1; }
-	@go run ./tests/render -stack "$(or $(STACK),dev)" -out "$(OUT)"
+	@go run ./cmd/render -stack "$(or $(STACK),dev)" -out "$(OUT)"
 
 .PHONY: preview-diff
 preview-diff: ## what a change does to the manifests of every stack: BASE=main

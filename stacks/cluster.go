@@ -1,7 +1,9 @@
 package stacks
 
 import (
+	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -24,6 +26,19 @@ type Cluster struct {
 	StorageClass string
 	// EgressCIDRs are what API and engine may reach on TCP 443.
 	EgressCIDRs []string
+	// CreateNamespace makes the namespace; else it is an administrator's: used, not
+	// owned, not labelled, not deleted.
+	CreateNamespace bool
+	// TakeOver are objects, as Kind/name, that exist and become the stack's.
+	TakeOver []string
+	// MoveTo is the UID of the cluster that the stack moves to on purpose.
+	MoveTo string
+	// APIServerPorts are those on which pods reach the API server.
+	APIServerPorts []string
+
+	// uid tells which cluster the stack is on, owner which stack it is; "" where nobody
+	// has looked.
+	uid, owner string
 }
 
 // reservedNamespaces belong to the cluster.
@@ -39,6 +54,12 @@ func (s *Stack) clusterSettings(set *settings.Set) {
 	g.Text(&c.StorageClass, "storageClass", "StorageClass of new volumes; by default the cluster's default class. Existing volumes keep theirs.", only)
 	g.List(&c.EgressCIDRs, "egressCidrs", "Networks that API and engine may reach on TCP 443, for exchanges and news; private addresses only where listed explicitly.",
 		settings.Each(settings.CIDR), only)
+	g.Bool(&c.CreateNamespace, "createNamespace", "Make the namespace; false uses one that an administrator has made, neither labelled nor deleted.", only)
+	g.List(&c.TakeOver, "takeOver", "Objects that exist and are handed over to the stack on purpose, as Kind/name; it deletes them when it is destroyed.",
+		settings.Each(kindAndName), only)
+	g.Text(&c.MoveTo, "clusterMoveTo", "UID of the namespace kube-system of the cluster that the stack moves to on purpose, leaving its data behind.", only)
+	g.List(&c.APIServerPorts, "apiServerPorts", "Ports on which pods reach the API server, for the network policies; those that the cluster itself tells are added.",
+		settings.Each(portNumber), only)
 	g.Check(func(p *settings.Problems) {
 		if strings.ContainsAny(c.Kubeconfig, "\n{") && !p.Encrypted("kubeconfig") {
 			p.Add("kubeconfig", "the content is stored in plain text: set it again with `cat FILE | pulumi config set --secret kubeconfig`, and renew its credentials; only a path may stay plain")
@@ -59,4 +80,31 @@ func (s *Stack) clusterSettings(set *settings.Set) {
 			p.Add("storageClass", "%q cannot be a StorageClass: %s", c.StorageClass, problems[0])
 		}
 	})
+}
+
+// kindAndName is for settings.Each.
+func kindAndName(v string) error {
+	if kind, name, ok := strings.Cut(v, "/"); !ok || kind == "" || name == "" {
+		return fmt.Errorf("%q is not the kind and the name of an object: write e.g. Namespace/trading", v)
+	}
+	return nil
+}
+
+// portNumber is for settings.Each.
+func portNumber(v string) error {
+	if n, err := strconv.Atoi(v); err != nil || n < 1 || n > 65535 {
+		return fmt.Errorf("%q is not a port: write a number from 1 to 65535", v)
+	}
+	return nil
+}
+
+// numbers are ports that portNumber has let pass.
+func numbers(ports []string) []int {
+	var all []int
+	for _, p := range ports {
+		if n, err := strconv.Atoi(p); err == nil {
+			all = append(all, n)
+		}
+	}
+	return all
 }

@@ -17,7 +17,7 @@ import (
 
 // Deploy is the Pulumi program: it composes the stack and exports its outputs.
 func Deploy(ctx *pulumi.Context) error {
-	outputs, err := Compose(ctx)
+	outputs, err := compose(ctx, (*Stack).look)
 	if err != nil {
 		return err
 	}
@@ -28,8 +28,13 @@ func Deploy(ctx *pulumi.Context) error {
 }
 
 // Compose checks the whole configuration, then composes the components and
-// returns the stack's outputs.
+// returns the stack's outputs. It asks no cluster anything.
 func Compose(ctx *pulumi.Context) (pulumi.Map, error) {
+	return compose(ctx, func(*Stack, *pulumi.Context, Previous) error { return nil })
+}
+
+// compose lets look ask where the stack is about to run, before anything is registered.
+func compose(ctx *pulumi.Context, look func(*Stack, *pulumi.Context, Previous) error) (pulumi.Map, error) {
 	before, err := previous(ctx)
 	if err != nil {
 		return nil, err
@@ -47,6 +52,10 @@ func Compose(ctx *pulumi.Context) (pulumi.Map, error) {
 			return nil, err
 		}
 	}
+	if err := look(s, ctx, before); err != nil {
+		return nil, err
+	}
+	s.arrange()
 	all, err := registered(ctx)
 	if err != nil {
 		return nil, err

@@ -56,9 +56,16 @@ func (s *Stack) edgeSettings(set *settings.Set) {
 	g.Int(&l.APIRate, "edgeApiRate", "API requests a second from one address.", rate)
 	g.Int(&l.APIBurst, "edgeApiBurst", "API requests from one address beyond the rate before they are refused.", settings.Between(0, 100000))
 	g.Int(&l.LoginRate, "edgeLoginRate", "Login requests a second from one address.", rate)
+	g.Int(&l.LoginBurst, "edgeLoginBurst", "Login requests from one address beyond the rate before they are refused.", settings.Between(0, 100000))
 	g.Int(&l.WebSocketRate, "edgeWebsocketRate", "New WebSockets a second from one address.", rate)
+	g.Int(&l.WebSocketBurst, "edgeWebsocketBurst", "New WebSockets from one address beyond the rate before they are refused.", settings.Between(0, 100000))
 	g.Int(&l.Connections, "edgeConnections", "Connections at once from one address.", rate)
 	g.Int(&a.HSTSSeconds, "edgeHstsSeconds", "How long a browser insists on HTTPS after a visit; 0 asks for nothing.", settings.Between(0, 63072000), settings.In("seconds"))
+	g.Bool(&a.HSTSPreload, "edgeHstsPreload", "Ask the browsers' makers to insist on HTTPS from the first visit on, for the domain and all below it; hard to undo.")
+	g.Int(&a.MaxBodyMegabytes, "edgeMaxBodyMegabytes", "Largest body of a request.", settings.Between(1, 10240), settings.In("MiB"))
+	g.Int(&a.BodyPauseSeconds, "edgeBodyPauseSeconds", "How long a client may pause within a body.", settings.Between(1, 300), settings.In("seconds"))
+	g.Int(&a.HeaderKilobytes, "edgeHeaderKilobytes", "Longest request line, and longest line of a request's header.", settings.Between(4, 256), settings.In("KiB"))
+	g.Int(&a.ResponseHeaderKilobytes, "edgeResponseHeaderKilobytes", "Longest header of a service's answer.", settings.Between(4, 256), settings.In("KiB"))
 	g.Check(s.checkExposure)
 }
 
@@ -85,6 +92,9 @@ func (s *Stack) checkExposure(p *settings.Problems) {
 	}
 	if a.Exposure != ingress.NodePort && (a.HTTPNodePort != 0 || a.HTTPSNodePort != 0) {
 		p.Add("edgeHttpsNodePort", "node ports are used only when edgeExposure is nodePort, and it is %q: remove them", a.Exposure)
+	}
+	if a.HSTSPreload && a.HSTSSeconds < 31536000 {
+		p.Add("edgeHstsPreload", "true needs edgeHstsSeconds of a year, 31536000, at least, and it is %d", a.HSTSSeconds)
 	}
 	if a.HTTPNodePort != 0 && a.HTTPNodePort == a.HTTPSNodePort {
 		p.Add("edgeHttpNodePort", "%d is edgeHttpsNodePort too: choose two ports", a.HTTPNodePort)

@@ -37,6 +37,8 @@ func deployKubernetes(ctx *pulumi.Context, s *Stack, all func() []pulumi.Resourc
 
 	ground, err := platform.NewPlatform(ctx, platformName, &platform.Args{
 		Namespace:       s.Cluster.Namespace,
+		Given:           !s.Cluster.CreateNamespace,
+		Owner:           s.Cluster.owner,
 		Facts:           planned.facts,
 		Links:           planned.links,
 		PullCredentials: optionalSecret(s.Platform.PullCredentials),
@@ -75,13 +77,17 @@ func deployKubernetes(ctx *pulumi.Context, s *Stack, all func() []pulumi.Resourc
 	if err := c.guard(ctx, all()); err != nil {
 		return nil, err
 	}
-	return c.outputs(ctx, pulumi.Map{
+	target := pulumi.Map{
 		outputNamespace: ground.Namespace,
 		outputVolumes:   planned.volumes,
 		"urls":          edge.URLs,
 		"edgeAddress":   edge.Address,
 		"caCertificate": edge.CACertificate,
-	})
+	}
+	if s.Cluster.uid != "" {
+		target[outputCluster] = pulumi.String(s.Cluster.uid)
+	}
+	return c.outputs(ctx, target)
 }
 
 // newProvider is explicit, so that a stack says which cluster it means and never

@@ -77,6 +77,7 @@ func receiver(v string) error {
 // arrangeMonitoring comes after the edge, through which users reach Grafana.
 func (s *Stack) arrangeMonitoring() {
 	a := s.Monitoring
+	a.APIServerPorts = numbers(s.Cluster.APIServerPorts)
 	a.ExternalURL = pulumi.String(s.Edge.URLs()["grafana"])
 	a.StorageClass, a.Protect = s.Cluster.StorageClass, s.Platform.Protect
 }

@@ -74,7 +74,7 @@ func newStack(name string) (*Stack, *settings.Set) {
 	ui, edge, watch := frontend.Defaults(), ingress.Defaults(), monitoring.Defaults()
 	s := &Stack{
 		Name: name, Target: room.Kubernetes,
-		Cluster:     Cluster{EgressCIDRs: []string{"0.0.0.0/0"}},
+		Cluster:     Cluster{EgressCIDRs: []string{"0.0.0.0/0"}, CreateNamespace: true, APIServerPorts: []string{"443", "6443"}},
 		Host:        Host{Prefix: prefixed(name), HTTPPort: 80},
 		Application: Application{Settings: backend.DefaultSettings(), EngineEnabled: true, DashboardEnabled: true},
 		TLS:         TLS{Mode: TLSDevelopment},
@@ -112,10 +112,14 @@ func Parse(name string, values map[string]string, secretKeys []string, before Pr
 		return nil, fmt.Errorf("the configuration of stack %s has %d problem(s), nothing was changed:\n%w", name, p.Len(), err)
 	}
 	s.Warnings = p.Warnings()
+	return s, nil
+}
+
+// arrange lets the rooms follow from each other.
+func (s *Stack) arrange() {
 	for _, arrange := range arranged {
 		arrange(s)
 	}
-	return s, nil
 }
 
 // volume declares the size of a claim, which can grow and never shrink.

@@ -21,6 +21,9 @@ type Previous struct {
 	Target string
 	// Namespace of every object; "" before the first update.
 	Namespace string
+	// Cluster is what tells the cluster apart; "" on a Docker host, and in stacks of a
+	// release that did not ask.
+	Cluster string
 	// Volumes are the sizes of the claims, by name.
 	Volumes map[string]string
 }
@@ -30,6 +33,7 @@ const (
 	outputTarget    = "target"
 	outputNamespace = "namespace"
 	outputVolumes   = "volumes"
+	outputCluster   = "cluster"
 )
 
 // previous reads the stack's own outputs, before anything is registered.
@@ -50,6 +54,7 @@ func previous(ctx *pulumi.Context) (Previous, error) {
 	p := Previous{Volumes: map[string]string{}}
 	p.Target, _ = result.Outputs[outputTarget].(string)
 	p.Namespace, _ = result.Outputs[outputNamespace].(string)
+	p.Cluster, _ = result.Outputs[outputCluster].(string)
 	if volumes, ok := result.Outputs[outputVolumes].(map[string]any); ok {
 		for claim, size := range volumes {
 			p.Volumes[claim], _ = size.(string)

@@ -22,7 +22,7 @@ func Defaults() Args {
 			LivenessPath: "/health", MetricsPath: "/metrics", StartupSeconds: 180,
 		},
 		PaperTrading: true,
-		WaitImage:    pulumi.String("docker.io/library/busybox:1.37.0"),
+		WaitImage:    pulumi.String("docker.io/library/busybox:1.37"),
 		Dashboard: &Process{
 			Args: []string{"dashboard"}, Port: 8050, Resources: room.ResourcesOf("250m", "256Mi", "500m", "512Mi"),
 			LivenessPath: "/api/health", ReadinessPath: "/api/health", MetricsPath: "/metrics", StartupSeconds: 180,

@@ -88,6 +88,9 @@ type Args struct {
 	Alertmanager     Alertmanager
 	Grafana          Grafana
 	KubeStateMetrics KubeStateMetrics
+	// APIServerPorts are those on which pods reach the API server, whose address is known
+	// to the cluster only; 443 and 6443, which most clusters use, when nil.
+	APIServerPorts []int
 	// Rules and Panels are those of the rooms, in the rooms' order; monitoring adds its
 	// own.
 	Rules  []rule.Group
@@ -125,6 +128,9 @@ func (a *Args) Validated(name string) (*Args, error) {
 func (a *Args) withDefaults(name string) *Args {
 	d := *a
 	own := Defaults()
+	if d.APIServerPorts == nil {
+		d.APIServerPorts = own.APIServerPorts
+	}
 	for _, r := range []struct{ to, from *room.Resources }{
 		{&d.Prometheus.Resources, &own.Prometheus.Resources}, {&d.Alertmanager.Resources, &own.Alertmanager.Resources},
 		{&d.Grafana.Resources, &own.Grafana.Resources}, {&d.KubeStateMetrics.Resources, &own.KubeStateMetrics.Resources},

@@ -26,6 +26,7 @@ func Defaults() Args {
 		Grafana: Grafana{
 			Resources: room.ResourcesOf("250m", "512Mi", "500m", "1Gi"), Storage: resource.MustParse("10Gi"),
 		},
+		APIServerPorts:   []int{443, 6443},
 		KubeStateMetrics: KubeStateMetrics{Resources: room.ResourcesOf("50m", "64Mi", "200m", "128Mi")},
 	}
 }

@@ -24,9 +24,6 @@ func KubeStateMetricsOf(name string) room.Identity {
 	return room.Identity{Name: name + "-kube-state-metrics", Instance: name, Component: "cluster-state"}
 }
 
-// apiServerPorts are the two that clusters use; the address is known to the cluster only.
-var apiServerPorts = []int{443, 6443}
-
 // Facts of the monitoring called name. None of its workloads is ever more than one pod:
 // each stops before its successor starts.
 func (a *Args) Facts(name string, on room.Target) room.Facts {
@@ -63,7 +60,7 @@ func (a *Args) Facts(name string, on room.Target) room.Facts {
 		f.Workloads = append(f.Workloads, one(state, d.KubeStateMetrics.Resources, KubeStateMetricsPort, "/metrics"))
 		f.Links = append(f.Links, link(prometheus, state, KubeStateMetricsPort))
 		for _, from := range []room.Identity{prometheus, state} {
-			f.Links = append(f.Links, room.Link{From: room.Of(from), To: room.Outside(room.Anywhere), Ports: apiServerPorts, Zone: room.Exit})
+			f.Links = append(f.Links, room.Link{From: room.Of(from), To: room.Outside(room.Anywhere), Ports: d.APIServerPorts, Zone: room.Exit})
 		}
 	}
 	if d.Alertmanager.WebhookURL != nil || d.Alertmanager.HeartbeatURL != nil {

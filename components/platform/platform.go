@@ -6,6 +6,7 @@ package platform
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
@@ -23,8 +24,14 @@ const PodSecurityVersion = "v1.33"
 
 // Args configure a Platform.
 type Args struct {
-	// Namespace to create; every object of the stack lives in it.
+	// Namespace to create; every object of the stack lives in it. It outlives the stack,
+	// empty: deleting it would delete what others have put there.
 	Namespace string
+	// Given says that the namespace is an administrator's: it is used, and neither created
+	// nor labelled nor deleted; nor is anything created outside of it.
+	Given bool
+	// Owner names the stack in the annotation OwnerAnnotation; "" for none.
+	Owner string
 	// Facts of every room; the quota is what they need plus Headroom.
 	Facts []room.Facts
 	// Links say who talks to whom. Everything else is refused in both directions.
@@ -65,8 +72,9 @@ type Platform struct {
 
 	// Namespace is the created namespace's name; using it orders a resource after it.
 	Namespace pulumi.StringOutput
-	// StatefulPriority names the PriorityClass of workloads that hold data.
-	StatefulPriority pulumi.StringOutput
+	// StatefulPriority names the PriorityClass of workloads that hold data; nil in a given
+	// namespace.
+	StatefulPriority pulumi.StringPtrInput
 	// PullSecret names the Secret with PullCredentials; unset without them.
 	PullSecret pulumi.StringPtrInput
 }
@@ -86,32 +94,11 @@ func NewPlatform(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Re
 	parent := pulumi.Parent(p)
 	i := room.Identity{Name: name, Instance: name, Component: "platform"}
 
-	podSecurity := pulumi.StringMap{}
-	for k, v := range i.Labels() {
-		podSecurity[k] = pulumi.String(v)
-	}
-	for _, mode := range []string{"enforce", "audit", "warn"} {
-		podSecurity["pod-security.kubernetes.io/"+mode] = pulumi.String("restricted")
-		podSecurity["pod-security.kubernetes.io/"+mode+"-version"] = pulumi.String(PodSecurityVersion)
-	}
-	ns, err := corev1.NewNamespace(ctx, name, &corev1.NamespaceArgs{
-		Metadata: &metav1.ObjectMetaArgs{Name: pulumi.String(args.Namespace), Labels: podSecurity},
-	}, parent, pulumi.Protect(args.Protect), pulumi.RetainOnDelete(args.Protect))
-	if err != nil {
+	if args.Given {
+		p.Namespace = pulumi.String(args.Namespace).ToStringOutput()
+	} else if err := p.ground(ctx, name, args, i, parent); err != nil {
 		return nil, err
 	}
-	p.Namespace = ns.Metadata.Name().Elem()
-
-	// Cluster-scoped, so it carries the namespace's name: stacks live side by side.
-	priority, err := schedulingv1.NewPriorityClass(ctx, name+"-stateful", &schedulingv1.PriorityClassArgs{
-		Metadata:    &metav1.ObjectMetaArgs{Name: pulumi.String(args.Namespace + "-stateful"), Labels: pulumi.ToStringMap(i.Labels())},
-		Value:       pulumi.Int(100000),
-		Description: pulumi.String("Workloads of " + args.Namespace + " that hold data: the last to be preempted."),
-	}, parent)
-	if err != nil {
-		return nil, err
-	}
-	p.StatefulPriority = priority.Metadata.Name().Elem()
 
 	hard := Sum(append([]room.Facts{Headroom}, args.Facts...)...).Hard()
 	if _, err := corev1.NewResourceQuota(ctx, name, &corev1.ResourceQuotaArgs{
@@ -136,13 +123,47 @@ func NewPlatform(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Re
 		return nil, err
 	}
 	if args.PullCredentials != nil {
+		var err error
 		if p.PullSecret, err = content.Secret(ctx, name+"-registry", p.Namespace, i,
 			"kubernetes.io/dockerconfigjson", pulumi.StringMap{".dockerconfigjson": args.PullCredentials}, parent); err != nil {
 			return nil, err
 		}
 	}
-	return p, ctx.RegisterResourceOutputs(p, pulumi.Map{
-		"namespace":        p.Namespace,
-		"statefulPriority": p.StatefulPriority,
-	})
+	return p, ctx.RegisterResourceOutputs(p, pulumi.Map{"namespace": p.Namespace})
+}
+
+// OwnerAnnotation says on a namespace whose it is, so that a stack finds its own again
+// after a destroy.
+const OwnerAnnotation = "alphapulse.io/stack"
+
+// ground creates the namespace and what belongs to it outside of it.
+func (p *Platform) ground(ctx *pulumi.Context, name string, args *Args, i room.Identity, opts ...pulumi.ResourceOption) error {
+	meta := &metav1.ObjectMetaArgs{Name: pulumi.String(args.Namespace)}
+	podSecurity := pulumi.ToStringMap(i.Labels())
+	for _, mode := range []string{"enforce", "audit", "warn"} {
+		podSecurity["pod-security.kubernetes.io/"+mode] = pulumi.String("restricted")
+		podSecurity["pod-security.kubernetes.io/"+mode+"-version"] = pulumi.String(PodSecurityVersion)
+	}
+	meta.Labels = podSecurity
+	if args.Owner != "" {
+		meta.Annotations = pulumi.StringMap{OwnerAnnotation: pulumi.String(args.Owner)}
+	}
+	ns, err := corev1.NewNamespace(ctx, name, &corev1.NamespaceArgs{Metadata: meta},
+		append(slices.Clone(opts), pulumi.Protect(args.Protect), pulumi.RetainOnDelete(true))...)
+	if err != nil {
+		return fmt.Errorf("namespace: %w", err)
+	}
+	p.Namespace = ns.Metadata.Name().Elem()
+
+	// Cluster-scoped, so it carries the namespace's name: stacks live side by side.
+	priority, err := schedulingv1.NewPriorityClass(ctx, name+"-stateful", &schedulingv1.PriorityClassArgs{
+		Metadata:    &metav1.ObjectMetaArgs{Name: pulumi.String(args.Namespace + "-stateful"), Labels: pulumi.ToStringMap(i.Labels())},
+		Value:       pulumi.Int(100000),
+		Description: pulumi.String("Workloads of " + args.Namespace + " that hold data: the last to be preempted."),
+	}, opts...)
+	if err != nil {
+		return fmt.Errorf("priority class: %w", err)
+	}
+	p.StatefulPriority = priority.Metadata.Name().Elem().ToStringPtrOutput()
+	return nil
 }

@@ -75,7 +75,7 @@ async function licenses() {
   const { packages } = JSON.parse(await readFile(join(root, "package-lock.json"), "utf8"));
   const parts = [];
   for (const [path, info] of Object.entries(packages)) {
-    if (path === "" || info.dev || info.optional) continue;
+    if (path === "" || info.dev || info.optional || info.devOptional) continue;
     const files = (await readdir(join(root, path))).filter((f) => /^(licen[cs]e|notice)/i.test(f));
     if (!info.license) throw new Error(`${path} states no license`);
     const text = await Promise.all(files.map((f) => readFile(join(root, path, f), "utf8")));

@@ -8,6 +8,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,16 +17,18 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 	"time"
 
+	"github.com/alphapulse/alphapulse-infra/docker/frontend/internal/certificate"
 	"github.com/alphapulse/alphapulse-infra/docker/frontend/internal/server"
 	"github.com/alphapulse/alphapulse-infra/docker/frontend/internal/settings"
 	"github.com/alphapulse/alphapulse-infra/docker/frontend/ui"
 )
 
 func main() {
-	log := slog.New(slog.NewJSONHandler(os.Stdout, nil))
+	log := server.NewLog(os.Stdout)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	if err := run(ctx, log, os.Args[1:]); err != nil {
@@ -51,16 +54,23 @@ func run(ctx context.Context, log *slog.Logger, args []string) error {
 		}
 		return serve(ctx, log, cfg, handler)
 	case len(args) == 1 && args[0] == "healthcheck":
-		return healthcheck(ctx, cfg.Port)
+		return healthcheck(ctx, cfg)
 	default:
 		return fmt.Errorf("unknown arguments %q: give none to serve, or healthcheck", args)
 	}
 }
 
-// serve answers until ctx ends, then lets running requests finish.
+// serve answers until ctx ends. Then it drains: for a while requests are still taken,
+// each with the request to close its connection, and what runs after that may finish.
 func serve(ctx context.Context, log *slog.Logger, cfg settings.Settings, handler http.Handler) error {
+	var draining atomic.Bool
 	srv := &http.Server{
-		Handler:           handler,
+		Handler: server.Logged(log, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if draining.Load() {
+				w.Header().Set("Connection", "close")
+			}
+			handler.ServeHTTP(w, r)
+		})),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       15 * time.Second,
 		WriteTimeout:      60 * time.Second,
@@ -70,24 +80,40 @@ func serve(ctx context.Context, log *slog.Logger, cfg settings.Settings, handler
 		MaxHeaderBytes: 32 << 10,
 		ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
+	secure := cfg.CertFile != ""
+	if secure {
+		files, err := certificate.New(cfg.CertFile, cfg.KeyFile, log)
+		if err != nil {
+			return fmt.Errorf("TLS_CERT_FILE and TLS_KEY_FILE: %w", err)
+		}
+		srv.TLSConfig = files.Config()
+	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort("", strconv.Itoa(cfg.Port)))
 	if err != nil {
 		return fmt.Errorf("listen on PORT=%d: %w", cfg.Port, err)
 	}
-	log.Info("serving", "address", listener.Addr().String(), "environment", cfg.Runtime.Environment)
+	log.Info("serving", "address", listener.Addr().String(), "tls", secure, "environment", cfg.Runtime.Environment)
 
 	failed := make(chan error, 1)
-	go func() { failed <- srv.Serve(listener) }()
+	go func() {
+		if secure {
+			failed <- srv.ServeTLS(listener, "", "")
+		} else {
+			failed <- srv.Serve(listener)
+		}
+	}()
 	select {
 	case err := <-failed:
 		return fmt.Errorf("serve: %w", err)
 	case <-ctx.Done():
 	}
 
-	log.Info("draining", "timeout", cfg.ShutdownTimeout.String())
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.ShutdownTimeout)
+	log.Info("draining", "seconds", cfg.DrainTime.Seconds(), "timeout", cfg.ShutdownTimeout.String())
+	draining.Store(true)
+	time.Sleep(cfg.DrainTime)
+	finish, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.ShutdownTimeout)
 	defer cancel()
-	if err := srv.Shutdown(drain); err != nil {
+	if err := srv.Shutdown(finish); err != nil {
 		return fmt.Errorf("drain: requests still running after SHUTDOWN_TIMEOUT=%s: %w", cfg.ShutdownTimeout, err)
 	}
 	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
@@ -98,15 +124,21 @@ func serve(ctx context.Context, log *slog.Logger, cfg settings.Settings, handler
 }
 
 // healthcheck lets an image without a shell state its own health.
-func healthcheck(ctx context.Context, port int) error {
+func healthcheck(ctx context.Context, cfg settings.Settings) error {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
-	url := "http://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) + "/healthz"
+	scheme, client := "http", http.DefaultClient
+	if cfg.CertFile != "" {
+		// The process beside it, asked over the loopback interface: its certificate
+		// names the hosts of others, and who it is is not in question.
+		scheme, client = "https", &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	}
+	url := scheme + "://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(cfg.Port)) + "/healthz"
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return fmt.Errorf("healthcheck: %w", err)
 	}
-	res, err := http.DefaultClient.Do(req)
+	res, err := client.Do(req)
 	if err != nil {
 		return fmt.Errorf("healthcheck: %w", err)
 	}

@@ -3,9 +3,16 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"io"
 	"log/slog"
+	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -63,7 +70,7 @@ func TestStopsOnSIGTERM(t *testing.T) {
 	defer cancel()
 	var log bytes.Buffer
 	server := exec.CommandContext(ctx, path)
-	server.Env = []string{"PORT=" + port}
+	server.Env = []string{"PORT=" + port, "DRAIN_SECONDS=0"}
 	server.Stdout, server.Stderr = &log, &log
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
@@ -172,6 +179,135 @@ func TestDrains(t *testing.T) {
 	}
 }
 
+// While it drains, requests are answered, and connections are not to be used again.
+func TestAnswersWhileItDrains(t *testing.T) {
+	port := freePort(t)
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	ended := make(chan error, 1)
+	go func() {
+		ended <- serve(ctx, slog.New(slog.DiscardHandler), settings.Settings{Port: n, DrainTime: 3 * time.Second, ShutdownTimeout: time.Minute},
+			http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "answered") }))
+	}()
+	get := func() (closes bool, err error) {
+		res, err := http.Get("http://127.0.0.1:" + port + "/") //nolint:noctx // the test ends with the server
+		if err != nil {
+			return false, err
+		}
+		defer func() { _ = res.Body.Close() }()
+		if body, err := io.ReadAll(res.Body); err != nil || string(body) != "answered" {
+			t.Fatalf("%q, %v", body, err)
+		}
+		return res.Close, nil
+	}
+	for {
+		if closes, err := get(); err == nil {
+			if closes {
+				t.Fatal("a connection is closed before the stop")
+			}
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	stop()
+	for {
+		closes, err := get()
+		if err != nil {
+			t.Fatalf("a request met a closed connection: %v", err)
+		}
+		if closes {
+			break
+		}
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// With a certificate the server speaks TLS and HTTP/2, and serves a renewed one.
+func TestTLS(t *testing.T) {
+	dir := t.TempDir()
+	renew := func(serial int64) *x509.CertPool {
+		t.Helper()
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		template := &x509.Certificate{SerialNumber: big.NewInt(serial), DNSNames: []string{"ui.test"}, NotAfter: time.Now().Add(time.Hour)}
+		der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, err := x509.MarshalPKCS8PrivateKey(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+		for name, content := range map[string][]byte{"tls.crt": certificate, "tls.key": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw})} {
+			if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		pool := x509.NewCertPool()
+		pool.AppendCertsFromPEM(certificate)
+		return pool
+	}
+	port := freePort(t)
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := settings.Settings{Port: n, ShutdownTimeout: time.Minute, CertFile: filepath.Join(dir, "tls.crt"), KeyFile: filepath.Join(dir, "tls.key")}
+	if err := serve(t.Context(), slog.New(slog.DiscardHandler), cfg, http.NotFoundHandler()); err == nil || !strings.Contains(err.Error(), "TLS_CERT_FILE") {
+		t.Errorf("without files: %v", err)
+	}
+	get := func(trusted *x509.CertPool) (string, error) {
+		client := &http.Client{Transport: &http.Transport{
+			ForceAttemptHTTP2: true, DisableKeepAlives: true,
+			TLSClientConfig: &tls.Config{RootCAs: trusted, ServerName: "ui.test"},
+		}}
+		res, err := client.Get("https://127.0.0.1:" + port + "/healthz") //nolint:noctx // the test ends with the server
+		if err != nil {
+			return "", err
+		}
+		return res.Proto, res.Body.Close()
+	}
+	trusted := renew(1)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	ended := make(chan error, 1)
+	go func() {
+		ended <- serve(ctx, slog.New(slog.DiscardHandler), cfg, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	}()
+	for {
+		if proto, err := get(trusted); err == nil {
+			if proto != "HTTP/2.0" {
+				t.Errorf("the server speaks %s", proto)
+			}
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if err := healthcheck(t.Context(), cfg); err != nil {
+		t.Error(err)
+	}
+	trusted = renew(2)
+	for {
+		if _, err := get(trusted); err == nil {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestHealthcheckTellsAnUnhealthyServer(t *testing.T) {
 	var code atomic.Int64
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -183,11 +319,11 @@ func TestHealthcheckTellsAnUnhealthyServer(t *testing.T) {
 	defer srv.Close()
 	port := srv.Listener.Addr().(*net.TCPAddr).Port
 	code.Store(http.StatusOK)
-	if err := healthcheck(t.Context(), port); err != nil {
+	if err := healthcheck(t.Context(), settings.Settings{Port: port}); err != nil {
 		t.Error(err)
 	}
 	code.Store(http.StatusServiceUnavailable)
-	if err := healthcheck(t.Context(), port); err == nil || !strings.Contains(err.Error(), "503") {
+	if err := healthcheck(t.Context(), settings.Settings{Port: port}); err == nil || !strings.Contains(err.Error(), "503") {
 		t.Errorf("got %v, want an error with 503", err)
 	}
 }

@@ -3,12 +3,17 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	corev1 "k8s.io/api/core/v1"
 )
 
@@ -86,6 +91,88 @@ func BenchmarkUpdate(b *testing.B) {
 		b.ReportMetric(up.Seconds(), "up_s")
 		b.ReportMetric(0, "ns/op")
 	}
+}
+
+// BenchmarkPreview asks what an update would change where nothing has: of Pulumi, and of
+// kubectl for the same objects. The ratio is what a user waits for his own program, the
+// engine and its state, and is wanted to be at most 2.5.
+func BenchmarkPreview(b *testing.B) {
+	settled(b, namespace)
+	objects := filepath.Join(b.TempDir(), "objects.json")
+	n := writeObjects(b, objects)
+	pulumi(b, "preview", "--stack", stack, "--suppress-outputs", "--expect-no-changes") // links the program if a source is newer
+	for b.Loop() {
+		begun := time.Now()
+		pulumi(b, "preview", "--stack", stack, "--suppress-outputs", "--expect-no-changes")
+		preview := time.Since(begun)
+		begun = time.Now()
+		must(b, "kubectl", "--", "apply", "--server-side", "--force-conflicts", "--dry-run=server", "--filename", objects)
+		kubectl := time.Since(begun)
+		b.ReportMetric(preview.Seconds()/kubectl.Seconds(), "preview/kubectl")
+		b.ReportMetric(preview.Seconds(), "preview_s")
+		b.ReportMetric(kubectl.Seconds(), "kubectl_s")
+		b.ReportMetric(float64(n), "objects")
+		b.ReportMetric(0, "ns/op")
+	}
+}
+
+// writeObjects writes the stack's objects of Kubernetes as the program asks for them, and
+// returns how many there are.
+func writeObjects(b *testing.B, file string) int {
+	b.Helper()
+	var state struct {
+		Deployment struct {
+			Resources []struct {
+				Type   string         `json:"type"`
+				Inputs map[string]any `json:"inputs"`
+			} `json:"resources"`
+		} `json:"deployment"`
+	}
+	if err := json.Unmarshal(output(b, "pulumi", "--", "stack", "export", "--stack", stack, "--show-secrets"), &state); err != nil {
+		b.Fatal(err)
+	}
+	var items []any
+	for _, r := range state.Deployment.Resources {
+		if r.Inputs["apiVersion"] != nil && strings.HasPrefix(r.Type, "kubernetes:") {
+			items = append(items, plain(b, r.Inputs))
+		}
+	}
+	raw, err := json.Marshal(map[string]any{"apiVersion": "v1", "kind": "List", "items": items})
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := os.WriteFile(file, raw, 0o600); err != nil {
+		b.Fatal(err)
+	}
+	return len(items)
+}
+
+// plain returns a value of a stack's state without what Pulumi adds: its own fields, and
+// the wrapping of secrets.
+func plain(b *testing.B, v any) any {
+	b.Helper()
+	switch v := v.(type) {
+	case map[string]any:
+		if text, ok := v["plaintext"].(string); ok && v[resource.SigKey] == resource.SecretSig {
+			var secret any
+			if err := json.Unmarshal([]byte(text), &secret); err != nil {
+				b.Fatal(err)
+			}
+			return plain(b, secret)
+		}
+		out := map[string]any{}
+		for key, field := range v {
+			if !strings.HasPrefix(key, "__") {
+				out[key] = plain(b, field)
+			}
+		}
+		return out
+	case []any:
+		for i := range v {
+			v[i] = plain(b, v[i])
+		}
+	}
+	return v
 }
 
 // loadTarget is one API pod, with a generator for each way to it.

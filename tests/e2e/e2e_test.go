@@ -18,9 +18,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// TestE2E is one test because its parts follow one another on one stack: what one
+// TestCore is one test because its parts follow one another on one stack: what one
 // leaves behind is where the next one starts.
-func TestE2E(t *testing.T) {
+func TestCore(t *testing.T) {
 	run := func(name string, f func(t *testing.T)) {
 		t.Run(name, func(t *testing.T) {
 			picture(t, namespace)
@@ -48,9 +48,6 @@ func TestE2E(t *testing.T) {
 		}
 	})
 	run("AutoscalerShrinks", testAutoscalerShrinks)
-	if !keep {
-		run("DestroyLeavesNothing", testDestroy)
-	}
 }
 
 func testEndpoints(t *testing.T) {
@@ -163,7 +160,9 @@ func testRefresh(t *testing.T) {
 	t.Log(last(out, 4))
 }
 
-func testDestroy(t *testing.T) {
+// TestDestroy runs by itself, after every group that shares the cluster.
+func TestDestroy(t *testing.T) {
+	picture(t, namespace)
 	must(t, "destroy")
 	gone(t, namespace)
 }

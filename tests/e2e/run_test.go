@@ -26,9 +26,6 @@ const (
 // local is the program behind make; root the clone.
 var local, root string
 
-// keep tells to use a running stack and to leave it running.
-var keep = os.Getenv("KEEP") != ""
-
 func TestMain(m *testing.M) {
 	code, err := around(m)
 	if err != nil {
@@ -38,7 +35,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// around deploys the stack, runs the tests, and ends the cluster unless it is kept.
+// around runs the tests on the stack that is deployed. It stays for the next group:
+// tests/groups deploys it before the first and ends it after the last.
 func around(m *testing.M) (int, error) {
 	var err error
 	if root, err = filepath.Abs(filepath.Join("..", "..")); err != nil {
@@ -50,42 +48,13 @@ func around(m *testing.M) (int, error) {
 	if _, err := os.Stat(local); err != nil {
 		return 0, fmt.Errorf("%w: `make e2e` builds the program and runs these tests", err)
 	}
-	if !keep {
-		if err := connect(); err == nil {
-			return 0, fmt.Errorf("a local cluster is running, and the tests would erase it: KEEP=1 uses it as it is, `make down` ends it")
-		}
-	}
-	// Twice: on a running stack it is what a user's second `make up` is.
-	start := time.Now()
-	if err := stream("deploy"); err != nil {
-		return 0, fmt.Errorf("local deploy: %w", err)
-	}
-	fmt.Printf("the stack was up after %s\n", since(start))
 	if err := connect(); err != nil {
-		return 0, err
+		return 0, fmt.Errorf("%w: `make e2e` deploys the stack and runs these tests, `make up` deploys it alone", err)
 	}
-	code := m.Run()
-	if !keep {
-		if err := stream("down"); err != nil {
-			return code, fmt.Errorf("local down: %w", err)
-		}
-		if err := connect(); err == nil {
-			return code, fmt.Errorf("the cluster still answers after local down")
-		}
-	}
-	return code, nil
+	return m.Run(), nil
 }
 
 func since(t time.Time) time.Duration { return time.Since(t).Round(100 * time.Millisecond) }
-
-// stream runs the program with its output on the terminal.
-func stream(args ...string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), commandLimit)
-	defer cancel()
-	cmd := command(ctx, args)
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	return cmd.Run()
-}
 
 func command(ctx context.Context, args []string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, local, args...)

@@ -33,7 +33,7 @@ func rendered(t *testing.T) string {
 	}
 	dir := t.TempDir()
 	for _, stack := range stacks {
-		if out, err := exec.Command("go", "run", "-C", "../..", "./tests/render", "-stack", stack, "-out", filepath.Join(dir, stack)).CombinedOutput(); err != nil {
+		if out, err := exec.Command("go", "run", "-C", "../..", "./cmd/render", "-stack", stack, "-out", filepath.Join(dir, stack)).CombinedOutput(); err != nil {
 			t.Fatalf("render %s: %v\n%s", stack, err, out)
 		}
 	}

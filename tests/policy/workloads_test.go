@@ -261,8 +261,8 @@ func TestStartupWaitsForTheDatabase(t *testing.T) {
 				continue
 			}
 			waits := slices.ContainsFunc(w.Template.Spec.InitContainers, func(c corev1.Container) bool {
-				host := slices.ContainsFunc(c.Env, func(e corev1.EnvVar) bool { return e.Name == "PGHOST" && e.Value == "database" })
-				return host && strings.Contains(strings.Join(c.Command, " "), "until pg_isready")
+				host := slices.ContainsFunc(c.Env, func(e corev1.EnvVar) bool { return e.Name == "DATABASE_HOST" && e.Value == "database" })
+				return host && strings.Contains(strings.Join(c.Command, " "), "until reply=")
 			})
 			assert.True(t, waits, "%s", w.Object)
 		}

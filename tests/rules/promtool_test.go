@@ -139,18 +139,24 @@ func TestAlerts(t *testing.T) {
 	for alert, list := range situations {
 		t.Run(alert, func(t *testing.T) {
 			t.Parallel()
-			file := unitTests{RuleFiles: []string{path}, EvaluationInterval: "1m"}
-			for _, s := range list {
-				file.Tests = append(file.Tests, s.test(alert))
-			}
-			content, err := yaml.Marshal(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if out, err := promtool(t, "test", "rules", write(t, "test.yml", string(content))); err != nil {
-				t.Errorf("%v\n%s", err, out)
-			}
+			check(t, path, alert, list)
 		})
+	}
+}
+
+// check lets promtool compare what fires in each situation with what should.
+func check(t *testing.T, rules, alert string, list []situation) {
+	t.Helper()
+	file := unitTests{RuleFiles: []string{rules}, EvaluationInterval: "1m"}
+	for _, s := range list {
+		file.Tests = append(file.Tests, s.test(alert))
+	}
+	content, err := yaml.Marshal(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := promtool(t, "test", "rules", write(t, "test.yml", string(content))); err != nil {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
 

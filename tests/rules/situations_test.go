@@ -50,8 +50,11 @@ func with(all ...map[string]string) map[string]string {
 }
 
 const (
-	failsTooMuch      = "The API fails too many requests"
-	answersSlowly     = "The API answers too slowly"
+	failsTooMuch       = "The API fails too many requests"
+	answersSlowly      = "The API answers too slowly"
+	latencyUnknown     = "The API's latency objective cannot be measured"
+	latencyUnknownText = "Requests are answered whose time no bucket of the histogram http_request_duration_seconds from 0.2 s to below 0.6 s tells. " +
+		"APILatencyBudgetBurn is blind for them."
 	someoneElses      = `up{job="someone-else",instance="x:1"}`
 	kubeLabels        = `job="monitoring-kube-state-metrics",instance="kube-state-metrics",namespace="n"`
 	claimSize         = `kube_persistentvolumeclaim_resource_requests_storage_bytes{` + kubeLabels + `,persistentvolumeclaim="%s"}`
@@ -94,7 +97,7 @@ func errorText(share, window, exhausted string) string {
 }
 
 func slowText(share, window, exhausted string) string {
-	return share + " of the API's requests took longer than 0.2 s over " + window +
+	return share + " of the API's requests took longer than 0.2 s (the nearest bucket at or above it) over " + window +
 		", and it goes on. At this rate the latency budget of 30 days (5 % of the requests) is used up within " + exhausted + "."
 }
 
@@ -141,6 +144,16 @@ var situations = map[string][]situation{
 			`http_request_duration_seconds_bucket{job="backend",route="/health",le="0.2"}`: "0+6000x10"}),
 			fires: burning(rule.Critical, "1h", answersSlowly, slowText("80%", "1h", "two days"))},
 		{name: "4 % slow for four hours", at: "4h", series: traffic(0, 24)},
+	},
+	// More builds are looked at in TestLatencyOfAnyBuild.
+	"APILatencyUnmeasured": {
+		{name: "no bucket near the objective", at: "10m", series: map[string]string{
+			`http_request_duration_seconds_count{job="backend",pod="a"}`:           "0+600x20",
+			`http_request_duration_seconds_bucket{job="backend",pod="a",le="0.6"}`: "0+600x20"},
+			fires: []firing{{rule.Warning, map[string]string{"job": "backend"}, latencyUnknown, latencyUnknownText}}},
+		{name: "the furthest that is near enough", at: "10m", series: map[string]string{
+			`http_request_duration_seconds_count{job="backend",pod="a"}`:            "0+600x20",
+			`http_request_duration_seconds_bucket{job="backend",pod="a",le="0.59"}`: "0+600x20"}},
 	},
 	"TargetDown": {
 		{name: "for six minutes", at: "6m", series: map[string]string{`up{job="cache",instance="10.0.0.2:9121",pod="cache-0"}`: "0x10"},

@@ -28,7 +28,7 @@ var watched = composition{
 	database: database.Watched{Job: "database", Claim: "database"},
 	cache:    cache.Watched{Job: "cache", Claim: "cache"},
 	edge:     edge.Watched{Job: "edge"},
-	backend:  backend.Watched{API: "backend", Engine: "backend-engine"},
+	backend:  backend.Watched{API: "backend", Engine: "backend-engine", HTTP: backend.HTTP{Excluded: []string{"/health", "/ready", "/metrics"}}},
 	monitoring: monitoring.Watched{
 		Prometheus: "monitoring-prometheus", PrometheusClaim: "monitoring-prometheus",
 		Alertmanager: "monitoring-alertmanager", AlertmanagerClaim: "monitoring-alertmanager",

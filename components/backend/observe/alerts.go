@@ -11,12 +11,20 @@ import (
 // Watched is where the backend is seen: names among the jobs of Prometheus, "" for a
 // workload that is not there, or whose build serves no metrics.
 type Watched struct {
-	// API serves http_requests_total, with the label status, and the histogram
-	// http_request_duration_seconds, with a bucket at LatencyThreshold.
+	// API serves what HTTP says.
 	API string
 	// Engine is the singleton that trades. It may serve alphapulse_engine_leader, 1 in
 	// the pod that works, and alphapulse_engine_heartbeat_timestamp_seconds.
 	Engine string
+	// HTTP says under which names the API counts its requests, Objectives what it
+	// promises.
+	HTTP       HTTP
+	Objectives Objectives
+}
+
+func (w Watched) withDefaults() Watched {
+	w.HTTP, w.Objectives = w.HTTP.withDefaults(), w.Objectives.withDefaults()
+	return w
 }
 
 // stalledSeconds is the age of the newest market data from which on the engine counts
@@ -25,9 +33,10 @@ const stalledSeconds = 60
 
 // Alerts are the rules on the backend.
 func Alerts(w Watched) []rule.Group {
+	w = w.withDefaults()
 	var groups []rule.Group
 	if w.API != "" {
-		groups = append(append(groups, apiRecordings(w.API)...), apiAlerts(w.API))
+		groups = append(append(groups, w.recordings()...), w.api())
 	}
 	if w.Engine != "" {
 		groups = append(groups, engine(w.Engine))

@@ -1,6 +1,9 @@
 package observe
 
 import (
+	"fmt"
+	"strings"
+
 	"github.com/alphapulse/alphapulse-infra/components/room/board"
 	"github.com/alphapulse/alphapulse-infra/components/room/rule"
 )
@@ -13,9 +16,10 @@ var Trading = board.Dashboard{
 
 // Panels show the backend.
 func Panels(w Watched) []board.Contribution {
+	w = w.withDefaults()
 	var all []board.Contribution
 	if w.API != "" {
-		all = append(all, api(w.API)...)
+		all = append(all, w.apiPanels()...)
 	}
 	if w.Engine != "" {
 		all = append(all, trading(w.Engine)...)
@@ -23,29 +27,32 @@ func Panels(w Watched) []board.Contribution {
 	return all
 }
 
-// latency is a quantile of the API's answers in seconds.
-func latency(q, job string) board.Query {
-	return board.On(job)(`histogram_quantile(`+q+`, sum by (le) (rate(http_request_duration_seconds_bucket{$job,`+UserRoutes+`}[$__rate_interval])))`, "p"+q[2:])
-}
-
-func api(job string) []board.Contribution {
-	q := board.On(job)
+// apiPanels show what users get.
+func (w Watched) apiPanels() []board.Contribution {
+	q := func(expr, legend string) board.Query {
+		return board.Query{Expr: w.fill(expr, "$__rate_interval"), Legend: legend}
+	}
+	quantile := func(of string) board.Query {
+		return q(`histogram_quantile(`+of+`, sum by (le) (rate($duration_bucket{$users}[$window])))`, "p"+strings.TrimPrefix(of, "0."))
+	}
+	o := w.Objectives
 	return []board.Contribution{
 		{Dashboard: board.Overview, Row: "Now", Panels: []board.Panel{
-			board.Number("API requests", "reqps", 4, APIRequests("5m")),
-			board.Number("API errors", "percentunit", 4, APIErrors("5m")).Thresholds(board.Limit(ErrorBudget)).Decimals(2),
-			board.Number("API p95", "s", 4, latency("0.95", job).Expr).Thresholds(board.Limit(LatencyThreshold)),
-			board.Number("API pods", "short", 4, rule.On(job, `count(up{$job} == 1)`)),
+			board.Number("API requests", "reqps", 4, apiRequests("5m")),
+			board.Number("API errors", "percentunit", 4, apiErrors("5m")).Thresholds(board.Limit(o.ErrorBudget)).Decimals(2),
+			board.Number("API p95", "s", 4, quantile("0.95").Expr).Thresholds(board.Limit(o.Latency)),
+			board.Number("API pods", "short", 4, rule.On(w.API, `count(up{$job} == 1)`)),
 		}},
 		{Dashboard: board.Overview, Row: "API", Panels: []board.Panel{
-			board.Series("Requests by status", "reqps", 2, q(`sum by (status) (rate(http_requests_total{$job}[$__rate_interval]))`, "{{status}}")),
-			board.Line(board.Series("Response time", "s", 2, latency("0.50", job), latency("0.95", job), latency("0.99", job)), LatencyThreshold),
+			board.Series("Requests by status", "reqps", 2, q(`sum by ($status) (rate($requests{$job}[$window]))`, "{{"+w.HTTP.Status+"}}")),
+			board.Line(board.Series("Response time", "s", 2, quantile("0.50"), quantile("0.95"), quantile("0.99")), o.Latency),
 			board.Line(board.Series("Share of failed requests", "percentunit", 2,
-				q(APIErrors("5m"), "5 minutes"), q(APIErrors("1h"), "1 hour"), q(APIErrors("1d"), "1 day")), ErrorBudget),
-			board.Line(board.Series("Share of requests above 200 ms", "percentunit", 2,
-				q(APISlow("5m"), "5 minutes"), q(APISlow("1h"), "1 hour"), q(APISlow("1d"), "1 day")), LatencyBudget),
+				q(apiErrors("5m"), "5 minutes"), q(apiErrors("1h"), "1 hour"), q(apiErrors("1d"), "1 day")), o.ErrorBudget),
+			board.Line(board.Series(fmt.Sprintf("Share of requests above %g ms", o.Latency*1000), "percentunit", 2,
+				q(apiSlow("5m"), "5 minutes"), q(apiSlow("1h"), "1 hour"), q(apiSlow("1d"), "1 day")), o.LatencyBudget).
+				Description("Measured at the build's nearest bucket at or above it."),
 			board.Series("Reads served from the cache", "percentunit", 2, q(
-				`sum by (kind) (rate(cache_requests_total{$job,result=~"hit|stale"}[$__rate_interval])) / sum by (kind) (rate(cache_requests_total{$job}[$__rate_interval]))`,
+				`sum by (kind) (rate(cache_requests_total{$job,result=~"hit|stale"}[$window])) / sum by (kind) (rate(cache_requests_total{$job}[$window]))`,
 				"{{kind}}")).Max(1),
 			board.Series("Live clients", "short", 2, q(`sum by (pod) (websocket_clients{$job})`, "{{pod}}")),
 		}},

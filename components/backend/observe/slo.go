@@ -7,28 +7,35 @@ import (
 	"github.com/alphapulse/alphapulse-infra/components/room/rule"
 )
 
-// The service level objectives are the success metrics of the production
-// deployment's description: "Error Rates: <1% for 5xx responses" and "Response
-// Times: 95th percentile <200ms".
-const (
-	// ErrorBudget is the share of requests that may fail.
-	ErrorBudget = 0.01
-	// LatencyBudget is the share of requests that may take longer than
-	// LatencyThreshold.
-	LatencyBudget = 0.05
-	// LatencyThreshold in seconds, the bound of a bucket of
-	// http_request_duration_seconds.
-	LatencyThreshold = 0.2
-)
+// Objectives are what the API promises. The zero value asks for the success metrics of
+// the production deployment's description: "Error Rates: <1% for 5xx responses" and
+// "Response Times: 95th percentile <200ms".
+type Objectives struct {
+	// ErrorBudget is the share of requests that may fail; 0.01 when zero.
+	ErrorBudget float64
+	// LatencyBudget is the share of requests that may take longer than Latency; 0.05
+	// when zero.
+	LatencyBudget float64
+	// Latency in seconds; 0.2 when zero. It is measured at the build's nearest bucket
+	// at or above it.
+	Latency float64
+}
+
+func (o Objectives) withDefaults() Objectives {
+	for _, f := range []struct {
+		field     *float64
+		otherwise float64
+	}{{&o.ErrorBudget, 0.01}, {&o.LatencyBudget, 0.05}, {&o.Latency, 0.2}} {
+		if *f.field == 0 {
+			*f.field = f.otherwise
+		}
+	}
+	return o
+}
 
 // minimumRate in requests per second: below it one unlucky request is a large
 // share, and no ratio means anything. 0.05/s are 180 requests an hour.
 const minimumRate = "0.05"
-
-// UserRoutes leaves out what nobody but Kubernetes and Prometheus asks for: fast
-// answers to probes would hide slow ones to users, and a readiness probe that says
-// no is not a failed request. Builds that have no such label keep every request.
-const UserRoutes = `route!~"/health|/ready|/metrics"`
 
 // burn is one alerting condition: the budget burns at least Rate times as fast as
 // it may, over a long window (so it matters) and over a short one (so it still
@@ -51,38 +58,45 @@ var burns = []burn{
 	{1, "3d", "6h", rule.Warning, "3h", "thirty days"},
 }
 
-// recordedWindows are the windows of the burns; those of a day and longer are
+// The windows of the recordings are the windows of the burns; those of a day and longer are
 // computed less often, since they change slowly and read much.
 var (
 	fastWindows = []string{"5m", "30m", "1h", "2h", "6h"}
 	slowWindows = []string{"1d", "3d"}
 )
 
-// APIErrors names the recorded share of failed requests over a window, as APISlow
-// does of slow ones and APIRequests the requests per second.
-func APIErrors(window string) string { return "alphapulse:api_errors:ratio_rate" + window }
+// The names of what is recorded over a window: the share of failed requests, that of
+// slow ones, and requests per second.
+func apiErrors(window string) string   { return "alphapulse:api_errors:ratio_rate" + window }
+func apiSlow(window string) string     { return "alphapulse:api_slow:ratio_rate" + window }
+func apiRequests(window string) string { return "alphapulse:api_requests:rate" + window }
 
-// APISlow is documented at APIErrors.
-func APISlow(window string) string { return "alphapulse:api_slow:ratio_rate" + window }
+// fill puts names and a window into an expression on the API's requests.
+func (w Watched) fill(expr, window string) string {
+	return rule.On(w.API, strings.NewReplacer(
+		"$requests", w.HTTP.Requests, "$duration", w.HTTP.Duration, "$status", w.HTTP.Status,
+		"$users", w.HTTP.users(), "$fast", buckets(w.Objectives.Latency), "$window", window,
+	).Replace(expr))
+}
 
-// APIRequests is documented at APIErrors.
-func APIRequests(window string) string { return "alphapulse:api_requests:rate" + window }
+// inTime is the rate of requests that took no longer than the objective, of each series
+// whose histogram can tell.
+const inTime = `min without (le) (rate($duration_bucket{$users,$fast}[$window]))`
 
-func apiRecordings(job string) []rule.Group {
+func (w Watched) recordings() []rule.Group {
 	recordings := func(windows []string) []rule.Rule {
 		var rules []rule.Rule
 		for _, window := range windows {
 			record := func(series func(string) string, expr string) {
-				expr = strings.NewReplacer("$users", UserRoutes, "$window", window).Replace(expr)
-				rules = append(rules, rule.Rule{Record: series(window), Expr: rule.On(job, expr)})
+				rules = append(rules, rule.Rule{Record: series(window), Expr: w.fill(expr, window)})
 			}
-			record(APIRequests, `sum(rate(http_requests_total{$job,$users}[$window]))`)
+			record(apiRequests, `sum(rate($requests{$users}[$window]))`)
 			// Before the first failure there is no series of failures: that is none,
 			// not unknown.
-			record(APIErrors, `(sum(rate(http_requests_total{$job,$users,status=~"5.."}[$window])) or vector(0)) / (sum(rate(http_requests_total{$job,$users}[$window])) > 0)`)
-			record(APISlow, fmt.Sprintf(
-				`1 - sum(rate(http_request_duration_seconds_bucket{$job,$users,le="%g"}[$window])) / (sum(rate(http_request_duration_seconds_count{$job,$users}[$window])) > 0)`,
-				LatencyThreshold))
+			record(apiErrors, `(sum(rate($requests{$users,$status=~"5.."}[$window])) or vector(0)) / (sum(rate($requests{$users}[$window])) > 0)`)
+			// Pods of a build without such a bucket, as before or after a rollout, count
+			// neither as fast nor as slow.
+			record(apiSlow, `1 - sum(`+inTime+`) / (sum(rate($duration_count{$users}[$window]) and `+inTime+`) > 0)`)
 		}
 		return rules
 	}
@@ -92,25 +106,33 @@ func apiRecordings(job string) []rule.Group {
 	}
 }
 
-func apiAlerts(job string) rule.Group {
+func (w Watched) api() rule.Group {
+	o := w.Objectives
+	unmeasured := rule.Alert("APILatencyUnmeasured", rule.Warning, "5m",
+		w.fill(`sum(rate($duration_count{$users}[$window]) unless `+inTime+`) > 0 or sum(rate($requests{$users}[$window])) > 0 unless on() $duration_count{$job}`, "5m"),
+		"The API's latency objective cannot be measured",
+		fmt.Sprintf("Requests are answered whose time no bucket of the histogram %s from %g s to below %.4g s tells. APILatencyBudgetBurn is blind for them.",
+			w.HTTP.Duration, o.Latency, o.Latency*nearEnough))
+	unmeasured.Labels["job"] = w.API
 	g := rule.Group{Name: "api", Rules: []rule.Rule{
-		rule.Missing("APIDown", rule.Critical, "1m", "up", job,
+		rule.Missing("APIDown", rule.Critical, "1m", "up", w.API,
 			"No API pod answers",
-			"Prometheus reaches the metrics of no pod of "+job+": users get errors from the edge."),
+			"Prometheus reaches the metrics of no pod of "+w.API+": users get errors from the edge."),
+		unmeasured,
 	}}
 	for _, b := range burns {
 		condition := func(series func(string) string, budget float64) string {
 			return fmt.Sprintf("%s > %.4g and %s > %.4g and %s > %s",
-				series(b.Long), b.Rate*budget, series(b.Short), b.Rate*budget, APIRequests(b.Long), minimumRate)
+				series(b.Long), b.Rate*budget, series(b.Short), b.Rate*budget, apiRequests(b.Long), minimumRate)
 		}
-		errors := rule.Alert("APIErrorBudgetBurn", b.Severity, b.Wait, condition(APIErrors, ErrorBudget),
+		errors := rule.Alert("APIErrorBudgetBurn", b.Severity, b.Wait, condition(apiErrors, o.ErrorBudget),
 			"The API fails too many requests",
-			fmt.Sprintf("{{ $value | humanizePercentage }} of the API's requests failed with 5xx over %s, and it goes on. At this rate the error budget of 30 days (%g %% of the requests) is used up within %s.",
-				b.Long, ErrorBudget*100, b.Exhausted))
-		slow := rule.Alert("APILatencyBudgetBurn", b.Severity, b.Wait, condition(APISlow, LatencyBudget),
+			fmt.Sprintf("{{ $value | humanizePercentage }} of the API's requests failed with 5xx over %s, and it goes on. At this rate the error budget of 30 days (%.4g %% of the requests) is used up within %s.",
+				b.Long, o.ErrorBudget*100, b.Exhausted))
+		slow := rule.Alert("APILatencyBudgetBurn", b.Severity, b.Wait, condition(apiSlow, o.LatencyBudget),
 			"The API answers too slowly",
-			fmt.Sprintf("{{ $value | humanizePercentage }} of the API's requests took longer than %g s over %s, and it goes on. At this rate the latency budget of 30 days (%g %% of the requests) is used up within %s.",
-				LatencyThreshold, b.Long, LatencyBudget*100, b.Exhausted))
+			fmt.Sprintf("{{ $value | humanizePercentage }} of the API's requests took longer than %g s (the nearest bucket at or above it) over %s, and it goes on. At this rate the latency budget of 30 days (%.4g %% of the requests) is used up within %s.",
+				o.Latency, b.Long, o.LatencyBudget*100, b.Exhausted))
 		errors.Labels["window"], slow.Labels["window"] = b.Long, b.Long
 		g.Rules = append(g.Rules, errors, slow)
 	}

@@ -8,7 +8,6 @@ import (
 	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/sha256"
-	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -151,34 +150,4 @@ func sign(cert, parent *x509.Certificate, subject, signer *ecdsa.PrivateKey) ([]
 
 func block(kind string, der []byte) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
-}
-
-// Provided checks a certificate (leaf first, then its chain) and key that a user
-// brings, both PEM, and reports every problem: that they parse, fit each other,
-// cover the hosts and are valid now.
-func Provided(certificate, key string, hosts []string, now time.Time) (*Pair, error) {
-	pair, err := tls.X509KeyPair([]byte(certificate), []byte(key))
-	if err != nil {
-		return nil, fmt.Errorf("certificate and key: %w: give PEM, the server's certificate first, with the key that belongs to it", err)
-	}
-	var problems []error
-	problem := func(format string, v ...any) {
-		problems = append(problems, fmt.Errorf("certificate: "+format, v...))
-	}
-	leaf := pair.Leaf
-	for _, h := range hosts {
-		if leaf.VerifyHostname(h) != nil {
-			problem("it does not cover %s (but %v): have it issued for all of %v", h, leaf.DNSNames, hosts)
-		}
-	}
-	if now.Before(leaf.NotBefore) {
-		problem("it is valid only from %s", leaf.NotBefore.UTC().Format(time.RFC3339))
-	}
-	if now.After(leaf.NotAfter) {
-		problem("it expired at %s: renew it", leaf.NotAfter.UTC().Format(time.RFC3339))
-	}
-	if err := errors.Join(problems...); err != nil {
-		return nil, err
-	}
-	return &Pair{Certificate: certificate, Key: key, NotAfter: leaf.NotAfter}, nil
 }

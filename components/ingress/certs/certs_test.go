@@ -97,39 +97,3 @@ func TestDevelopmentRefuses(t *testing.T) {
 		assert.ErrorContains(t, err, "clock")
 	}
 }
-
-func TestProvided(t *testing.T) {
-	made, err := certs.Development(seed, hosts, now)
-	require.NoError(t, err)
-	other, err := certs.Development(seed+"!", hosts, now)
-	require.NoError(t, err)
-
-	pair, err := certs.Provided(made.Certificate+made.Root, made.Key, hosts, now)
-	require.NoError(t, err)
-	assert.Equal(t, made.NotAfter, pair.NotAfter)
-	assert.Equal(t, made.Certificate+made.Root, pair.Certificate, "the chain is served as given")
-	assert.Empty(t, pair.Root)
-
-	for name, c := range map[string]struct {
-		certificate, key string
-		hosts            []string
-		now              time.Time
-		want             []string
-	}{
-		"not PEM":       {"x", made.Key, hosts, now, []string{"PEM"}},
-		"another key":   {made.Certificate, other.Key, hosts, now, []string{"does not match"}},
-		"key missing":   {made.Certificate, "", hosts, now, []string{"key"}},
-		"expired":       {made.Certificate, made.Key, hosts, now.AddDate(3, 0, 0), []string{"expired at 2028-01-01"}},
-		"not yet valid": {made.Certificate, made.Key, hosts, now.AddDate(-2, 0, 0), []string{"only from"}},
-		"all at once": {made.Certificate, made.Key, []string{"a.test", hosts[0], "b.test"}, now.AddDate(3, 0, 0),
-			[]string{"a.test", "b.test", "expired"}},
-	} {
-		_, err := certs.Provided(c.certificate, c.key, c.hosts, c.now)
-		for _, want := range c.want {
-			assert.ErrorContains(t, err, want, name)
-		}
-		if err != nil {
-			assert.NotContains(t, err.Error(), "BEGIN", "no key in a message")
-		}
-	}
-}

@@ -37,6 +37,8 @@ func full() nginx.Config {
 	c.TrustedProxies = []string{"127.0.0.9/32", "2001:db8::/32"}
 	c.Limits.ExemptCIDRs = []string{"127.0.0.8/32", "2001:db8:1::/48"}
 	c.HSTSSeconds = 31536000
+	c.HSTSPreload = true
+	c.TraceSampling = 12.5
 	c.PublicHTTPSPort = 30443
 	return c
 }
@@ -53,6 +55,32 @@ func TestNginxAcceptsTheConfiguration(t *testing.T) {
 		"without a password": func() nginx.Config {
 			c := full()
 			c.PasswordFile = ""
+			return c
+		}(),
+		"with the container's resolver": func() nginx.Config {
+			c := full()
+			c.Resolver = ""
+			c.Upstreams.API.Address = "api.shop.svc:8000"
+			return c
+		}(),
+		"several resolvers": func() nginx.Config {
+			c := full()
+			c.Resolver = "10.96.0.10 [fd00::a] [fd00::b]:5353"
+			return c
+		}(),
+		"smallest buffers": func() nginx.Config {
+			c := full()
+			c.HeaderKilobytes, c.ResponseHeaderKilobytes, c.BodyPauseSeconds = 1, 4, 1
+			return c
+		}(),
+		"largest buffers": func() nginx.Config {
+			c := full()
+			c.HeaderKilobytes, c.ResponseHeaderKilobytes, c.TraceSampling = 64, 256, 100
+			return c
+		}(),
+		"without bursts": func() nginx.Config {
+			c := full()
+			c.Limits.APIBurst, c.Limits.LoginBurst, c.Limits.WebSocketBurst = 0, 0, 0
 			return c
 		}(),
 		"without logins": func() nginx.Config {
@@ -79,7 +107,17 @@ func TestNginxAcceptsTheConfiguration(t *testing.T) {
 func TestValidateNamesWhatIsWrong(t *testing.T) {
 	for want, spoil := range map[string]func(*nginx.Config){
 		`Domain "Example.test; return 200"`:              func(c *nginx.Config) { c.Domain = "Example.test; return 200" },
-		`Resolver "a b"`:                                 func(c *nginx.Config) { c.Resolver = "a b" },
+		`Resolver "a;b"`:                                 func(c *nginx.Config) { c.Resolver = "a;b" },
+		`Resolver "fd00::a"`:                             func(c *nginx.Config) { c.Resolver = "fd00::a" },
+		`Resolver "[fe80::1%eth0;]"`:                     func(c *nginx.Config) { c.Resolver = "[fe80::1%eth0;]" },
+		`Resolver "10.0.0.1 [fd00::a]:x"`:                func(c *nginx.Config) { c.Resolver = "10.0.0.1 [fd00::a]:x" },
+		`Resolver " "`:                                   func(c *nginx.Config) { c.Resolver = " " },
+		"HSTSPreload needs":                              func(c *nginx.Config) { c.HSTSPreload, c.HSTSSeconds = true, 300 },
+		"BodyPauseSeconds 61":                            func(c *nginx.Config) { c.BodyPauseSeconds = 61 },
+		"HeaderKilobytes -1":                             func(c *nginx.Config) { c.HeaderKilobytes = -1 },
+		"ResponseHeaderKilobytes 3":                      func(c *nginx.Config) { c.ResponseHeaderKilobytes = 3 },
+		"TraceSampling 0.001":                            func(c *nginx.Config) { c.TraceSampling = 0.001 },
+		"TraceSampling 101":                              func(c *nginx.Config) { c.TraceSampling = 101 },
 		"PublicHTTPSPort 0":                              func(c *nginx.Config) { c.PublicHTTPSPort = 0 },
 		"HTTPPort 65536":                                 func(c *nginx.Config) { c.HTTPPort = 65536 },
 		`TrustedProxies: "10.0.0.1" is not a network`:    func(c *nginx.Config) { c.TrustedProxies = []string{"10.0.0.1"} },
@@ -130,4 +168,9 @@ func TestPasswordLine(t *testing.T) {
 		_, err := nginx.PasswordLine("seed", bad)
 		assert.Error(t, err)
 	}
+}
+
+func TestTheHostsOfADomain(t *testing.T) {
+	assert.Equal(t, []string{"alphapulse.example.test", "api.example.test", "dashboard.example.test", "monitoring.example.test"},
+		nginx.HostsOf("example.test").All())
 }

@@ -202,6 +202,10 @@ func TestEngine(t *testing.T) {
 		if got := testutil.ToFloat64(metric(t, r.registry, "portfolio_pnl_unrealized")); math.Abs(got-unrealized) > 1e-6 {
 			t.Errorf("unrealized %v, the prices say %v", got, unrealized)
 		}
+		peak := value[float64](r, "SELECT greatest(100000, max(100000 + realized + unrealized)) FROM equity")
+		if got := testutil.ToFloat64(metric(t, r.registry, "portfolio_equity_peak")); got < peak || got != value[float64](r, "SELECT peak_equity FROM engine") {
+			t.Errorf("the peak is told as %v, the history has %v", got, peak)
+		}
 		// The limit holds for what is opened; afterwards prices move the exposure a little.
 		if worst := value[float64](r, "SELECT max(exposure / (100000 + realized + unrealized)) FROM equity"); worst > 0.1*1.02 {
 			t.Errorf("%v of the equity was exposed at a limit of 0.1", worst)
@@ -226,6 +230,18 @@ func TestEngine(t *testing.T) {
 			}
 			if b.SignalsChanged {
 				changed++
+			}
+		}
+		if !r.told.batches[0].SignalsChanged {
+			t.Error("what others hold of the time before is not told as old")
+		}
+		var last int64
+		for _, b := range r.told.batches {
+			if b.After != last {
+				t.Fatalf("batch of %s: signal %d came before, it says %d", b.At, last, b.After)
+			}
+			for _, g := range b.Signals {
+				last = max(last, g.ID)
 			}
 		}
 		if want := value[int](r, "SELECT count(*) FROM signals"); told != want || changed == 0 {
@@ -387,6 +403,9 @@ func TestOneEngineLeads(t *testing.T) {
 	}
 	if n := value[int](r, "SELECT count(*) FROM candles"); n != (180+14)*40 {
 		t.Errorf("%d candles", n)
+	}
+	if peak, told := value[float64](r, "SELECT greatest(max(100000 + realized + unrealized), 100000) FROM equity"), value[float64](r, "SELECT peak_equity FROM engine"); told < peak {
+		t.Errorf("the second engine knows of a peak of %v, there was %v", told, peak)
 	}
 	// Signals that came due meanwhile have an outcome at their time no more.
 	if n := value[int](r, "SELECT count(*) FROM signals WHERE status = 'expired'"); n == 0 {

@@ -55,7 +55,7 @@ func newStack(t testing.TB, pairs ...string) *stack {
 	flush(t)
 	s.env = append([]string{
 		"DATABASE_URL", databaseURL(s.name, s.database.port()), "REDIS_URL", cacheURL("app", password+"2", s.cache.port()),
-		"MAX_SYMBOLS", "40", "INGEST_INTERVAL", "1s", "HISTORY_BACKFILL", "2h", "MAX_CONNECTIONS", "8", "REQUEST_TIMEOUT", "10", "DRAIN_SECONDS", "1",
+		"MAX_SYMBOLS", "40", "INGEST_INTERVAL", "1s", "HISTORY_BACKFILL", "2h", "MAX_CONNECTIONS", "8", "REQUEST_TIMEOUT", "10", "DRAIN_SECONDS", "1", "DATABASE_PATIENCE", "0s",
 		"TRADING_ENABLED", "true",
 	}, pairs...)
 	return s
@@ -64,7 +64,7 @@ func newStack(t testing.TB, pairs ...string) *stack {
 // flush empties the cache.
 func flush(t testing.TB) {
 	t.Helper()
-	client, err := answers.NewClient(cacheURL("", password, cache.port), "test", 1)
+	client, err := answers.NewClient(answers.Server{URL: cacheURL("", password, cache.port)}, nil, "test", 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,13 +77,31 @@ func flush(t testing.TB) {
 // process is a mode that runs in this test.
 type process struct {
 	url string
-	log *bytes.Buffer
+	log *logBuffer
 	// stop tells it to end, done says how it ended.
 	stop context.CancelFunc
 	done chan error
 }
 
-// startProcess runs a mode until the test ends.
+// logBuffer is read while it is written.
+type logBuffer struct {
+	mu     sync.Mutex
+	buffer bytes.Buffer
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.String()
+}
+
+// start runs a mode until the test ends.
 func (s *stack) start(mode string) *process {
 	s.Helper()
 	c := settings(s.TB, s.env...)
@@ -96,7 +114,7 @@ func (s *stack) start(mode string) *process {
 func (s *stack) startWith(mode string, c *config.Config) *process {
 	s.Helper()
 	ctx, stop := context.WithCancel(context.Background())
-	p := &process{log: &bytes.Buffer{}, stop: stop, done: make(chan error, 1)}
+	p := &process{log: &logBuffer{}, stop: stop, done: make(chan error, 1)}
 	address := make(chan string, 1)
 	go func() {
 		p.done <- app.Modes[mode](ctx, c, app.Process{Version: "test", Log: p.log, Listening: func(a net.Addr) { address <- a.String() }})
@@ -309,7 +327,7 @@ func TestAPI(t *testing.T) {
 		for _, name := range []string{
 			`http_requests_total{method="GET",route="/api/symbols/{symbol}/candles",status="404"} 1`, `http_request_duration_seconds_bucket{method="GET",route="/api/signals/latest"`,
 			`cache_requests_total{kind="symbols",result="hit"}`, "cache_load_duration_seconds_count", "cache_errors_total 0", "cache_up 1", `cache_pool_connections{state="in_use"}`,
-			"database_up 1", `database_pool_connections{state="idle"}`, "database_pool_max_connections 8", "database_pool_acquires_total", "websocket_clients 0",
+			"database_up 1", `database_pool_connections{state="idle"}`, "database_pool_max_connections 7", "database_pool_acquires_total", "websocket_clients 0",
 			`stream_source{source="redis"} 1`, `alphapulse_build_info{go_version="go1`, "go_goroutines", "process_resident_memory_bytes",
 		} {
 			if !strings.Contains(text, name) {
@@ -717,7 +735,7 @@ func TestPoolIsBounded(t *testing.T) {
 // newCache is a cache of its own process.
 func newCache(t testing.TB, ttl time.Duration) *answers.Cache {
 	t.Helper()
-	client, err := answers.NewClient(cacheURL("app", password+"2", cache.port), "test", 20)
+	client, err := answers.NewClient(answers.Server{URL: cacheURL("app", password+"2", cache.port)}, nil, "test", 20)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -239,26 +239,19 @@ func startDatabase(root string) (*server, error) {
 	if err := os.Chown(filepath.Join(root, "test"), databaseUser, databaseUser); err != nil {
 		return nil, err
 	}
-	initdb := isolate(exec.Command(postgresBin+"initdb", "-D", "/test/data", "-U", "postgres", "--auth-local=trust", "--auth-host=scram-sha-256",
+	return startCluster(root, "data")
+}
+
+// startCluster makes a folder of databases in a root file system and starts a server
+// on it, with settings beside the usual ones.
+func startCluster(root, folder string, settings ...string) (*server, error) {
+	initdb := isolate(exec.Command(postgresBin+"initdb", "-D", "/test/"+folder, "-U", "postgres", "--auth-local=trust", "--auth-host=scram-sha-256",
 		"--data-checksums", "--encoding=UTF8", "--locale=C.UTF-8"), root, databaseUser)
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("initdb: %w: %s", err, out)
 	}
-	port, err := freePort()
+	s, err := startPostgres(root, folder, settings...)
 	if err != nil {
-		return nil, err
-	}
-	s := &server{root: root, uid: databaseUser, port: port}
-	s.args = []string{
-		postgresBin + "postgres", "-D", "/test/data", "-p", fmt.Sprint(port), "-h", "127.0.0.1", "-k", "/test",
-		"-c", "shared_preload_libraries=timescaledb", "-c", "timescaledb.telemetry_level=off", "-c", "max_connections=60", "-c", "log_statement=none",
-	}
-	s.ready = func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
-		return asSuperuser(ctx, s, "postgres", "SELECT 1")
-	}
-	if err := s.start(); err != nil {
 		return nil, err
 	}
 	// As the platform makes it: the application's role owns its database, no more.
@@ -270,6 +263,27 @@ func startDatabase(root string) (*server, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+func startPostgres(root, folder string, settings ...string) (*server, error) {
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	s := &server{root: root, uid: databaseUser, port: port}
+	s.args = []string{
+		postgresBin + "postgres", "-D", "/test/" + folder, "-p", fmt.Sprint(port), "-h", "127.0.0.1", "-k", "/test",
+		"-c", "shared_preload_libraries=timescaledb", "-c", "timescaledb.telemetry_level=off", "-c", "max_connections=60", "-c", "log_statement=none",
+	}
+	for _, setting := range settings {
+		s.args = append(s.args, "-c", setting)
+	}
+	s.ready = func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		return asSuperuser(ctx, s, "postgres", "SELECT 1")
+	}
+	return s, s.start()
 }
 
 // asSuperuser runs statements through the socket.
@@ -310,14 +324,19 @@ func startCache(root string) (*server, error) {
 	}
 	s := &server{root: root, uid: cacheUser, port: port}
 	s.args = []string{"/usr/bin/redis-server", "--port", fmt.Sprint(port), "--bind", "127.0.0.1", "--save", "", "--dir", "/tmp", "--aclfile", "/users.acl"}
-	s.ready = func() error {
+	s.ready = listens(port)
+	return s, s.start()
+}
+
+// listens says whether something accepts connections.
+func listens(port int) func() error {
+	return func() error {
 		conn, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", port), time.Second)
 		if err == nil {
 			err = conn.Close()
 		}
 		return err
 	}
-	return s, s.start()
 }
 
 var databases int
@@ -376,12 +395,13 @@ func query[T any](t testing.TB, name, sql string, args ...any) T {
 // proxy stands between the application and a server, and can break the connection.
 type proxy struct {
 	listener net.Listener
-	target   string
 
-	mu    sync.Mutex
-	mode  mode
-	conns map[net.Conn]struct{}
-	// thaw is closed when a frozen proxy passes again.
+	mu     sync.Mutex
+	target string
+	mode   mode
+	conns  map[net.Conn]chan struct{}
+	// thaw is closed when a frozen proxy passes again. A connection's own one, of
+	// passNew, stays.
 	thaw chan struct{}
 }
 
@@ -399,7 +419,7 @@ func newProxy(t testing.TB, s *server) *proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{listener: l, target: fmt.Sprintf("127.0.0.1:%d", s.port), conns: map[net.Conn]struct{}{}}
+	p := &proxy{listener: l, target: fmt.Sprintf("127.0.0.1:%d", s.port), conns: map[net.Conn]chan struct{}{}}
 	go p.accept()
 	t.Cleanup(func() {
 		p.set(refuse)
@@ -425,18 +445,50 @@ func (p *proxy) set(m mode) {
 		}
 	case refuse:
 		for c := range p.conns {
-			_ = c.Close()
+			p.end(c)
 		}
 	}
 }
 
-// gate waits while the proxy is frozen.
-func (p *proxy) gate() {
+// end breaks a connection. The lock is held.
+func (p *proxy) end(c net.Conn) {
+	if stuck := p.conns[c]; stuck != nil {
+		close(stuck)
+		p.conns[c] = nil
+	}
+	_ = c.Close()
+}
+
+// passNew lets new connections through; those of before stay frozen.
+func (p *proxy) passNew() {
+	p.mu.Lock()
+	for c := range p.conns {
+		p.conns[c] = make(chan struct{})
+	}
+	p.mu.Unlock()
+	p.set(pass)
+}
+
+// lead makes the proxy stand before another server, as a Service does after a failover.
+func (p *proxy) lead(s *server) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.target = fmt.Sprintf("127.0.0.1:%d", s.port)
+}
+
+// gate waits while the proxy or the connection is frozen.
+func (p *proxy) gate(c net.Conn) {
 	p.mu.Lock()
 	thaw := p.thaw
 	p.mu.Unlock()
 	if thaw != nil {
 		<-thaw
+	}
+	p.mu.Lock()
+	stuck := p.conns[c]
+	p.mu.Unlock()
+	if stuck != nil {
+		<-stuck
 	}
 }
 
@@ -452,20 +504,21 @@ func (p *proxy) accept() {
 
 func (p *proxy) serve(c net.Conn) {
 	defer func() { _ = c.Close() }()
-	p.gate()
+	p.gate(c)
 	p.mu.Lock()
 	if p.mode == refuse {
 		p.mu.Unlock()
 		return
 	}
-	p.conns[c] = struct{}{}
+	p.conns[c] = nil
+	target := p.target
 	p.mu.Unlock()
 	defer func() {
 		p.mu.Lock()
 		delete(p.conns, c)
 		p.mu.Unlock()
 	}()
-	up, err := net.Dial("tcp", p.target)
+	up, err := net.Dial("tcp", target)
 	if err != nil {
 		return
 	}
@@ -476,7 +529,7 @@ func (p *proxy) serve(c net.Conn) {
 		buffer := make([]byte, 64<<10)
 		for {
 			n, err := from.Read(buffer)
-			p.gate()
+			p.gate(c)
 			if n > 0 {
 				if _, err := to.Write(buffer[:n]); err != nil {
 					return

@@ -31,7 +31,7 @@ func cacheURL(user, password string, port int) string {
 func open(t testing.TB, name string) *store.Store {
 	t.Helper()
 	s, err := store.Open(store.Options{
-		URL: databaseURL(name, database.port), Name: "test", MaxConnections: 4, QueryTimeout: 30 * time.Second, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Endpoints: store.Endpoints{Primary: databaseURL(name, database.port)}, Name: "test", MaxConnections: 4, QueryTimeout: 30 * time.Second, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -65,7 +65,7 @@ func TestMigrationsRunOnce(t *testing.T) {
 	for _, s := range stores {
 		awaitUp(t, s)
 	}
-	if n := query[int](t, name, "SELECT count(*) FROM goose_db_version WHERE version_id > 0"); n != 1 {
+	if n := query[int](t, name, "SELECT count(*) FROM goose_db_version WHERE version_id > 0"); n != 2 {
 		t.Errorf("%d migrations were applied", n)
 	}
 	awaitUp(t, open(t, name)) // again, on a schema that is there
@@ -116,7 +116,8 @@ func TestNoExtensionIsSaidAndWaitedFor(t *testing.T) {
 
 func TestWrongPassword(t *testing.T) {
 	s, err := store.Open(store.Options{
-		URL: strings.Replace(databaseURL("postgres", database.port), url.QueryEscape(password), "wrong", 1), MaxConnections: 1, QueryTimeout: time.Second, Log: slog.New(slog.DiscardHandler),
+		Endpoints:      store.Endpoints{Primary: strings.Replace(databaseURL("postgres", database.port), url.QueryEscape(password), "wrong", 1)},
+		MaxConnections: 1, QueryTimeout: time.Second, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)

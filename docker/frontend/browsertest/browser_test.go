@@ -19,6 +19,7 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
@@ -76,6 +77,8 @@ func newBrowser(t *testing.T, s site) context.Context {
 		chromedp.Env("HOME="+home, "XDG_DATA_HOME="+home+"/.local/share", "XDG_CONFIG_HOME="+home+"/.config", "XDG_CACHE_HOME="+home+"/.cache"),
 		chromedp.UserDataDir(filepath.Join(home, "profile")),
 		chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck,
+		// As on most desktops: a scrollbar takes room.
+		chromedp.Flag("hide-scrollbars", false),
 		chromedp.Flag("disable-quic", true),
 		chromedp.Flag("disable-background-networking", true),
 		chromedp.Flag("disable-component-update", true),
@@ -129,6 +132,9 @@ type tab struct {
 	problems []string
 }
 
+// violation marks what the Content-Security-Policy refused, which no test tolerates.
+const violation = "Content-Security-Policy violation"
+
 // tolerate is a reason why the page may report errors, for tests that cause them.
 type tolerate bool
 
@@ -142,7 +148,7 @@ func newTab(t *testing.T, browser context.Context, s site, tolerateErrors tolera
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		for _, problem := range p.problems {
-			if !bool(tolerateErrors) || strings.HasPrefix(problem, "request") {
+			if !bool(tolerateErrors) || strings.HasPrefix(problem, "request") || strings.Contains(problem, violation) {
 				t.Error(problem)
 			}
 		}
@@ -152,6 +158,10 @@ func newTab(t *testing.T, browser context.Context, s site, tolerateErrors tolera
 	}
 	p.run("report requests", call(network.Enable, network.EnableParams{}))
 	p.run("report the log", call(log.Enable, cdp.Empty{}))
+	// The browser's own log tells some violations of the policy only.
+	p.run("report violations of the policy", call(page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{
+		Source: `document.addEventListener('securitypolicyviolation', e => console.error('` + violation + `', e.effectiveDirective, e.blockedURI, e.sourceFile + ':' + e.lineNumber))`,
+	}))
 	return p
 }
 
@@ -204,6 +214,32 @@ func (p *tab) note(format string, args ...any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.problems = append(p.problems, fmt.Sprintf(format, args...))
+}
+
+// expects takes problems with a text out of what the page should not do, and fails if
+// there are fewer.
+func (p *tab) expects(text string, least int) {
+	p.Helper()
+	deadline := time.Now().Add(patience)
+	for {
+		p.mu.Lock()
+		others := slices.DeleteFunc(slices.Clone(p.problems), func(s string) bool { return strings.Contains(s, text) })
+		seen := len(p.problems) - len(others)
+		if seen >= least {
+			// The browser's log tells the same in other words.
+			p.problems = slices.DeleteFunc(others, func(s string) bool {
+				return strings.Contains(s, "Security Policy") || strings.Contains(s, "TrustedHTML")
+			})
+		}
+		p.mu.Unlock()
+		if seen >= least {
+			return
+		}
+		if time.Now().After(deadline) {
+			p.Fatalf("%d of %d times %q", seen, least, text)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
 }
 
 func (p *tab) run(what string, actions ...chromedp.Action[chromedp.Void]) {
@@ -271,6 +307,12 @@ func (p *tab) phone() {
 	p.run("take a phone's size", chromedp.EmulateViewport(360, 740, chromedp.EmulateMobile, chromedp.EmulateTouch, chromedp.EmulateScale(2)))
 }
 
+// narrow is a window as wide as a phone, with a desktop's scrollbar in it.
+func (p *tab) narrow() {
+	p.Helper()
+	p.run("take a narrow window", chromedp.EmulateViewport(390, 740))
+}
+
 func (p *tab) prefers(scheme string) {
 	p.Helper()
 	p.run("prefer "+scheme, call(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
@@ -283,7 +325,7 @@ func (p *tab) fitsWidth() {
 	p.Helper()
 	const expression = `(() => {
 		const width = document.documentElement.clientWidth;
-		const scrolls = e => { for (; e; e = e.parentElement) if (/auto|scroll/.test(getComputedStyle(e).overflowX)) return true; return false; };
+		const scrolls = e => { for (; e && e !== document.documentElement; e = e.parentElement) if (/auto|scroll/.test(getComputedStyle(e).overflowX)) return true; return false; };
 		const out = [...document.body.querySelectorAll('*')]
 			.filter(e => e.getBoundingClientRect().right > width + 1 && e.checkVisibility() && !scrolls(e))
 			.slice(0, 5).map(e => e.tagName + '.' + e.className + ': ' + e.textContent.slice(0, 40));
@@ -301,6 +343,34 @@ func (p *tab) showsUncut() {
 	for _, element := range eval[[]string](p, `[...document.querySelectorAll('.card')].filter(e => e.scrollWidth > e.clientWidth + 1)
 		.map(e => e.querySelector('h2')?.textContent + ': ' + e.scrollWidth + ' in ' + e.clientWidth)`) {
 		p.Errorf("a card at %s is cut off: %s", eval[string](p, "location.pathname"), element)
+	}
+}
+
+// legible fails if a text on the screen has too little contrast to what is behind it
+// (WCAG 2.2, 1.4.3): less than 4.5, or than 3 if it is large.
+func (p *tab) legible() {
+	p.Helper()
+	const expression = `(() => {
+		const paint = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });
+		const parse = color => { paint.clearRect(0, 0, 1, 1); paint.fillStyle = color; paint.fillRect(0, 0, 1, 1); const [r, g, b, a] = paint.getImageData(0, 0, 1, 1).data; return [r, g, b, a / 255]; };
+		const over = (top, under) => top.slice(0, 3).map((v, i) => v * top[3] + under[i] * (1 - top[3])).concat(1);
+		const behind = e => e ? (c => c[3] === 1 ? c : over(c, behind(e.parentElement)))(parse(getComputedStyle(e).backgroundColor)) : [255, 255, 255, 1];
+		const light = c => c.slice(0, 3).map(v => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4).reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+		const out = [];
+		for (const e of document.body.querySelectorAll('*')) {
+			const text = [...e.childNodes].filter(n => n.nodeType === Node.TEXT_NODE).map(n => n.data.trim()).join(' ').trim();
+			// What lights up for a moment, and what only screen readers see, is not meant.
+			if (!text || !e.checkVisibility() || e.closest('.hidden, .skip, svg, noscript') || e.getAnimations().length > 0) continue;
+			const style = getComputedStyle(e), back = behind(e);
+			const [a, b] = [light(over(parse(style.color), back)), light(back)].sort((a, b) => b - a);
+			const size = parseFloat(style.fontSize), large = size >= 24 || size >= 18.66 && style.fontWeight >= 700;
+			const ratio = (a + 0.05) / (b + 0.05);
+			if (ratio < (large ? 3 : 4.5)) out.push(e.tagName + '.' + e.className + ' ' + text.slice(0, 30) + ': ' + ratio.toFixed(2));
+		}
+		return [...new Set(out)].slice(0, 8);
+	})()`
+	for _, element := range eval[[]string](p, expression) {
+		p.Errorf("little contrast at %s: %s", eval[string](p, "location.pathname"), element)
 	}
 }
 

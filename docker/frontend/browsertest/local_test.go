@@ -50,6 +50,7 @@ func newSite(t *testing.T, symbols int) (site, *fakeapi.Server) {
 	mux := http.NewServeMux()
 	mux.Handle("/", pages)
 	mux.Handle("/api/", api)
+	mux.Handle("/ws", api)
 	mux.Handle("/ws/", api)
 	const host = "alphapulse.test"
 	caFile, certificate := newCA(t, host)
@@ -180,7 +181,7 @@ func TestLostServiceIsToldAndComesBack(t *testing.T) {
 	p.await("the last known prices", `document.querySelectorAll('[data-testid=price]').length > 0`)
 	p.shot("down")
 	p.open(s.url + "/signals")
-	p.await("a page that says what failed", `document.querySelector('.failure')?.innerText.includes('the database cannot be reached')`)
+	p.await("a page that says what failed", `document.querySelector('.failure')?.innerText.includes('The database cannot be reached.')`)
 	p.shot("down-signals")
 
 	api.SetDown(false)

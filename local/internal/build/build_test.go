@@ -3,7 +3,6 @@ package build
 import (
 	"context"
 	"errors"
-	"io"
 	"os"
 	"os/exec"
 	"path"
@@ -132,6 +131,50 @@ func TestEnsureKeepsTheRestWhenOneFails(t *testing.T) {
 	}
 }
 
+// One program goes by several names, and behaves as it is called.
+func TestEnsureLinksWhatOneProgramIsCalled(t *testing.T) {
+	root, table := module(t)
+	write(t, filepath.Join(root, "local", "modules", "m", "one", "main.go"), "package main\n\nimport (\n\t\"fmt\"\n\t\"os\"\n\t\"path/filepath\"\n)\n\nfunc main() { fmt.Print(filepath.Base(os.Args[0])) }\n")
+	table[0].calls = map[string]string{"uno": "one", "eins": "one"}
+	cache := t.TempDir()
+	r, out := reporter(t)
+	got, err := ensure(t.Context(), r, table, root, cache, []string{"uno", "eins"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"uno", "eins"} {
+		if said, err := exec.Command(got[name]).Output(); err != nil || string(said) != name {
+			t.Errorf("%s says %q, %v; want its name", got[name], said, err)
+		}
+	}
+	if !strings.Contains(out.String(), "✓ build m (one)") {
+		t.Errorf("the build is not of the one program:\n%s", out)
+	}
+	if m := missing(t.Context(), table, root, cache, []string{"uno", "eins", "one"}); len(m) != 0 {
+		t.Errorf("missing after the build: %v", m)
+	}
+
+	// A name that is lost needs no build; one whose program is lost does.
+	if err := os.Remove(got["uno"]); err != nil {
+		t.Fatal(err)
+	}
+	r, out = reporter(t)
+	if again, err := ensure(t.Context(), r, table, root, cache, []string{"uno"}); err != nil || again["uno"] != got["uno"] || strings.Contains(out.String(), "build m") {
+		t.Errorf("a lost name: %v, %v, printed %q", again, err, out)
+	}
+	program, err := filepath.EvalSymlinks(got["uno"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(program); err != nil {
+		t.Fatal(err)
+	}
+	r, out = reporter(t)
+	if again, err := ensure(t.Context(), r, table, root, cache, []string{"uno"}); err != nil || again["uno"] != got["uno"] || !strings.Contains(out.String(), "✓ build m (one)") {
+		t.Errorf("a lost program: %v, %v, printed %q", again, err, out)
+	}
+}
+
 func TestEnsureFromSeveralCallersBuildsOnce(t *testing.T) {
 	root, table := module(t)
 	cache := t.TempDir()
@@ -155,7 +198,7 @@ func TestEnsureStopsWhenInterrupted(t *testing.T) {
 	cache := t.TempDir()
 	ctx, cancel := context.WithCancelCause(t.Context())
 	why := errors.New("interrupt")
-	table[0].generate.run = func(context.Context, string, string, io.Writer) error { cancel(why); return nil }
+	table[0].generate.run = func(context.Context, string, string, *progress.Step) error { cancel(why); return nil }
 	r, _ := reporter(t)
 	if _, err := ensure(ctx, r, table, root, cache, []string{"one", "two"}); !errors.Is(err, why) {
 		t.Errorf("error %v; want %v", err, why)
@@ -173,7 +216,7 @@ func TestEnsureEmbedsWhatIsGenerated(t *testing.T) {
 	root, table := module(t)
 	dir := filepath.Join(root, "local", "modules", "m")
 	write(t, filepath.Join(dir, "one", "main.go"), "package main\n\nimport (\n\t\"embed\"\n\t\"fmt\"\n)\n\n//go:embed dist\nvar dist embed.FS\n\nfunc main() { b, err := dist.ReadFile(\"dist/a/b.txt\"); fmt.Print(string(b), err) }\n")
-	table[0].generate = generator{id: "1", run: func(_ context.Context, from, out string, _ io.Writer) error {
+	table[0].generate = generator{id: "1", run: func(_ context.Context, from, out string, _ *progress.Step) error {
 		if from != dir {
 			t.Errorf("generator got %s; want %s", from, dir)
 		}
@@ -265,6 +308,37 @@ func TestCheckGo(t *testing.T) {
 	}
 }
 
+// Every question to Go starts a process: one for all modules that demand the same Go.
+func TestGoIsAskedOnce(t *testing.T) {
+	real, err := exec.LookPath("go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	bin, log := t.TempDir(), filepath.Join(t.TempDir(), "log")
+	write(t, filepath.Join(bin, "go"), "#!/bin/sh\necho \"$*\" >>"+log+"\nexec "+real+" \"$@\"\n")
+	if err := os.Chmod(filepath.Join(bin, "go"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+	root, table := module(t)
+	other := table[0]
+	other.module, other.tools = "other", map[string]string{"three": "./three"}
+	newer := other
+	newer.module = "newer"
+	write(t, filepath.Join(root, "local", "modules", "other", "go.mod"), "module example.com/other\n\ngo 1.26\n")
+	write(t, filepath.Join(root, "local", "modules", "newer", "go.mod"), "module example.com/newer\n\ngo 1.26.1\n")
+	for range 2 {
+		missing(t.Context(), []unit{table[0], other, newer}, root, t.TempDir(), []string{"one", "two", "three"})
+	}
+	raw, err := os.ReadFile(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := string(raw), "env GOFLAGS\nenv -json\nenv -json\n"; got != want {
+		t.Errorf("go was asked\n%s; want\n%s", got, want)
+	}
+}
+
 func TestMissingGoIsSaid(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	root, table := module(t)
@@ -307,6 +381,15 @@ func TestTable(t *testing.T) {
 				t.Errorf("%s: one go build of several packages would name it %s", name, path.Base(pkg))
 			}
 		}
+		for name, tool := range u.calls {
+			if seen[name] {
+				t.Errorf("%s is in the table twice", name)
+			}
+			seen[name] = true
+			if u.tools[tool] == "" {
+				t.Errorf("%s is to call %s, which is not in %s", name, tool, u.folder())
+			}
+		}
 		mod, err := os.ReadFile(filepath.Join(root, u.folder(), "go.mod"))
 		if err != nil {
 			t.Errorf("not committed: %v", err)
@@ -321,5 +404,10 @@ func TestTable(t *testing.T) {
 	}
 	if len(Tools()) != len(seen) {
 		t.Errorf("Tools lists %d of %d", len(Tools()), len(seen))
+	}
+	for _, tool := range Tools() {
+		if tool.Package == "" {
+			t.Errorf("%s has no package", tool.Name)
+		}
 	}
 }

@@ -5,12 +5,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/alphapulse/alphapulse-infra/local/internal/progress"
 )
 
 // A generator makes files that a module embeds and git does not hold. They
@@ -20,7 +21,7 @@ type generator struct {
 	// the same module.
 	id string
 	// run writes files below out, with their paths relative to the module in dir.
-	run func(ctx context.Context, dir, out string, w io.Writer) error
+	run func(ctx context.Context, dir, out string, step *progress.Step) error
 }
 
 // kubernetesProviderSchema makes what the Kubernetes provider embeds from the
@@ -28,10 +29,10 @@ type generator struct {
 // mapping from Terraform's names.
 var kubernetesProviderSchema = generator{
 	id: "1 " + KubernetesProviderVersion,
-	run: func(ctx context.Context, dir, out string, w io.Writer) error {
+	run: func(ctx context.Context, dir, out string, step *progress.Step) error {
 		const module = "github.com/pulumi/pulumi-kubernetes/provider/v4"
 		var stdout bytes.Buffer
-		if err := runGo(ctx, dir, io.MultiWriter(&stdout, w), "list", "-m", "-f={{.Dir}}", module); err != nil {
+		if err := runGoTo(ctx, dir, step, &stdout, "list", "-m", "-f={{.Dir}}", module); err != nil {
 			return err
 		}
 		lines := strings.Split(strings.TrimSpace(stdout.String()), "\n")
@@ -61,12 +62,12 @@ var kubernetesProviderSchema = generator{
 
 // overlay runs the unit's generator and returns the path of the file that shows
 // its result to the compiler.
-func (j *job) overlay(ctx context.Context, tmp string, w io.Writer) (string, error) {
+func (j *job) overlay(ctx context.Context, tmp string, step *progress.Step) (string, error) {
 	out := filepath.Join(tmp, "generated")
 	if err := os.Mkdir(out, 0o755); err != nil {
 		return "", err
 	}
-	if err := j.generate.run(ctx, j.dir, out, w); err != nil {
+	if err := j.generate.run(ctx, j.dir, out, step); err != nil {
 		return "", err
 	}
 	replace := map[string]string{}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -22,7 +21,7 @@ var ErrNpm = errors.New("the user interface was not built")
 // that neither a developer's node_modules nor ui/dist is touched.
 var userInterface = generator{
 	id: "npm ci, npm run build: 1",
-	run: func(ctx context.Context, dir, out string, w io.Writer) error {
+	run: func(ctx context.Context, dir, out string, step *progress.Step) error {
 		work, err := os.MkdirTemp(filepath.Dir(out), "ui-")
 		if err != nil {
 			return err
@@ -31,7 +30,7 @@ var userInterface = generator{
 			return fmt.Errorf("copy %s: %w", dir, err)
 		}
 		for _, args := range [][]string{{"ci", "--no-audit", "--no-fund"}, {"run", "build"}} {
-			if err := npm(ctx, work, w, args...); err != nil {
+			if err := npm(ctx, work, step, args...); err != nil {
 				return err
 			}
 		}
@@ -74,7 +73,8 @@ func copySources(from, to string) error {
 	})
 }
 
-func npm(ctx context.Context, dir string, w io.Writer, args ...string) error {
+func npm(ctx context.Context, dir string, step *progress.Step, args ...string) error {
+	w := step.Writer()
 	_, _ = fmt.Fprintf(w, "%s: npm %v\n", dir, args)
 	cmd := exec.CommandContext(ctx, "npm", args...)
 	cmd.Dir = dir
@@ -84,7 +84,9 @@ func npm(ctx context.Context, dir string, w io.Writer, args ...string) error {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 	cmd.WaitDelay = stopGrace
-	if err := cmd.Run(); err != nil {
+	err := cmd.Run()
+	step.Used(cpuOf(cmd))
+	if err != nil {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}

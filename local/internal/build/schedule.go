@@ -7,26 +7,35 @@ import (
 )
 
 // A limiter lets a bounded number of jobs run at once, within a budget of
-// memory. Waiting jobs go in the order of their rank, lowest first, and none
-// overtakes: a large job would otherwise wait until every small one is done. A
+// memory, and one of a family at a time. Waiting jobs go in the order of their rank,
+// lowest first, and none overtakes for the memory's sake: a large job would otherwise
+// wait until every small one is done. One that waits for its family is overtaken. A
 // job larger than the whole budget runs alone.
 type limiter struct {
 	mu      sync.Mutex
 	slots   int
 	memory  int64
 	running int
+	busy    map[string]bool // families
 	waiting queue
 }
 
+// A need is what a job asks a limiter for.
+type need struct {
+	rank   int
+	memory int64  // in bytes
+	family string // empty: it shares nothing
+}
+
 func newLimiter(slots int, memory int64) *limiter {
-	return &limiter{slots: slots, memory: memory}
+	return &limiter{slots: slots, memory: memory, busy: map[string]bool{}}
 }
 
 // acquire waits for a place. On success the caller must call release with the
 // same need.
-func (l *limiter) acquire(ctx context.Context, rank int, need int64) error {
+func (l *limiter) acquire(ctx context.Context, n need) error {
 	l.mu.Lock()
-	w := &waiter{rank: rank, need: need, ready: make(chan struct{})}
+	w := &waiter{need: n, ready: make(chan struct{})}
 	heap.Push(&l.waiting, w)
 	l.grant()
 	l.mu.Unlock()
@@ -38,8 +47,7 @@ func (l *limiter) acquire(ctx context.Context, rank int, need int64) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if w.index < 0 { // granted between the two
-		l.running--
-		l.memory += need
+		l.free(n)
 	} else {
 		heap.Remove(&l.waiting, w.index)
 	}
@@ -47,30 +55,45 @@ func (l *limiter) acquire(ctx context.Context, rank int, need int64) error {
 	return context.Cause(ctx)
 }
 
-func (l *limiter) release(need int64) {
+func (l *limiter) release(n need) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.running--
-	l.memory += need
+	l.free(n)
 	l.grant()
 }
 
+func (l *limiter) free(n need) {
+	l.running--
+	l.memory += n.memory
+	delete(l.busy, n.family)
+}
+
 func (l *limiter) grant() {
+	var later []*waiter // for their family
 	for l.waiting.Len() > 0 {
 		w := l.waiting[0]
-		if l.running > 0 && (l.running >= l.slots || w.need > l.memory) {
-			return
+		if l.running > 0 && (l.running >= l.slots || w.memory > l.memory) {
+			break
 		}
 		heap.Pop(&l.waiting)
+		if l.busy[w.family] {
+			later = append(later, w)
+			continue
+		}
 		l.running++
-		l.memory -= w.need
+		l.memory -= w.memory
+		if w.family != "" {
+			l.busy[w.family] = true
+		}
 		close(w.ready)
+	}
+	for _, w := range later {
+		heap.Push(&l.waiting, w)
 	}
 }
 
 type waiter struct {
-	rank  int
-	need  int64
+	need
 	ready chan struct{}
 	index int // in the queue; -1 once granted
 }

@@ -1,9 +1,6 @@
 package build
 
-import (
-	"path"
-	"strings"
-)
+import "strings"
 
 // Versions of what the table builds. go.mod of each module pins the code; these
 // are what the binaries say of themselves and what plugin folders are named.
@@ -28,29 +25,18 @@ type Tool struct {
 	Package string // import path, or a path beginning with ./ inside the module
 }
 
-// A unit is what one `go build` makes: programs of one module that share their
-// flags.
-type unit struct {
-	module   string            // folder below local/modules; dir overrides it
-	dir      string            // folder relative to the repository, for modules elsewhere
-	tools    map[string]string // name → package
-	stamp    map[string]string // -X variables
-	tags     string
-	memory   int64     // peak of compiler and linker together, in bytes, measured on 2 cores
-	generate generator // files that the module embeds and git does not hold
-}
+// Families of units: what they share is compiled by the first and found by the others,
+// unless two of them compile at once.
+const (
+	kubernetesClients = "k8s.io/client-go and the API types"
+	pulumiSDK         = "the SDKs of Pulumi, which the program is on, too"
+)
 
-func (u unit) folder() string {
-	if u.dir != "" {
-		return u.dir
-	}
-	return path.Join("local", "modules", u.module)
-}
-
-// table lists what can be built, in the order in which it is built when
-// everything is missing: what most other work waits for comes first. The
-// cluster leads because it starts and loads its images while the rest compiles;
-// then the largest compile, so that no long one is left alone at the end.
+// table lists what can be built, in the order in which it is built when everything is
+// missing: the longest way to a deployed stack first. The cluster leads because it
+// starts and loads its images while the rest compiles; then what Pulumi consists of,
+// whose packages follow one another (see the families); then the programs of images,
+// the largest first, so that no long one is left alone at the end.
 var table = []unit{
 	{
 		module: "etcd",
@@ -60,16 +46,20 @@ var table = []unit{
 	{
 		module: "kubernetes",
 		tools: map[string]string{
-			"kube-apiserver":          "k8s.io/kubernetes/cmd/kube-apiserver",
-			"kube-controller-manager": "k8s.io/kubernetes/cmd/kube-controller-manager",
-			"kube-scheduler":          "k8s.io/kubernetes/cmd/kube-scheduler",
-			"kubelet":                 "k8s.io/kubernetes/cmd/kubelet",
-			"kube-proxy":              "k8s.io/kubernetes/cmd/kube-proxy",
-			"kubectl":                 "k8s.io/kubernetes/cmd/kubectl",
-			"metrics-server":          "sigs.k8s.io/metrics-server/cmd/metrics-server",
-			"coredns":                 "./cmd/coredns",
-			"netpol":                  "./cmd/netpol",
+			"hyperkube":      "./cmd/hyperkube",
+			"metrics-server": "sigs.k8s.io/metrics-server/cmd/metrics-server",
+			"coredns":        "./cmd/coredns",
 		},
+		calls: map[string]string{
+			"kube-apiserver":          "hyperkube",
+			"kube-controller-manager": "hyperkube",
+			"kube-scheduler":          "hyperkube",
+			"kubelet":                 "hyperkube",
+			"kube-proxy":              "hyperkube",
+			"kubectl":                 "hyperkube",
+			"netpol":                  "hyperkube",
+		},
+		family: kubernetesClients,
 		stamp: map[string]string{
 			"k8s.io/component-base/version.gitVersion":   KubernetesVersion,
 			"k8s.io/component-base/version.gitMajor":     "1",
@@ -81,13 +71,14 @@ var table = []unit{
 	},
 	{
 		module: "helpers",
-		tools:  map[string]string{"pause": "./cmd/pause", "probe": "./cmd/probe"},
+		tools:  map[string]string{"language-host": "./cmd/language-host", "pause": "./cmd/pause", "probe": "./cmd/probe"},
 		memory: 300 * mib,
 	},
 	{
 		module: "local-path-provisioner",
 		tools:  map[string]string{"local-path-provisioner": "github.com/rancher/local-path-provisioner"},
 		stamp:  map[string]string{"main.VERSION": "v0.0.30"},
+		family: kubernetesClients,
 		memory: 600 * mib,
 	},
 	{
@@ -96,6 +87,7 @@ var table = []unit{
 		stamp: map[string]string{
 			"github.com/pulumi/pulumi-kubernetes/provider/v4/pkg/version.Version": strings.TrimPrefix(KubernetesProviderVersion, "v"),
 		},
+		family:   pulumiSDK,
 		memory:   4400 * mib,
 		generate: kubernetesProviderSchema,
 	},
@@ -109,6 +101,7 @@ var table = []unit{
 			"github.com/pulumi/pulumi/sdk/v3/go/common/version.Version": PulumiVersion,
 			"main.providerVersion": RandomProviderVersion,
 		},
+		family: pulumiSDK,
 		memory: 1800 * mib,
 	},
 	{
@@ -120,23 +113,32 @@ var table = []unit{
 		memory: 400 * mib,
 	},
 	{
-		module: "provider-docker",
-		tools:  map[string]string{"pulumi-resource-docker": "."},
-		stamp:  map[string]string{"main.providerVersion": DockerProviderVersion},
-		// Compose support drags in BuildKit's and several clouds' clients.
-		tags:   "no_compose",
+		module: "prometheus",
+		tools:  map[string]string{"prometheus": "github.com/prometheus/prometheus/cmd/prometheus"},
+		stamp:  map[string]string{"github.com/prometheus/common/version.Version": "3.16.0"},
+		// Discovery in clouds drags in every cloud's client.
+		tags:   "remove_all_sd,enable_kubernetes_sd,enable_dns_sd",
+		family: kubernetesClients,
 		memory: 1500 * mib,
 	},
 	{
-		dir:    "docker/backend",
-		tools:  map[string]string{"alphapulse": "."},
-		memory: 600 * mib,
+		module: "kube-state-metrics",
+		tools:  map[string]string{"kube-state-metrics": "k8s.io/kube-state-metrics/v2"},
+		stamp:  map[string]string{"github.com/prometheus/common/version.Version": "v2.20.0"},
+		family: kubernetesClients,
+		memory: 1000 * mib,
 	},
 	{
 		dir:      "docker/frontend",
 		tools:    map[string]string{"frontend": "."},
 		memory:   600 * mib,
 		generate: userInterface,
+	},
+	{
+		module: "grafana",
+		tools:  map[string]string{"grafana-server": "github.com/grafana/grafana/pkg/cmd/grafana-server"},
+		stamp:  map[string]string{"main.version": "6.1.6"},
+		memory: 800 * mib,
 	},
 	{
 		module: "exporters",
@@ -151,24 +153,18 @@ var table = []unit{
 		memory: 600 * mib,
 	},
 	{
-		module: "kube-state-metrics",
-		tools:  map[string]string{"kube-state-metrics": "k8s.io/kube-state-metrics/v2"},
-		stamp:  map[string]string{"github.com/prometheus/common/version.Version": "v2.20.0"},
-		memory: 1000 * mib,
+		dir:    "docker/backend",
+		tools:  map[string]string{"alphapulse": "."},
+		memory: 600 * mib,
 	},
 	{
-		module: "prometheus",
-		tools:  map[string]string{"prometheus": "github.com/prometheus/prometheus/cmd/prometheus"},
-		stamp:  map[string]string{"github.com/prometheus/common/version.Version": "3.16.0"},
-		// Discovery in clouds drags in every cloud's client.
-		tags:   "remove_all_sd,enable_kubernetes_sd,enable_dns_sd",
+		module: "provider-docker",
+		tools:  map[string]string{"pulumi-resource-docker": "."},
+		stamp:  map[string]string{"main.providerVersion": DockerProviderVersion},
+		// Compose support drags in BuildKit's and several clouds' clients.
+		tags:   "no_compose",
+		family: pulumiSDK,
 		memory: 1500 * mib,
-	},
-	{
-		module: "grafana",
-		tools:  map[string]string{"grafana-server": "github.com/grafana/grafana/pkg/cmd/grafana-server"},
-		stamp:  map[string]string{"main.version": "6.1.6"},
-		memory: 800 * mib,
 	},
 }
 
@@ -177,7 +173,7 @@ func Tools() []Tool {
 	var all []Tool
 	for _, u := range table {
 		for _, name := range u.names() {
-			all = append(all, Tool{Name: name, Module: u.folder(), Package: u.tools[name]})
+			all = append(all, Tool{Name: name, Module: u.folder(), Package: u.packages()[name]})
 		}
 	}
 	return all

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -9,21 +8,46 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/alphapulse/alphapulse-infra/local/internal/node"
+	"github.com/alphapulse/alphapulse-infra/local/internal/node/plan"
+	"github.com/alphapulse/alphapulse-infra/local/internal/node/topology"
 )
 
-// errNotReady makes `status` end with a status of its own when there is no
-// usable cluster; what is wrong was printed.
-var errNotReady = errors.New("the local cluster is not ready")
+var clusterSubject = subject{
+	name: "cluster", command: "local", back: "local start", runs: "pods",
+	stopHelp: `End the cluster in order: pods first, then everything else.
+
+What it changes on the machine: removes every process, mount, namespace, link,
+route, routing rule and cgroup of the cluster. Its state in .local/cluster stays,
+so that 'local start' or 'local up' brings it back.`,
+	downHelp: `End the cluster at once and erase what it stores, volumes included.
+
+What it changes on the machine: removes every process, mount, namespace, link,
+route, routing rule and cgroup of the cluster, also those that a crash left
+behind, and the folder .local/cluster of the clone. Installed Debian packages and
+the cache folder stay.`,
+	statusHelp: `Tell what there is of the cluster. It changes nothing on the machine. The exit
+status is 0 only if the cluster is ready.`,
+	stop: node.Stop, down: node.Down, status: node.Status,
+	where: func(st node.State) string {
+		var nodes []string
+		for _, n := range st.Nodes {
+			nodes = append(nodes, fmt.Sprintf("node %s %s at %s in zone %s", n.Name, n.State, n.IP, n.Zone))
+		}
+		return fmt.Sprintf("API %s\n%s", topology.Local().APIServer(), strings.Join(nodes, "\n"))
+	},
+}
 
 func clusterCommands() []*cobra.Command {
-	return []*cobra.Command{upCommand(), startCommand(), stopCommand(), downCommand(), statusCommand(), kubeconfigCommand(), initCommand(), forwardCommand(), serveCommand()}
+	return append(clusterSubject.commands(), upCommand(), startCommand(), nodeCommand(), kubeconfigCommand(), initCommand(), forwardCommand(), serveCommand())
 }
 
 func upCommand() *cobra.Command {
-	return &cobra.Command{
+	first := topology.Local().First()
+	var nodes topology.Request
+	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Make sure that the cluster runs and answers",
-		Long: `Make sure that the cluster runs and that its services answer. Run it again at any
+		Long: fmt.Sprintf(`Make sure that the cluster runs and that its services answer. Run it again at any
 time: what is there already is not done again, and what a crash or Ctrl-C left
 half done is finished or removed first.
 
@@ -33,26 +57,41 @@ What it changes on the machine:
   - builds programs and unpacks containerd, runc and the CNI plugins into the
     cache folder (~/.cache/alphapulse-infra); they stay
   - keeps the cluster's state in .local/cluster of the clone
-  - makes the network namespace ` + node.Name + `, the link ` + node.HostLink + ` (` + node.HostIP + `), routes
-    to ` + node.PodCIDR + ` and ` + node.ServiceCIDR + ` over it, a routing rule that keeps the
-    machine from forwarding what comes from it, the cgroup ` + node.Name + `, and the
-    folder /run/` + node.Name + `
+  - makes the network namespace %[1]s, the link %[2]s (%[3]s), routes
+    to %[4]s and %[5]s over it, a routing rule that keeps the
+    machine from forwarding what comes from it, the cgroup %[1]s, and the
+    folder /run/%[6]s
+  - with further nodes, for each of them the like, named %[1]s-2 and so on, and the
+    network namespace %[7]s that joins them to each other
   - listens on ports 30443 and 30080 of 127.0.0.1
 No setting of the kernel, no other link and no running container engine is
 touched. The node's processes live in namespaces of their own; 'local stop' and
 'local down' end all of them.`,
+			first.Name(), first.Link(), first.MachineIP(), first.Cluster.Pods, first.Cluster.Services, first.Cluster.Name, first.Cluster.Switch()),
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r, err := reporter(cmd)
 			if err != nil {
 				return err
 			}
-			if err := node.Up(cmd.Context(), r, node.Options{}); err != nil {
+			if err := node.Up(cmd.Context(), r, node.Options{Nodes: nodes}); err != nil {
 				return err
 			}
 			return printReady(cmd.OutOrStdout())
 		},
 	}
+	nodeFlags(cmd, &nodes)
+	return cmd
+}
+
+// nodeFlags are what can be asked of the cluster's nodes.
+func nodeFlags(cmd *cobra.Command, r *topology.Request) {
+	f := cmd.Flags()
+	f.IntVar(&r.Nodes, "nodes", 0, "number of nodes, which can grow; a new cluster has one")
+	f.StringSliceVar(&r.Zones, "zones", nil, "zones that are dealt to the nodes in turn, as a,b,c; each has its own by default")
+	f.StringArrayVar(&r.Labels, "label", nil, "label a node, as NODE:KEY=VALUE; may be repeated, and replaces all that were asked for before")
+	f.BoolVar(&r.DualStack, "dual-stack", false, "give a new cluster addresses of version 6 of IP, too")
+	f.StringArrayVar(&r.Taints, "taint", nil, "taint a node, as NODE:KEY=VALUE:EFFECT; may be repeated, and replaces all that were asked for before")
 }
 
 func printReady(w io.Writer) error {
@@ -84,104 +123,6 @@ It changes on the machine what 'local up' does.`,
 	}
 }
 
-func stopCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "stop",
-		Short: "End the cluster and keep what it stores",
-		Long: `End the cluster in order: pods first, then everything else.
-
-What it changes on the machine: removes every process, mount, namespace, link,
-route, routing rule and cgroup of the cluster. Its state in .local/cluster stays,
-so that 'local start' or 'local up' brings it back.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			r, err := reporter(cmd)
-			if err != nil {
-				return err
-			}
-			return node.Stop(cmd.Context(), r)
-		},
-	}
-}
-
-func downCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "down",
-		Short: "End the cluster and erase what it stores",
-		Long: `End the cluster at once and erase what it stores, volumes included.
-
-What it changes on the machine: removes every process, mount, namespace, link,
-route, routing rule and cgroup of the cluster, also those that a crash left
-behind, and the folder .local/cluster of the clone. Installed Debian packages and
-the cache folder stay.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			r, err := reporter(cmd)
-			if err != nil {
-				return err
-			}
-			return node.Down(cmd.Context(), r)
-		},
-	}
-}
-
-func statusCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "status",
-		Short: "Tell what there is of the cluster",
-		Long: `Tell what there is of the cluster. It changes nothing on the machine. The exit
-status is 0 only if the cluster is ready.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			st, err := node.Status(cmd.Context())
-			if err != nil {
-				return err
-			}
-			printStatus(cmd.OutOrStdout(), st)
-			if !st.Ready {
-				return errNotReady
-			}
-			return nil
-		},
-	}
-}
-
-func printStatus(w io.Writer, st node.State) {
-	p := func(format string, args ...any) { _, _ = fmt.Fprintf(w, format+"\n", args...) }
-	switch {
-	case st.Foreign != nil:
-		p("not running: %v", st.Foreign)
-		return
-	case !st.Running:
-		if st.Stored {
-			p("stopped; 'local start' brings it back, 'local down' erases it")
-		} else {
-			p("there is none; 'local up' makes one")
-		}
-		if len(st.Leftovers) > 0 {
-			p("left behind by a crash: %s; 'local up' and 'local down' remove it", strings.Join(st.Leftovers, ", "))
-		}
-		return
-	case st.Ready:
-		p("ready, running for %s, %d pods", st.Uptime, st.Pods)
-	default:
-		p("running for %s, but not ready:", st.Uptime)
-		for _, problem := range st.Problems {
-			p("  - %s", problem)
-		}
-	}
-	p("API %s, node %s, state in %s", node.APIServer, node.NodeIP, st.Owner)
-	printRestarts(w, st)
-}
-
-func printRestarts(w io.Writer, st node.State) {
-	for _, c := range st.Components {
-		if c.Restarts > 0 {
-			_, _ = fmt.Fprintf(w, "%s was restarted %d times: %s\n", c.Name, c.Restarts, c.LastExit)
-		}
-	}
-}
-
 func kubeconfigCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "kubeconfig",
@@ -202,26 +143,22 @@ machine; your own kubeconfig is never touched. Use it with
 }
 
 func initCommand() *cobra.Command {
-	var kind, state string
-	cmd := &cobra.Command{
-		Use: node.InitCommand, Hidden: true, Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error { return node.RunInit(kind, state) },
+	return &cobra.Command{
+		Use: plan.InitCommand + " FOLDER", Hidden: true, Args: cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error { return node.RunInit(args[0]) },
 	}
-	cmd.Flags().StringVar(&kind, "kind", "", "what the node is")
-	cmd.Flags().StringVar(&state, "state", "", "folder of the node's state")
-	return cmd
 }
 
 func forwardCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: node.ForwardCommand, Hidden: true, Args: cobra.ArbitraryArgs,
-		RunE: func(_ *cobra.Command, ports []string) error { return node.RunForward(ports) },
+		Use: plan.ForwardCommand, Hidden: true, Args: cobra.ArbitraryArgs,
+		RunE: func(_ *cobra.Command, targets []string) error { return node.RunForward(targets) },
 	}
 }
 
 func serveCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: node.ServeCommand, Hidden: true, Args: cobra.NoArgs,
+		Use: plan.ServeCommand, Hidden: true, Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error { return node.RunServe() },
 	}
 }

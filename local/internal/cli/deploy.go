@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/alphapulse/alphapulse-infra/local/internal/deploy"
+	"github.com/alphapulse/alphapulse-infra/local/internal/node/topology"
 )
 
 func deployCommands() []*cobra.Command {
@@ -11,7 +12,8 @@ func deployCommands() []*cobra.Command {
 }
 
 func deployCommand() *cobra.Command {
-	return &cobra.Command{
+	var nodes topology.Request
+	cmd := &cobra.Command{
 		Use:   "deploy",
 		Short: "Deploy the stack " + deploy.Stack + " and print where it answers: `make up`",
 		Long: `Choose a cluster, make everything that a deployment needs, run 'pulumi up' of the
@@ -30,9 +32,11 @@ what the stack consists of.`,
 			if err != nil {
 				return err
 			}
-			return deploy.Up(cmd.Context(), r)
+			return deploy.Up(cmd.Context(), r, nodes)
 		},
 	}
+	nodeFlags(cmd, &nodes)
+	return cmd
 }
 
 func destroyCommand() *cobra.Command {

@@ -1,18 +1,36 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
-	"io"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/alphapulse/alphapulse-infra/local/internal/node"
+	"github.com/alphapulse/alphapulse-infra/local/internal/node/plan"
+	"github.com/alphapulse/alphapulse-infra/local/internal/node/topology"
 )
 
-// errEngineNotReady is errNotReady of the engine.
-var errEngineNotReady = errors.New("the local Docker engine is not ready")
+var engineSubject = subject{
+	name: "Docker engine", command: "local engine", back: "local engine up", runs: "containers",
+	stopHelp: `End the engine in order: containers first, each in the time that it was given.
+
+What it changes on the machine: removes every process, mount, namespace, link,
+routing rule and cgroup of the engine. Its state in .local/engine stays, so that
+'local engine up' brings it back, with the containers that have a restart policy.`,
+	downHelp: `End the engine at once and erase what it stores: containers, volumes, images, and
+what was pushed to its registry.
+
+What it changes on the machine: removes every process, mount, namespace, link,
+routing rule and cgroup of the engine, also those that a crash left behind, and the
+folder .local/engine of the clone. Installed Debian packages and the cache folder
+stay.`,
+	statusHelp: `Tell what there is of the engine. It changes nothing on the machine. The exit
+status is 0 only if the engine answers.`,
+	stop: node.EngineStop, down: node.EngineDown, status: node.EngineStatus,
+	where: func(node.State) string {
+		return fmt.Sprintf("DOCKER_HOST=%s, registry %s, node %s", node.DockerHost, node.Registry, topology.Local().First().IP())
+	},
+}
 
 func engineCommand() *cobra.Command {
 	c := &cobra.Command{
@@ -25,11 +43,12 @@ while it runs and DOCKER_HOST does not name another engine. A machine runs the
 cluster or the engine, not both at once; each keeps what it stores meanwhile.`,
 		Args: cobra.NoArgs,
 	}
-	c.AddCommand(engineUpCommand(), engineStopCommand(), engineDownCommand(), engineStatusCommand())
+	c.AddCommand(append(engineSubject.commands(), engineUpCommand())...)
 	return c
 }
 
 func engineUpCommand() *cobra.Command {
+	first := topology.Local().First()
 	var opts node.EngineOptions
 	cmd := &cobra.Command{
 		Use:   "up",
@@ -58,7 +77,7 @@ touched, and no packet of a container leaves the machine.
 --builds makes what the Dockerfiles in docker/ begin with, and fetches the Go
 modules and npm packages that they ask for. The engine's node serves those to
 builds, together with the rest of this machine's download cache of Go modules.`,
-			node.Name, node.HostLink, node.HostIP, node.RegistryPort),
+			first.Name(), first.Link(), first.MachineIP(), plan.RegistryPort),
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r, err := reporter(cmd)
@@ -74,95 +93,4 @@ builds, together with the rest of this machine's download cache of Go modules.`,
 	}
 	cmd.Flags().BoolVar(&opts.Builds, "builds", false, "make it ready for builds of the application's images, too")
 	return cmd
-}
-
-func engineStopCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "stop",
-		Short: "End the engine and keep what it stores",
-		Long: `End the engine in order: containers first, each in the time that it was given.
-
-What it changes on the machine: removes every process, mount, namespace, link,
-routing rule and cgroup of the engine. Its state in .local/engine stays, so that
-'local engine up' brings it back, with the containers that have a restart policy.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			r, err := reporter(cmd)
-			if err != nil {
-				return err
-			}
-			return node.EngineStop(cmd.Context(), r)
-		},
-	}
-}
-
-func engineDownCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "down",
-		Short: "End the engine and erase what it stores",
-		Long: `End the engine at once and erase what it stores: containers, volumes, images, and
-what was pushed to its registry.
-
-What it changes on the machine: removes every process, mount, namespace, link,
-routing rule and cgroup of the engine, also those that a crash left behind, and the
-folder .local/engine of the clone. Installed Debian packages and the cache folder
-stay.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			r, err := reporter(cmd)
-			if err != nil {
-				return err
-			}
-			return node.EngineDown(cmd.Context(), r)
-		},
-	}
-}
-
-func engineStatusCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "status",
-		Short: "Tell what there is of the engine",
-		Long: `Tell what there is of the engine. It changes nothing on the machine. The exit
-status is 0 only if the engine answers.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			st, err := node.EngineStatus(cmd.Context())
-			if err != nil {
-				return err
-			}
-			printEngine(cmd.OutOrStdout(), st)
-			if !st.Ready {
-				return errEngineNotReady
-			}
-			return nil
-		},
-	}
-}
-
-func printEngine(w io.Writer, st node.State) {
-	p := func(format string, args ...any) { _, _ = fmt.Fprintf(w, format+"\n", args...) }
-	switch {
-	case st.Foreign != nil:
-		p("not running: %v", st.Foreign)
-		return
-	case !st.Running:
-		if st.Stored {
-			p("stopped; 'local engine up' brings it back, 'local engine down' erases it")
-		} else {
-			p("there is none; 'local engine up' makes one")
-		}
-		if len(st.Leftovers) > 0 {
-			p("left behind by a crash: %s; 'local engine up' and 'local engine down' remove it", strings.Join(st.Leftovers, ", "))
-		}
-		return
-	case st.Ready:
-		p("ready, running for %s, %d containers", st.Uptime, st.Pods)
-	default:
-		p("running for %s, but not ready:", st.Uptime)
-		for _, problem := range st.Problems {
-			p("  - %s", problem)
-		}
-	}
-	p("DOCKER_HOST=%s, registry %s, node %s, state in %s", node.DockerHost, node.Registry, node.NodeIP, st.Owner)
-	printRestarts(w, st)
 }

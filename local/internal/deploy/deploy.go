@@ -19,6 +19,7 @@ import (
 
 	"github.com/alphapulse/alphapulse-infra/local/internal/build"
 	"github.com/alphapulse/alphapulse-infra/local/internal/node"
+	"github.com/alphapulse/alphapulse-infra/local/internal/node/topology"
 	"github.com/alphapulse/alphapulse-infra/local/internal/paths"
 	"github.com/alphapulse/alphapulse-infra/local/internal/preflight"
 	"github.com/alphapulse/alphapulse-infra/local/internal/progress"
@@ -36,8 +37,9 @@ var errInterrupted = errors.New("interrupted: the next run goes on where this on
 // Up deploys the dev stack and prints where it answers and how to log in. It
 // chooses the cluster (see Setting); the local one it builds and starts first. It
 // may be run again at any time: it goes on after an interrupt, and changes
-// nothing when there is nothing to change.
-func Up(ctx context.Context, r *progress.Reporter) error {
+// nothing when there is nothing to change. The local cluster gets the nodes that are
+// requested.
+func Up(ctx context.Context, r *progress.Reporter, nodes topology.Request) error {
 	root, err := paths.Root()
 	if err != nil {
 		return err
@@ -46,7 +48,10 @@ func Up(ctx context.Context, r *progress.Reporter) error {
 	if err != nil {
 		return err
 	}
-	tools, where, err := makeReady(ctx, r, root, where)
+	if !where.Local && !nodes.Empty() {
+		return fmt.Errorf("nodes, zones, labels and taints are those of the local cluster, and the stack is deployed to %s: leave them out", where)
+	}
+	tools, where, err := makeReady(ctx, r, root, where, nodes)
 	if ctx.Err() != nil {
 		return errInterrupted
 	}
@@ -139,7 +144,7 @@ func where(ctx context.Context, r *progress.Reporter) (target, error) {
 	if c == useCurrent {
 		return s.current.target, nil
 	}
-	return target{Local: true, Server: node.APIServer}, nil
+	return target{Local: true, Server: topology.Local().APIServer()}, nil
 }
 
 func agree(question string) (bool, error) {
@@ -155,10 +160,10 @@ func agree(question string) (bool, error) {
 // makeReady brings up everything that a deployment needs, at the same time where
 // it can: the cluster with its images, the toolchain, the compiled program. It
 // returns the toolchain, set to the target, and the target as it then is.
-func makeReady(ctx context.Context, r *progress.Reporter, root string, where target) (*toolchain.Toolchain, target, error) {
+func makeReady(ctx context.Context, r *progress.Reporter, root string, where target, nodes topology.Request) (*toolchain.Toolchain, target, error) {
 	if where.Local {
 		// What is wrong with the machine is said before a long compile begins.
-		if err := check(ctx, r); err != nil {
+		if err := check(ctx, r, nodes); err != nil {
 			return nil, where, err
 		}
 	}
@@ -183,7 +188,7 @@ func makeReady(ctx context.Context, r *progress.Reporter, root string, where tar
 		})
 	}
 	if where.Local {
-		run(func() error { return node.Up(ctx, r, node.Options{Archives: archives}) })
+		run(func() error { return node.Up(ctx, r, node.Options{Nodes: nodes, Archives: archives}) })
 	}
 	run(func() (err error) { tools, err = toolchain.Ensure(ctx, r); return err })
 	run(func() error { return build.Warm(ctx, r, root) })
@@ -203,11 +208,11 @@ func makeReady(ctx context.Context, r *progress.Reporter, root string, where tar
 
 // check looks for everything on the machine that would stop the cluster or the
 // build of the toolchain.
-func check(ctx context.Context, r *progress.Reporter) error {
+func check(ctx context.Context, r *progress.Reporter, nodes topology.Request) error {
 	if state, err := node.Status(ctx); err == nil && state.Foreign != nil {
 		return state.Foreign
 	}
-	needs, err := node.Needs(ctx)
+	needs, err := node.Needs(ctx, nodes)
 	if err != nil {
 		return err
 	}
@@ -230,104 +235,6 @@ func check(ctx context.Context, r *progress.Reporter) error {
 func selectStack(ctx context.Context, r *progress.Reporter, tools *toolchain.Toolchain, root string) error {
 	s := r.Step("select stack " + Stack)
 	return s.Done(tools.Quiet(ctx, root, s.Writer(), "stack", "select", "--create", Stack))
-}
-
-// Destroy takes away what stands on the local cluster, and dev wherever it is. It
-// is what `make down` does before the cluster goes, so a local cluster that does
-// not answer is no obstacle: what it held ends with it.
-func Destroy(ctx context.Context, r *progress.Reporter) error {
-	root, err := paths.Root()
-	if err != nil {
-		return err
-	}
-	names, err := stacks()
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for _, name := range names {
-		was, err := remembered(name)
-		switch {
-		case err != nil:
-			errs = append(errs, err)
-		case was.Docker: // `local engine down` is the end of that one
-		case was.Local:
-			errs = append(errs, destroyLocal(ctx, r, root, name))
-		case name == Stack:
-			errs = append(errs, destroyCurrent(ctx, r, root, name, *was))
-		}
-		if ctx.Err() != nil {
-			return errInterrupted
-		}
-	}
-	return errors.Join(errs...)
-}
-
-func destroyLocal(ctx context.Context, r *progress.Reporter, root, stack string) error {
-	_, kubeconfig, notThere := local(ctx)
-	if notThere != nil || len(toolchain.Missing(ctx, r)) > 0 {
-		why := "it does not answer"
-		if notThere == nil {
-			why = "there is no pulumi to ask it with"
-		}
-		r.Infof("stack %s is forgotten together with the local cluster (%s)", stack, why)
-		return drop(stack)
-	}
-	tools, err := toolchain.Ensure(ctx, r)
-	if err != nil {
-		return err
-	}
-	tools = tools.With("KUBECONFIG=" + kubeconfig)
-	if err := tools.Run(ctx, root, toolchain.Std(), "destroy", "--stack", stack, "--yes", "--skip-preview"); err != nil {
-		if ctx.Err() != nil {
-			return err
-		}
-		// Protected things stay, and broken ones may: they end with the cluster.
-		r.Infof("pulumi destroy of stack %s left something (%v), which ends with the local cluster", stack, err)
-	}
-	return drop(stack)
-}
-
-func destroyCurrent(ctx context.Context, r *progress.Reporter, root, stack string, was target) error {
-	now, err := current(ctx)
-	if err != nil {
-		return err
-	}
-	if now == nil {
-		return fmt.Errorf("stack %s is deployed to %s, and there is no current kube context: point KUBECONFIG at it", stack, was)
-	}
-	if !was.same(now.target) {
-		return elsewhere(stack, was, now.target)
-	}
-	if now.err != nil {
-		return fmt.Errorf("stack %s is deployed to %s, which does not answer: %w", stack, was, now.err)
-	}
-	tools, err := toolchain.Ensure(ctx, r)
-	if err != nil {
-		return err
-	}
-	if err := tools.Run(ctx, root, toolchain.Std(), "destroy", "--stack", stack, "--yes", "--skip-preview"); err != nil {
-		return fmt.Errorf("pulumi destroy of stack %s on %s: %w", stack, was, err)
-	}
-	return forget(stack)
-}
-
-// drop removes the state of a stack whose cluster is gone or about to go.
-func drop(stack string) error {
-	dir, err := paths.State("state", ".pulumi")
-	if err != nil {
-		return err
-	}
-	files, err := filepath.Glob(filepath.Join(dir, "stacks", "*", stack+".json*"))
-	if err != nil {
-		return err
-	}
-	for _, f := range files {
-		if err := os.Remove(f); err != nil {
-			return fmt.Errorf("state of stack %s: %w", stack, err)
-		}
-	}
-	return forget(stack)
 }
 
 // Pulumi runs pulumi with the given arguments on the clone's state, against the

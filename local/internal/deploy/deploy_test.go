@@ -18,7 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
-	"github.com/alphapulse/alphapulse-infra/local/internal/node"
+	"github.com/alphapulse/alphapulse-infra/local/internal/node/topology"
 	"github.com/alphapulse/alphapulse-infra/local/internal/paths"
 	"github.com/alphapulse/alphapulse-infra/local/internal/progress"
 )
@@ -28,7 +28,7 @@ func TestChoose(t *testing.T) {
 	noLocal := errors.New("no local cluster here")
 	work := target{Context: "work", Server: "https://work", UID: "1"}
 	home := target{Context: "home", Server: "https://home", UID: "2"}
-	onLocal := target{Local: true, Server: node.APIServer, UID: "3"}
+	onLocal := target{Local: true, Server: topology.Local().APIServer(), UID: "3"}
 	at := func(c target, err error) *cluster { return &cluster{c, err} }
 
 	for name, c := range map[string]struct {
@@ -154,7 +154,7 @@ func TestCurrent(t *testing.T) {
 	if c, err := current(t.Context()); err != nil || c == nil || c.target != (target{Context: "work", Server: s.URL, UID: "u1"}) || c.err != nil {
 		t.Errorf("%+v, %v; want %s", c, err, s.URL)
 	}
-	write(node.APIServer)
+	write(topology.Local().APIServer())
 	if c, err := current(t.Context()); c != nil || err != nil {
 		t.Errorf("%v, %v; want the local cluster not to count as another", c, err)
 	}
@@ -236,7 +236,7 @@ func TestSingleIsReached(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for key, port := range map[string]int{"edgePublicPort": node.ForwardedPorts[0], "edgePublicHttpPort": node.ForwardedPorts[1]} {
+	for key, port := range map[string]int{"edgePublicPort": topology.Local().Ports[0], "edgePublicHttpPort": topology.Local().Ports[1]} {
 		if line := fmt.Sprintf("  alphapulse:%s: %d\n", key, port); !strings.Contains(string(raw), line) {
 			t.Errorf("Pulumi.single.yaml lacks %q", line)
 		}

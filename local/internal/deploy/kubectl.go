@@ -15,6 +15,7 @@ import (
 
 	"github.com/alphapulse/alphapulse-infra/local/internal/build"
 	"github.com/alphapulse/alphapulse-infra/local/internal/node"
+	"github.com/alphapulse/alphapulse-infra/local/internal/node/topology"
 	"github.com/alphapulse/alphapulse-infra/local/internal/progress"
 )
 
@@ -42,7 +43,7 @@ func standing() (target, error) {
 		return target{}, err
 	}
 	if was == nil {
-		return target{Local: true, Server: node.APIServer}, nil
+		return target{Local: true, Server: topology.Local().APIServer()}, nil
 	}
 	return *was, nil
 }

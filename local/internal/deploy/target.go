@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/alphapulse/alphapulse-infra/local/internal/node"
+	"github.com/alphapulse/alphapulse-infra/local/internal/node/topology"
 	"github.com/alphapulse/alphapulse-infra/local/internal/paths"
 )
 
@@ -81,7 +82,7 @@ func current(ctx context.Context) (*cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kubeconfig, context %s: %w", raw.CurrentContext, err)
 	}
-	if c.Server = cfg.Host; c.Server == node.APIServer {
+	if c.Server = cfg.Host; c.Server == topology.Local().APIServer() {
 		return nil, nil
 	}
 	c.UID, c.err = ask(ctx, cfg)

@@ -37,7 +37,17 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/alphapulse/alphapulse-infra/local/internal/node"
+	"github.com/alphapulse/alphapulse-infra/local/internal/node/plan"
+	"github.com/alphapulse/alphapulse-infra/local/internal/node/topology"
 	"github.com/alphapulse/alphapulse-infra/local/internal/paths"
+)
+
+// What a cluster of one node, or an engine, is called.
+var (
+	nodeName  = topology.Local().First().Name()
+	nodeIP    = topology.Local().First().IP().String()
+	machineIP = topology.Local().First().MachineIP().String()
+	ports     = topology.Local().Ports
 )
 
 // program is the path of the program under test.
@@ -173,17 +183,28 @@ func until(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// initPID returns the node's first process, or 0.
+// initPID returns the first node's first process, or 0.
 func initPID() int {
-	b, err := os.ReadFile("/run/" + node.Name + "/machine.json")
+	if all := initPIDs(); len(all) > 0 {
+		return all[0]
+	}
+	return 0
+}
+
+// initPIDs returns the nodes' first processes.
+func initPIDs() (all []int) {
+	b, err := os.ReadFile("/run/" + nodeName + "/machine.json")
 	if err != nil {
-		return 0
+		return nil
 	}
-	var m struct{ InitPID int }
+	var m struct{ Nodes []struct{ InitPID int } }
 	if json.Unmarshal(b, &m) != nil {
-		return 0
+		return nil
 	}
-	return m.InitPID
+	for _, n := range m.Nodes {
+		all = append(all, n.InitPID)
+	}
+	return all
 }
 
 // killComponent kills the node's process whose program has that name.
@@ -196,7 +217,7 @@ func killComponent(t *testing.T, name string) {
 	for _, f := range dirs {
 		b, _ := os.ReadFile(f)
 		argv0, rest, _ := strings.Cut(string(b), "\x00")
-		if argv0 == "/run/"+node.Name+"/bin/"+name || strings.HasPrefix(rest, name) {
+		if argv0 == "/run/"+nodeName+"/bin/"+name || strings.HasPrefix(rest, name) {
 			var pid int
 			if _, err := fmt.Sscanf(f, "/proc/%d/", &pid); err != nil {
 				t.Fatal(err)
@@ -212,8 +233,8 @@ func killComponent(t *testing.T, name string) {
 
 // podRuns reports whether the node has a cgroup of a pod.
 func podRuns() bool {
-	v1, _ := filepath.Glob("/sys/fs/cgroup/*/" + node.Name + "/kubepods/*/pod*")
-	v2, _ := filepath.Glob("/sys/fs/cgroup/" + node.Name + "/kubepods/*/pod*")
+	v1, _ := filepath.Glob("/sys/fs/cgroup/*/" + nodeName + "/kubepods/*/pod*")
+	v2, _ := filepath.Glob("/sys/fs/cgroup/" + nodeName + "/kubepods/*/pod*")
 	return len(v1)+len(v2) > 0
 }
 
@@ -275,7 +296,7 @@ func look() (traces, error) {
 			return ignoreGone(err)
 		}
 		// Other cgroups of the machine come and go with what runs in them.
-		if rel := strings.Split(strings.TrimPrefix(path, "/sys/fs/cgroup/"), "/"); len(rel) <= 2 || strings.Contains(path, node.Name) || strings.Contains(path, "kubepods") {
+		if rel := strings.Split(strings.TrimPrefix(path, "/sys/fs/cgroup/"), "/"); len(rel) <= 2 || strings.Contains(path, nodeName) || strings.Contains(path, "kubepods") {
 			add("cgroup", "%s", path)
 		}
 		return nil
@@ -302,12 +323,12 @@ func look() (traces, error) {
 		}
 		for _, e := range entries {
 			// What other programs have in these two comes and goes.
-			if dir != "/tmp" && dir != "/run/netns" || e.Name() == node.Name || strings.HasPrefix(e.Name(), "alphapulse-preflight-") {
+			if dir != "/tmp" && dir != "/run/netns" || strings.HasPrefix(e.Name(), nodeName) && dir == "/run/netns" || strings.HasPrefix(e.Name(), "alphapulse-preflight-") {
 				add("file", "%s/%s", strings.TrimSuffix(dir, "/"), e.Name())
 			}
 		}
 	}
-	for _, port := range append([]int{node.RegistryPort}, node.ForwardedPorts...) {
+	for _, port := range append([]int{plan.RegistryPort}, ports...) {
 		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err != nil {
 			add("listener", "%v", err)
@@ -323,6 +344,8 @@ func look() (traces, error) {
 	}
 	return tr, nil
 }
+
+func exists(path string) bool { _, err := os.Stat(path); return err == nil }
 
 func ignoreGone(err error) error {
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENODEV) {
@@ -379,16 +402,22 @@ func same(t *testing.T, before, after traces) {
 // under names the commands that a kind of node is started and ended by.
 type under struct {
 	prefix []string // before up, stop and down
+	flags  []string // of up
 	state  string   // folder of what it stores
 	status func(context.Context) (node.State, error)
 }
 
 var (
-	clusterNode = under{nil, "cluster", node.Status}
-	engineNode  = under{[]string{"engine"}, "engine", node.EngineStatus}
+	clusterNode = under{nil, nil, "cluster", node.Status}
+	engineNode  = under{[]string{"engine"}, nil, "engine", node.EngineStatus}
 )
 
-func (u under) args(command string) []string { return append(slices.Clone(u.prefix), command) }
+func (u under) args(command string) []string {
+	if command == "up" {
+		return append(append(slices.Clone(u.prefix), command), u.flags...)
+	}
+	return append(slices.Clone(u.prefix), command)
+}
 
 func (u under) run(t *testing.T, command string) string {
 	t.Helper()
@@ -422,10 +451,10 @@ type life struct {
 func (u under) crashes() []life {
 	return []life{
 		{"kill -9 of up at once", func(t *testing.T) {
-			u.crash(t, "a lock", func() bool { _, err := os.Stat("/run/" + node.Name + "/lock"); return err == nil })
+			u.crash(t, "a lock", func() bool { _, err := os.Stat("/run/" + nodeName + "/lock"); return err == nil })
 		}},
 		{"kill -9 of up with a network", func(t *testing.T) {
-			u.crash(t, "a network namespace", func() bool { _, err := os.Stat("/run/netns/" + node.Name); return err == nil })
+			u.crash(t, "a network namespace", func() bool { _, err := os.Stat("/run/netns/" + nodeName); return err == nil })
 		}},
 		{"kill -9 of up with a node", func(t *testing.T) { u.crash(t, "a first process", func() bool { return initPID() != 0 }) }},
 		{"kill -9 of up with containerd", func(t *testing.T) {
@@ -481,7 +510,7 @@ func TestCluster(t *testing.T) {
 		delete(after, "file")
 		same(t, pristine, after)
 	})
-	clusterNode.leavesNothing(t, append(clusterNode.crashes(),
+	clusterNode.leavesNothing(t, append(append(clusterNode.crashes(), several()...),
 		life{"kill -9 of up with a pod", func(t *testing.T) { clusterNode.crash(t, "a pod", podRuns) }},
 		life{"interrupted up, kill -9 of the first process", upGoesOn},
 		life{"up, stop, start, stop", stateSurvivesStop},
@@ -494,7 +523,7 @@ func TestCluster(t *testing.T) {
 					refused(t, "the cluster of this clone is running", args...)
 				}
 			})
-			for _, name := range []string{"kubelet", "containerd", "containerd-shim-runc-v2", "etcd", "kube-proxy", node.ForwardCommand} {
+			for _, name := range []string{"kubelet", "containerd", "containerd-shim-runc-v2", "etcd", "kube-proxy", plan.ForwardCommand} {
 				killComponent(t, name)
 			}
 		}},
@@ -518,7 +547,7 @@ func upGoesOn(t *testing.T) {
 		what string
 		when func() bool
 	}{
-		{"network namespace", func() bool { _, err := os.Stat("/run/netns/" + node.Name); return err == nil }},
+		{"network namespace", func() bool { _, err := os.Stat("/run/netns/" + nodeName); return err == nil }},
 		{"pod", podRuns},
 	} {
 		up := exec.Command(program, "up")
@@ -605,7 +634,7 @@ func stateSurvivesStop(t *testing.T) {
 	}
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "writer"}, Spec: corev1.PodSpec{
 		Containers: []corev1.Container{{
-			Name: "c", Image: node.HelperImage, Command: []string{"sh", "-c", "echo started >> /data/log; cat /data/log; trap 'exit 0' TERM; sleep 100000 & wait"},
+			Name: "c", Image: plan.HelperImage, Command: []string{"sh", "-c", "echo started >> /data/log; cat /data/log; trap 'exit 0' TERM; sleep 100000 & wait"},
 			VolumeMounts: []corev1.VolumeMount{{Name: "data", MountPath: "/data"}},
 		}},
 		Volumes:                       []corev1.Volume{{Name: "data", VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "data"}}}},
@@ -651,7 +680,7 @@ func enforces(t *testing.T) {
 			AutomountServiceAccountToken:  new(false),
 			TerminationGracePeriodSeconds: new(int64(0)),
 			Containers: []corev1.Container{{
-				Name: "c", Image: node.HelperImage, Command: command,
+				Name: "c", Image: plan.HelperImage, Command: command,
 				SecurityContext: &corev1.SecurityContext{AllowPrivilegeEscalation: new(false), ReadOnlyRootFilesystem: new(true), Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}},
 			}},
 		}}
@@ -666,7 +695,7 @@ func enforces(t *testing.T) {
 	create(t, pod("server", ns, "nc", "-ll", "-p", "80", "-e", "echo", "served"))
 	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "server"}, Spec: corev1.ServiceSpec{
 		Type: corev1.ServiceTypeNodePort, Selector: map[string]string{"app": "server"},
-		Ports: []corev1.ServicePort{{Port: 8080, TargetPort: intstr.FromInt32(80), NodePort: int32(node.ForwardedPorts[1])}},
+		Ports: []corev1.ServicePort{{Port: 8080, TargetPort: intstr.FromInt32(80), NodePort: int32(ports[1])}},
 	}}
 	if _, err := c.CoreV1().Services(ns).Create(ctx, service, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
@@ -724,8 +753,8 @@ func enforces(t *testing.T) {
 		reach(t, "stranger", other, "server."+ns+".svc.cluster.local", "served")
 	})
 	t.Run("ports of the machine", func(t *testing.T) {
-		for _, host := range []string{"127.0.0.1", node.NodeIP} {
-			addr := net.JoinHostPort(host, fmt.Sprint(node.ForwardedPorts[1]))
+		for _, host := range []string{"127.0.0.1", nodeIP} {
+			addr := net.JoinHostPort(host, fmt.Sprint(ports[1]))
 			until(t, addr, func() bool {
 				conn, err := net.DialTimeout("tcp", addr, time.Second)
 				if err != nil {
@@ -755,7 +784,7 @@ func enforces(t *testing.T) {
 	})
 	t.Run("metrics", func(t *testing.T) {
 		until(t, "figures of the node", func() bool {
-			b, err := c.Discovery().RESTClient().Get().AbsPath("/apis/metrics.k8s.io/v1beta1/nodes/" + node.Name).DoRaw(ctx)
+			b, err := c.Discovery().RESTClient().Get().AbsPath("/apis/metrics.k8s.io/v1beta1/nodes/" + nodeName).DoRaw(ctx)
 			return err == nil && strings.Contains(string(b), `"memory"`)
 		})
 	})
@@ -818,11 +847,11 @@ func noPacketLeaves(t *testing.T) {
 	}
 	_, world, _ := net.ParseCIDR("0.0.0.0/0")
 	inNode(t, func() {
-		if err := netlink.RouteReplace(&netlink.Route{Dst: world, Gw: net.ParseIP(node.HostIP), Priority: 0}); err != nil {
+		if err := netlink.RouteReplace(&netlink.Route{Dst: world, Gw: net.ParseIP(machineIP), Priority: 0}); err != nil {
 			t.Errorf("route: %v", err)
 		}
 		routes, err := netlink.RouteGet(targets[0])
-		if err != nil || len(routes) != 1 || !routes[0].Gw.Equal(net.ParseIP(node.HostIP)) {
+		if err != nil || len(routes) != 1 || !routes[0].Gw.Equal(net.ParseIP(machineIP)) {
 			t.Fatalf("the node does not send to the machine: %v, %v", routes, err)
 		}
 	})
@@ -899,7 +928,7 @@ func inNode(t *testing.T, f func()) {
 		t.Fatal(err)
 	}
 	defer func() { _ = host.Close() }()
-	ns, err := netns.GetFromName(node.Name)
+	ns, err := netns.GetFromName(nodeName)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/alphapulse/alphapulse-infra/local/internal/images"
+	"github.com/alphapulse/alphapulse-infra/local/internal/node/docker"
+	"github.com/alphapulse/alphapulse-infra/local/internal/node/plan"
 	"github.com/alphapulse/alphapulse-infra/local/internal/progress"
 )
 
@@ -14,48 +17,50 @@ import (
 // the stack. It does on the machine what Up does. Errors include *preflight.Error
 // and ErrForeign.
 func EngineUp(ctx context.Context, r *progress.Reporter, opts EngineOptions) error {
-	l, err := stateLayout(engine)
+	t, err := targetOf(r, plan.Engine)
 	if err != nil {
 		return err
 	}
-	return l.bringUp(ctx, r, "up", func(ctx context.Context, r *progress.Reporter, m *machine, fresh bool) error {
-		return l.settleEngine(ctx, r, m, fresh, opts)
-	})
+	return t.bringUp(ctx, "up", t.all, t.engine(opts))
 }
 
-func (l layout) settleEngine(ctx context.Context, r *progress.Reporter, m *machine, fresh bool, opts EngineOptions) error {
-	d := newDocker(Socket)
-	err := starting(r, fresh, "start the Docker engine", func() error {
-		return l.wait(ctx, m, apiTimeout, "dockerd", func(ctx context.Context) string {
-			if err := d.call(ctx, "GET", "/_ping", nil, nil); err != nil {
-				return err.Error()
-			}
-			return ""
+// engine returns the settler of an engine.
+func (t *target) engine(opts EngineOptions) settler {
+	return func(ctx context.Context, fresh bool) error {
+		d := docker.New(Socket)
+		err := t.Starting(fresh, "start the Docker engine", func() error {
+			return t.Wait(ctx, t.Cluster.Hosts(), apiTimeout, "dockerd", func(ctx context.Context) string {
+				if err := d.Ping(ctx); err != nil {
+					return err.Error()
+				}
+				return ""
+			})
 		})
-	})
-	if err != nil {
-		return err
+		if err != nil {
+			return err
+		}
+		archives, err := images.EnsureStack(ctx, t.Report)
+		if err != nil {
+			return err
+		}
+		if err := t.loadEngine(ctx, d, "load the application's images", archives); err != nil || !opts.Builds {
+			return err
+		}
+		if archives, err = images.EnsureBases(ctx, t.Report); err != nil {
+			return err
+		}
+		if err := t.loadEngine(ctx, d, "load the images that others are built on", archives); err != nil {
+			return err
+		}
+		return docker.Gather(ctx, t.Report, filepath.Join(t.State.Lib(), strings.TrimPrefix(plan.Packages, "/var/lib/")))
 	}
-	archives, err := images.EnsureStack(ctx, r)
-	if err != nil {
-		return err
-	}
-	if err := d.step(ctx, r, "load the application's images", archives); err != nil || !opts.Builds {
-		return err
-	}
-	if archives, err = images.EnsureBases(ctx, r); err != nil {
-		return err
-	}
-	if err := d.step(ctx, r, "load the images that others are built on", archives); err != nil {
-		return err
-	}
-	return l.gather(ctx, r)
 }
 
-// step is load as a step, which is silent if there is nothing to import.
-func (d docker) step(ctx context.Context, r *progress.Reporter, name string, archives []images.Archive) error {
-	s := r.Step(name)
-	n, err := d.load(ctx, archives, s.Writer())
+// loadEngine is docker.Client.Load as a step of the report, which is silent if there
+// is nothing to import.
+func (t *target) loadEngine(ctx context.Context, d docker.Client, name string, archives []images.Archive) error {
+	s := t.Report.Step(name)
+	n, err := d.Load(ctx, archives, s.Writer())
 	if err == nil && n == 0 {
 		s.Skip()
 		return nil
@@ -67,40 +72,40 @@ func (d docker) step(ctx context.Context, r *progress.Reporter, name string, arc
 // does not have. It fails with ErrNoEngine if there is no running engine of this
 // clone.
 func EngineLoad(ctx context.Context, r *progress.Reporter, archives []images.Archive) error {
-	l, err := stateLayout(engine)
+	t, err := targetOf(r, plan.Engine)
 	if err != nil {
 		return err
 	}
-	if _, err := l.running(); err != nil {
+	if err := t.running(); err != nil {
 		return err
 	}
-	return newDocker(Socket).step(ctx, r, "load images into the Docker engine", archives)
+	return t.loadEngine(ctx, docker.New(Socket), "load images into the Docker engine", archives)
 }
 
 // EngineStop ends the running engine in order and keeps what it stores: its
 // containers end, and those with a restart policy come back with it. An engine
 // that does not run is no error.
 func EngineStop(ctx context.Context, r *progress.Reporter) error {
-	return end(ctx, r, engine, "stop", false)
+	return end(ctx, r, plan.Engine, "stop", false)
 }
 
 // EngineDown ends the engine at once and erases what it stores. What a crash left
 // behind goes too.
 func EngineDown(ctx context.Context, r *progress.Reporter) error {
-	return end(ctx, r, engine, "down", true)
+	return end(ctx, r, plan.Engine, "down", true)
 }
 
 // EngineStatus tells what there is of the engine. It changes nothing.
 func EngineStatus(ctx context.Context) (State, error) {
-	l, err := stateLayout(engine)
+	t, err := targetOf(nil, plan.Engine)
 	if err != nil {
 		return State{}, err
 	}
-	st, _, err := l.status()
-	if err != nil || !st.Running || st.Foreign != nil {
-		return st, err
+	st := t.status()
+	if !st.Running || st.Foreign != nil {
+		return st, nil
 	}
-	info, err := newDocker(Socket).info(ctx)
+	info, err := docker.New(Socket).Info(ctx)
 	switch {
 	case errors.Is(err, os.ErrPermission):
 		return st, ErrNotRoot
@@ -114,13 +119,13 @@ func EngineStatus(ctx context.Context) (State, error) {
 // EngineID returns the ID of the running engine, which another one in its place
 // would not have. It fails with ErrNoEngine or ErrForeign.
 func EngineID(ctx context.Context) (string, error) {
-	l, err := stateLayout(engine)
+	t, err := targetOf(nil, plan.Engine)
 	if err != nil {
 		return "", err
 	}
-	if _, err := l.running(); err != nil {
+	if err := t.running(); err != nil {
 		return "", err
 	}
-	info, err := newDocker(Socket).info(ctx)
+	info, err := docker.New(Socket).Info(ctx)
 	return info.ID, err
 }

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/alphapulse/alphapulse-infra/local/internal/node"
+	"github.com/alphapulse/alphapulse-infra/local/internal/node/plan"
 	"github.com/alphapulse/alphapulse-infra/local/internal/paths"
 )
 
@@ -160,7 +161,7 @@ func TestEngine(t *testing.T) {
 			})
 			// The first ones ended with the engine that was killed.
 			container(t, "last", sh("sleep 1000", nil))
-			for _, name := range []string{"dockerd", "containerd", "containerd-shim-runc-v2", node.ForwardCommand, node.ServeCommand} {
+			for _, name := range []string{"dockerd", "containerd", "containerd-shim-runc-v2", plan.ForwardCommand, plan.ServeCommand} {
 				killComponent(t, name)
 			}
 		}},

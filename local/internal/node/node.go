@@ -1,14 +1,17 @@
-// Package node runs a real one-node Kubernetes on this machine: etcd, the
-// control plane, kubelet, kube-proxy, containerd and the services that every
-// cluster has, in network, mount and process namespaces of their own. Ending the
-// first process of those namespaces ends all of it. Or it runs a real Docker
-// engine in such namespaces, for the stack on one Docker host; a machine has one
-// of the two at a time.
+// Package node runs a real Kubernetes on this machine: etcd, the control plane,
+// kubelet, kube-proxy, containerd and the services that every cluster has, each node
+// in network, mount and process namespaces of its own. Ending the first process of
+// those namespaces ends all of it. Or it runs a real Docker engine in such
+// namespaces, for the stack on one Docker host; a machine has one of the two at a
+// time.
 //
 // What the cluster stores lives below the clone's .local/cluster, what the engine
 // stores below .local/engine. Both survive Stop; Down erases them. What only the
-// running machine knows (who owns the node, which lock is held) lives in
+// running machine knows (who owns the nodes, which lock is held) lives in
 // /run/alphapulse and goes with a reboot.
+//
+// The packages below say what a node is called (topology), what it runs (plan), how
+// it is brought up (steps, one package a step) and what runs in it (inside).
 package node
 
 import (
@@ -18,57 +21,24 @@ import (
 	"os"
 	"time"
 
+	"github.com/alphapulse/alphapulse-infra/local/internal/node/plan"
+	"github.com/alphapulse/alphapulse-infra/local/internal/node/state"
+	"github.com/alphapulse/alphapulse-infra/local/internal/node/topology"
 	"github.com/alphapulse/alphapulse-infra/local/internal/paths"
 	"github.com/alphapulse/alphapulse-infra/local/internal/progress"
 )
 
-// The node's names and addresses. They are constants because certificates,
-// routes and the ways in depend on them, and because one machine holds one
-// such node.
 const (
-	// Name is the name of the node, of its network namespace and of its cgroup.
-	Name = "alphapulse"
-	// HostLink is the machine's end of the pair of links that joins it to the node.
-	HostLink = "alphapulse0"
-	// LinkCIDR holds HostIP and NodeIP and nothing else.
-	LinkCIDR = "10.250.0.0/30"
-	HostIP   = "10.250.0.1" // the machine, as the node sees it
-	NodeIP   = "10.250.0.2" // the node, as the machine sees it
-	// PodCIDR and ServiceCIDR are routed from the machine to the node, so that
-	// tests reach every pod and every Service.
-	PodCIDR     = "10.244.0.0/16"
-	ServiceCIDR = "10.96.0.0/16"
-	// APIServer is the address of the Kubernetes API.
-	APIServer = "https://" + NodeIP + ":6443"
-	// Domain is the cluster's DNS domain.
-	Domain = "cluster.local"
-
-	nodePodCIDR  = "10.244.0.0/24" // the pods of this node, the first /24 of PodCIDR
-	bridgeCIDR   = "10.244.0.1/24" // the engine's default network, of the range that its others are from
-	apiServiceIP = "10.96.0.1"     // by definition the first address of ServiceCIDR
-	dnsServiceIP = "10.96.0.10"
-
 	// Socket is where the engine listens, on the machine.
-	Socket = defaultRunDir + "/" + socketName
+	Socket = "/run/" + topology.Product + "/" + plan.SocketName
 	// DockerHost leads the engine's clients to it.
 	DockerHost = "unix://" + Socket
-	// RegistryPort is the port of the engine's node at which its registry answers
-	// and modules and packages can be fetched by builds.
-	RegistryPort = 30500
-
-	defaultRunDir = "/run/" + Name
-	socketName    = "docker.sock"
 )
-
-// ForwardedPorts are the NodePorts, or the ports that a container publishes, that
-// also answer on 127.0.0.1 of the machine, HTTPS first, so that names below
-// localhost lead to the node.
-var ForwardedPorts = []int{30443, 30080}
 
 // Registry is the address of the engine's registry: the same for the machine,
 // where the port is forwarded, and for the engine. Engines take it that a
 // registry on this address has no TLS.
-var Registry = fmt.Sprintf("127.0.0.1:%d", RegistryPort)
+var Registry = fmt.Sprintf("127.0.0.1:%d", plan.RegistryPort)
 
 var (
 	// ErrNotLinux says that the local cluster cannot run on this system.
@@ -86,6 +56,8 @@ var (
 
 // Options are what callers of Up and Start may add.
 type Options struct {
+	// Nodes is what is asked of the cluster's nodes.
+	Nodes topology.Request
 	// Archives returns the paths of OCI image archives to load besides those of
 	// the cluster's own services. It runs while the cluster starts. Nil loads
 	// nothing more.
@@ -99,96 +71,55 @@ type EngineOptions struct {
 	Builds bool
 }
 
+// A Member is what Status found of one node of a cluster.
+type Member struct {
+	Name  string
+	IP    string
+	Zone  string
+	State string // running, cut off or stopped
+}
+
+// States of a node.
+const (
+	NodeRunning = "running"
+	NodeCut     = "cut off" // from other nodes; the machine reaches it
+	NodeStopped = "stopped"
+)
+
 // State is what Status found.
 type State struct {
 	Running    bool
-	Stored     bool          // there is a stored one that Start would bring back
-	Owner      string        // state folder of the running node; not this one's if Foreign
-	Foreign    error         // what runs instead, if the running node is another; wraps ErrForeign
-	Leftovers  []string      // what a crash left behind, in words; Down and Up remove it
-	Uptime     time.Duration // of the node
-	Ready      bool          // the node and its services answer
-	Components []Component   // in the order in which they were started
-	Problems   []string      // why Ready is false
-	Pods       int           // pods, or containers of the engine, that are running
+	Stored     bool             // there is a stored one that Start would bring back
+	Owner      string           // state folder of the running node; not this one's if Foreign
+	Foreign    error            // what runs instead, if the running node is another; wraps ErrForeign
+	Leftovers  []string         // what a crash left behind, in words; Down and Up remove it
+	Nodes      []Member         // of a cluster, in their order
+	Uptime     time.Duration    // of the node that runs longest
+	Ready      bool             // the nodes and their services answer
+	Components []plan.Component // in the order in which they were started; those of nodes after the first as NODE/NAME
+	Problems   []string         // why Ready is false
+	Pods       int              // pods, or containers of the engine, that are running
 }
-
-// Component is one process of the node.
-type Component struct {
-	Name     string `json:"name"`
-	PID      int    `json:"pid"` // inside the node; 0 while it is not running
-	Restarts int    `json:"restarts"`
-	LastExit string `json:"lastExit,omitempty"` // how it ended last
-}
-
-// A kind is what a node is, and the name of its folder below .local.
-type kind string
-
-const (
-	cluster kind = "cluster"
-	engine  kind = "engine"
-)
-
-// words names the kind in sentences.
-func (k kind) words() string {
-	if k == engine {
-		return "Docker engine"
-	}
-	return "cluster"
-}
-
-// command is what the kind's up, stop and down follow.
-func (k kind) command() string {
-	if k == engine {
-		return "local engine"
-	}
-	return "local"
-}
-
-// layout is where a node's state lies, seen from outside the node.
-type layout struct {
-	kind kind
-	dir  string
-}
-
-// stateLayout returns the layout of this clone's node of that kind. It creates
-// nothing.
-func stateLayout(k kind) (layout, error) {
-	dir, err := paths.State(string(k))
-	return layout{k, dir}, err
-}
-
-func (l layout) lib() string        { return l.dir + "/lib" } // the node's /var/lib
-func (l layout) log() string        { return l.dir + "/log" } // the node's /var/log
-func (l layout) own() string        { return l.lib() + "/" + Name }
-func (l layout) pki() string        { return l.own() + "/pki" }
-func (l layout) config() string     { return l.own() + "/config" }
-func (l layout) spec() string       { return l.own() + "/spec.json" }
-func (l layout) components() string { return l.own() + "/components.json" }
-func (l layout) kubeconfig() string { return l.dir + "/kubeconfig" }
 
 // Kubeconfig returns the path of the administrator's kubeconfig of this clone's
 // cluster. The file is there once the cluster was started; the error says so if
 // it is not, and the path is returned all the same.
 func Kubeconfig() (string, error) {
-	l, err := stateLayout(cluster)
+	dir, err := stateDir(plan.Cluster)
 	if err != nil {
 		return "", err
 	}
-	if _, err := os.Stat(l.kubeconfig()); err != nil {
+	if _, err := os.Stat(dir.Kubeconfig()); err != nil {
 		if errors.Is(err, os.ErrNotExist) {
-			return l.kubeconfig(), ErrNotRunning
+			return dir.Kubeconfig(), ErrNotRunning
 		}
-		return l.kubeconfig(), fmt.Errorf("kubeconfig: %w", err)
+		return dir.Kubeconfig(), fmt.Errorf("kubeconfig: %w", err)
 	}
-	return l.kubeconfig(), nil
+	return dir.Kubeconfig(), nil
 }
 
-// Tools returns the names, in build's table, of the programs that the cluster
-// runs.
-func Tools() []string {
-	return []string{
-		"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler",
-		"kubelet", "kube-proxy", "netpol",
-	}
+// stateDir returns the folder of this clone's node of that kind. It creates nothing.
+func stateDir(k plan.Kind) (state.Dir, error) {
+	dir, err := paths.State(string(k))
+	return state.Dir(dir), err
 }

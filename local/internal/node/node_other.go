@@ -6,19 +6,15 @@ import (
 	"context"
 
 	"github.com/alphapulse/alphapulse-infra/local/internal/images"
+	"github.com/alphapulse/alphapulse-infra/local/internal/node/topology"
 	"github.com/alphapulse/alphapulse-infra/local/internal/preflight"
 	"github.com/alphapulse/alphapulse-infra/local/internal/progress"
 )
 
-// Hidden sub-commands of the program; see the Linux build.
-const (
-	InitCommand    = "node-init"
-	ForwardCommand = "node-forward"
-	ServeCommand   = "node-serve"
-)
-
 // Needs returns what preflight refuses on this system.
-func Needs(context.Context) (preflight.Needs, error) { return preflight.Needs{Root: true}, nil }
+func Needs(context.Context, topology.Request) (preflight.Needs, error) {
+	return preflight.Needs{Root: true}, nil
+}
 
 // Up fails with ErrNotLinux.
 func Up(context.Context, *progress.Reporter, Options) error { return ErrNotLinux }
@@ -37,6 +33,21 @@ func Status(context.Context) (State, error) { return State{}, ErrNotLinux }
 
 // Import fails with ErrNotLinux.
 func Import(context.Context, *progress.Reporter, []string) error { return ErrNotLinux }
+
+// StopNode fails with ErrNotLinux.
+func StopNode(context.Context, *progress.Reporter, string) error { return ErrNotLinux }
+
+// KillNode fails with ErrNotLinux.
+func KillNode(context.Context, *progress.Reporter, string) error { return ErrNotLinux }
+
+// StartNode fails with ErrNotLinux.
+func StartNode(context.Context, *progress.Reporter, string) error { return ErrNotLinux }
+
+// CutNode fails with ErrNotLinux.
+func CutNode(context.Context, *progress.Reporter, string) error { return ErrNotLinux }
+
+// JoinNode fails with ErrNotLinux.
+func JoinNode(context.Context, *progress.Reporter, string) error { return ErrNotLinux }
 
 // EngineUp fails with ErrNotLinux.
 func EngineUp(context.Context, *progress.Reporter, EngineOptions) error { return ErrNotLinux }
@@ -57,7 +68,7 @@ func EngineID(context.Context) (string, error) { return "", ErrNotLinux }
 func EngineLoad(context.Context, *progress.Reporter, []images.Archive) error { return ErrNotLinux }
 
 // RunInit fails with ErrNotLinux.
-func RunInit(_, _ string) error { return ErrNotLinux }
+func RunInit(string) error { return ErrNotLinux }
 
 // RunForward fails with ErrNotLinux.
 func RunForward([]string) error { return ErrNotLinux }

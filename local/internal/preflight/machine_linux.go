@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -29,7 +30,7 @@ func machine(ctx context.Context, n Needs, f *Facts) {
 		}
 	}
 	if len(n.Ranges) > 0 {
-		f.Networks = networks(n.Link)
+		f.Networks = networks(n.Links)
 	}
 	f.Memory = memoryAvailable()
 	var cacheDisk, stateDisk uint64
@@ -95,15 +96,15 @@ func memoryAvailable() uint64 {
 }
 
 // networks returns the machine's IPv4 addresses and routes, but not those of
-// link and not the default routes.
-func networks(link string) []Network {
+// the links own and not the default routes.
+func networks(own []string) []Network {
 	names := map[int]string{}
 	var all []Network
 	links, _ := netlink.LinkList()
 	for _, l := range links {
 		name := l.Attrs().Name
 		names[l.Attrs().Index] = name
-		if name == link {
+		if slices.Contains(own, name) {
 			continue
 		}
 		addrs, _ := netlink.AddrList(l, netlink.FAMILY_V4)
@@ -115,7 +116,7 @@ func networks(link string) []Network {
 	}
 	routes, _ := netlink.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE)
 	for _, r := range routes {
-		if names[r.LinkIndex] == link && link != "" || r.Table == unix.RT_TABLE_LOCAL || r.Dst == nil {
+		if slices.Contains(own, names[r.LinkIndex]) || r.Table == unix.RT_TABLE_LOCAL || r.Dst == nil {
 			continue
 		}
 		p, ok := prefix(r.Dst)

@@ -38,10 +38,10 @@ type Needs struct {
 	Root bool
 	// Ports on 127.0.0.1 are listened on.
 	Ports []int
-	// Ranges of IPv4 addresses are routed to the cluster over Link. Routes over
-	// Link itself are leftovers and do not count.
+	// Ranges of IPv4 addresses are routed to the cluster over Links. Routes over
+	// these themselves are leftovers and do not count.
 	Ranges []string
-	Link   string
+	Links  []string
 	// StateDir will hold the cluster's layers and data, or is below a folder
 	// that exists. Empty: no cluster is started.
 	StateDir string

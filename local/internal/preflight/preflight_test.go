@@ -14,7 +14,7 @@ import (
 // needs is what a cold start asks for, and fine is a machine that has it.
 func needs() Needs {
 	return Needs{
-		Root: true, Ports: []int{30443, 30080}, Ranges: []string{"10.250.0.0/30", "10.244.0.0/16", "10.96.0.0/16"}, Link: "alphapulse0",
+		Root: true, Ports: []int{30443, 30080}, Ranges: []string{"10.250.0.0/30", "10.244.0.0/16", "10.96.0.0/16"}, Links: []string{"alphapulse0", "alphapulse2"},
 		StateDir: "/repo/.local/cluster", CacheDir: "/root/.cache/x", GoModules: []string{"/repo/local/modules/kubernetes"}, Debian: []string{"ipset"}, NPM: true,
 	}
 }

@@ -73,7 +73,15 @@ type Step struct {
 	file *os.File
 	path string
 	part []byte // an unfinished line of tool output, kept for --verbose
+	used time.Duration
 	done bool
+}
+
+// Used adds to the CPU time that the step's processes have used, which Done tells.
+func (s *Step) Used(cpu time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.used += cpu
 }
 
 func (s *Step) live() {
@@ -162,6 +170,9 @@ func (s *Step) Done(err error) error {
 		_ = s.file.Close()
 	}
 	took := seconds(time.Since(s.begun))
+	if s.used >= time.Second {
+		took += fmt.Sprintf(" (%s of CPU)", seconds(s.used))
+	}
 	if err == nil {
 		s.r.print(fmt.Sprintf("✓ %s  %s\n", s.name, took))
 		return nil

@@ -28,6 +28,22 @@ func TestDoneOfASuccess(t *testing.T) {
 	}
 }
 
+func TestDoneTellsTheCPUThatWasUsed(t *testing.T) {
+	for used, want := range map[time.Duration]string{
+		300 * time.Millisecond: `^✓ compile  \d+\.\ds\n$`,
+		40 * time.Second:       `^✓ compile  \d+\.\ds \(1m20s of CPU\)\n$`,
+	} {
+		var out bytes.Buffer
+		s := New(&out, false, t.TempDir()).Step("compile")
+		s.Used(used)
+		s.Used(used)
+		_ = s.Done(nil)
+		if !regexp.MustCompile(want).MatchString(out.String()) {
+			t.Errorf("after twice %s: %q", used, out.String())
+		}
+	}
+}
+
 func TestDoneOfAFailureShowsTheEndOfTheLog(t *testing.T) {
 	var out bytes.Buffer
 	dir := t.TempDir()

@@ -23,7 +23,7 @@ import (
 func (t *Toolchain) Command(ctx context.Context, dir string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, t.Path, args...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), t.env...)
+	cmd.Env = t.environ(dir)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	return cmd
 }
@@ -62,7 +62,7 @@ func (t *Toolchain) Run(ctx context.Context, dir string, streams Streams, args .
 
 	cmd := exec.Command(t.Path, args...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), t.env...)
+	cmd.Env = t.environ(dir)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = streams.In, streams.Out, streams.Err
 	// On a terminal Pulumi must stay in the foreground group to ask questions,
 	// and gets the interrupt key from the terminal itself. Elsewhere it gets a

@@ -42,7 +42,7 @@ var (
 )
 
 // commands are the programs of the pinned toolchain besides providers.
-var commands = []string{"pulumi", "pulumi-language-go"}
+var commands = []string{"pulumi", "pulumi-language-go", "language-host"}
 
 var versions = map[string]string{
 	"pulumi-resource-kubernetes": build.KubernetesProviderVersion,
@@ -126,7 +126,8 @@ func orUnknown(v string) string {
 }
 
 // pinned builds the toolchain and lays it out as Pulumi's installer does: the
-// command and its language host side by side, providers in the plugin folder.
+// command and its language host side by side, providers in the plugin folder. The
+// host's place is taken by language-host, which becomes the genuine one.
 func pinned(ctx context.Context, r *progress.Reporter, providers []string) (*Toolchain, error) {
 	found, err := build.Ensure(ctx, r, slices.Concat(commands, providers)...)
 	if err != nil {
@@ -139,6 +140,12 @@ func pinned(ctx context.Context, r *progress.Reporter, providers []string) (*Too
 	bin := filepath.Join(home, "bin")
 	for name, from := range found {
 		to := filepath.Join(bin, name)
+		switch name {
+		case "language-host":
+			to = filepath.Join(bin, "pulumi-language-go")
+		case "pulumi-language-go":
+			to = filepath.Join(home, "host", name)
+		}
 		if v, ok := versions[name]; ok {
 			to = filepath.Join(home, "plugins", strings.TrimPrefix(name, "pulumi-")+"-"+v, name)
 		}

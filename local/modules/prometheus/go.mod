@@ -129,7 +129,7 @@ require (
 	github.com/jpillora/backoff v1.0.0 // indirect
 	github.com/json-iterator/go v1.1.12 // indirect
 	github.com/julienschmidt/httprouter v1.3.0 // indirect
-	github.com/klauspost/compress v1.20.3 // indirect
+	github.com/klauspost/compress v1.20.4 // indirect
 	github.com/knadh/koanf/maps v0.1.3 // indirect
 	github.com/knadh/koanf/providers/confmap v1.0.1 // indirect
 	github.com/knadh/koanf/v2 v2.3.8 // indirect
@@ -221,14 +221,14 @@ require (
 	go.uber.org/zap v1.28.0 // indirect
 	go.yaml.in/yaml/v2 v2.4.4 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
-	golang.org/x/crypto v0.58.0 // indirect
+	golang.org/x/crypto v0.59.0 // indirect
 	golang.org/x/exp v0.0.0-20261014143641-f0251eb4aa3e // indirect
-	golang.org/x/net v0.61.0 // indirect
-	golang.org/x/oauth2 v0.37.0 // indirect
-	golang.org/x/sync v0.24.0 // indirect
-	golang.org/x/sys v0.49.0 // indirect
-	golang.org/x/term v0.47.0 // indirect
-	golang.org/x/text v0.43.0 // indirect
+	golang.org/x/net v0.62.0 // indirect
+	golang.org/x/oauth2 v0.38.0 // indirect
+	golang.org/x/sync v0.25.0 // indirect
+	golang.org/x/sys v0.50.0 // indirect
+	golang.org/x/term v0.48.0 // indirect
+	golang.org/x/text v0.44.0 // indirect
 	golang.org/x/time v0.16.0 // indirect
 	google.golang.org/api v0.305.0 // indirect
 	google.golang.org/genproto/googleapis/api v0.0.0-20261019180522-ce908d29299b // indirect
@@ -252,38 +252,4 @@ require (
 	sigs.k8s.io/yaml v1.6.0 // indirect
 )
 
-replace golang.org/x/net => golang.org/x/net v0.60.0
-
-replace golang.org/x/term => golang.org/x/term v0.46.0
-
-replace golang.org/x/text => golang.org/x/text v0.42.0
-
-replace github.com/go-openapi/jsonpointer => github.com/go-openapi/jsonpointer v1.0.0
-
-replace github.com/go-openapi/jsonreference => github.com/go-openapi/jsonreference v1.0.0
-
 replace google.golang.org/genproto/googleapis/rpc => google.golang.org/genproto/googleapis/rpc v0.0.0-20260928230214-8a89bd6388cc
-
-replace github.com/go-openapi/swag => github.com/go-openapi/swag v0.27.1
-
-replace github.com/go-openapi/swag/cmdutils => github.com/go-openapi/swag/cmdutils v0.27.1
-
-replace github.com/go-openapi/swag/conv => github.com/go-openapi/swag/conv v0.27.1
-
-replace github.com/go-openapi/swag/fileutils => github.com/go-openapi/swag/fileutils v0.27.1
-
-replace github.com/go-openapi/swag/jsonutils => github.com/go-openapi/swag/jsonutils v0.27.1
-
-replace github.com/go-openapi/swag/loading => github.com/go-openapi/swag/loading v0.27.1
-
-replace github.com/go-openapi/swag/mangling => github.com/go-openapi/swag/mangling v0.27.1
-
-replace github.com/go-openapi/swag/netutils => github.com/go-openapi/swag/netutils v0.27.1
-
-replace github.com/go-openapi/swag/pools => github.com/go-openapi/swag/pools v0.27.1
-
-replace github.com/go-openapi/swag/stringutils => github.com/go-openapi/swag/stringutils v0.27.1
-
-replace github.com/go-openapi/swag/typeutils => github.com/go-openapi/swag/typeutils v0.27.1
-
-replace github.com/go-openapi/swag/yamlutils => github.com/go-openapi/swag/yamlutils v0.27.1

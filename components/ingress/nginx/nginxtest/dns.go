@@ -20,7 +20,7 @@ type DNS struct {
 }
 
 // StartDNS runs a DNS server that knows no name yet.
-func StartDNS(t *testing.T) *DNS {
+func StartDNS(t testing.TB) *DNS {
 	t.Helper()
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
 	check(t, err)

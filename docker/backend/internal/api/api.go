@@ -15,6 +15,7 @@ import (
 
 	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/cache"
 	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/httpx"
+	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/session"
 	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/store"
 )
 
@@ -29,10 +30,27 @@ const (
 // maxStale is how old prices may be while newer ones are loaded.
 const maxStale = 10 * time.Second
 
+// Store is what the API reads and writes; *store.Store is one.
+type Store interface {
+	MarketStatus(ctx context.Context, fresh time.Duration) (store.Status, error)
+	Symbols(ctx context.Context, contains, order string, limit, offset int) (store.Page[store.Quote], error)
+	Candles(ctx context.Context, symbol string, interval time.Duration, limit int) ([]store.Candle, error)
+	Signals(ctx context.Context, f store.SignalFilter, limit, offset int) (store.Page[store.Signal], error)
+	Positions(ctx context.Context) (store.Page[store.Position], error)
+	Trades(ctx context.Context, limit int) (store.Page[store.Trade], error)
+	PnLHistory(ctx context.Context, bucket time.Duration, limit int) (store.Page[store.EquityPoint], error)
+	Watchlist(ctx context.Context, owner string) ([]string, error)
+	UnknownSymbols(ctx context.Context, names []string) ([]string, error)
+	SetWatchlist(ctx context.Context, owner string, symbols []string) error
+}
+
 // API answers from a cache and a store.
 type API struct {
-	Store *store.Store
+	Store Store
 	Cache *cache.Cache
+	// Sessions signs tokens; without it there are no sessions, and a browser's list is
+	// named by a cookie that nobody has signed.
+	Sessions *session.Keys
 	// Fresh is the age up to which a quote counts as current.
 	Fresh time.Duration
 }
@@ -49,6 +67,10 @@ func (a *API) Register(t *httpx.Router) {
 	t.Handle("GET /api/pnl", a.pnl)
 	t.Handle("GET /api/watchlist", a.watchlist)
 	t.Handle("POST /api/watchlist", a.saveWatchlist)
+	if a.Sessions != nil {
+		t.Handle("POST /api/session", a.beginSession)
+		t.Handle("GET /api/session", a.readSession)
+	}
 }
 
 // answer writes what is cached for a request, or what load returns.

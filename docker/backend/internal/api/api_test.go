@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -20,13 +21,13 @@ import (
 func lost(t *testing.T) http.Handler {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	s, err := store.Open(store.Options{URL: "postgresql://u:p@127.0.0.1:1/d", MaxConnections: 1, QueryTimeout: time.Second, Log: log})
+	s, err := store.Open(store.Options{Endpoints: store.Endpoints{Primary: "postgresql://u:p@127.0.0.1:1/d"}, MaxConnections: 1, QueryTimeout: time.Second, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
 	registry := prometheus.NewRegistry()
-	router := httpx.NewRouter(log, registry, 5*time.Second)
+	router := httpx.NewRouter(log, registry, 5*time.Second, 100)
 	a := &API{Store: s, Cache: cache.New(cache.Options{LoadTimeout: time.Second, Metrics: cache.NewMetrics(registry), Log: log})}
 	a.Register(router)
 	router.Handle("POST /api/stress", Stress)
@@ -45,6 +46,16 @@ func ask(h http.Handler, method, target, body string) (*httptest.ResponseRecorde
 		return w, nil
 	}
 	return w, answer
+}
+
+func read(t testing.TB, r *http.Response) string {
+	t.Helper()
+	defer func() { _ = r.Body.Close() }()
+	raw, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(raw)
 }
 
 func TestBadInputNamesItsField(t *testing.T) {
@@ -88,7 +99,7 @@ func TestBadInputNamesItsField(t *testing.T) {
 			t.Errorf("%s: %d %s", body, w.Code, w.Body)
 		}
 	}
-	if w, answer := ask(h, "POST", "/api/stress?milliseconds=100000", ""); w.Code != http.StatusBadRequest || answer["field"] != "milliseconds" {
+	if w, answer := ask(h, "POST", "/api/stress?milliseconds=1001", ""); w.Code != http.StatusBadRequest || answer["field"] != "milliseconds" {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/cache"
 	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/httpx"
+	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/session"
 )
 
 const (
@@ -35,59 +36,87 @@ func watchlistRequest(owner string) cache.Request {
 	return cache.Request{Kind: "watchlist", Key: owner, Scope: "watchlist:" + owner}
 }
 
-// owner of the request's list, "" for a browser that has none yet.
-func owner(r *http.Request) string {
-	c, err := r.Cookie(ownerCookie)
-	// What is not of our making would only fill the cache with keys.
-	if err != nil || len(c.Value) != len(rand.Text()) || !isName(c.Value) {
-		return ""
+// signedPrefix keeps lists of visitors with a token apart from those of a build
+// without a key: who has read the name in a token must not read the list with it.
+const signedPrefix = "s:"
+
+// visitor is whose list a request is about.
+type visitor struct {
+	// owner under which the list is stored; "" for a browser that has none yet.
+	owner string
+	// subject of the token, "" for a browser that names its list without one.
+	subject string
+	// renew says that the token is to be replaced.
+	renew bool
+}
+
+// visitor of a request: by its token if sessions are signed, or by the plain random
+// name that builds without a key give.
+func (a *API) visitor(r *http.Request) visitor {
+	value := token(r, ownerCookie)
+	if a.Sessions != nil {
+		if s, err := a.Sessions.Verify(value); err == nil {
+			return visitor{signedPrefix + s.Subject, s.Subject, s.Renew}
+		}
 	}
-	return c.Value
+	// What is not of our making would only fill the cache with keys.
+	if len(value) != len(rand.Text()) || !isName(value) {
+		return visitor{}
+	}
+	return visitor{owner: value}
+}
+
+// remember gives the browser the cookie that names its list.
+func (a *API) remember(w http.ResponseWriter, r *http.Request, v visitor) error {
+	value := v.owner
+	if v.subject != "" {
+		var err error
+		if value, _, err = a.Sessions.Issue(v.subject); err != nil {
+			return err
+		}
+	}
+	setCookie(w, r, ownerCookie, value, "/api/watchlist", ownerAge)
+	return nil
+}
+
+// newVisitor is one without a list.
+func (a *API) newVisitor() visitor {
+	if a.Sessions == nil {
+		return visitor{owner: rand.Text()}
+	}
+	subject := session.NewSubject()
+	return visitor{owner: signedPrefix + subject, subject: subject}
 }
 
 func (a *API) watchlist(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Vary", "Cookie")
-	o := owner(r)
-	if o == "" {
+	v := a.visitor(r)
+	if v.owner == "" {
 		httpx.WriteJSON(w, http.StatusOK, []byte(`{"symbols":[]}`))
 		return nil
 	}
-	return answer(w, r, a.Cache, watchlistRequest(o), func(ctx context.Context) (watchlist, error) {
-		symbols, err := a.Store.Watchlist(ctx, o)
+	if v.renew {
+		if err := a.remember(w, r, v); err != nil {
+			return err
+		}
+	}
+	return answer(w, r, a.Cache, watchlistRequest(v.owner), func(ctx context.Context) (watchlist, error) {
+		symbols, err := a.Store.Watchlist(ctx, v.owner)
 		return watchlist{symbols}, err
 	})
 }
 
 // saveWatchlist replaces the list by {"symbols": [...]}, or adds {"symbol": "..."} to it.
 func (a *API) saveWatchlist(w http.ResponseWriter, r *http.Request) error {
-	// A page of another site can send a form without asking first, but no JSON.
-	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
-		return &httpx.StatusError{Status: http.StatusUnsupportedMediaType, Message: "send the list with Content-Type: application/json"}
+	body, err := readList(w, r)
+	if err != nil {
+		return err
 	}
-	var body struct {
-		Symbols []string `json:"symbols"`
-		Symbol  string   `json:"symbol"`
-	}
-	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, largestBody))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&body); err != nil {
-		var tooLarge *http.MaxBytesError
-		if errors.As(err, &tooLarge) {
-			return err
-		}
-		return &httpx.BadInput{Field: "body", Problem: `it is not of the form {"symbols": ["SIM0001USDT"]}`}
-	}
-	if err := decoder.Decode(&struct{}{}); !errors.Is(err, io.EOF) {
-		return &httpx.BadInput{Field: "body", Problem: "there is more after the list"}
-	}
-	if (body.Symbols == nil) == (body.Symbol == "") {
-		return &httpx.BadInput{Field: "symbols", Problem: "give symbols to replace the list, or symbol to add one to it"}
-	}
-	o := owner(r)
+	v := a.visitor(r)
 	symbols := body.Symbols
 	if body.Symbol != "" {
-		if o != "" {
-			old, err := a.Store.Watchlist(r.Context(), o)
+		if v.owner != "" {
+			old, err := a.Store.Watchlist(r.Context(), v.owner)
 			if err != nil {
 				return err
 			}
@@ -95,33 +124,61 @@ func (a *API) saveWatchlist(w http.ResponseWriter, r *http.Request) error {
 		}
 		symbols = append(symbols, body.Symbol)
 	}
-	symbols, err := a.checkSymbols(r.Context(), symbols)
-	if err != nil {
+	if symbols, err = a.checkSymbols(r.Context(), symbols); err != nil {
 		return err
 	}
-	if o == "" {
-		o = rand.Text()
+	if v.owner == "" {
+		v = a.newVisitor()
 	}
-	if err := a.Store.SetWatchlist(r.Context(), o, symbols); err != nil {
+	if err := a.Store.SetWatchlist(r.Context(), v.owner, symbols); err != nil {
 		return err
 	}
-	request := watchlistRequest(o)
+	request := watchlistRequest(v.owner)
 	a.Cache.Forget(request)
 	// The write is done, whether or not the client still waits.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), time.Second)
 	defer cancel()
 	a.Cache.Invalidate(ctx, request.Scope)
-
-	http.SetCookie(w, &http.Cookie{
-		Name: ownerCookie, Value: o, Path: "/api/watchlist", MaxAge: int(ownerAge.Seconds()),
-		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: r.Header.Get("X-Forwarded-Proto") == "https",
-	})
+	if err := a.remember(w, r, v); err != nil {
+		return err
+	}
 	raw, err := json.Marshal(watchlist{symbols})
 	if err != nil {
 		return err
 	}
 	httpx.WriteJSON(w, http.StatusOK, raw)
 	return nil
+}
+
+// listChange is what a client may send.
+type listChange struct {
+	// Symbols replace the list.
+	Symbols []string `json:"symbols"`
+	// Symbol is added to it.
+	Symbol string `json:"symbol"`
+}
+
+func readList(w http.ResponseWriter, r *http.Request) (body listChange, err error) {
+	// A page of another site can send a form without asking first, but no JSON.
+	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
+		return body, &httpx.StatusError{Status: http.StatusUnsupportedMediaType, Message: "send the list with Content-Type: application/json"}
+	}
+	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, largestBody))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&body); err != nil {
+		var tooLarge *http.MaxBytesError
+		if errors.As(err, &tooLarge) {
+			return body, err
+		}
+		return body, &httpx.BadInput{Field: "body", Problem: `it is not of the form {"symbols": ["SIM0001USDT"]}`}
+	}
+	if err := decoder.Decode(&struct{}{}); !errors.Is(err, io.EOF) {
+		return body, &httpx.BadInput{Field: "body", Problem: "there is more after the list"}
+	}
+	if (body.Symbols == nil) == (body.Symbol == "") {
+		return body, &httpx.BadInput{Field: "symbols", Problem: "give symbols to replace the list, or symbol to add one to it"}
+	}
+	return body, nil
 }
 
 // checkSymbols returns the list in capitals without repetitions, or what is wrong with it.

@@ -57,7 +57,7 @@ func (p *poolCollector) Collect(out chan<- prometheus.Metric) {
 		return 0
 	}
 	s := p.store.Pool()
-	gauge(databaseUp, truth(p.store.Check() == nil))
+	gauge(databaseUp, truth(p.store.Lost() == ""))
 	gauge(databaseConnections, float64(s.AcquiredConns()), "in_use")
 	gauge(databaseConnections, float64(s.IdleConns()), "idle")
 	gauge(databaseMax, float64(s.MaxConns()))

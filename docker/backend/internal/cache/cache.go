@@ -15,7 +15,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/singleflight"
 )
@@ -48,31 +47,6 @@ const (
 	Bypass Outcome = "bypass"
 )
 
-// Metrics of the cache.
-type Metrics struct {
-	requests *prometheus.CounterVec
-	errors   prometheus.Counter
-	loads    *prometheus.HistogramVec
-}
-
-// NewMetrics registers the metrics.
-func NewMetrics(r prometheus.Registerer) *Metrics {
-	m := &Metrics{
-		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "cache_requests_total", Help: "Reads through the cache by kind of answer and result (hit, stale, miss, bypass).",
-		}, []string{"kind", "result"}),
-		errors: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "cache_errors_total", Help: "Commands that the cache did not answer.",
-		}),
-		loads: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "cache_load_duration_seconds", Help: "Time to load an answer from the database, by kind of answer.",
-			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
-		}, []string{"kind"}),
-	}
-	r.MustRegister(m.requests, m.errors, m.loads)
-	return m
-}
-
 // Options of a Cache.
 type Options struct {
 	// Client of Redis; nil runs without a cache.
@@ -100,25 +74,6 @@ type Cache struct {
 // New returns a cache.
 func New(o Options) *Cache {
 	return &Cache{o: o, pending: map[string]int64{}}
-}
-
-// NewClient returns a client of Redis with short time-outs: what takes longer is
-// read from the database instead.
-func NewClient(url, name string, maxConnections int) (*redis.Client, error) {
-	if url == "" {
-		return nil, nil
-	}
-	o, err := redis.ParseURL(url)
-	if err != nil {
-		return nil, fmt.Errorf("cache URL: %w", err)
-	}
-	o.ClientName = name
-	o.PoolSize = maxConnections
-	o.MaxActiveConns = maxConnections
-	o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = time.Second, time.Second, time.Second, time.Second
-	o.MaxRetries = 1
-	o.ContextTimeoutEnabled = true
-	return redis.NewClient(o), nil
 }
 
 // Request is one read.
@@ -165,7 +120,8 @@ func (c *Cache) Fetch(ctx context.Context, r Request, load func(context.Context)
 }
 
 func (c *Cache) fetch(ctx context.Context, r Request, load func(context.Context) ([]byte, error)) (answer, error) {
-	if !c.usable() {
+	// What it was not told yet makes a cache that is back no better than one that is lost.
+	if !c.usable() || !c.Flush(ctx) {
 		return c.load(ctx, r, load, Bypass)
 	}
 	now, held, err := c.get(ctx, r)
@@ -342,9 +298,14 @@ func (c *Cache) Invalidate(ctx context.Context, scopes ...string) {
 // Forget makes this process load the answer anew, whatever is under way.
 func (c *Cache) Forget(r Request) { c.flights.Forget(r.id()) }
 
-// Flush tells the cache the invalidations that it has not been told yet.
-func (c *Cache) Flush(ctx context.Context) {
+// Flush tells the cache the invalidations that it has not been told yet. It returns
+// whether none is left.
+func (c *Cache) Flush(ctx context.Context) bool {
 	c.mu.Lock()
+	if len(c.pending) == 0 {
+		c.mu.Unlock()
+		return true
+	}
 	told := make(map[string]int64, len(c.pending))
 	pairs := make([]any, 0, 2*len(c.pending))
 	for s, v := range c.pending {
@@ -352,12 +313,12 @@ func (c *Cache) Flush(ctx context.Context) {
 		pairs = append(pairs, versionKey(s), v)
 	}
 	c.mu.Unlock()
-	if len(pairs) == 0 || !c.usable() {
-		return
+	if !c.usable() {
+		return false
 	}
 	if err := c.o.Client.MSet(ctx, pairs...).Err(); err != nil {
 		_ = c.failed(err) // they stay pending
-		return
+		return false
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -366,6 +327,7 @@ func (c *Cache) Flush(ctx context.Context) {
 			delete(c.pending, s)
 		}
 	}
+	return true
 }
 
 // Publish sends a message to all that subscribe to a channel now.

@@ -118,10 +118,10 @@ func TestNoClientNoWork(t *testing.T) {
 	if err := c.Check(t.Context()); err != nil || len(c.pending) != 0 {
 		t.Errorf("%v, %d pending", err, len(c.pending))
 	}
-	if client, err := NewClient("", "", 1); client != nil || err != nil {
+	if client, err := NewClient(Server{}, nil, "", 1); client != nil || err != nil {
 		t.Errorf("%v %v", client, err)
 	}
-	if _, err := NewClient("http://x", "", 1); err == nil {
+	if _, err := NewClient(Server{URL: "http://x"}, nil, "", 1); err == nil {
 		t.Error("a URL of another scheme is no error")
 	}
 }

@@ -5,13 +5,8 @@ package config
 
 import (
 	"errors"
-	"fmt"
 	"math"
 	"net"
-	"net/url"
-	"os"
-	"strconv"
-	"strings"
 	"time"
 )
 
@@ -30,14 +25,28 @@ type Config struct {
 	// Debug logs every request and cycle (DEBUG, default false).
 	Debug bool
 
-	// DatabaseURL is where the database is. DATABASE_URL wins over
-	// TIMESCALEDB_URL, that over DB_HOST, DB_PORT, DB_NAME, DB_USER and DB_PASSWORD,
-	// those over TIMESCALEDB_HOST, _PORT, _DATABASE, _USERNAME and _PASSWORD.
-	DatabaseURL string
-	// CacheURL is where the cache is; empty runs without one. REDIS_URL wins over
-	// REDIS_HOST, REDIS_PORT, REDIS_USERNAME, REDIS_PASSWORD and REDIS_DB;
-	// REDIS_ENABLED=false switches the cache off.
-	CacheURL string
+	// TLSCertificateFile and TLSKeyFile make every listener but that of ProbeAddress
+	// speak TLS (TLS_CERT_FILE, TLS_KEY_FILE; PEM; both or none). Renewed files are
+	// taken up without a restart.
+	TLSCertificateFile, TLSKeyFile string
+	// ProbeAddress is a second place, without TLS, for health, readiness and metrics
+	// (PROBE_PORT, default 0: none).
+	ProbeAddress string
+
+	Credentials
+	// MaxLag is how old what a standby tells may be while the primary cannot be asked
+	// (DATABASE_MAX_LAG, default 10s).
+	MaxLag time.Duration
+	// Patience is how long after the loss of the database requests wait for it, within
+	// their own time-out, before they are refused at once (DATABASE_PATIENCE, default
+	// 30s; 0 never waits).
+	Patience time.Duration
+	// JWTKey signs session tokens; JWTPreviousKey is still accepted for those that it
+	// has signed (JWT_SECRET_KEY, JWT_SECRET_KEY_PREVIOUS; 32 bytes at least). Without
+	// a key there are no sessions.
+	JWTKey, JWTPreviousKey string
+	// JWTLifetime of a session token from its last use on (JWT_LIFETIME, default 2160h).
+	JWTLifetime time.Duration
 
 	// CacheTTL is the longest time that a cached read is served (CACHE_TTL, in
 	// seconds, default 300). What the engine has replaced since is not served.
@@ -48,13 +57,20 @@ type Config struct {
 	// it is not ready (DRAIN_SECONDS, default 5).
 	DrainTime time.Duration
 	// MaxConnections bounds the connections of this process to the database and to
-	// the cache, each (MAX_CONNECTIONS, default 100).
+	// its standbys and to the cache, each (MAX_CONNECTIONS, default 100). One of those
+	// to the database only looks after it.
 	MaxConnections int
 	// WorkerThreads is how many reads of the database run at once, two
 	// for each thread (WORKER_THREADS, default 4).
 	WorkerThreads int
+	// MaxInFlight bounds the requests that are answered at once; those beyond it get
+	// 503 (MAX_REQUESTS_IN_FLIGHT, default 1000).
+	MaxInFlight int
 	// MaxClients bounds the WebSockets of this process (WS_MAX_CLIENTS, default 1000).
 	MaxClients int
+	// MaxHandshakes bounds the WebSockets that are opened at once; the others wait their
+	// turn for some seconds (WS_MAX_HANDSHAKES, default 16).
+	MaxHandshakes int
 	// StressTest serves POST /api/stress, which burns CPU time (STRESS_TEST_ENABLED,
 	// default false).
 	StressTest bool
@@ -94,6 +110,8 @@ type Config struct {
 	// TopSymbols is how many symbols have a time series of their own in the metrics;
 	// the rest share the one labelled other (METRICS_TOP_SYMBOLS, default 20).
 	TopSymbols int
+
+	env Environment
 }
 
 // Environment looks a variable up, as os.LookupEnv does.
@@ -112,15 +130,25 @@ func FromEnvironment(env Environment) (*Config, error) {
 		MetricsEnabled:   r.flag("PROMETHEUS_ENABLED", true),
 		Debug:            r.flag("DEBUG", false),
 
-		DatabaseURL: r.database(),
-		CacheURL:    r.cache(),
+		TLSCertificateFile: r.text("TLS_CERT_FILE", ""),
+		TLSKeyFile:         r.text("TLS_KEY_FILE", ""),
+		ProbeAddress:       r.probe(),
+
+		Credentials:    r.credentials(),
+		MaxLag:         r.duration("DATABASE_MAX_LAG", 10*time.Second, time.Second, time.Hour),
+		Patience:       r.duration("DATABASE_PATIENCE", 30*time.Second, 0, 5*time.Minute),
+		JWTKey:         r.secret("JWT_SECRET_KEY"),
+		JWTPreviousKey: r.secret("JWT_SECRET_KEY_PREVIOUS"),
+		JWTLifetime:    r.duration("JWT_LIFETIME", 90*24*time.Hour, time.Minute, 365*24*time.Hour),
 
 		CacheTTL:       time.Duration(r.number("CACHE_TTL", 300, 1, 86400)) * time.Second,
 		RequestTimeout: time.Duration(r.number("REQUEST_TIMEOUT", 30, 1, 300)) * time.Second,
 		DrainTime:      time.Duration(r.number("DRAIN_SECONDS", 5, 0, 300)) * time.Second,
-		MaxConnections: r.number("MAX_CONNECTIONS", 100, 1, 1000),
+		MaxConnections: r.number("MAX_CONNECTIONS", 100, 2, 1000),
 		WorkerThreads:  r.number("WORKER_THREADS", 4, 1, 64),
+		MaxInFlight:    r.number("MAX_REQUESTS_IN_FLIGHT", 1000, 1, 100_000),
 		MaxClients:     r.number("WS_MAX_CLIENTS", 1000, 1, 100_000),
+		MaxHandshakes:  r.number("WS_MAX_HANDSHAKES", 16, 1, 1000),
 		StressTest:     r.flag("STRESS_TEST_ENABLED", false),
 		Compliance:     r.flag("COMPLIANCE_REPORTING", true),
 
@@ -138,17 +166,38 @@ func FromEnvironment(env Environment) (*Config, error) {
 		SignalRetention: r.duration("SIGNAL_RETENTION", 24*time.Hour, time.Hour, 365*24*time.Hour),
 		StorageBudget:   int64(r.number("STORAGE_BUDGET_MB", 512, 64, 1<<20)) << 20,
 		TopSymbols:      r.number("METRICS_TOP_SYMBOLS", 20, 0, 200),
+
+		env: env,
 	}
+	r.together(c)
+	if err := errors.Join(r.problems...); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Current reads the credentials anew: those in files may have been renewed since the
+// process started.
+func (c *Config) Current() (Credentials, error) {
+	r := &reader{env: c.env}
+	now := r.credentials()
+	return now, errors.Join(r.problems...)
+}
+
+// together checks what settings say about each other.
+func (r *reader) together(c *Config) {
 	if i := c.IngestInterval; i > 0 && (i%time.Second != 0 || time.Minute%i != 0) {
 		r.problem("INGEST_INTERVAL is %s: use whole seconds that divide a minute, e.g. 2s or 5s", i)
 	}
 	if c.Backfill > c.CandleRetention {
 		r.problem("HISTORY_BACKFILL is %s, longer than CANDLE_RETENTION %s: candles would be written only to be dropped", c.Backfill, c.CandleRetention)
 	}
-	if err := errors.Join(r.problems...); err != nil {
-		return nil, err
+	if (c.TLSCertificateFile == "") != (c.TLSKeyFile == "") {
+		r.problem("TLS_CERT_FILE and TLS_KEY_FILE belong together: give both, or none for plain HTTP")
 	}
-	return c, nil
+	if c.JWTPreviousKey != "" && c.JWTKey == "" {
+		r.problem("JWT_SECRET_KEY_PREVIOUS is given without JWT_SECRET_KEY: give the key that signs, too")
+	}
 }
 
 // Addresses returns where each mode listens, without looking at any other setting.
@@ -160,150 +209,4 @@ func Addresses(env Environment) (map[string]string, error) {
 		"engine":    net.JoinHostPort("0.0.0.0", r.port("METRICS_PORT", 9090)),
 	}
 	return addresses, errors.Join(r.problems...)
-}
-
-type reader struct {
-	env      Environment
-	problems []error
-}
-
-func (r *reader) problem(format string, args ...any) {
-	r.problems = append(r.problems, fmt.Errorf(format, args...))
-}
-
-// text returns a variable or what the file in its _FILE twin holds. An empty
-// variable counts as not set: that is how a template leaves one out.
-func (r *reader) text(key, fallback string) string {
-	if v, ok := r.env(key); ok && v != "" {
-		return v
-	}
-	path, ok := r.env(key + "_FILE")
-	if !ok || path == "" {
-		return fallback
-	}
-	content, err := os.ReadFile(path)
-	if err != nil {
-		r.problem("%s_FILE: %w", key, err)
-		return fallback
-	}
-	return strings.TrimRight(string(content), "\r\n")
-}
-
-func (r *reader) number(key string, fallback, least, most int) int {
-	text := r.text(key, "")
-	if text == "" {
-		return fallback
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < least || n > most {
-		r.problem("%s is %q: use a number from %d to %d", key, text, least, most)
-		return fallback
-	}
-	return n
-}
-
-func (r *reader) port(key string, fallback int) string {
-	return strconv.Itoa(r.number(key, fallback, 1, 65535))
-}
-
-func (r *reader) flag(key string, fallback bool) bool {
-	text := r.text(key, "")
-	switch strings.ToLower(text) {
-	case "":
-		return fallback
-	case "true", "1", "yes", "on":
-		return true
-	case "false", "0", "no", "off":
-		return false
-	}
-	r.problem("%s is %q: use true or false", key, text)
-	return fallback
-}
-
-func (r *reader) fraction(key string, fallback float64) float64 {
-	text := r.text(key, "")
-	if text == "" {
-		return fallback
-	}
-	f, err := strconv.ParseFloat(text, 64)
-	if err != nil || !(f >= 0 && f <= 1) {
-		r.problem("%s is %q: use a number from 0 to 1", key, text)
-		return fallback
-	}
-	return f
-}
-
-func (r *reader) duration(key string, fallback, least, most time.Duration) time.Duration {
-	text := r.text(key, "")
-	if text == "" {
-		return fallback
-	}
-	d, err := time.ParseDuration(text)
-	if err != nil || d < least || d > most {
-		r.problem("%s is %q: use a duration from %s to %s, e.g. %s", key, text, least, most, fallback)
-		return fallback
-	}
-	return d
-}
-
-func (r *reader) database() string {
-	for _, key := range []string{"DATABASE_URL", "TIMESCALEDB_URL"} {
-		text := r.text(key, "")
-		if text == "" {
-			continue
-		}
-		// SQLAlchemy names its driver in the scheme.
-		if scheme, rest, ok := strings.Cut(text, "://"); ok {
-			base, _, _ := strings.Cut(scheme, "+")
-			text = base + "://" + rest
-		}
-		if u, err := url.Parse(text); err != nil || (u.Scheme != "postgresql" && u.Scheme != "postgres") || u.Host == "" {
-			r.problem("%s is not of the form postgresql://user:password@host:port/database", key)
-		}
-		return text
-	}
-	for _, names := range [][5]string{
-		{"DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_PASSWORD"},
-		{"TIMESCALEDB_HOST", "TIMESCALEDB_PORT", "TIMESCALEDB_DATABASE", "TIMESCALEDB_USERNAME", "TIMESCALEDB_PASSWORD"},
-	} {
-		host := r.text(names[0], "")
-		if host == "" {
-			continue
-		}
-		u := url.URL{
-			Scheme: "postgresql",
-			User:   url.UserPassword(r.text(names[3], "alphapulse_user"), r.text(names[4], "")),
-			Host:   net.JoinHostPort(host, r.port(names[1], 5432)),
-			Path:   "/" + r.text(names[2], "alphapulse"),
-		}
-		return u.String()
-	}
-	r.problem("no database is given: set DATABASE_URL, or DB_HOST, DB_USER and DB_PASSWORD, or the same as TIMESCALEDB_*")
-	return ""
-}
-
-func (r *reader) cache() string {
-	if !r.flag("REDIS_ENABLED", true) {
-		return ""
-	}
-	if text := r.text("REDIS_URL", ""); text != "" {
-		if u, err := url.Parse(text); err != nil || (u.Scheme != "redis" && u.Scheme != "rediss") || u.Host == "" {
-			r.problem("REDIS_URL is not of the form redis://user:password@host:port/database")
-		}
-		return text
-	}
-	host := r.text("REDIS_HOST", "")
-	if host == "" {
-		return ""
-	}
-	u := url.URL{
-		Scheme: "redis",
-		Host:   net.JoinHostPort(host, r.port("REDIS_PORT", 6379)),
-		Path:   "/" + strconv.Itoa(r.number("REDIS_DB", 0, 0, 1<<15)),
-	}
-	user, password := r.text("REDIS_USERNAME", ""), r.text("REDIS_PASSWORD", "")
-	if user != "" || password != "" {
-		u.User = url.UserPassword(user, password)
-	}
-	return u.String()
 }

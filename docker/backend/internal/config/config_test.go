@@ -3,6 +3,7 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -54,28 +55,102 @@ func TestCredentialDialects(t *testing.T) {
 	}
 }
 
+// The table in docker/README.md has the same defaults.
 func TestDefaults(t *testing.T) {
-	c, err := FromEnvironment(env("DB_HOST", "db", "DEBUG", ""))
+	got, err := FromEnvironment(env("DB_HOST", "db", "DEBUG", ""))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for what, ok := range map[string]bool{
-		"API on 8000":             c.APIAddress == "0.0.0.0:8000",
-		"dashboard on 8050":       c.DashboardAddress == "0.0.0.0:8050",
-		"metrics on 9090":         c.MetricsAddress == "0.0.0.0:9090",
-		"3000 symbols":            c.MaxSymbols == 3000,
-		"risk of 0.1":             c.MaxPortfolioRisk == 0.1,
-		"300 s in the cache":      c.CacheTTL == 300*time.Second,
-		"30 s for a request":      c.RequestTimeout == 30*time.Second,
-		"100 connections":         c.MaxConnections == 100,
-		"4 threads":               c.WorkerThreads == 4,
-		"no trading":              !c.Trading,
-		"trading would be paper":  c.PaperTrading,
-		"an empty flag is no set": !c.Debug,
-		"metrics are on":          c.MetricsEnabled,
+	want := &Config{
+		APIAddress: "0.0.0.0:8000", DashboardAddress: "0.0.0.0:8050", MetricsAddress: "0.0.0.0:9090", MetricsEnabled: true,
+		Credentials: Credentials{DatabaseURL: "postgresql://alphapulse_user:@db:5432/alphapulse"},
+		MaxLag:      10 * time.Second, Patience: 30 * time.Second, JWTLifetime: 90 * 24 * time.Hour,
+		MaxInFlight: 1000, MaxHandshakes: 16,
+		CacheTTL: 300 * time.Second, RequestTimeout: 30 * time.Second, DrainTime: 5 * time.Second,
+		MaxConnections: 100, WorkerThreads: 4, MaxClients: 1000, Compliance: true,
+		MaxSymbols: 3000, MaxPortfolioRisk: 0.1, PaperTrading: true,
+		Seed: 42, IngestInterval: 2 * time.Second, SignalHorizon: 5 * time.Minute, Backfill: 6 * time.Hour,
+		TickRetention: 30 * time.Minute, CandleRetention: 72 * time.Hour, SignalRetention: 24 * time.Hour,
+		StorageBudget: 512 << 20, TopSymbols: 20,
+	}
+	got.env = nil
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("not as documented:\n%+v, want\n%+v", got, want)
+	}
+}
+
+func TestEverySettingIsRead(t *testing.T) {
+	got, err := FromEnvironment(env(
+		"API_HOST", "::1", "API_PORT", "1", "DASHBOARD_HOST", "127.0.0.1", "DASHBOARD_PORT", "2", "METRICS_PORT", "3",
+		"PROMETHEUS_ENABLED", "false", "DEBUG", "true",
+		"TLS_CERT_FILE", "/c", "TLS_KEY_FILE", "/k", "PROBE_PORT", "19",
+		"DATABASE_URL", "postgresql://u:p@h:1/d", "DATABASE_READ_URL", "postgresql://u:p@r:1/d", "DATABASE_DIRECT_URL", "postgresql://u:p@d:1/d",
+		"DATABASE_MAX_LAG", "20s", "DATABASE_PATIENCE", "21s", "REDIS_URL", "rediss://r:1/2", "REDIS_CA_FILE", "/ca",
+		"JWT_SECRET_KEY", strings.Repeat("a", 32), "JWT_SECRET_KEY_PREVIOUS", strings.Repeat("b", 32), "JWT_LIFETIME", "22h",
+		"MAX_REQUESTS_IN_FLIGHT", "23", "WS_MAX_HANDSHAKES", "24",
+		"CACHE_TTL", "4", "REQUEST_TIMEOUT", "5", "DRAIN_SECONDS", "6",
+		"MAX_CONNECTIONS", "7", "WORKER_THREADS", "8", "WS_MAX_CLIENTS", "9", "STRESS_TEST_ENABLED", "true", "COMPLIANCE_REPORTING", "false",
+		"MAX_SYMBOLS", "10", "MAX_PORTFOLIO_RISK", "0.11", "TRADING_ENABLED", "true", "PAPER_TRADING", "false",
+		"MARKET_SEED", "12", "INGEST_INTERVAL", "10s", "SIGNAL_HORIZON", "13m", "HISTORY_BACKFILL", "3h",
+		"TICK_RETENTION", "15m", "CANDLE_RETENTION", "16h", "SIGNAL_RETENTION", "17h", "STORAGE_BUDGET_MB", "64", "METRICS_TOP_SYMBOLS", "18",
+	))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &Config{
+		APIAddress: "[::1]:1", DashboardAddress: "127.0.0.1:2", MetricsAddress: "0.0.0.0:3", Debug: true,
+		TLSCertificateFile: "/c", TLSKeyFile: "/k", ProbeAddress: "0.0.0.0:19",
+		Credentials: Credentials{
+			DatabaseURL: "postgresql://u:p@h:1/d", DatabaseReadURL: "postgresql://u:p@r:1/d", DatabaseDirectURL: "postgresql://u:p@d:1/d",
+			CacheURL: "rediss://r:1/2", CacheCAFile: "/ca",
+		},
+		MaxLag: 20 * time.Second, Patience: 21 * time.Second, JWTLifetime: 22 * time.Hour,
+		JWTKey: strings.Repeat("a", 32), JWTPreviousKey: strings.Repeat("b", 32), MaxInFlight: 23, MaxHandshakes: 24,
+		CacheTTL: 4 * time.Second, RequestTimeout: 5 * time.Second, DrainTime: 6 * time.Second,
+		MaxConnections: 7, WorkerThreads: 8, MaxClients: 9, StressTest: true,
+		MaxSymbols: 10, MaxPortfolioRisk: 0.11, Trading: true,
+		Seed: 12, IngestInterval: 10 * time.Second, SignalHorizon: 13 * time.Minute, Backfill: 3 * time.Hour,
+		TickRetention: 15 * time.Minute, CandleRetention: 16 * time.Hour, SignalRetention: 17 * time.Hour,
+		StorageBudget: 64 << 20, TopSymbols: 18,
+	}
+	got.env = nil
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got\n%+v, want\n%+v", got, want)
+	}
+}
+
+func TestBounds(t *testing.T) {
+	for key, values := range map[string][2]string{
+		"API_PORT":            {"1", "0"},
+		"DASHBOARD_PORT":      {"65535", "65536"},
+		"CACHE_TTL":           {"86400", "86401"},
+		"REQUEST_TIMEOUT":     {"300", "301"},
+		"DRAIN_SECONDS":       {"0", "-1"},
+		"MAX_CONNECTIONS":     {"2", "1"},
+		"WORKER_THREADS":      {"64", "65"},
+		"WS_MAX_CLIENTS":      {"1", "0"},
+		"MAX_SYMBOLS":         {"10000", "10001"},
+		"MAX_PORTFOLIO_RISK":  {"1", "1.01"},
+		"INGEST_INTERVAL":     {"1s", "500ms"},
+		"SIGNAL_HORIZON":      {"1m", "59s"},
+		"TICK_RETENTION":      {"10m", "9m"},
+		"CANDLE_RETENTION":    {"6h", "2h"},
+		"SIGNAL_RETENTION":    {"1h", "59m"},
+		"STORAGE_BUDGET_MB":   {"64", "63"},
+		"METRICS_TOP_SYMBOLS": {"0", "201"},
+
+		"PROBE_PORT":             {"0", "-1"},
+		"DATABASE_MAX_LAG":       {"1s", "0s"},
+		"DATABASE_PATIENCE":      {"0s", "6m"},
+		"JWT_LIFETIME":           {"1m", "1s"},
+		"MAX_REQUESTS_IN_FLIGHT": {"1", "0"},
+		"WS_MAX_HANDSHAKES":      {"1000", "0"},
 	} {
-		if !ok {
-			t.Errorf("not as documented: %s", what)
+		if _, err := FromEnvironment(env("DB_HOST", "db", key, values[0])); err != nil {
+			t.Errorf("%s=%s: %v", key, values[0], err)
+		}
+		if _, err := FromEnvironment(env("DB_HOST", "db", key, values[1])); err == nil || !strings.Contains(err.Error(), key+" is ") {
+			t.Errorf("%s=%s: %v", key, values[1], err)
 		}
 	}
 }
@@ -115,6 +190,81 @@ func TestEveryProblemIsTold(t *testing.T) {
 	}
 	if _, err := FromEnvironment(env("DB_HOST", "db", "DB_PASSWORD_FILE", "/nowhere")); err == nil || !strings.Contains(err.Error(), "DB_PASSWORD_FILE") {
 		t.Errorf("with a file that is missing: %v", err)
+	}
+}
+
+func TestOtherWaysToTheDatabase(t *testing.T) {
+	for name, c := range map[string]struct {
+		env                   Environment
+		primary, read, direct string
+	}{
+		"none":             {env("DATABASE_URL", "postgresql://u:p@h:1/d"), "postgresql://u:p@h:1/d", "", ""},
+		"hosts beside DB_": {env("DB_HOST", "h", "DB_PASSWORD", "p/w", "DB_READ_HOST", "r", "DB_DIRECT_HOST", "d", "DB_DIRECT_PORT", "7"), "postgresql://alphapulse_user:p%2Fw@h:5432/alphapulse", "postgresql://alphapulse_user:p%2Fw@r:5432/alphapulse", "postgresql://alphapulse_user:p%2Fw@d:7/alphapulse"},
+		"a host beside a URL": {
+			env("DATABASE_URL", "postgresql://u:p@h:1/d?sslmode=verify-full&sslrootcert=/ca.pem", "DB_READ_HOST", "r", "DB_READ_PORT", "6"),
+			"postgresql://u:p@h:1/d?sslmode=verify-full&sslrootcert=/ca.pem", "postgresql://u:p@r:6/d?sslmode=verify-full&sslrootcert=/ca.pem", "",
+		},
+		"URLs":             {env("DATABASE_URL", "postgresql://u:p@h:1/d", "DATABASE_READ_URL", "postgresql+psycopg2://u:p@r/d", "DATABASE_DIRECT_URL", "postgres://u:p@d/d"), "postgresql://u:p@h:1/d", "postgresql://u:p@r/d", "postgres://u:p@d/d"},
+		"DB_ over TLS":     {env("DB_HOST", "h", "DB_SSLMODE", "verify-full", "DB_SSLROOTCERT", "/ca.pem"), "postgresql://alphapulse_user:@h:5432/alphapulse?sslmode=verify-full&sslrootcert=%2Fca.pem", "", ""},
+		"TIMESCALEDB_ TLS": {env("TIMESCALEDB_HOST", "h", "TIMESCALEDB_SSLMODE", "require"), "postgresql://alphapulse_user:@h:5432/alphapulse?sslmode=require", "", ""},
+		"asyncpg over TLS": {env("DATABASE_URL", "postgresql+asyncpg://u:p@h:1/d?ssl=verify-full"), "postgresql://u:p@h:1/d?sslmode=verify-full", "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := FromEnvironment(c.env)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.DatabaseURL != c.primary || got.DatabaseReadURL != c.read || got.DatabaseDirectURL != c.direct {
+				t.Errorf("got\n%q, want\n%q", []string{got.DatabaseURL, got.DatabaseReadURL, got.DatabaseDirectURL}, []string{c.primary, c.read, c.direct})
+			}
+		})
+	}
+	if got, err := FromEnvironment(env("DB_HOST", "h", "REDIS_HOST", "r", "REDIS_TLS", "true", "REDIS_CA_FILE", "/ca")); err != nil || got.CacheURL != "rediss://r:6379/0" {
+		t.Errorf("Redis over TLS: %+v, %v", got, err)
+	}
+}
+
+func TestSettingsThatBelongTogether(t *testing.T) {
+	key := strings.Repeat("k", 32)
+	for want, e := range map[string]Environment{
+		"TLS_CERT_FILE and TLS_KEY_FILE belong together":          env("DB_HOST", "h", "TLS_CERT_FILE", "/c"),
+		"TLS_CERT_FILE and TLS_KEY_FILE belong":                   env("DB_HOST", "h", "TLS_KEY_FILE", "/k"),
+		"REDIS_CA_FILE is given, but":                             env("DB_HOST", "h", "REDIS_URL", "redis://r", "REDIS_CA_FILE", "/c"),
+		"JWT_SECRET_KEY_PREVIOUS is given without JWT_SECRET_KEY": env("DB_HOST", "h", "JWT_SECRET_KEY_PREVIOUS", key),
+		"JWT_SECRET_KEY has 31 bytes: use at least 32":            env("DB_HOST", "h", "JWT_SECRET_KEY", key[1:]),
+		"JWT_SECRET_KEY_PREVIOUS has 31 bytes":                    env("DB_HOST", "h", "JWT_SECRET_KEY", key, "JWT_SECRET_KEY_PREVIOUS", key[1:]),
+		"DATABASE_READ_URL is not of the form postgresql://":      env("DB_HOST", "h", "DATABASE_READ_URL", "mysql://x"),
+		"DATABASE_DIRECT_URL is not of the form postgresql://":    env("DB_HOST", "h", "DATABASE_DIRECT_URL", "x"),
+	} {
+		if _, err := FromEnvironment(e); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), key[1:]) {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+}
+
+// A credential in a file may be renewed while a process runs.
+func TestCurrentReadsFilesAnew(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "password")
+	write := func(text string) {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("old")
+	c, err := FromEnvironment(env("DB_HOST", "h", "DB_USER", "u", "DB_PASSWORD_FILE", file, "DB_READ_HOST", "r"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	write("new")
+	now, err := c.Current()
+	if err != nil || now.DatabaseURL != "postgresql://u:new@h:5432/alphapulse" || now.DatabaseReadURL != "postgresql://u:new@r:5432/alphapulse" {
+		t.Errorf("%+v, %v", now, err)
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Current(); err == nil {
+		t.Error("a file that is gone is no error")
 	}
 }
 

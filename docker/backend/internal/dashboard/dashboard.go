@@ -33,18 +33,48 @@ var files embed.FS
 const (
 	// shownQuotes and shownSignals are how many rows the lists have.
 	shownQuotes, shownSignals = 24, 20
-	// chartPoints, one a minute, are the past that the chart begins with.
+	// chartPoints are the past that the chart begins with, one for each chartStep.
 	chartPoints = 120
+	chartStep   = time.Minute
 	maxStale    = 10 * time.Second
 )
 
-// policy lets the page load its own files and open its own WebSocket, nothing else.
-const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
-	"base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+// headers let the page load its own files and open its own WebSocket, nothing else, and
+// keep it apart from other pages.
+var headers = map[string]string{
+	"Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+		"base-uri 'none'; form-action 'none'; frame-ancestors 'self'; require-trusted-types-for 'script'; trusted-types 'none'",
+	"Cross-Origin-Opener-Policy":   "same-origin",
+	"Cross-Origin-Resource-Policy": "same-origin",
+	"Permissions-Policy": "accelerometer=(), autoplay=(), camera=(), display-capture=(), encrypted-media=(), fullscreen=(), geolocation=(), " +
+		"gyroscope=(), hid=(), idle-detection=(), magnetometer=(), microphone=(), midi=(), payment=(), picture-in-picture=(), " +
+		"publickey-credentials-get=(), screen-wake-lock=(), serial=(), usb=(), xr-spatial-tracking=()",
+	"Referrer-Policy":        "no-referrer",
+	"X-Content-Type-Options": "nosniff",
+}
+
+// secured adds the headers to every answer, errors included.
+func secured(next httpx.Handler) httpx.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		for name, value := range headers {
+			w.Header().Set(name, value)
+		}
+		return next(w, r)
+	}
+}
+
+// Reader reads what the page shows; [store.Store] is one.
+type Reader interface {
+	MarketStatus(ctx context.Context, fresh time.Duration) (store.Status, error)
+	Symbols(ctx context.Context, contains, order string, limit, offset int) (store.Page[store.Quote], error)
+	Signals(ctx context.Context, f store.SignalFilter, limit, offset int) (store.Page[store.Signal], error)
+	Positions(ctx context.Context) (store.Page[store.Position], error)
+	PnLHistory(ctx context.Context, bucket time.Duration, limit int) (store.Page[store.EquityPoint], error)
+}
 
 // Dashboard serves the page.
 type Dashboard struct {
-	store  *store.Store
+	reader Reader
 	cache  *cache.Cache
 	fresh  time.Duration
 	page   *template.Template
@@ -54,8 +84,8 @@ type Dashboard struct {
 }
 
 // New returns a dashboard. fresh is the age up to which a quote counts as current.
-func New(s *store.Store, c *cache.Cache, fresh time.Duration) (*Dashboard, error) {
-	d := &Dashboard{store: s, cache: c, fresh: fresh, static: map[string][]byte{}}
+func New(r Reader, c *cache.Cache, fresh time.Duration) (*Dashboard, error) {
+	d := &Dashboard{reader: r, cache: c, fresh: fresh, static: map[string][]byte{}}
 	var err error
 	if d.page, err = template.New("page.html.tmpl").Funcs(functions).ParseFS(files, "page.html.tmpl"); err != nil {
 		return nil, fmt.Errorf("dashboard page: %w", err)
@@ -77,10 +107,16 @@ func New(s *store.Store, c *cache.Cache, fresh time.Duration) (*Dashboard, error
 	return d, err
 }
 
+// Routes take a handler for a pattern of http.ServeMux; [httpx.Router] does.
+type Routes interface {
+	Handle(pattern string, h httpx.Handler)
+}
+
 // Register adds the routes.
-func (d *Dashboard) Register(t *httpx.Router) {
-	t.Handle("GET /{$}", d.index)
-	t.Handle("GET /static/{version}/{file}", d.file)
+func (d *Dashboard) Register(t Routes) {
+	t.Handle("GET /{$}", secured(d.index))
+	t.Handle("GET /data", secured(d.current))
+	t.Handle("GET /static/{version}/{file}", secured(d.file))
 }
 
 func (d *Dashboard) file(w http.ResponseWriter, r *http.Request) error {
@@ -91,7 +127,6 @@ func (d *Dashboard) file(w http.ResponseWriter, r *http.Request) error {
 	}
 	h := w.Header()
 	h.Set("Content-Type", mime.TypeByExtension(path.Ext(name)))
-	h.Set("X-Content-Type-Options", "nosniff")
 	// A page of another version of this process may ask for its own files.
 	if strings.HasPrefix(r.URL.Path, d.path+"/") {
 		h.Set("Cache-Control", "public, max-age=31536000, immutable")
@@ -110,6 +145,22 @@ type data struct {
 	Positions []store.Position `json:"positions"`
 	// Points are pairs of Unix seconds and equity, as JSON.
 	Points string `json:"points"`
+	// Step is the time between two points, in seconds: where they are further apart,
+	// there was no data in between.
+	Step float64 `json:"step"`
+}
+
+// request is how the cache knows what the page shows.
+var request = cache.Request{Kind: "dashboard", Scope: api.MarketScope, MaxStale: maxStale}
+
+// current answers what the page shows as JSON, for what the stream does not tell.
+func (d *Dashboard) current(w http.ResponseWriter, r *http.Request) error {
+	raw, _, err := d.cache.Fetch(r.Context(), request, d.load)
+	if err != nil {
+		return err
+	}
+	httpx.WriteJSON(w, http.StatusOK, raw)
+	return nil
 }
 
 func (d *Dashboard) index(w http.ResponseWriter, r *http.Request) error {
@@ -118,7 +169,7 @@ func (d *Dashboard) index(w http.ResponseWriter, r *http.Request) error {
 		Data            data
 	}{Static: d.path}
 	status := http.StatusOK
-	raw, _, err := d.cache.Fetch(r.Context(), cache.Request{Kind: "dashboard", Scope: api.MarketScope, MaxStale: maxStale}, d.load)
+	raw, _, err := d.cache.Fetch(r.Context(), request, d.load)
 	if err == nil {
 		err = json.Unmarshal(raw, &view.Data)
 	}
@@ -135,9 +186,6 @@ func (d *Dashboard) index(w http.ResponseWriter, r *http.Request) error {
 	}
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", policy)
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	_, _ = w.Write(page.Bytes()) // fails only if the client has gone
@@ -147,22 +195,22 @@ func (d *Dashboard) index(w http.ResponseWriter, r *http.Request) error {
 func (d *Dashboard) load(ctx context.Context) ([]byte, error) {
 	var v data
 	var err error
-	if v.Status, err = d.store.MarketStatus(ctx, d.fresh); err != nil {
+	if v.Status, err = d.reader.MarketStatus(ctx, d.fresh); err != nil {
 		return nil, err
 	}
-	quotes, err := d.store.Symbols(ctx, "", "", shownQuotes, 0)
+	quotes, err := d.reader.Symbols(ctx, "", "volume", shownQuotes, 0)
 	if err != nil {
 		return nil, err
 	}
-	signals, err := d.store.Signals(ctx, store.SignalFilter{}, shownSignals, 0)
+	signals, err := d.reader.Signals(ctx, store.SignalFilter{}, shownSignals, 0)
 	if err != nil {
 		return nil, err
 	}
-	positions, err := d.store.Positions(ctx)
+	positions, err := d.reader.Positions(ctx)
 	if err != nil {
 		return nil, err
 	}
-	history, err := d.store.PnLHistory(ctx, time.Minute, chartPoints)
+	history, err := d.reader.PnLHistory(ctx, chartStep, chartPoints)
 	if err != nil {
 		return nil, err
 	}
@@ -176,7 +224,7 @@ func (d *Dashboard) load(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	v.Points = string(raw)
+	v.Points, v.Step = string(raw), chartStep.Seconds()
 	return json.Marshal(v)
 }
 
@@ -189,6 +237,7 @@ var functions = template.FuncMap{
 	"share":   func(v float64) string { return group(v*100, 2) + " %" },
 	"compact": compact,
 	"sign":    sign,
+	"now":     func() int64 { return time.Now().Unix() },
 	"label":   label,
 	"side": func(quantity float64) string {
 		if quantity < 0 {

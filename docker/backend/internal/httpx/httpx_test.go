@@ -6,13 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,12 +22,20 @@ import (
 func newRouter(t *testing.T, timeout time.Duration) (*Router, *prometheus.Registry) {
 	t.Helper()
 	registry := prometheus.NewRegistry()
-	return NewRouter(slog.New(slog.DiscardHandler), registry, timeout), registry
+	return NewRouter(slog.New(slog.DiscardHandler), registry, timeout, 100), registry
 }
 
 func get(h http.Handler, method, target string) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest(method, target, nil))
+	return w
+}
+
+func getWith(h http.Handler, target string, header http.Header) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	r := httptest.NewRequest(http.MethodGet, target, nil)
+	r.Header = header
+	h.ServeHTTP(w, r)
 	return w
 }
 
@@ -94,7 +99,7 @@ func TestMetricsHaveBoundedLabels(t *testing.T) {
 
 func TestPanicIsAnAnswer(t *testing.T) {
 	var logged bytes.Buffer
-	router := NewRouter(slog.New(slog.NewJSONHandler(&logged, nil)), prometheus.NewRegistry(), time.Minute)
+	router := NewRouter(slog.New(slog.NewJSONHandler(&logged, nil)), prometheus.NewRegistry(), time.Minute, 100)
 	router.Handle("GET /x", func(http.ResponseWriter, *http.Request) error { panic("at the disco") })
 	if w := get(router, "GET", "/x"); w.Code != 500 || strings.Contains(w.Body.String(), "disco") {
 		t.Errorf("%d %s", w.Code, w.Body)
@@ -104,110 +109,6 @@ func TestPanicIsAnAnswer(t *testing.T) {
 	}
 	if n := testutil.ToFloat64(router.metrics.requests.WithLabelValues("GET", "/x", "500")); n != 1 {
 		t.Errorf("counted %v times", n)
-	}
-}
-
-func TestRequestsTimeOut(t *testing.T) {
-	router, _ := newRouter(t, 20*time.Millisecond)
-	router.Handle("GET /slow", func(_ http.ResponseWriter, r *http.Request) error {
-		<-r.Context().Done()
-		return r.Context().Err()
-	})
-	if w := get(router, "GET", "/slow"); w.Code != http.StatusGatewayTimeout {
-		t.Errorf("%d %s", w.Code, w.Body)
-	}
-}
-
-// A stopping server must answer everything that reaches it, and say that it stops.
-func TestDrain(t *testing.T) {
-	router, _ := newRouter(t, time.Minute)
-	inside, leave := make(chan struct{}), make(chan struct{})
-	router.Handle("GET /slow", func(w http.ResponseWriter, _ *http.Request) error {
-		close(inside)
-		<-leave
-		WriteJSON(w, 200, []byte(`"slow"`))
-		return nil
-	})
-	router.Handle("GET /fast", func(w http.ResponseWriter, _ *http.Request) error {
-		WriteJSON(w, 200, []byte(`"fast"`))
-		return nil
-	})
-	address := make(chan string, 1)
-	var drained atomic.Bool
-	server := &Server{
-		Address: "127.0.0.1:0", Router: router, DrainTime: 500 * time.Millisecond, Log: slog.New(slog.DiscardHandler),
-		OnDrain:   func() { drained.Store(true) },
-		Listening: func(a net.Addr) { address <- a.String() },
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- server.Run(ctx) }()
-	base := "http://" + <-address
-
-	slow := make(chan string, 1)
-	go func() {
-		body, err := fetch(base + "/slow")
-		slow <- fmt.Sprint(body, err)
-	}()
-	<-inside
-	if r, err := http.Get(base + "/fast"); err != nil || r.Close {
-		t.Fatalf("before the stop: %v, %v", r, err)
-	}
-	stop()
-	for !router.Draining() {
-		time.Sleep(time.Millisecond)
-	}
-	response, err := http.Get(base + "/fast")
-	if err != nil {
-		t.Fatalf("while draining: %v", err)
-	}
-	if response.StatusCode != 200 || !response.Close {
-		t.Errorf("while draining: %s, Connection: close is %v", response.Status, response.Close)
-	}
-	if !drained.Load() {
-		t.Error("OnDrain did not run")
-	}
-	// New connections end with the drain, the old request does not.
-	for {
-		if _, err := fetch(base + "/fast"); err != nil {
-			break
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-	select {
-	case err := <-done:
-		t.Fatalf("the server ended under a running request: %v", err)
-	default:
-	}
-	close(leave)
-	if got := <-slow; got != `"slow"<nil>` {
-		t.Errorf("the running request got %s", got)
-	}
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
-}
-
-func fetch(url string) (string, error) {
-	r, err := http.Get(url)
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = r.Body.Close() }()
-	body, err := io.ReadAll(r.Body)
-	return string(body), err
-}
-
-func TestAddressInUse(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	router, _ := newRouter(t, time.Minute)
-	err = (&Server{Address: l.Addr().String(), Router: router, Log: slog.New(slog.DiscardHandler)}).Run(t.Context())
-	if err == nil || !strings.Contains(err.Error(), l.Addr().String()) {
-		t.Errorf("got %v", err)
 	}
 }
 

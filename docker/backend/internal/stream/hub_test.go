@@ -3,12 +3,17 @@ package stream
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/coder/websocket"
@@ -26,12 +31,12 @@ func newHub(t *testing.T, most int) (*Hub, string) {
 	t.Helper()
 	registry := prometheus.NewRegistry()
 	log := slog.New(slog.DiscardHandler)
-	hub := NewHub(most, NewMetrics(registry, most), log)
-	router := httpx.NewRouter(log, registry, time.Second)
+	hub := NewHub(most, 4, NewMetrics(registry, most), log)
+	router := httpx.NewRouter(log, registry, time.Second, 100)
 	router.Handle("GET /ws", hub.Serve)
 	server := httptest.NewServer(router)
 	t.Cleanup(func() {
-		hub.Close()
+		hub.Close(0)
 		server.Close()
 	})
 	return hub, server.URL + "/ws"
@@ -51,8 +56,10 @@ func dial(t *testing.T, url string) *websocket.Conn {
 }
 
 type frame struct {
-	Type  string `json:"type"`
-	Items []struct {
+	Type       string `json:"type"`
+	LastSignal int64  `json:"last_signal"`
+	Since      int64  `json:"since"`
+	Items      []struct {
 		Symbol string  `json:"symbol"`
 		Price  float64 `json:"price"`
 	} `json:"items"`
@@ -87,7 +94,7 @@ func batch(at int, symbols int) *Batch {
 	for i := range symbols {
 		b.Quotes = append(b.Quotes, store.Quote{Symbol: fmt.Sprintf("S%d", i), Price: float64(at)})
 	}
-	b.Signals = []store.Signal{{ID: int64(at), Symbol: "S1"}, {ID: int64(at) + 1, Symbol: "S2"}}
+	b.Signals = []store.Signal{{ID: 2 * int64(at), Symbol: "S1"}, {ID: 2*int64(at) + 1, Symbol: "S2"}}
 	return b
 }
 
@@ -115,7 +122,7 @@ func TestBroadcast(t *testing.T) {
 		if f := next(t, conn, "prices"); f.Items[0].Price != 2 {
 			t.Errorf("%+v", f)
 		}
-		if f, g := next(t, conn, "signal"), next(t, conn, "signal"); f.Signal.ID != 2 || g.Signal.ID != 3 {
+		if f, g := next(t, conn, "signal"), next(t, conn, "signal"); f.Signal.ID != 4 || g.Signal.ID != 5 {
 			t.Errorf("%+v %+v", f, g)
 		}
 		next(t, conn, "positions")
@@ -237,16 +244,214 @@ func TestClientsAreBounded(t *testing.T) {
 	}
 }
 
+// collect reads the IDs of all signals up to one.
+func collect(t *testing.T, conn *websocket.Conn, last int64) (ids []int64) {
+	t.Helper()
+	for {
+		id := next(t, conn, "signal").Signal.ID
+		if ids = append(ids, id); id >= last {
+			return ids
+		}
+	}
+}
+
+// Who comes back gets every signal that it has missed, and none twice.
+func TestResume(t *testing.T) {
+	hub, url := newHub(t, 10)
+	if err := hub.Remember([]store.Signal{{ID: 4, Symbol: "S1"}, {ID: 6, Symbol: "S1"}, {ID: 7, Symbol: "S2"}}, 3); err != nil {
+		t.Fatal(err)
+	}
+	first := dial(t, url)
+	if f := next(t, first, "hello"); f.LastSignal != 7 {
+		t.Errorf("the newest signal is told as %d", f.LastSignal)
+	}
+	hub.Broadcast(batch(5, 3)) // signals 10 and 11
+	if ids := collect(t, first, 11); !slices.Equal(ids, []int64{10, 11}) {
+		t.Errorf("who did not ask for the past got %v", ids)
+	}
+	_ = first.Close(websocket.StatusNormalClosure, "")
+	hub.Broadcast(batch(6, 3)) // 12 and 13, while nobody listens
+
+	for since, want := range map[int64][]int64{11: {12, 13, 14, 15}, 6: {7, 10, 11, 12, 13, 14, 15}, 3: {4, 6, 7, 10, 11, 12, 13, 14, 15}, 14: {15}} {
+		hub, url := newHub(t, 10)
+		if err := hub.Remember([]store.Signal{{ID: 4, Symbol: "S1"}, {ID: 6, Symbol: "S1"}, {ID: 7, Symbol: "S2"}}, 3); err != nil {
+			t.Fatal(err)
+		}
+		hub.Broadcast(batch(5, 3))
+		hub.Broadcast(batch(6, 3))
+		conn := dial(t, fmt.Sprintf("%s?since=%d", url, since))
+		if f := next(t, conn, ""); f.Type != "hello" || f.LastSignal != 13 {
+			t.Errorf("%+v", f)
+		}
+		until(t, "the client", func() bool { return testutil.ToFloat64(hub.metrics.clients) == 1 })
+		// 14 and 15; a client from a process that was ahead has had 14.
+		hub.Broadcast(batch(7, 3))
+		if ids := collect(t, conn, 15); !slices.Equal(ids, want) {
+			t.Errorf("since %d: %v, want %v", since, ids, want)
+		}
+	}
+}
+
+// What is no longer remembered is told as missing, so that the client reads it elsewhere.
+func TestResumeAfterTooLong(t *testing.T) {
+	hub, url := newHub(t, 10)
+	// Nothing is known yet.
+	if f := next(t, dial(t, url+"?since=1"), "gap"); f.Since != 1 {
+		t.Errorf("%+v", f)
+	}
+	for at := 1; at <= remembered; at++ { // two signals each, so half of them are forgotten
+		hub.Broadcast(batch(at, 1))
+	}
+	conn := dial(t, url+"?since=5")
+	if f := next(t, conn, "gap"); f.Since != 5 {
+		t.Errorf("%+v", f)
+	}
+	ids := collect(t, conn, 2*remembered+1)
+	if len(ids) != remembered || ids[0] != remembered+2 {
+		t.Errorf("%d signals from %d on", len(ids), ids[0])
+	}
+	for _, since := range []int{remembered + 1, 2*remembered + 1} {
+		conn := dial(t, fmt.Sprintf("%s?since=%d", url, since))
+		next(t, conn, "hello")
+		if f := next(t, conn, ""); f.Type == "gap" {
+			t.Errorf("since %d: %+v", since, f)
+		}
+	}
+	for _, bad := range []string{"x", "-1", "1.5"} {
+		_, response, err := websocket.Dial(t.Context(), url+"?since="+bad, nil)
+		if err == nil || response.StatusCode != http.StatusBadRequest {
+			t.Errorf("since=%s: %v", bad, err)
+		}
+	}
+}
+
+// A thousand that come at once are opened a few at a time, and all of them.
+func TestStormOfWebSockets(t *testing.T) {
+	const storm = 300
+	hub, url := newHub(t, storm)
+	hub.Broadcast(batch(1, longestFrame))
+	var most atomic.Int64
+	done := make(chan struct{})
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			default:
+				most.Store(max(most.Load(), int64(len(hub.turns))))
+			}
+		}
+	})
+	var wg sync.WaitGroup
+	for range storm {
+		wg.Go(func() {
+			conn, _, err := websocket.Dial(t.Context(), url, nil)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer func() { _ = conn.CloseNow() }()
+			conn.SetReadLimit(1 << 20)
+			if f := next(t, conn, "prices"); len(f.Items) != longestFrame {
+				t.Errorf("%d prices", len(f.Items))
+			}
+		})
+	}
+	wg.Wait()
+	close(done)
+	watch.Wait()
+	if n := most.Load(); n > 4 {
+		t.Errorf("%d were opened at once, 4 may be", n)
+	}
+	until(t, "the places free", func() bool {
+		hub.mu.Lock()
+		defer hub.mu.Unlock()
+		return hub.opening == 0
+	})
+}
+
+// Who waits too long for its turn is told to come again.
+func TestBusyHubSaysWhenToComeAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hub := NewHub(10, 1, NewMetrics(prometheus.NewRegistry(), 10), slog.New(slog.DiscardHandler))
+		leave, err := hub.place(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		if _, err := hub.place(t.Context()); !errors.Is(err, errBusy) || time.Since(start) != handshakeWait {
+			t.Errorf("after %s: %v", time.Since(start), err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := hub.place(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("who has gone: %v", err)
+		}
+		if hub.opening != 1 {
+			t.Errorf("%d places are taken by one", hub.opening)
+		}
+		leave()
+		again, err := hub.place(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		again()
+		if hub.opening != 0 {
+			t.Errorf("%d places are taken by none", hub.opening)
+		}
+	})
+}
+
+// Those that are sent elsewhere go one after the other, with all that was said to them.
+func TestCloseIsSpread(t *testing.T) {
+	const clients = 4
+	hub, url := newHub(t, clients)
+	var conns []*websocket.Conn
+	for range clients {
+		conn := dial(t, url)
+		next(t, conn, "hello")
+		conns = append(conns, conn)
+	}
+	hub.Broadcast(batch(1, 1))
+	hub.Close(time.Hour)
+	gone := make(chan websocket.StatusCode, clients)
+	for _, conn := range conns {
+		go func() {
+			if f := next(t, conn, "pnl"); f.PnL.Total != 1 {
+				t.Errorf("%+v", f)
+			}
+			gone <- closeStatus(t, conn)
+		}()
+	}
+	if code := <-gone; code != websocket.StatusGoingAway {
+		t.Errorf("closed with %v", code)
+	}
+	waited, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if hub.Wait(waited) {
+		t.Error("all have gone, though an hour is given")
+	}
+	if n := testutil.ToFloat64(hub.metrics.clients); n != clients-1 {
+		t.Errorf("%v are left", n)
+	}
+}
+
 func TestCloseSaysGoingAway(t *testing.T) {
 	hub, url := newHub(t, 10)
 	conn := dial(t, url)
 	next(t, conn, "hello")
-	hub.Close()
+	hub.Close(0)
 	if s := closeStatus(t, conn); s != websocket.StatusGoingAway {
 		t.Errorf("closed with %v", s)
 	}
-	if _, response, err := websocket.Dial(t.Context(), url, nil); err == nil || response.StatusCode != http.StatusServiceUnavailable {
+	if _, response, err := websocket.Dial(t.Context(), url, nil); err == nil || response.StatusCode != http.StatusServiceUnavailable || response.Header.Get("Retry-After") == "" {
 		t.Errorf("a stopping process accepts: %v", err)
+	}
+	ended, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if !hub.Wait(ended) {
+		t.Error("the WebSockets never end")
 	}
 }
 

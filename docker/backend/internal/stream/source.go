@@ -6,21 +6,35 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/store"
+	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/telemetry"
 )
 
 // resubscribeInterval is the time between two attempts to reach a Redis that is lost.
 const resubscribeInterval = 5 * time.Second
 
+// Store is the part of the database that a Source reads; *store.Store is one.
+type Store interface {
+	Quotes(ctx context.Context) ([]store.Quote, error)
+	LastSignal(ctx context.Context) (int64, error)
+	SignalsAfter(ctx context.Context, id int64, limit int) ([]store.Signal, error)
+	Positions(ctx context.Context) (store.Page[store.Position], error)
+	Portfolio(ctx context.Context) (store.PnL, store.Scores, error)
+}
+
 // Source of batches.
 type Source struct {
 	// Client of Redis; nil reads the database only.
 	Client *redis.Client
-	Store  *store.Store
+	Store  Store
 	Hub    *Hub
 	// Interval between two batches of the engine.
 	Interval time.Duration
@@ -30,6 +44,8 @@ type Source struct {
 	// last is the moment of the newest batch, signal the ID of its newest signal.
 	last   time.Time
 	signal int64
+	// begun says that signal is known.
+	begun bool
 }
 
 // Run hands batches to the hub until ctx ends.
@@ -103,17 +119,70 @@ func (s *Source) follow(ctx context.Context) error {
 				s.Log.Error("a batch that cannot be read", "error", err)
 				continue
 			}
+			if err := s.catchUp(ctx, &b); err != nil {
+				s.Log.Warn("signals that were missed cannot be read", "error", err)
+				continue // the next batch misses them as well, and tries again
+			}
 			s.take(&b)
 		}
 	}
 	return ctx.Err()
 }
 
+// catchUp adds the signals to a batch that were published while Redis could not be
+// heard.
+func (s *Source) catchUp(ctx context.Context, b *Batch) error {
+	if !s.begun {
+		return s.begin(ctx)
+	}
+	var missed []store.Signal
+	for s.signal < b.After {
+		next, err := s.Store.SignalsAfter(ctx, s.signal, longestCatchUp)
+		if err != nil {
+			return err
+		}
+		next = slices.DeleteFunc(next, func(signal store.Signal) bool { return signal.ID > b.After })
+		if len(next) == 0 {
+			break // dropped long since
+		}
+		missed = append(missed, next...)
+		s.signal = next[len(next)-1].ID
+	}
+	b.Signals = append(missed, b.Signals...)
+	return nil
+}
+
+// begin finds out which signals are past, and has the hub remember the last of them
+// for clients that come from another process.
+func (s *Source) begin(ctx context.Context) error {
+	last, err := s.Store.LastSignal(ctx)
+	if err != nil {
+		return err
+	}
+	after := max(0, last-longestCatchUp)
+	past, err := s.Store.SignalsAfter(ctx, after, longestCatchUp)
+	if err != nil {
+		return err
+	}
+	for _, signal := range past {
+		last = max(last, signal.ID)
+	}
+	if err := s.Hub.Remember(past, after); err != nil {
+		return err
+	}
+	s.signal, s.begun = last, true
+	return nil
+}
+
 func (s *Source) take(b *Batch) {
 	if !b.At.After(s.last) {
 		return // the database had it first
 	}
+	_, span := s.Hub.Tracer.Start(telemetry.Propagator.Extract(context.Background(), propagation.MapCarrier(b.Trace)), "stream broadcast",
+		trace.WithAttributes(attribute.Int("stream.signals", len(b.Signals))))
+	defer span.End()
 	s.last = b.At
+	s.Metrics.newest.Set(float64(b.At.Unix()))
 	for _, signal := range b.Signals {
 		s.signal = max(s.signal, signal.ID)
 	}
@@ -168,8 +237,8 @@ func (s *Source) read(ctx context.Context) (*Batch, error) {
 	if !b.At.After(s.last) {
 		return nil, nil
 	}
-	if s.signal == 0 {
-		if s.signal, err = s.Store.LastSignal(ctx); err != nil {
+	if !s.begun {
+		if err := s.begin(ctx); err != nil {
 			return nil, err
 		}
 	}

@@ -123,7 +123,7 @@ func misrouted(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(http.StatusNotFound)
-	_, _ = io.WriteString(w, `{"error":"the frontend serves only the user interface: route /api and /ws to the backend, or set API_BASE_URL"}`+"\n")
+	_, _ = io.WriteString(w, `{"error":"the frontend serves only the user interface: route /api and /ws to the backend, or set API_BASE_URL","misrouted":true}`+"\n")
 }
 
 // secured adds the security headers to every answer.
@@ -132,7 +132,7 @@ func secured(next http.Handler, runtime settings.Runtime) http.Handler {
 		"Content-Security-Policy":      contentSecurityPolicy(runtime),
 		"Cross-Origin-Opener-Policy":   "same-origin",
 		"Cross-Origin-Resource-Policy": "same-origin",
-		"Permissions-Policy":           "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+		"Permissions-Policy":           permissionsPolicy,
 		"Referrer-Policy":              "same-origin",
 		"X-Content-Type-Options":       "nosniff",
 		"X-Frame-Options":              "DENY",
@@ -144,6 +144,11 @@ func secured(next http.Handler, runtime settings.Runtime) http.Handler {
 		next.ServeHTTP(w, r)
 	})
 }
+
+// permissionsPolicy switches off what the page does not use, whatever is in it.
+const permissionsPolicy = "accelerometer=(), autoplay=(), camera=(), display-capture=(), encrypted-media=(), fullscreen=(), geolocation=(), " +
+	"gyroscope=(), hid=(), idle-detection=(), magnetometer=(), microphone=(), midi=(), payment=(), picture-in-picture=(), " +
+	"publickey-credentials-get=(), screen-wake-lock=(), serial=(), usb=(), xr-spatial-tracking=()"
 
 // contentSecurityPolicy allows what the page needs and nothing else: its own
 // scripts, styles and pictures, and connections to the API. No inline script or
@@ -165,5 +170,6 @@ func contentSecurityPolicy(runtime settings.Runtime) string {
 		"form-action 'none'",
 		"frame-ancestors 'none'",
 		"require-trusted-types-for 'script'",
+		"trusted-types 'none'",
 	}, "; ")
 }

@@ -90,8 +90,16 @@ func TestResources(t *testing.T) {
 			if got := r.Header.Get("Cache-Control"); c.cache != "" && got != c.cache {
 				t.Errorf("Cache-Control %q, want %q", got, c.cache)
 			}
-			if r.Header.Get("Content-Security-Policy") == "" {
-				t.Error("no Content-Security-Policy")
+			for name, want := range map[string]string{
+				"Content-Security-Policy": "default-src 'none'", "Permissions-Policy": "camera=()", "Cross-Origin-Opener-Policy": "same-origin",
+				"Cross-Origin-Resource-Policy": "same-origin", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin", "X-Frame-Options": "DENY",
+			} {
+				if got := r.Header.Get(name); !strings.Contains(got, want) || strings.Contains(got, "unsafe") {
+					t.Errorf("%s is %q, want %s in it and nothing unsafe", name, got, want)
+				}
+			}
+			if r.Header.Get("Set-Cookie") != "" {
+				t.Error("it sets a cookie")
 			}
 		})
 	}
@@ -186,6 +194,7 @@ func TestContentSecurityPolicy(t *testing.T) {
 	for name, value := range map[string]string{
 		"default-src": "'none'", "script-src": "'self'", "style-src": "'self'", "connect-src": "'self'",
 		"frame-ancestors": "'none'", "base-uri": "'none'", "form-action": "'none'",
+		"require-trusted-types-for": "'script'", "trusted-types": "'none'",
 	} {
 		if own[name] != value {
 			t.Errorf("%s is %q, want %q", name, own[name], value)

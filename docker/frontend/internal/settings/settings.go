@@ -2,6 +2,7 @@
 package settings
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"strconv"
@@ -13,10 +14,18 @@ import (
 type Settings struct {
 	// Port is the TCP port to listen on (PORT, default 3000).
 	Port int
-	// ShutdownTimeout bounds how long running requests may take after SIGTERM
-	// (SHUTDOWN_TIMEOUT, a Go duration, default 8s: less than the 10 s after which
-	// Docker kills).
+	// DrainTime is how long requests are still taken after SIGTERM, each answered with
+	// the request to close its connection, so that none meets a closed one
+	// (DRAIN_SECONDS, default 2).
+	DrainTime time.Duration
+	// ShutdownTimeout bounds how long requests that run after that may take
+	// (SHUTDOWN_TIMEOUT, a Go duration, default 7s: with DrainTime less than the 10 s
+	// after which Docker kills).
 	ShutdownTimeout time.Duration
+	// CertFile and KeyFile are PEM files of a certificate with its chain and of its key;
+	// with them the server speaks TLS and nothing else (TLS_CERT_FILE and TLS_KEY_FILE,
+	// both or none). They may change at any time.
+	CertFile, KeyFile string
 	// Runtime is handed to the browser.
 	Runtime Runtime
 }
@@ -38,7 +47,8 @@ type Runtime struct {
 }
 
 // FromEnv reads the settings through lookup, which is os.LookupEnv outside of
-// tests. The error names the variable, its value and what would be right.
+// tests. The error tells all that is wrong, each with the variable, its value and what
+// would be right.
 func FromEnv(lookup func(string) (string, bool)) (Settings, error) {
 	get := func(key, fallback string) string {
 		if v, ok := lookup(key); ok && v != "" {
@@ -47,25 +57,35 @@ func FromEnv(lookup func(string) (string, bool)) (Settings, error) {
 		return fallback
 	}
 
-	s := Settings{Runtime: Runtime{Environment: get("ENVIRONMENT", "")}}
+	s := Settings{
+		CertFile: get("TLS_CERT_FILE", ""), KeyFile: get("TLS_KEY_FILE", ""),
+		Runtime: Runtime{Environment: get("ENVIRONMENT", "")},
+	}
+	var problems []error
+	check := func(err error) { problems = append(problems, err) }
 	var err error
-	if s.Port, err = port("PORT", get("PORT", "3000")); err != nil {
-		return Settings{}, err
-	}
-	if s.ShutdownTimeout, err = duration("SHUTDOWN_TIMEOUT", get("SHUTDOWN_TIMEOUT", "8s")); err != nil {
-		return Settings{}, err
-	}
-	if s.Runtime.WSPath, err = path("WS_PATH", get("WS_PATH", "/ws/streaming")); err != nil {
-		return Settings{}, err
-	}
-	for key, into := range map[string]*string{
-		"API_BASE_URL":  &s.Runtime.APIBaseURL,
-		"DASHBOARD_URL": &s.Runtime.DashboardURL,
-		"GRAFANA_URL":   &s.Runtime.GrafanaURL,
+	s.Port, err = port("PORT", get("PORT", "3000"))
+	check(err)
+	s.DrainTime, err = seconds("DRAIN_SECONDS", get("DRAIN_SECONDS", "2"))
+	check(err)
+	s.ShutdownTimeout, err = duration("SHUTDOWN_TIMEOUT", get("SHUTDOWN_TIMEOUT", "7s"))
+	check(err)
+	s.Runtime.WSPath, err = path("WS_PATH", get("WS_PATH", "/ws/streaming"))
+	check(err)
+	for _, l := range []struct {
+		key  string
+		into *string
+	}{
+		{"API_BASE_URL", &s.Runtime.APIBaseURL}, {"DASHBOARD_URL", &s.Runtime.DashboardURL}, {"GRAFANA_URL", &s.Runtime.GrafanaURL},
 	} {
-		if *into, err = link(key, get(key, "")); err != nil {
-			return Settings{}, err
-		}
+		*l.into, err = link(l.key, get(l.key, ""))
+		check(err)
+	}
+	if (s.CertFile == "") != (s.KeyFile == "") {
+		check(fmt.Errorf("TLS_CERT_FILE=%q and TLS_KEY_FILE=%q: give both to serve TLS, or none", s.CertFile, s.KeyFile))
+	}
+	if err := errors.Join(problems...); err != nil {
+		return Settings{}, err
 	}
 	return s, nil
 }
@@ -84,6 +104,14 @@ func duration(key, value string) (time.Duration, error) {
 		return 0, fmt.Errorf("%s=%q is not a positive duration: give one such as 8s", key, value)
 	}
 	return d, nil
+}
+
+func seconds(key, value string) (time.Duration, error) {
+	n, err := strconv.Atoi(value)
+	if err != nil || n < 0 || n > 300 {
+		return 0, fmt.Errorf("%s=%q is not a number of seconds: give one from 0 to 300", key, value)
+	}
+	return time.Duration(n) * time.Second, nil
 }
 
 func path(key, value string) (string, error) {

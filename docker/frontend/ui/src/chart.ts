@@ -76,6 +76,7 @@ export class CandleChart {
 
   /** Moves the last candle to a new price, or begins the next one, and returns it. */
   tick(quote: Quote): Candle | undefined {
+    if (!quote.ts) return this.candles.at(-1);
     const start = Math.floor(Date.parse(quote.ts) / 1000 / this.interval) * this.interval;
     const last = this.candles.at(-1);
     if (!last || start < seconds(last.ts)) return last;
@@ -135,7 +136,7 @@ export class CandleChart {
   }
 
   private volume(c: Candle) {
-    return { time: seconds(c.ts), value: c.volume, color: c.close >= c.open ? this.colors.volumeUp : this.colors.volumeDown };
+    return { time: seconds(c.ts), value: c.volume ?? 0, color: c.close >= c.open ? this.colors.volumeUp : this.colors.volumeDown };
   }
 }
 

@@ -46,6 +46,9 @@ export function label(name: string): string {
     .join(" ");
 }
 
+/** What an API says, as a sentence. */
+export const sentence = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
+
 /** How long ago a moment was, in its largest unit. */
 export function ago(time: string, now: number): string {
   const seconds = Math.max(0, Math.round((now - Date.parse(time)) / 1000));

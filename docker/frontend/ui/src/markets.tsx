@@ -1,9 +1,9 @@
 import { useState } from "preact/hooks";
 import * as format from "./format";
-import { Card, Empty, Failure, LiveChange, Price, Skeleton, Star, SymbolLink } from "./parts";
+import { Card, Empty, Lacking, LiveChange, Price, Star, SymbolLink, Waiting } from "./parts";
 import { useResource } from "./resource";
 import { address, setQuery } from "./router";
-import { api, learn, quote } from "./store";
+import { api, lacks, learn, quote } from "./store";
 
 const pageSize = 50;
 
@@ -14,11 +14,25 @@ export function Markets() {
   const search = typed.trim().toUpperCase();
   const sort = query.get("sort") ?? "volume";
   const [shown, setShown] = useState(pageSize);
-  const { data, error, reload } = useResource(`${sort} ${shown} ${search}`, async (abort) => {
+  const list = useResource(`${sort} ${shown} ${search}`, async (abort) => {
     const page = await api.symbols({ query: search, sort, limit: shown }, abort);
     learn(page.items);
     return page;
   }, 15_000);
+  const { data } = list;
+  const shows = {
+    watch: !lacks("watchlist"),
+    change: data?.items.some((q) => q.change_pct != null),
+    volume: data?.items.some((q) => q.volume != null),
+  };
+  if (list.absent) {
+    return (
+      <>
+        <h1>Markets</h1>
+        <Lacking what="list of symbols" path="/api/symbols" retry={list.reload} />
+      </>
+    );
+  }
   return (
     <>
       <h1>Markets</h1>
@@ -38,39 +52,47 @@ export function Markets() {
         </label>
       </form>
       <Card title="All symbols" aside={data && <span class="muted small">{format.count(data.total)} found</span>}>
-        {!data && (error ? <Failure message={error} retry={reload} /> : <Skeleton rows={12} />)}
+        {!data && <Waiting of={list} rows={12} />}
         {data?.items.length === 0 && (search ? <Empty title={`No symbol matches “${search}”`}>Try fewer letters.</Empty> : <Empty title="No symbols yet">The engine has not written its first prices. They appear here by themselves.</Empty>)}
         {data && data.items.length > 0 && (
           <table>
             <thead>
               <tr>
-                <th>
-                  <span class="hidden">Watch</span>
-                </th>
+                {shows.watch && (
+                  <th>
+                    <span class="hidden">Watch</span>
+                  </th>
+                )}
                 <th>Symbol</th>
                 <th class="number">Price</th>
-                <th class="number">24 h</th>
-                <th class="number roomy">Volume</th>
+                {shows.change && <th class="number">24 h</th>}
+                {shows.volume && <th class="number roomy">Volume</th>}
               </tr>
             </thead>
             <tbody>
               {data.items.map(({ symbol }) => (
                 <tr key={symbol}>
-                  <td class="tight">
-                    <Star symbol={symbol} />
-                  </td>
+                  {shows.watch && (
+                    <td class="tight">
+                      <Star symbol={symbol} />
+                    </td>
+                  )}
                   <td>
                     <SymbolLink symbol={symbol} />
                   </td>
                   <td class="number">
                     <Price symbol={symbol} />
                   </td>
-                  <td class="number">
-                    <LiveChange symbol={symbol} />
-                  </td>
-                  <td class="number roomy muted">
-                    <Volume symbol={symbol} />
-                  </td>
+                  {shows.change && (
+                    <td class="number">
+                      <LiveChange symbol={symbol} />
+                    </td>
+                  )}
+                  {shows.volume && (
+                    <td class="number roomy muted">
+                      <Volume symbol={symbol} />
+                    </td>
+                  )}
                 </tr>
               ))}
             </tbody>
@@ -90,5 +112,5 @@ export function Markets() {
 
 function Volume({ symbol }: { symbol: string }) {
   const value = quote(symbol).value?.volume;
-  return <>{value === undefined ? "–" : format.compact(value)}</>;
+  return <>{value == null ? "–" : format.compact(value)}</>;
 }

@@ -1,10 +1,10 @@
 // Small pieces that several pages are made of.
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
-import type { Quote, Signal } from "./api";
+import type { ApiError, Quote, Signal } from "./api";
 import * as format from "./format";
 import { symbolPath } from "./router";
-import { now, quote, toggleWatched, watchlist } from "./store";
+import { lacks, now, quote, toggleWatched, watchlist } from "./store";
 
 /** up, down or flat: the class that colours a number. */
 export const direction = (value: number): "up" | "down" | "flat" => (value > 0 ? "up" : value < 0 ? "down" : "flat");
@@ -52,9 +52,9 @@ export function Price({ symbol, fallback }: { symbol: string; fallback?: number 
   );
 }
 
-export function LiveChange({ symbol, fallback }: { symbol: string; fallback?: number }) {
+export function LiveChange({ symbol, fallback }: { symbol: string; fallback?: number | null }) {
   const value = quote(symbol).value?.change_pct ?? fallback;
-  return value === undefined ? <span class="muted">–</span> : <Change value={value} />;
+  return value == null ? <span class="muted">–</span> : <Change value={value} />;
 }
 
 export function SymbolLink({ symbol }: { symbol: string }) {
@@ -65,8 +65,10 @@ export function SymbolLink({ symbol }: { symbol: string }) {
   );
 }
 
+/** The star of a symbol; nothing where the API keeps no watchlist. */
 export function Star({ symbol }: { symbol: string }) {
   const on = watchlist.value.includes(symbol);
+  if (lacks("watchlist")) return null;
   return (
     <button
       type="button"
@@ -144,28 +146,57 @@ export function Skeleton({ rows }: { rows: number }) {
   );
 }
 
-export function Empty({ title, children }: { title: string; children?: ComponentChildren }) {
+export function Empty({ title, children, retry }: { title: string; children?: ComponentChildren; retry?: () => void }) {
   return (
     <div class="empty">
       <strong>{title}</strong>
       {children && <p>{children}</p>}
+      {retry && <Retry onClick={retry} />}
     </div>
   );
 }
 
-export function Failure({ message, retry }: { message: string; retry?: () => void }) {
+function Retry({ onClick }: { onClick: () => void }) {
+  return (
+    <button type="button" class="button" onClick={onClick}>
+      Try again
+    </button>
+  );
+}
+
+/** What went wrong, and what the reader can do about it. */
+export function Failure({ error, retry }: { error: ApiError; retry: () => void }) {
+  const login = error.kind === "login";
   return (
     <div class="failure" role="alert">
       <div>
-        <strong>This could not be loaded</strong>
-        <p>{message}</p>
+        <strong>{login ? "You have to sign in" : "This could not be loaded"}</strong>
+        <p>{format.sentence(error.message)}</p>
       </div>
-      {retry && (
-        <button type="button" class="button" onClick={retry}>
-          Try again
+      {login ? (
+        <button type="button" class="button" onClick={() => location.reload()}>
+          Sign in
         </button>
+      ) : (
+        <Retry onClick={retry} />
       )}
     </div>
+  );
+}
+
+/** In the place of rows that are not there: why, or that they are on their way. */
+export function Waiting({ of, rows }: { of: { error: ApiError | undefined; reload: () => void }; rows: number }) {
+  return of.error ? <Failure error={of.error} retry={of.reload} /> : <Skeleton rows={rows} />;
+}
+
+/** A page whose subject the API lacks. */
+export function Lacking({ what, path, retry }: { what: string; path: string; retry: () => void }) {
+  return (
+    <section class="card">
+      <Empty title={`This API has no ${what}`} retry={retry}>
+        It does not know <code>{path}</code>. This page fills by itself once the API offers it.
+      </Empty>
+    </section>
   );
 }
 

@@ -1,8 +1,9 @@
 // The frame around every page: navigation, the state of the stream, the theme.
 import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
+import type { Part } from "./api";
 import { address } from "./router";
-import { connection, settings, statusError, watchlistError } from "./store";
+import { connection, lacks, offered, settings, simulated, status, statusError, watchlistError } from "./store";
 
 const icons = {
   overview: "M4 13h6V4H4v9zm0 7h6v-5H4v5zm10 0h6v-9h-6v9zm0-16v5h6V4h-6z",
@@ -10,15 +11,18 @@ const icons = {
   signals: "M4 14h4l2.5-8 4 13 2.5-8 1 3h3",
 };
 
+// A section is left out when the API is known to lack what it would show.
 const sections = [
-  { page: "overview", href: "/", name: "Overview" },
-  { page: "markets", href: "/symbols", name: "Markets" },
-  { page: "signals", href: "/signals", name: "Signals" },
+  { page: "overview", href: "/", name: "Overview", needs: [] as Part[] },
+  { page: "markets", href: "/symbols", name: "Markets", needs: ["symbols"] as Part[] },
+  { page: "signals", href: "/signals", name: "Signals", needs: ["latest", "active"] as Part[] },
 ] as const;
 
 export function Shell({ children }: { children: ComponentChildren }) {
   const { page } = address.value.route;
-  const problem = statusError.value ? `What is shown may be old: ${statusError.value}` : watchlistError.value;
+  const current = (s: (typeof sections)[number]) => page === s.page || (page === "symbol" && s.page === "markets");
+  const shown = sections.filter((s) => current(s) || !s.needs.some(lacks) || s.needs.some((part) => offered.value.get(part)));
+  const problem = status.value && statusError.value ? `What is shown may be old: ${statusError.value.message}` : watchlistError.value;
   return (
     <>
       <a class="skip" href="#main" data-external>
@@ -34,8 +38,8 @@ export function Shell({ children }: { children: ComponentChildren }) {
           {settings.environment && <span class="environment">{settings.environment}</span>}
         </a>
         <nav class="sections" aria-label="Sections">
-          {sections.map((s) => (
-            <a key={s.page} href={s.href} aria-current={page === s.page || (page === "symbol" && s.page === "markets") ? "page" : undefined}>
+          {shown.map((s) => (
+            <a key={s.page} href={s.href} aria-current={current(s) ? "page" : undefined}>
               <svg viewBox="0 0 24 24" class={`icon ${s.page}`} aria-hidden="true">
                 <path d={icons[s.page]} />
               </svg>
@@ -58,9 +62,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
           <ThemeToggle />
         </div>
       </header>
-      <p class="simulated" data-testid="simulated">
-        <strong>Simulated market</strong> <span>Prices, signals and PnL are generated. Nothing here is a real quote or advice.</span>
-      </p>
+      <Market />
       {problem && (
         <p class="problem" role="alert">
           {problem}
@@ -99,11 +101,32 @@ export function Shell({ children }: { children: ComponentChildren }) {
   );
 }
 
+/** What the API says of the market, and nothing where it says nothing. */
+function Market() {
+  if (simulated.value === undefined) return null;
+  return simulated.value ? (
+    <p class="market simulated" data-testid="market">
+      <strong>Simulated market</strong> <span>Prices, signals and PnL are generated. Nothing here is a real quote or advice.</span>
+    </p>
+  ) : (
+    <p class="market" data-testid="market">
+      <strong>Real market</strong> <span>The API says that its prices are not simulated.</span>
+    </p>
+  );
+}
+
+const streamStates = {
+  connecting: { text: "Connecting", title: undefined },
+  live: { text: "Live", title: undefined },
+  reconnecting: { text: "Reconnecting", title: "The price stream was lost. It is opened again by itself." },
+  silent: { text: "Not live", title: "The API's price stream does not answer. Prices are asked for every few seconds instead." },
+};
+
 function Stream() {
   const state = connection.value;
-  const text = { connecting: "Connecting", live: "Live", reconnecting: "Reconnecting" }[state];
+  const { text, title } = streamStates[state];
   return (
-    <span class={`stream ${state}`} role="status" data-testid="stream" data-state={state}>
+    <span class={`stream ${state}`} role="status" data-testid="stream" data-state={state} title={title}>
       {text}
     </span>
   );

@@ -2,42 +2,54 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import type { Side as SideType, Signal } from "./api";
 import * as format from "./format";
-import { Ago, Card, Change, Confidence, Empty, Failure, Side, Skeleton, SymbolLink } from "./parts";
+import { Ago, Card, Change, Confidence, Empty, Lacking, Side, SymbolLink, Waiting } from "./parts";
 import { useResource } from "./resource";
 import { address, setQuery } from "./router";
-import { api, freshSignals } from "./store";
+import { api, freshSignals, lacks } from "./store";
 
 const limit = 100;
 
 export function Signals() {
   const { query } = address.value;
-  const which = query.get("state") === "active" ? "active" : "latest";
+  const { latest, active } = { latest: !lacks("latest"), active: !lacks("active") };
+  const which = active && (query.get("state") === "active" || !latest) ? "active" : "latest";
   const side = (["buy", "sell"] as SideType[]).find((s) => s === query.get("type"));
   const symbol = query.get("symbol") ?? "";
   const confidence = Number(query.get("confidence") ?? 0) || 0;
 
-  const { data, error, reload } = useResource(
+  const list = useResource(
     `${which} ${side} ${symbol}`,
     (abort) => api.signals(which, { type: side, symbol, limit }, abort),
     10_000,
   );
   const fits = (s: Signal) =>
-    (which === "latest" || s.status === "active") && (!side || s.signal_type === side) && (!symbol || s.symbol === symbol) && s.confidence >= confidence;
-  const items = data && merge(freshSignals.value, data.items).filter(fits).slice(0, limit);
+    (which === "latest" || s.status === "active") && (!side || s.signal_type === side) && (!symbol || s.symbol === symbol) && (s.confidence ?? 0) >= confidence;
+  const items = list.data && merge(freshSignals.value, list.data.items).filter(fits).slice(0, limit);
+  const hasConfidence = !items || items.length === 0 || items.some((s) => s.confidence != null);
+  if (list.absent) {
+    return (
+      <>
+        <h1>Signals</h1>
+        <Lacking what="list of signals" path={`/api/signals/${which}`} retry={list.reload} />
+      </>
+    );
+  }
 
   return (
     <>
       <h1>Signals</h1>
       <form class="filters" onSubmit={(e) => e.preventDefault()}>
-        <Choice
-          name="State"
-          value={which}
-          options={[
-            ["latest", "All"],
-            ["active", "Active"],
-          ]}
-          onChoose={(v) => setQuery({ state: v === "active" ? v : "" })}
-        />
+        {latest && active && (
+          <Choice
+            name="State"
+            value={which}
+            options={[
+              ["latest", "All"],
+              ["active", "Active"],
+            ]}
+            onChoose={(v) => setQuery({ state: v === "active" ? v : "" })}
+          />
+        )}
         <Choice
           name="Type"
           value={side ?? ""}
@@ -52,13 +64,15 @@ export function Signals() {
           <span>Symbol</span>
           <SymbolInput symbol={symbol} onChoose={(v) => setQuery({ symbol: v })} />
         </label>
-        <label>
-          <span>Confidence from {format.share(confidence)}</span>
-          <input type="range" min="0" max="0.95" step="0.05" value={confidence} onInput={(e) => setQuery({ confidence: Number(e.currentTarget.value) > 0 ? e.currentTarget.value : "" })} />
-        </label>
+        {hasConfidence && (
+          <label class="range">
+            <span>Confidence from {format.share(confidence)}</span>
+            <input type="range" min="0" max="0.95" step="0.05" value={confidence} onInput={(e) => setQuery({ confidence: Number(e.currentTarget.value) > 0 ? e.currentTarget.value : "" })} />
+          </label>
+        )}
       </form>
       <Card title={which === "active" ? "Active signals" : "Latest signals"} aside={items && <span class="muted small">{format.count(items.length)} shown</span>}>
-        {!items && (error ? <Failure message={error} retry={reload} /> : <Skeleton rows={12} />)}
+        {!items && <Waiting of={list} rows={12} />}
         {items?.length === 0 && <Empty title="No signal fits">Widen the filters, or wait: new ones appear by themselves.</Empty>}
         {items && items.length > 0 && <SignalTable items={items} />}
       </Card>
@@ -67,43 +81,47 @@ export function Signals() {
 }
 
 export function SignalTable({ items, ofOneSymbol }: { items: Signal[]; ofOneSymbol?: boolean }) {
+  const shows = {
+    indicator: items.some((s) => s.indicator != null),
+    price: items.some((s) => s.price != null),
+    confidence: items.some((s) => s.confidence != null),
+    outcome: items.some((s) => s.outcome_pct != null || s.status != null),
+  };
   return (
     <table class="signals" data-testid="signals">
       <thead>
         <tr>
           <th>Type</th>
           {!ofOneSymbol && <th>Symbol</th>}
-          <th class={ofOneSymbol ? "" : "roomy"}>Indicator</th>
-          <th class="number roomy">Price</th>
-          <th class="roomy">Confidence</th>
-          <th class="last">Outcome</th>
+          {shows.indicator && <th class={ofOneSymbol ? "" : "roomy"}>Indicator</th>}
+          {shows.price && <th class="number roomy">Price</th>}
+          {shows.confidence && <th class="roomy apart">Confidence</th>}
+          <th class={`number ${shows.outcome ? "" : "under"}`}>{shows.outcome ? "Outcome" : "When"}</th>
           <th class="number roomy">When</th>
         </tr>
       </thead>
       <tbody>
         {items.map((s) => (
-          <tr key={s.id}>
+          <tr key={s.id} data-id={s.id}>
             <td>
               <Side type={s.signal_type} />
             </td>
             {!ofOneSymbol && (
               <td>
                 <SymbolLink symbol={s.symbol} />
-                <Under>
-                  {format.label(s.indicator)} at {format.price(s.price)}
-                </Under>
+                <Under>{[s.indicator && format.label(s.indicator), s.price != null && `at ${format.price(s.price)}`].filter(Boolean).join(" ")}</Under>
               </td>
             )}
-            <td class={ofOneSymbol ? "" : "roomy"}>
-              {format.label(s.indicator)}
-              {ofOneSymbol && <Under>at {format.price(s.price)}</Under>}
-            </td>
-            <td class="number roomy">{format.price(s.price)}</td>
-            <td class="roomy">
-              <Confidence value={s.confidence} />
-            </td>
-            <td class="last">
-              {s.outcome_pct === null ? <span class="muted">{format.label(s.status)}</span> : <Change value={s.outcome_pct} />}
+            {shows.indicator && (
+              <td class={ofOneSymbol ? "" : "roomy"}>
+                {s.indicator && format.label(s.indicator)}
+                {ofOneSymbol && s.price != null && <Under>at {format.price(s.price)}</Under>}
+              </td>
+            )}
+            {shows.price && <td class="number roomy">{s.price != null && format.price(s.price)}</td>}
+            {shows.confidence && <td class="roomy apart">{s.confidence != null && <Confidence value={s.confidence} />}</td>}
+            <td class={`number ${shows.outcome ? "" : "under"}`}>
+              {s.outcome_pct != null ? <Change value={s.outcome_pct} /> : s.status && <span class="muted">{format.label(s.status)}</span>}
               <Under>
                 <Ago time={s.ts} />
               </Under>

@@ -2,7 +2,8 @@
 // current. Each symbol has a signal of its own, so a price that moves redraws the
 // cells that show it and nothing else.
 import { batch, signal, type Signal as Cell } from "@preact/signals";
-import { Api, type MarketStatus, type PnL, type Position, type Quote, type Signal } from "./api";
+import * as v from "valibot";
+import { Api, asApiError, type ApiError, type MarketStatus, type Part, type PnL, pnlSchema, type Position, positionSchema, type Quote, quoteSchema, type Signal, signalSchema } from "./api";
 import { openStream, type Connection, type Stream } from "./stream";
 
 export interface Settings {
@@ -14,10 +15,16 @@ export interface Settings {
 }
 
 export const connection = signal<Connection>("connecting");
-/** Grows whenever the stream came back: what was read before it may be stale. */
+/** Grows whenever the stream came back and may have missed something: what was read before may be stale. */
 export const epoch = signal(0);
+/** What the API was found to have (true) or to lack (false); pages leave the latter out. */
+export const offered = signal<ReadonlyMap<Part, boolean>>(new Map());
+/** Whether the API was found to lack a part. */
+export const lacks = (part: Part): boolean => offered.value.get(part) === false;
+/** Whether the market is simulated, as far as the API says so. */
+export const simulated = signal<boolean | undefined>(undefined);
 export const status = signal<MarketStatus | undefined>(undefined);
-export const statusError = signal<string | undefined>(undefined);
+export const statusError = signal<ApiError | undefined>(undefined);
 export const pnl = signal<PnL | undefined>(undefined);
 /** Open positions as the stream last told them; undefined before it did. */
 export const positions = signal<Position[] | undefined>(undefined);
@@ -74,39 +81,59 @@ export function learn(items: Quote[]): void {
     for (const item of items) {
       const cell = quote(item.symbol);
       const known = cell.peek();
-      if (!known || Date.parse(item.ts) >= Date.parse(known.ts)) cell.value = item;
+      if (!known?.ts || !item.ts || Date.parse(item.ts) >= Date.parse(known.ts)) cell.value = item;
     }
   });
 }
 
+/** Notes whether the API has a part. */
+export function notePart(part: Part, present: boolean): void {
+  if (offered.peek().get(part) !== present) offered.value = new Map(offered.peek()).set(part, present);
+}
+
 const freshLength = 100;
 
-/** Applies one frame of the stream. Frames of unknown type are left alone. */
+const frames = {
+  prices: v.object({ items: v.array(quoteSchema) }),
+  positions: v.object({ items: v.array(positionSchema) }),
+  pnl: v.object({ pnl: pnlSchema }),
+  signal: v.object({ signal: signalSchema }),
+};
+
+/** Applies one frame of the stream. Frames that are not understood are left alone. */
 export function apply(message: unknown): void {
   if (typeof message !== "object" || message === null) return;
-  const frame = message as { type?: string; items?: unknown[]; signal?: Signal; pnl?: PnL };
+  const { type, simulated: said } = message as { type?: unknown; simulated?: unknown };
   batch(() => {
-    if (frame.type === "prices" && frame.items) learn(frame.items as Quote[]);
-    if (frame.type === "positions" && frame.items) positions.value = frame.items as Position[];
-    if (frame.type === "pnl" && frame.pnl) pnl.value = frame.pnl;
-    if (frame.type === "signal" && frame.signal) {
-      const fresh = frame.signal;
+    if (typeof said === "boolean") simulated.value = said;
+    if (type === "prices" && v.is(frames.prices, message)) learn(message.items);
+    if (type === "positions" && v.is(frames.positions, message)) positions.value = message.items;
+    if (type === "pnl" && v.is(frames.pnl, message)) pnl.value = message.pnl;
+    if (type === "signal" && v.is(frames.signal, message)) {
+      const fresh = message.signal;
       freshSignals.value = [fresh, ...freshSignals.peek().filter((s) => s.id !== fresh.id)].slice(0, freshLength);
     }
   });
 }
 
-async function refreshStatus(): Promise<void> {
+/** Asks for the market's status now. */
+export async function refreshStatus(): Promise<void> {
   try {
     const value = await api.marketStatus();
     batch(() => {
+      // The service is back, so the stream may be, too.
+      if (statusError.peek()) stream?.hurry();
       status.value = value;
       statusError.value = undefined;
-      learn([...value.top_gainers, ...value.top_losers]);
-      if (!pnl.peek() || connection.peek() !== "live") pnl.value = value.pnl;
+      learn([...(value.top_gainers ?? []), ...(value.top_losers ?? [])]);
+      if (value.pnl && (!pnl.peek() || connection.peek() !== "live")) pnl.value = value.pnl;
     });
-  } catch (error) {
-    statusError.value = (error as Error).message;
+  } catch (reason) {
+    const error = asApiError(reason);
+    batch(() => {
+      statusError.value = error;
+      if (error.kind === "absent") status.value = undefined;
+    });
   }
 }
 
@@ -118,8 +145,9 @@ async function readWatchlist(): Promise<boolean> {
     watchlist.value = (await api.watchlist()).symbols;
     watchlistError.value = undefined;
     watchlistKnown = true;
-  } catch (error) {
-    watchlistError.value = `The watchlist could not be read. ${(error as Error).message}`;
+  } catch (reason) {
+    const error = asApiError(reason);
+    watchlistError.value = error.kind === "absent" ? undefined : `The watchlist could not be read: ${error.message}`;
   }
   return watchlistKnown;
 }
@@ -135,38 +163,41 @@ export async function toggleWatched(symbol: string): Promise<void> {
     watchlistError.value = undefined;
   } catch (error) {
     watchlist.value = before;
-    watchlistError.value = `The watchlist was not saved. ${(error as Error).message}`;
+    watchlistError.value = `The watchlist was not saved: ${(error as Error).message}`;
   }
 }
+
+const pollMs = 5_000;
+/** What the API lacks is asked for once in so many polls: it may come with an update. */
+const absentPolls = 12;
 
 /** Reads the runtime settings and starts everything that keeps the store current. */
 export async function start(): Promise<void> {
   const response = await fetch("/config.json");
   if (!response.ok) throw new Error(`/config.json answered ${response.status}`);
   settings = (await response.json()) as Settings;
-  api = new Api(settings.apiBaseUrl);
+  api = new Api(settings.apiBaseUrl, { onPart: notePart, onSimulated: (said) => (simulated.value = said) });
 
   const url = new URL(settings.apiBaseUrl + settings.wsPath, location.origin);
   url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
   stream = openStream({
     url: url.href,
     onMessage: apply,
-    onConnection: (state) => {
-      const before = connection.peek();
-      if (before === state) return;
-      connection.value = state;
-      if (before === "reconnecting" && state === "live") {
-        epoch.value++;
-        void refreshStatus();
-      }
+    onConnection: (state) => (connection.value = state),
+    onMissed: () => {
+      epoch.value++;
+      void refreshStatus();
     },
   });
 
-  setInterval(() => (now.value = Date.now()), 5_000);
+  setInterval(() => (now.value = Date.now()), pollMs);
+  let polls = 0;
   const refresh = () => {
-    void refreshStatus();
-    if (!watchlistKnown) void readWatchlist();
+    const wants = (part: Part) => !lacks(part) || polls % absentPolls === 0;
+    if (wants("status")) void refreshStatus();
+    if (!watchlistKnown && wants("watchlist")) void readWatchlist();
+    polls++;
   };
-  setInterval(refresh, 5_000);
+  setInterval(refresh, pollMs);
   refresh();
 }

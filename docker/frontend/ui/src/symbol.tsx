@@ -2,7 +2,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { intervals, intervalSeconds, type Candle, type Interval, type Signal } from "./api";
 import type { CandleChart } from "./chart";
 import * as format from "./format";
-import { Card, Empty, Failure, LiveChange, Price, Skeleton, Star } from "./parts";
+import { Card, Change, Empty, Lacking, Price, Star, Waiting } from "./parts";
 import { useResource } from "./resource";
 import { address, setQuery } from "./router";
 import { merge, SignalTable } from "./signals";
@@ -20,42 +20,73 @@ export function SymbolPage({ symbol }: { symbol: string }) {
 
   const items = merge(freshSignals.value.filter((s) => s.symbol === symbol), signals.data?.items ?? []);
   const last = history.data?.items.at(-1);
+  const unknown = history.error?.kind === "unknown";
+  if (history.absent && signals.absent) {
+    return (
+      <>
+        <Title symbol={symbol} />
+        <Lacking what="candles and no signals" path={`/api/symbols/${symbol}/candles`} retry={history.reload} />
+      </>
+    );
+  }
   return (
     <>
-      <header class="title">
-        <Star symbol={symbol} />
-        <h1>{symbol}</h1>
-        <p class="big" data-testid="last">
-          <Price symbol={symbol} fallback={last?.close} />
-        </p>
-        <LiveChange symbol={symbol} />
-      </header>
-      <Card
-        title="Price"
-        class="chart-card"
-        aside={
-          <div class="choice" role="group" aria-label="Candle length">
-            <div>
-              {intervals.map((i) => (
-                <label key={i}>
-                  <input type="radio" name="interval" checked={i === interval} onChange={() => setQuery({ interval: i === "1m" ? "" : i })} />
-                  <span>{i}</span>
-                </label>
-              ))}
-            </div>
-          </div>
-        }
-      >
-        {!history.data && (history.error ? <Failure message={history.error} retry={history.reload} /> : <Skeleton rows={10} />)}
-        {history.data?.items.length === 0 && <Empty title={`No candles of ${symbol}`}>Either the symbol does not exist, or it has no prices in this range yet.</Empty>}
-        {history.data && history.data.items.length > 0 && <Chart key={symbol + interval} symbol={symbol} interval={interval} items={history.data.items} signals={items} />}
-      </Card>
-      <Card title="Signals" aside={signals.data && <span class="muted small">{format.count(items.length)} latest</span>}>
-        {!signals.data && (signals.error ? <Failure message={signals.error} retry={signals.reload} /> : <Skeleton rows={5} />)}
-        {signals.data && items.length === 0 && <Empty title={`No signal for ${symbol} yet`} />}
-        {signals.data && items.length > 0 && <SignalTable items={items.slice(0, 20)} ofOneSymbol />}
-      </Card>
+      <Title symbol={symbol} close={last?.close} />
+      {!history.absent && (
+        <Card title="Price" class="chart-card" aside={!unknown && <Intervals chosen={interval} />}>
+          {unknown ? (
+            <Empty title={`There is no symbol ${symbol}`}>
+              <a href="/symbols">See the markets that there are</a>
+            </Empty>
+          ) : (
+            !history.data && <Waiting of={history} rows={10} />
+          )}
+          {history.data?.items.length === 0 && <Empty title={`No candles of ${symbol}`}>Either the symbol does not exist, or it has no prices in this range yet.</Empty>}
+          {history.data && history.data.items.length > 0 && <Chart key={symbol + interval} symbol={symbol} interval={interval} items={history.data.items} signals={items} />}
+        </Card>
+      )}
+      {!signals.absent && !unknown && (
+        <Card title="Signals" aside={items.length > 0 && <span class="muted small">{format.count(items.length)} latest</span>}>
+          {!signals.data && <Waiting of={signals} rows={5} />}
+          {signals.data && items.length === 0 && <Empty title={`No signal for ${symbol} yet`} />}
+          {signals.data && items.length > 0 && <SignalTable items={items.slice(0, 20)} ofOneSymbol />}
+        </Card>
+      )}
     </>
+  );
+}
+
+function Title({ symbol, close }: { symbol: string; close?: number }) {
+  const current = quote(symbol).value;
+  const change = current?.change_pct;
+  return (
+    <header class="title">
+      <Star symbol={symbol} />
+      <h1>{symbol}</h1>
+      {(current || close !== undefined) && (
+        <div class="quote">
+          <p class="big" data-testid="last">
+            <Price symbol={symbol} fallback={close} />
+          </p>
+          {change != null && <Change value={change} />}
+        </div>
+      )}
+    </header>
+  );
+}
+
+function Intervals({ chosen }: { chosen: Interval }) {
+  return (
+    <div class="choice" role="group" aria-label="Candle length">
+      <div>
+        {intervals.map((i) => (
+          <label key={i}>
+            <input type="radio" name="interval" checked={i === chosen} onChange={() => setQuery({ interval: i === "1m" ? "" : i })} />
+            <span>{i}</span>
+          </label>
+        ))}
+      </div>
+    </div>
   );
 }
 
@@ -96,10 +127,12 @@ function Chart({ symbol, interval, items, signals }: { symbol: string; interval:
             <dd>{format.price(shown[field])}</dd>
           </div>
         ))}
-        <div>
-          <dt>volume</dt>
-          <dd>{format.compact(shown.volume)}</dd>
-        </div>
+        {shown.volume != null && (
+          <div>
+            <dt>volume</dt>
+            <dd>{format.compact(shown.volume)}</dd>
+          </div>
+        )}
         <div class="zone">
           <dt class="hidden">time zone</dt>
           <dd>UTC</dd>

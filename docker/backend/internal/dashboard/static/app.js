@@ -1,5 +1,6 @@
 // Keeps the page that the server has rendered up to date.
-"use strict";
+import { draw } from "./chart.js";
+import { openStream } from "./stream.js";
 
 const byId = (id) => document.getElementById(id);
 
@@ -37,7 +38,7 @@ const cell = (tag, text, className) => {
 	return e;
 };
 const tagged = (side) => {
-	const td = document.createElement("td");
+	const td = cell("td", "", "text");
 	const tag = cell("span", side, "tag");
 	tag.dataset.side = side;
 	td.append(tag);
@@ -49,20 +50,49 @@ const symbolCell = (name) => {
 	return th;
 };
 
+// The most traded symbols, by volume. The stream tells of more than are shown, so what
+// is traded more than before comes into the list by itself.
+const mostPrices = 24;
+const quotes = new Map();
+
+function priceRow(q) {
+	const tr = document.createElement("tr");
+	tr.dataset.symbol = q.symbol;
+	tr.append(symbolCell(q.symbol), cell("td", "", "price"), cell("td", "", "signed change"), cell("td", "", "volume roomy"));
+	return tr;
+}
+
 function showPrices(items) {
+	const body = document.querySelector("#prices tbody");
+	if (!body || items.length === 0) return;
 	for (const q of items) {
-		const row = document.querySelector(`#prices tr[data-symbol="${CSS.escape(q.symbol)}"]`);
-		if (!row) continue;
+		const known = quotes.get(q.symbol);
+		if (!known?.ts || Date.parse(q.ts) >= Date.parse(known.ts)) quotes.set(q.symbol, q);
+	}
+	const shown = [...quotes.values()].sort((a, b) => b.volume - a.volume || (a.symbol < b.symbol ? -1 : 1)).slice(0, mostPrices);
+	const rows = new Map([...body.rows].map((row) => [row.dataset.symbol, row]));
+	const wanted = shown.map((q) => {
+		const row = rows.get(q.symbol) ?? priceRow(q);
 		const at = row.querySelector(".price");
-		const before = Number(at.dataset.value);
-		if (before !== q.price) {
-			write(at, price(q.price));
-			at.dataset.value = String(q.price);
-			animate(at, q.price > before ? "rose" : "fell");
-		}
+		const before = Number(at.dataset.value ?? q.price);
+		write(at, price(q.price));
+		at.dataset.value = String(q.price);
+		if (before !== q.price) animate(at, q.price > before ? "rose" : "fell");
 		writeSigned(row.querySelector(".change"), q.change_pct, percent(q.change_pct));
 		write(row.querySelector(".volume"), compactFormat.format(q.volume));
-	}
+		return row;
+	});
+	// A row that is moved loses its animation, so only a new order moves any.
+	if (wanted.length !== body.rows.length || wanted.some((row, i) => row !== body.rows[i])) body.replaceChildren(...wanted);
+}
+
+// A symbol that is no longer traded falls behind the others.
+const longestBehind = 120000;
+
+function forget() {
+	const times = [...quotes.values()].map((q) => Date.parse(q.ts) || 0);
+	const newest = Math.max(...times);
+	for (const q of quotes.values()) if (newest - (Date.parse(q.ts) || 0) > longestBehind) quotes.delete(q.symbol);
 }
 
 function nothing(text) {
@@ -104,31 +134,26 @@ function showSignal(s) {
 	tr.dataset.id = s.id;
 	const at = document.createElement("td");
 	at.append(localTime(s.ts));
-	tr.append(at, symbolCell(s.symbol), tagged(s.signal_type), cell("td", label(s.indicator), "roomy"), cell("td", price(s.price)));
-	body.prepend(tr);
+	tr.append(at, symbolCell(s.symbol), tagged(s.signal_type), cell("td", label(s.indicator), "roomy text"), cell("td", price(s.price)));
+	// One that was missed comes among its like.
+	body.insertBefore(tr, [...body.rows].find((row) => Number(row.dataset.id) < s.id) ?? null);
 	animate(tr, "fresh");
 	while (body.rows.length > mostSignals) body.lastElementChild.remove();
 }
 
-// The chart: pairs of Unix seconds and equity.
+// The chart: pairs of Unix seconds and equity, those of the past step seconds apart.
 const chart = byId("chart");
-let points = chart ? JSON.parse(chart.dataset.points) : [];
-const chartSeconds = 7200;
+let points = chart ? JSON.parse(chart.dataset.points || "[]") : [];
+let step = Number(chart?.dataset.step) || 60;
+// The server's clock counts, for the points are its.
+const ahead = chart ? Number(chart.dataset.now) - Date.now() / 1000 : 0;
+const keptSeconds = 7200;
 
 function drawChart() {
-	if (!chart || points.length < 2) return;
-	const [width, height, margin] = [600, 120, 6];
-	const first = points[0][0], last = points.at(-1)[0];
-	let low = Infinity, high = -Infinity;
-	for (const [, v] of points) {
-		low = Math.min(low, v);
-		high = Math.max(high, v);
-	}
-	const x = (t) => ((t - first) / (last - first || 1)) * width;
-	const y = (v) => height - margin - ((v - low) / (high - low || 1)) * (height - 2 * margin);
-	const line = points.map(([t, v]) => `${x(t).toFixed(1)},${y(v).toFixed(1)}`).join(" ");
-	chart.querySelector(".line").setAttribute("points", line);
-	chart.querySelector(".area").setAttribute("points", `0,${height} ${line} ${width},${height}`);
+	if (!chart) return;
+	const now = Math.max(Date.now() / 1000 + ahead, points.at(-1)?.[0] ?? 0);
+	points = points.filter(([t]) => t > now - keptSeconds);
+	draw(chart, points, step, now);
 }
 
 function showPnL(p, at) {
@@ -141,26 +166,38 @@ function showPnL(p, at) {
 	write(byId("open"), String(p.open_positions));
 	const seconds = Date.parse(at) / 1000;
 	if (points.length === 0 || seconds > points.at(-1)[0]) points.push([seconds, p.equity]);
-	points = points.filter(([t]) => t > seconds - chartSeconds);
 	drawChart();
 }
 
-// The number of active signals changes with every new and every scored one, and the
-// lists may start out empty: a page that was rendered anew says what the stream does not.
+function showMarket(simulated) {
+	if (typeof simulated === "boolean") byId("notice").hidden = !simulated;
+}
+
+// What the stream does not tell, as the number of active signals, and all that a lost
+// one may have missed.
 async function refresh() {
+	let data;
 	try {
-		const response = await fetch(location.href, { headers: { Accept: "text/html" } });
+		const response = await fetch("/data");
 		if (!response.ok) return;
-		const page = new DOMParser().parseFromString(await response.text(), "text/html");
-		for (const id of ["active", "prices"]) {
-			const mine = byId(id), fresh = page.getElementById(id);
-			if (!mine || !fresh) return location.reload(); // from the page without data
-			if (id === "active") write(mine, fresh.textContent);
-			else if (mine.querySelector(".none") && !fresh.querySelector(".none")) mine.replaceWith(document.adoptNode(fresh));
-		}
+		data = await response.json();
 	} catch {
-		// The next one may succeed.
+		return; // The next one may succeed.
 	}
+	if ("lost" in document.body.dataset) return location.reload();
+	const status = data.status;
+	showMarket(status.simulated);
+	write(byId("active"), String(status.active_signals));
+	write(byId("accuracy"), status.signal_accuracy === null ? "–" : Math.round(status.signal_accuracy * 100) + " %");
+	write(byId("symbols"), String(status.symbols));
+	showPrices(data.quotes ?? []);
+	forget();
+	for (const s of [...(data.signals ?? [])].reverse()) showSignal(s);
+	const past = JSON.parse(data.points || "[]");
+	const last = past.at(-1)?.[0] ?? 0;
+	points = [...past, ...points.filter(([t]) => t > last)];
+	step = data.step || step;
+	drawChart();
 }
 
 const live = byId("live");
@@ -169,43 +206,31 @@ function state(name, text) {
 	write(live, text);
 }
 
-let attempt = 0;
-// A stream that says nothing for so long is broken, whatever the connection claims.
-const silence = 20000;
+// Prices older than this come from an engine that no longer writes any.
+const freshMilliseconds = 30000;
 
-function connect() {
-	const socket = new WebSocket(location.protocol.replace("http", "ws") + "//" + location.host + "/ws");
-	let watchdog;
-	const watch = () => {
-		clearTimeout(watchdog);
-		watchdog = setTimeout(() => socket.close(), silence);
-	};
-	watch();
-	socket.onmessage = (event) => {
-		watch();
-		const frame = JSON.parse(event.data);
-		if (frame.type === "prices") {
-			attempt = 0;
-			if ("lost" in document.body.dataset) return location.reload();
-			// Prices that the engine no longer writes come once and are old.
-			const age = Date.now() - Date.parse(frame.ts);
-			state(age < 30000 ? "live" : "stale", age < 30000 ? "Live" : "No new prices");
-			showPrices(frame.items);
-			if (document.querySelector("#prices .none")) refresh();
-		}
-		if (frame.type === "positions") showPositions(frame.items);
-		if (frame.type === "signal") showSignal(frame.signal);
-		if (frame.type === "pnl") showPnL(frame.pnl, frame.ts);
-	};
-	socket.onclose = () => {
-		clearTimeout(watchdog);
-		state("lost", "Reconnecting");
-		// Spread out, so that the browsers of a stopped process do not come back at once.
-		setTimeout(connect, Math.min(15000, 500 * 2 ** attempt++) * (0.5 + Math.random() / 2));
-	};
+function onMessage(frame) {
+	showMarket(frame.simulated);
+	if (frame.type === "hello") state("waiting", "Waiting for prices");
+	if (frame.type === "prices") {
+		if ("lost" in document.body.dataset) return location.reload();
+		const current = Date.now() + ahead * 1000 - Date.parse(frame.ts) < freshMilliseconds;
+		state(current ? "live" : "stale", current ? "Live" : "No new prices");
+		showPrices(frame.items);
+	}
+	if (frame.type === "positions") showPositions(frame.items);
+	if (frame.type === "signal") showSignal(frame.signal);
+	if (frame.type === "pnl") showPnL(frame.pnl, frame.ts);
 }
 
 for (const time of document.querySelectorAll("time")) time.replaceWith(localTime(time.dateTime));
-drawChart();
-connect();
+for (const row of document.querySelectorAll("#prices tr[data-symbol]")) {
+	quotes.set(row.dataset.symbol, { symbol: row.dataset.symbol, price: Number(row.querySelector(".price").dataset.value), change_pct: Number(row.dataset.change), volume: Number(row.dataset.volume) });
+}
+if (chart) new ResizeObserver(drawChart).observe(chart);
+openStream(location.protocol.replace("http", "ws") + "//" + location.host + "/ws", {
+	onMessage,
+	onLost: () => state("lost", "Reconnecting"),
+	onMissed: () => void refresh(),
+});
 setInterval(refresh, 15000);

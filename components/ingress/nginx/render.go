@@ -1,0 +1,164 @@
+package nginx
+
+import (
+	"bytes"
+	"cmp"
+	"embed"
+	"fmt"
+	"net"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"text/template"
+)
+
+//go:embed *.tmpl
+var sources embed.FS
+
+var tmpl = template.Must(template.New("nginx.conf.tmpl").Funcs(template.FuncMap{
+	"limit":     limit,
+	"locations": locations,
+	"quote":     regexp.QuoteMeta,
+	"complete":  complete,
+	"onUIHost":  onUIHost,
+	"scope":     func(c *Config, name string, u *Upstream) scope { return scope{Config: c, Name: name, Upstream: u} },
+}).ParseFS(sources, "*.tmpl"))
+
+// scope is what the blocks that several servers share need to know.
+type scope struct {
+	*Config
+	// Name of the upstream in the file.
+	Name     string
+	Upstream *Upstream
+}
+
+// onUIHost gives the hidden paths that matter on the UI's host: of the API those
+// that the host passes to it, of the UI the others, which alone it can reach there.
+func onUIHost(ui, api *Upstream) []string {
+	isAPI := func(p string) bool {
+		return p == "/api" || strings.HasPrefix(p, "/api/") || slices.Contains(api.WebSockets, p)
+	}
+	var paths []string
+	for _, p := range ui.Hidden {
+		if !isAPI(p) {
+			paths = append(paths, p)
+		}
+	}
+	for _, p := range api.Hidden {
+		if isAPI(p) {
+			paths = append(paths, p)
+		}
+	}
+	return paths
+}
+
+// locations gives the matching parts of the locations of a path: one that ends with a
+// slash is a prefix, any other is exact.
+func locations(path string, below bool) []string {
+	if strings.HasSuffix(path, "/") {
+		return []string{"^~ " + path}
+	}
+	if below {
+		return []string{"= " + path, "^~ " + path + "/"}
+	}
+	return []string{"= " + path}
+}
+
+// limit gives the parameters of a rate limit; nginx does not know a burst of 0.
+func limit(zone string, burst int) string {
+	if burst == 0 {
+		return "zone=" + zone
+	}
+	return fmt.Sprintf("zone=%s burst=%d nodelay", zone, burst)
+}
+
+// complete leaves the cluster's domain of a Service's host to StartScript.
+func complete(address string) string {
+	host, port, _ := strings.Cut(address, ":")
+	if strings.HasSuffix(host, ".svc") {
+		host += "@domain@"
+	}
+	return host + ":" + port
+}
+
+// Render gives the file's text.
+func (c *Config) Render() (string, error) {
+	if err := c.Validate(); err != nil {
+		return "", err
+	}
+	var out bytes.Buffer
+	if err := tmpl.Execute(&out, view{Config: c, Hosts: HostsOf(c.Domain), All: c.named()}); err != nil {
+		return "", fmt.Errorf("render nginx.conf: %w", err)
+	}
+	return out.String(), nil
+}
+
+// view adds what the templates derive.
+type view struct {
+	*Config
+	Hosts Hosts
+	All   []namedUpstream
+}
+
+// host is a public host of the edge.
+type host struct {
+	*Config
+	Host string
+}
+
+// At gives the public host of a name.
+func (v view) At(name string) host { return host{Config: v.Config, Host: name} }
+
+// StatusListen is the address and port of stub_status.
+func (c *Config) StatusListen() string {
+	address := c.StatusAddress
+	if address == "" {
+		address = "127.0.0.1"
+	}
+	return net.JoinHostPort(address, strconv.Itoa(c.StatusPort))
+}
+
+// Servers are the DNS servers, or what StartScript puts them in for.
+func (v view) Servers() string { return cmp.Or(v.Resolver, "@nameservers@") }
+
+// BodyPause is BodyPauseSeconds or its default.
+func (v view) BodyPause() int { return cmp.Or(v.BodyPauseSeconds, DefaultBodyPauseSeconds) }
+
+// Header is HeaderKilobytes or its default.
+func (v view) Header() int { return cmp.Or(v.HeaderKilobytes, DefaultHeaderKilobytes) }
+
+// ResponseHeader is ResponseHeaderKilobytes or its default.
+func (v view) ResponseHeader() int {
+	return cmp.Or(v.ResponseHeaderKilobytes, DefaultResponseHeaderKilobytes)
+}
+
+// BodyBuffer is the size of each of the eight buffers of an answer's body: they must
+// hold more than what a header may have.
+func (v view) BodyBuffer() int { return max(4, (v.ResponseHeader()+3)/4) }
+
+// HSTS is the value of Strict-Transport-Security.
+func (v view) HSTS() string {
+	value := fmt.Sprintf("max-age=%d", v.HSTSSeconds)
+	if v.HSTSPreload {
+		value += "; includeSubDomains; preload"
+	}
+	return value
+}
+
+// Sampling is TraceSampling as a percentage.
+func (v view) Sampling() string { return strconv.FormatFloat(v.TraceSampling, 'f', -1, 64) + "%" }
+
+// PublicPort is what follows the host in a public URL: nothing for the default port.
+func (c *Config) PublicPort() string { return PublicPort(c.PublicHTTPSPort) }
+
+// PublicPort is what follows the host in an HTTPS URL of the given port.
+func PublicPort(port int) string {
+	if port == 443 {
+		return ""
+	}
+	return fmt.Sprintf(":%d", port)
+}
+
+// Guarded is whether Prometheus is published, behind a password.
+func (c *Config) Guarded() bool { return c.Upstreams.Prometheus != nil && c.PasswordFile != "" }

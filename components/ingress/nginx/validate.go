@@ -1,0 +1,207 @@
+package nginx
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// These keep anything out of the file that could end a directive.
+var (
+	domainPattern  = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
+	addressPattern = regexp.MustCompile(`^[A-Za-z0-9._-]+(:[0-9]{1,5})?$`)
+	pathPattern    = regexp.MustCompile(`^/[A-Za-z0-9._~/-]*$`)
+	filePattern    = regexp.MustCompile(`^/[A-Za-z0-9._/-]+$`)
+)
+
+// Validate reports everything that would make a wrong or unsafe file.
+func (c *Config) Validate() error {
+	var problems []error
+	problem := func(format string, v ...any) { problems = append(problems, fmt.Errorf(format, v...)) }
+	if !domainPattern.MatchString(c.Domain) {
+		problem("Domain %q: want a domain name in lower case, e.g. \"example.com\"", c.Domain)
+	}
+	if !validResolver(c.Resolver) {
+		problem("Resolver %q: want addresses of DNS servers, each optionally with :port, separated by blanks, e.g. \"10.96.0.10 [fd00::a]:53\"", c.Resolver)
+	}
+	for _, p := range []struct {
+		name   string
+		number int
+	}{{"HTTPPort", c.HTTPPort}, {"HTTPSPort", c.HTTPSPort}, {"StatusPort", c.StatusPort}, {"PublicHTTPSPort", c.PublicHTTPSPort}} {
+		if p.number < 1 || p.number > 65535 {
+			problem("%s %d: want a port from 1 to 65535", p.name, p.number)
+		}
+	}
+	if c.StatusAddress != "" {
+		if _, err := netip.ParseAddr(c.StatusAddress); err != nil {
+			problem("StatusAddress %q: want an IP address of the host that nginx runs on", c.StatusAddress)
+		}
+	}
+	problems = append(problems, CheckCIDRs("TrustedProxies", c.TrustedProxies))
+	problems = append(problems, c.Limits.validate())
+	for _, f := range []struct{ name, path string }{
+		{"CertificateFile", c.CertificateFile}, {"KeyFile", c.KeyFile}, {"TempDir", c.TempDir},
+	} {
+		if !filePattern.MatchString(f.path) {
+			problem("%s %q: want an absolute path of letters, digits and ._/-", f.name, f.path)
+		}
+	}
+	if c.PasswordFile != "" && !filePattern.MatchString(c.PasswordFile) {
+		problem("PasswordFile %q: want an absolute path of letters, digits and ._/-", c.PasswordFile)
+	}
+	problems = append(problems, c.validateNumbers())
+	if c.Upstreams.UI == nil || c.Upstreams.API == nil {
+		problem("Upstreams: UI and API are both needed")
+	}
+	for _, u := range c.named() {
+		problems = append(problems, u.validate())
+	}
+	if c.Upstreams.API != nil {
+		for _, p := range c.Upstreams.API.Hidden {
+			if p == "/api" || p == "/api/" {
+				problem("upstream api: hidden path %q is the whole API: remove it", p)
+			}
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// preloadSeconds is the least that the preload list of browsers asks for: a year.
+const preloadSeconds = 31536000
+
+func (c *Config) validateNumbers() error {
+	var problems []error
+	problem := func(format string, v ...any) { problems = append(problems, fmt.Errorf(format, v...)) }
+	if c.HSTSSeconds < 0 {
+		problem("HSTSSeconds %d: want 0 for none, or the seconds that a browser remembers it", c.HSTSSeconds)
+	}
+	if c.HSTSPreload && c.HSTSSeconds < preloadSeconds {
+		problem("HSTSPreload needs HSTSSeconds of at least %d, a year, not %d", preloadSeconds, c.HSTSSeconds)
+	}
+	for _, n := range []struct {
+		name             string
+		number, min, max int
+	}{
+		{"MaxBodyMegabytes", c.MaxBodyMegabytes, 1, math.MaxInt32}, {"RequestTimeoutSeconds", c.RequestTimeoutSeconds, 1, math.MaxInt32},
+		{"ShutdownSeconds", c.ShutdownSeconds, 1, math.MaxInt32}, {"Workers", c.Workers, 1, math.MaxInt32},
+		{"BodyPauseSeconds", c.BodyPauseSeconds, 0, 60},
+		// Each request may take four times, each answer three times as much memory.
+		{"HeaderKilobytes", c.HeaderKilobytes, 0, 64}, {"ResponseHeaderKilobytes", c.ResponseHeaderKilobytes, 0, 256},
+	} {
+		switch {
+		case n.number < n.min:
+			problem("%s %d: want at least %d", n.name, n.number, n.min)
+		case n.number > n.max:
+			problem("%s %d: want at most %d", n.name, n.number, n.max)
+		}
+	}
+	if c.ResponseHeaderKilobytes != 0 && c.ResponseHeaderKilobytes < 4 {
+		problem("ResponseHeaderKilobytes %d: want at least 4", c.ResponseHeaderKilobytes)
+	}
+	if s := c.TraceSampling; s < 0 || s > 100 || math.Round(s*100)/100 != s {
+		problem("TraceSampling %v: want per cent from 0 to 100 with at most two decimals", s)
+	}
+	return errors.Join(problems...)
+}
+
+// validResolver accepts addresses and names, each optionally with a port.
+func validResolver(servers string) bool {
+	for server := range strings.FieldsSeq(servers) {
+		if !addressPattern.MatchString(server) && !validIPv6(server) {
+			return false
+		}
+	}
+	return servers == "" || strings.TrimSpace(servers) != ""
+}
+
+// validIPv6 accepts an address in brackets, optionally with a port, without a zone.
+func validIPv6(server string) bool {
+	if !strings.HasPrefix(server, "[") || strings.Contains(server, "%") {
+		return false
+	}
+	if inner, ok := strings.CutSuffix(server[1:], "]"); ok {
+		a, err := netip.ParseAddr(inner)
+		return err == nil && a.Is6()
+	}
+	a, err := netip.ParseAddrPort(server)
+	return err == nil && a.Addr().Is6()
+}
+
+func (l *Limits) validate() error {
+	var problems []error
+	problem := func(format string, v ...any) { problems = append(problems, fmt.Errorf("Limits: "+format, v...)) }
+	for _, n := range []struct {
+		name        string
+		number, min int
+	}{
+		{"APIRate", l.APIRate, 1}, {"APIBurst", l.APIBurst, 0}, {"LoginRate", l.LoginRate, 1}, {"LoginBurst", l.LoginBurst, 0},
+		{"WebSocketRate", l.WebSocketRate, 1}, {"WebSocketBurst", l.WebSocketBurst, 0}, {"Connections", l.Connections, 1},
+	} {
+		if n.number < n.min {
+			problem("%s %d: want at least %d", n.name, n.number, n.min)
+		}
+	}
+	for _, p := range l.LoginPaths {
+		if !pathPattern.MatchString(p) {
+			problem("LoginPaths: %q: want a path that starts with a slash, without query", p)
+		}
+	}
+	if err := CheckCIDRs("ExemptCIDRs", l.ExemptCIDRs); err != nil {
+		problem("%w", err)
+	}
+	return errors.Join(problems...)
+}
+
+// CheckCIDRs reports every entry that is not a network in CIDR notation.
+func CheckCIDRs(name string, cidrs []string) error {
+	var problems []error
+	for _, c := range cidrs {
+		if p, err := netip.ParsePrefix(c); err != nil {
+			problems = append(problems, fmt.Errorf("%s: %q is not a network: write it as address/bits, e.g. \"10.0.0.0/8\"", name, c))
+		} else if p.Masked() != p {
+			problems = append(problems, fmt.Errorf("%s: %q has bits beyond its mask: write %q", name, c, p.Masked()))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// namedUpstream is an upstream under the name that the file gives it.
+type namedUpstream struct {
+	Name string
+	*Upstream
+}
+
+func (u namedUpstream) validate() error {
+	var problems []error
+	if !addressPattern.MatchString(u.Address) || !strings.Contains(u.Address, ":") {
+		problems = append(problems, fmt.Errorf("upstream %s: Address %q: want host:port", u.Name, u.Address))
+	}
+	for _, p := range slices.Concat(u.WebSockets, u.Hidden) {
+		if !pathPattern.MatchString(p) || p == "/" {
+			problems = append(problems, fmt.Errorf("upstream %s: path %q: want a path below the root that starts with a slash, without query", u.Name, p))
+		}
+	}
+	for _, p := range u.WebSockets {
+		if slices.Contains(u.Hidden, p) {
+			problems = append(problems, fmt.Errorf("upstream %s: path %q is both hidden and a WebSocket: name it once", u.Name, p))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+func (c *Config) named() []namedUpstream {
+	var list []namedUpstream
+	for _, u := range []namedUpstream{
+		{"ui", c.Upstreams.UI}, {"api", c.Upstreams.API},
+		{"dashboard", c.Upstreams.Dashboard}, {"grafana", c.Upstreams.Grafana}, {"prometheus", c.Upstreams.Prometheus},
+	} {
+		if u.Upstream != nil {
+			list = append(list, u)
+		}
+	}
+	return list
+}

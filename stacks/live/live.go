@@ -1,0 +1,184 @@
+// Package live asks the cluster that a stack is about to change what has to be known
+// before anything is: which cluster it is, and what is there already. It only reads.
+package live
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+// timeout of every question: a cluster that does not answer must not hold a preview up.
+const timeout = 10 * time.Second
+
+// Cluster is one that answers.
+type Cluster struct {
+	client dynamic.Interface
+}
+
+// Connect finds the cluster as Pulumi's provider does: kubeconfig is a path or a content,
+// "" for KUBECONFIG, ~/.kube/config or the account of the pod that this is; kubeContext ""
+// is the current one. Nothing is asked yet.
+func Connect(kubeconfig, kubeContext string) (*Cluster, error) {
+	config, err := restConfig(kubeconfig, kubeContext)
+	if err != nil {
+		return nil, err
+	}
+	config.Timeout = timeout
+	client, err := dynamic.NewForConfig(config)
+	if err != nil {
+		return nil, err
+	}
+	return New(client), nil
+}
+
+// New is a cluster behind a client.
+func New(client dynamic.Interface) *Cluster { return &Cluster{client: client} }
+
+func restConfig(kubeconfig, kubeContext string) (*rest.Config, error) {
+	overrides := &clientcmd.ConfigOverrides{CurrentContext: kubeContext}
+	if kubeconfig == "" {
+		return clientcmd.NewNonInteractiveDeferredLoadingClientConfig(clientcmd.NewDefaultClientConfigLoadingRules(), overrides).ClientConfig()
+	}
+	if _, err := os.Stat(kubeconfig); err == nil {
+		rules := &clientcmd.ClientConfigLoadingRules{ExplicitPath: kubeconfig}
+		return clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, overrides).ClientConfig()
+	}
+	file, err := clientcmd.Load([]byte(kubeconfig))
+	if err != nil {
+		return nil, errors.New("kubeconfig is neither a file nor the content of one") // a secret: not repeated here
+	}
+	return clientcmd.NewNonInteractiveClientConfig(*file, kubeContext, overrides, nil).ClientConfig()
+}
+
+var (
+	namespaces = schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
+	endpoints  = schema.GroupVersionResource{Group: "discovery.k8s.io", Version: "v1", Resource: "endpointslices"}
+)
+
+// UID tells clusters apart: that of the namespace kube-system, which lives as long as the
+// cluster does. It is "" where the user may not see that.
+func (c *Cluster) UID(ctx context.Context) (string, error) {
+	object, err := c.client.Resource(namespaces).Get(ctx, metav1.NamespaceSystem, metav1.GetOptions{})
+	if apierrors.IsForbidden(err) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return string(object.GetUID()), nil
+}
+
+// APIServerPorts are the ports on which pods reach the API server once a Service's address
+// has been translated; nil where the user may not see that.
+func (c *Cluster) APIServerPorts(ctx context.Context) ([]int, error) {
+	slices_, err := c.client.Resource(endpoints).Namespace(metav1.NamespaceDefault).
+		List(ctx, metav1.ListOptions{LabelSelector: "kubernetes.io/service-name=kubernetes"})
+	if apierrors.IsForbidden(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var ports []int
+	for _, s := range slices_.Items {
+		list, _, err := unstructured.NestedSlice(s.Object, "ports")
+		if err != nil {
+			return nil, fmt.Errorf("endpoints of the API server: %w", err)
+		}
+		for _, p := range list {
+			if n, ok, _ := unstructured.NestedInt64(p.(map[string]any), "port"); ok && !slices.Contains(ports, int(n)) {
+				ports = append(ports, int(n))
+			}
+		}
+	}
+	slices.Sort(ports)
+	return ports, nil
+}
+
+// Object is one that is there.
+type Object struct {
+	Labels, Annotations map[string]string
+}
+
+// kinds are the resources of the kinds that the program creates.
+var kinds = map[string]schema.GroupVersionResource{
+	"Namespace":               namespaces,
+	"PriorityClass":           {Group: "scheduling.k8s.io", Version: "v1", Resource: "priorityclasses"},
+	"ConfigMap":               {Version: "v1", Resource: "configmaps"},
+	"Secret":                  {Version: "v1", Resource: "secrets"},
+	"Service":                 {Version: "v1", Resource: "services"},
+	"ServiceAccount":          {Version: "v1", Resource: "serviceaccounts"},
+	"PersistentVolumeClaim":   {Version: "v1", Resource: "persistentvolumeclaims"},
+	"ResourceQuota":           {Version: "v1", Resource: "resourcequotas"},
+	"LimitRange":              {Version: "v1", Resource: "limitranges"},
+	"Deployment":              {Group: "apps", Version: "v1", Resource: "deployments"},
+	"StatefulSet":             {Group: "apps", Version: "v1", Resource: "statefulsets"},
+	"HorizontalPodAutoscaler": {Group: "autoscaling", Version: "v2", Resource: "horizontalpodautoscalers"},
+	"PodDisruptionBudget":     {Group: "policy", Version: "v1", Resource: "poddisruptionbudgets"},
+	"NetworkPolicy":           {Group: "networking.k8s.io", Version: "v1", Resource: "networkpolicies"},
+	"Ingress":                 {Group: "networking.k8s.io", Version: "v1", Resource: "ingresses"},
+	"Role":                    {Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "roles"},
+	"RoleBinding":             {Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "rolebindings"},
+}
+
+// clusterScoped kinds are in no namespace.
+var clusterScoped = []string{"Namespace", "PriorityClass"}
+
+// Get finds an object; nil where there is none, or where the user may not see it.
+func (c *Cluster) Get(ctx context.Context, kind, namespace, name string) (*Object, error) {
+	resource, ok := kinds[kind]
+	if !ok {
+		return nil, fmt.Errorf("kind %s is none that the program looks for: add it to package live", kind)
+	}
+	var client dynamic.ResourceInterface = c.client.Resource(resource)
+	if !slices.Contains(clusterScoped, kind) {
+		client = c.client.Resource(resource).Namespace(namespace)
+	}
+	object, err := client.Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) || apierrors.IsForbidden(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &Object{Labels: object.GetLabels(), Annotations: object.GetAnnotations()}, nil
+}
+
+// Holds names up to three objects that a namespace holds beside those that every one has.
+func (c *Cluster) Holds(ctx context.Context, namespace string) ([]string, error) {
+	var held []string
+	for _, kind := range []string{
+		"Deployment", "StatefulSet", "PersistentVolumeClaim", "Service", "Secret", "ConfigMap", "ServiceAccount", "Role", "NetworkPolicy",
+	} {
+		list, err := c.client.Resource(kinds[kind]).Namespace(namespace).List(ctx, metav1.ListOptions{Limit: 5})
+		if apierrors.IsForbidden(err) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, o := range list.Items {
+			if kind == "ConfigMap" && o.GetName() == "kube-root-ca.crt" || kind == "ServiceAccount" && o.GetName() == "default" {
+				continue
+			}
+			held = append(held, strings.ToLower(kind)+"/"+o.GetName())
+			if len(held) == 3 {
+				return held, nil
+			}
+		}
+	}
+	return held, nil
+}

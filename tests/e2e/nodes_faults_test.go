@@ -1,0 +1,272 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+)
+
+// testSpread asks where replicas are, as a preference and as a rule, on three nodes, on
+// two, and with a node that takes none.
+func (f *fleet) testSpread(t *testing.T) {
+	if together := apart(t); len(together) > 0 {
+		t.Errorf("preferred: %v", together)
+	}
+	f.deploy(t, "spreadRequired=true", "edgeReplicas=3")
+	if on := placement(t)["edge"]; len(slices.Compact(slices.Clone(on))) != 3 {
+		t.Errorf("required: three edge pods on %v", on)
+	}
+	if together := apart(t); len(together) > 0 {
+		t.Errorf("required: %v", together)
+	}
+	// The third edge pod cannot be where the first node is tainted: it waits, which is
+	// what the setting asks for, and the update that rolls does not.
+	taint(t, firstNode, true)
+	defer taint(t, firstNode, false)
+	roll(t, "edge")
+	eventually(t, 2*time.Minute, "two of three new edge pods, the third waits", func(context.Context) (string, bool) {
+		waiting := pending(t)
+		running := placement(t)["edge"]
+		return fmt.Sprintf("%v, waiting %v", running, waiting), len(waiting["edge"]) > 0
+	})
+	taint(t, firstNode, false)
+	settled(t, namespace)
+	f.deploy(t, "spreadRequired=false", "edgeReplicas=2")
+}
+
+// taint makes a node take no pods, or ends that.
+func taint(t *testing.T, node string, on bool) {
+	t.Helper()
+	const key = "node-role.kubernetes.io/control-plane:NoSchedule"
+	what := key
+	if !on {
+		what += "-"
+	}
+	_, _ = try(t, "kubectl", "--", "taint", "node", node, what, "--overwrite")
+}
+
+// roll replaces a Deployment's pods.
+func roll(t *testing.T, name string) {
+	t.Helper()
+	must(t, "kubectl", "--", "rollout", "restart", "--namespace", namespace, "deployment/"+name)
+}
+
+// pending returns why pods of each workload are not scheduled, or not running although
+// they are.
+func pending(t testing.TB) map[string][]string {
+	t.Helper()
+	found := map[string][]string{}
+	for name, list := range pods(t, namespace) {
+		for _, p := range list {
+			if p.Status.Phase != corev1.PodPending {
+				continue
+			}
+			why := "not started"
+			for _, c := range p.Status.Conditions {
+				if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
+					why = c.Message
+				}
+			}
+			found[name] = append(found[name], why)
+		}
+	}
+	return found
+}
+
+// testLoadBalancer asks each node's address, and looks which client the edge saw.
+func (f *fleet) testLoadBalancer(t *testing.T) {
+	// The same pods behind a Service of the other policy.
+	edge := pods(t, namespace)["edge"][0]
+	const other = "e2e-cluster-policy"
+	svc := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: other}, Spec: corev1.ServiceSpec{
+		Type: corev1.ServiceTypeLoadBalancer, ExternalTrafficPolicy: corev1.ServiceExternalTrafficPolicyCluster,
+		Selector: map[string]string{nameLabel: edge.Labels[nameLabel], "app.kubernetes.io/instance": edge.Labels["app.kubernetes.io/instance"]},
+		Ports:    []corev1.ServicePort{{Name: "https", Port: 8443, TargetPort: intstr.FromString("https")}},
+	}}
+	if _, err := cluster.CoreV1().Services(namespace).Create(t.Context(), svc, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := cluster.CoreV1().Services(namespace).Delete(context.Background(), other, metav1.DeleteOptions{}); err != nil {
+			t.Error(err)
+		}
+	})
+	f.publish(t, other, f.lb.nodes)
+	has := placement(t)["edge"]
+	for i, node := range f.nodes {
+		for policy, port := range map[string]string{"Local": "443", "Cluster": "8443"} {
+			marker := fmt.Sprintf("/e2e-%s-%s", policy, node)
+			want := policy == "Cluster" || slices.Contains(has, node)
+			eventually(t, time.Minute, fmt.Sprintf("%s, policy %s, edge pods on %v: answers %v", node, policy, has, want), func(ctx context.Context) (string, bool) {
+				err := askNode(ctx, f, net.JoinHostPort(f.lb.nodes[i], port), marker)
+				return fmt.Sprint(err), (err == nil) == want
+			})
+			if !want {
+				continue
+			}
+			client := ""
+			eventually(t, time.Minute, "the request in the edge's log", func(ctx context.Context) (string, bool) {
+				client = f.clientOf(t, marker)
+				return client, client != ""
+			})
+			// The machine is .1 where the node is .2; translated, it is the node itself or
+			// its end of the pod network.
+			kept := strings.HasSuffix(client, ".1") && strings.TrimSuffix(client, ".1") == f.lb.nodes[i][:strings.LastIndexByte(f.lb.nodes[i], '.')] || client == machineOf(f.lb.nodes[i])
+			t.Logf("%s, policy %s: the edge saw %s as the client", node, policy, client)
+			if kept != (policy == "Local") {
+				t.Errorf("%s, policy %s: client address kept %v: %s", node, policy, kept, client)
+			}
+		}
+	}
+}
+
+// machineOf is the machine, as the node at an address sees it.
+func machineOf(node string) string {
+	ip := net.ParseIP(node).To4()
+	ip[3]--
+	return ip.String()
+}
+
+// askNode asks the edge at an address for a path.
+func askNode(ctx context.Context, f *fleet, address, path string) error {
+	c := http.Client{Timeout: 3 * time.Second, Transport: &http.Transport{
+		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return (&net.Dialer{Timeout: 2 * time.Second}).DialContext(ctx, network, address)
+		},
+		TLSClientConfig: trust(f.out.CACertificate), DisableKeepAlives: true,
+	}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, f.out.URLs["ui"]+path, nil)
+	if err != nil {
+		return err
+	}
+	res, err := c.Do(req)
+	if err != nil {
+		return err
+	}
+	return res.Body.Close()
+}
+
+// clientOf returns whom the edge's log names as the client of a request for a path.
+func (f *fleet) clientOf(t *testing.T, path string) string {
+	t.Helper()
+	for _, p := range pods(t, namespace)["edge"] {
+		raw, err := cluster.CoreV1().Pods(namespace).GetLogs(p.Name, &corev1.PodLogOptions{Container: p.Spec.Containers[0].Name, TailLines: new(int64(500))}).DoRaw(t.Context())
+		if err != nil {
+			continue
+		}
+		for line := range strings.Lines(string(raw)) {
+			if strings.Contains(line, `"path":"`+path+`"`) {
+				if _, rest, ok := strings.Cut(line, `"client":"`); ok {
+					client, _, _ := strings.Cut(rest, `"`)
+					return client
+				}
+			}
+		}
+	}
+	return ""
+}
+
+// testDrain takes each node out of service as an operator does, under load.
+func (f *fleet) testDrain(t *testing.T) {
+	for _, node := range f.nodes {
+		where := placement(t)
+		single := singles(where, node)
+		l := startLoad(t, f.lb, f.out)
+		begun := time.Now()
+		out, err := try(t, "kubectl", "--", "drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=240s")
+		took := since(begun)
+		if err != nil {
+			t.Errorf("drain %s: %v\n%s", node, err, last(out, 20))
+		}
+		waiting := pending(t)
+		must(t, "kubectl", "--", "uncordon", node)
+		settled(t, namespace)
+		back := since(begun)
+		all := l.settleDown(t, time.Minute)
+		f.row(append(append([]string{fmt.Sprintf("drain of %s (with %s), %s", node, or(strings.Join(single, ", "), "replicas only"), took)}, tallies(all)...), back.String(), words(waiting))...)
+		for name, y := range all {
+			if y.failed > 0 && len(single) == 0 {
+				t.Errorf("drain of %s: %s: %s", node, name, y)
+			}
+			if y.failed > 0 && name == "page" {
+				t.Errorf("drain of %s: pages, which need no volume: %s", node, y)
+			}
+		}
+	}
+}
+
+// singles are the workloads of one pod that are on the node and that requests need.
+func singles(where map[string][]string, node string) []string {
+	var found []string
+	for _, name := range []string{"cache", "database"} {
+		if slices.Contains(where[name], node) {
+			found = append(found, name)
+		}
+	}
+	return found
+}
+
+func or(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
+
+// words tells what is pending, and why, in short.
+func words(waiting map[string][]string) string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(waiting)) {
+		why := waiting[name][0]
+		if _, reason, ok := strings.Cut(why, ": "); ok {
+			why = reason
+		}
+		why, _, _ = strings.Cut(why, ". preemption")
+		all = append(all, fmt.Sprintf("%s: %s", name, strings.TrimSpace(why)))
+	}
+	return or(strings.Join(all, "; "), "nothing")
+}
+
+// volumePod is a pod with a volume on a node, which shows where volumes stay.
+func volumePod(t *testing.T, node string) {
+	t.Helper()
+	const manifest = `
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: e2e-volume, namespace: %[1]s}
+spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Mi}}}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: e2e-volume, namespace: %[1]s, labels: {app.kubernetes.io/name: e2e-volume}}
+spec:
+  replicas: 1
+  serviceName: e2e-volume
+  selector: {matchLabels: {app.kubernetes.io/name: e2e-volume}}
+  template:
+    metadata: {labels: {app.kubernetes.io/name: e2e-volume}}
+    spec:
+      terminationGracePeriodSeconds: 0
+      automountServiceAccountToken: false
+      affinity: {nodeAffinity: {preferredDuringSchedulingIgnoredDuringExecution: [{weight: 100, preference: {matchExpressions: [{key: kubernetes.io/hostname, operator: In, values: [%[2]s]}]}}]}}
+      containers:
+      - name: c
+        image: docker.io/library/busybox:1.37
+        command: [sh, -c, 'echo started >> /data/log; cat /data/log; sleep 100000']
+        volumeMounts: [{name: data, mountPath: /data}]
+      volumes: [{name: data, persistentVolumeClaim: {claimName: e2e-volume}}]
+`
+	apply(t, fmt.Sprintf(manifest, otherNamespace, node))
+}

@@ -1,0 +1,303 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// apply makes objects of a manifest, which the test removes with their namespace.
+func apply(t *testing.T, manifest string) {
+	t.Helper()
+	cmd := command(t.Context(), []string{"kubectl", "--", "apply", "--filename=-"})
+	cmd.Stdin = strings.NewReader(manifest)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("kubectl apply: %v\n%s", err, out)
+	}
+}
+
+func trust(ca string) *tls.Config {
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM([]byte(ca))
+	return &tls.Config{RootCAs: roots}
+}
+
+// nodeReady reports what the control plane thinks of a node.
+func nodeReady(t testing.TB, name string) bool {
+	t.Helper()
+	n, err := cluster.CoreV1().Nodes().Get(t.Context(), name, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.ContainsFunc(n.Status.Conditions, func(c corev1.NodeCondition) bool {
+		return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
+	})
+}
+
+// moved reports whether every pod of the stack that can be elsewhere than on the node
+// is, and ready.
+func moved(t testing.TB, node string) (string, bool) {
+	t.Helper()
+	var missing []string
+	for name, list := range pods(t, namespace) {
+		for _, p := range list {
+			if _, bound := stays(p); bound {
+				continue
+			}
+			if p.Spec.NodeName == node || !ready(&p) {
+				missing = append(missing, name)
+			}
+		}
+	}
+	deployments, err := cluster.AppsV1().Deployments(namespace).List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range deployments.Items {
+		if d.Status.AvailableReplicas < *d.Spec.Replicas {
+			missing = append(missing, d.Name+" (count)")
+		}
+	}
+	slices.Sort(missing)
+	return fmt.Sprintf("not elsewhere yet: %v", slices.Compact(missing)), len(missing) == 0
+}
+
+// stays returns the claim of a pod that ties it to a node, if it has one.
+func stays(p corev1.Pod) (claim string, yes bool) {
+	for _, v := range p.Spec.Volumes {
+		if v.PersistentVolumeClaim != nil {
+			return v.PersistentVolumeClaim.ClaimName, true
+		}
+	}
+	return "", false
+}
+
+// victim is a node with replicas of the stack, but without a volume of it.
+func (f *fleet) victim(t testing.TB) string {
+	t.Helper()
+	where := placement(t)
+	for _, n := range slices.Backward(f.nodes) {
+		if n != firstNode && len(singles(where, n)) == 0 && (slices.Contains(where["edge"], n) || slices.Contains(where["backend"], n)) {
+			return n
+		}
+	}
+	t.Fatalf("no node without a volume has a replica: %v", where)
+	return ""
+}
+
+// testKill cuts the power of a node under load, and gives it back.
+func (f *fleet) testKill(t *testing.T) {
+	createNamespace(t, otherNamespace)
+	node := f.victim(t)
+	volumePod(t, node)
+	written := func() string {
+		b, err := cluster.CoreV1().Pods(otherNamespace).GetLogs("e2e-volume-0", &corev1.PodLogOptions{}).DoRaw(t.Context())
+		if err != nil {
+			return err.Error()
+		}
+		return string(b)
+	}
+	eventually(t, 2*time.Minute, "a volume on "+node, func(ctx context.Context) (string, bool) {
+		p, err := cluster.CoreV1().Pods(otherNamespace).Get(ctx, "e2e-volume-0", metav1.GetOptions{})
+		if err != nil {
+			return err.Error(), false
+		}
+		return p.Spec.NodeName + " " + written(), p.Spec.NodeName == node && written() == "started\n"
+	})
+
+	l := startLoad(t, f.lb, f.out)
+	time.Sleep(2 * time.Second)
+	must(t, "node", "kill", node)
+	begun := time.Now()
+	eventually(t, 2*time.Minute, node+" is noticed to be lost", func(context.Context) (string, bool) {
+		return fmt.Sprint(nodeReady(t, node)), !nodeReady(t, node)
+	})
+	noticed := since(begun)
+	eventually(t, 5*time.Minute, "all that can move has moved", func(context.Context) (string, bool) { return moved(t, node) })
+	served := since(begun)
+	waiting := pending(t)
+	// Its volume is on the node that is gone.
+	eventually(t, 2*time.Minute, "the pod with a volume waits for its node", func(ctx context.Context) (string, bool) {
+		p, err := cluster.CoreV1().Pods(otherNamespace).Get(ctx, "e2e-volume-0", metav1.GetOptions{})
+		if err != nil {
+			return err.Error(), false
+		}
+		return fmt.Sprintf("%s, deleted %v, on %q", p.Status.Phase, p.DeletionTimestamp != nil, p.Spec.NodeName), p.DeletionTimestamp != nil || p.Status.Phase == corev1.PodPending
+	})
+	waiting["a StatefulSet with a volume there"] = []string{"its volume is on the node"}
+	all := l.settleDown(t, time.Minute)
+	f.row(append(append([]string{fmt.Sprintf("power cut of %s, noticed after %s", node, noticed)}, tallies(all)...), served.String(), words(waiting))...)
+	for name, y := range all {
+		// The balancer asks twice before it believes, and what was under way is lost.
+		if most := probeEvery*probeTries + answerWithin + 2*time.Second; y.outage() > most {
+			t.Errorf("power cut of %s: %s: %s, want at most %s of failures", node, name, y, most)
+		}
+	}
+
+	begun = time.Now()
+	must(t, "node", "start", node)
+	eventually(t, 3*time.Minute, "what was written before the power cut", func(context.Context) (string, bool) {
+		got := written()
+		return got, got == "started\nstarted\n"
+	})
+	settled(t, namespace)
+	f.row(fmt.Sprintf("%s back", node), "", "", "", since(begun).String(), words(pending(t)))
+}
+
+// testCut separates the node of the trading engine from the others: another engine is
+// started there, and never do two trade.
+func (f *fleet) testCut(t *testing.T) {
+	const engine = "backend-engine"
+	// On a node of which the control plane is not a part.
+	must(t, "kubectl", "--", "cordon", firstNode)
+	must(t, "kubectl", "--", "delete", "pod", "--namespace", namespace, "--selector", nameLabel+"="+engine)
+	settled(t, namespace)
+	must(t, "kubectl", "--", "uncordon", firstNode)
+	node := pods(t, namespace)[engine][0].Spec.NodeName
+
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var mu sync.Mutex
+	most, samples, seen := 0, 0, map[string]bool{}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for ctx.Err() == nil {
+			leaders := f.leaders(ctx, engine)
+			mu.Lock()
+			samples++
+			most = max(most, len(leaders))
+			for _, l := range leaders {
+				seen[l] = true
+			}
+			mu.Unlock()
+			time.Sleep(500 * time.Millisecond)
+		}
+	})
+	eventually(t, time.Minute, "a trading engine", func(context.Context) (string, bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		return fmt.Sprint(seen), len(seen) == 1
+	})
+
+	l := startLoad(t, f.lb, f.out)
+	time.Sleep(2 * time.Second)
+	must(t, "node", "cut", node)
+	begun := time.Now()
+	eventually(t, 5*time.Minute, "all that can move has moved", func(context.Context) (string, bool) { return moved(t, node) })
+	served := since(begun)
+	eventually(t, 3*time.Minute, "another engine trades", func(context.Context) (string, bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		return fmt.Sprint(seen), len(seen) == 2
+	})
+	trades := since(begun)
+	waiting := pending(t)
+	must(t, "node", "join", node)
+	eventually(t, 2*time.Minute, node+" is ready again", func(context.Context) (string, bool) { return fmt.Sprint(nodeReady(t, node)), nodeReady(t, node) })
+	settled(t, namespace)
+	all := l.settleDown(t, time.Minute)
+	stop()
+	wg.Wait()
+	f.row(append(append([]string{fmt.Sprintf("%s, with the engine, cut off; another trades after %s", node, trades)}, tallies(all)...), served.String(), words(waiting))...)
+	t.Logf("%d looks at all engines, at most %d of them traded", samples, most)
+	if most > 1 || samples < 20 {
+		t.Errorf("%d engines traded at the same time, in %d looks", most, samples)
+	}
+}
+
+// leaders returns the engines that say of themselves that they trade, also those on a
+// node that only this machine reaches.
+func (f *fleet) leaders(ctx context.Context, name string) []string {
+	list, err := cluster.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: nameLabel + "=" + name})
+	if err != nil {
+		return nil
+	}
+	var found []string
+	for _, p := range list.Items {
+		if p.Status.PodIP == "" {
+			continue
+		}
+		port := p.Spec.Containers[0].Ports[0].ContainerPort
+		// From its own node, which the policies let in.
+		cmd := exec.CommandContext(ctx, "nsenter", "--net=/run/netns/"+p.Spec.NodeName, "curl", "--silent", "--max-time", "1", fmt.Sprintf("http://%s:%d/metrics", p.Status.PodIP, port))
+		out, err := cmd.Output()
+		if err == nil && bytes.Contains(out, []byte("\nalphapulse_engine_leader 1\n")) {
+			found = append(found, string(p.UID))
+		}
+	}
+	return found
+}
+
+// testUndo undoes a rollout with kubectl, on nodes that have not seen the older
+// revision's configuration.
+func (f *fleet) testUndo(t *testing.T) {
+	f.deploy(t, "edgeApiRate=1001")
+	l := startLoad(t, f.lb, f.out)
+	begun := time.Now()
+	must(t, "kubectl", "--", "rollout", "undo", "--namespace", namespace, "deployment/edge")
+	out, err := try(t, "kubectl", "--", "rollout", "status", "--namespace", namespace, "deployment/edge", "--timeout=45s")
+	took := since(begun)
+	t.Logf("rollout undo: %v\n%s", err, last(out, 5))
+	result := "undone after " + took.String()
+	if err != nil {
+		result = "not undone: older configuration is gone"
+		must(t, "kubectl", "--", "rollout", "undo", "--namespace", namespace, "deployment/edge")
+	}
+	settled(t, namespace)
+	all := l.settleDown(t, time.Minute)
+	f.row(append(append([]string{"kubectl rollout undo of the edge: " + result}, tallies(all)...), took.String(), "nothing")...)
+	for name, y := range all {
+		if y.failed > 0 {
+			t.Errorf("rollout undo: %s: %s", name, y)
+		}
+	}
+}
+
+// testQuota replaces all pods twice in a row, so that pods that terminate slowly and
+// two revisions of new ones are there at the same time.
+func (f *fleet) testQuota(t *testing.T) {
+	l := startLoad(t, f.lb, f.out)
+	begun := metav1.Now()
+	for range 2 {
+		for _, name := range replicated {
+			roll(t, name)
+		}
+		time.Sleep(5 * time.Second)
+	}
+	settled(t, namespace)
+	took := since(begun.Time)
+	events, err := cluster.CoreV1().Events(namespace).List(t.Context(), metav1.ListOptions{FieldSelector: "reason=FailedCreate"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := 0
+	for _, e := range events.Items {
+		if strings.Contains(e.Message, "exceeded quota") && e.LastTimestamp.After(begun.Time) {
+			refused++
+			t.Logf("%s: %s", e.InvolvedObject.Name, e.Message)
+		}
+	}
+	all := l.settleDown(t, time.Minute)
+	f.row(append(append([]string{fmt.Sprintf("every replica replaced twice in a row, %d refused by the quota", refused)}, tallies(all)...), took.String(), "nothing")...)
+	if refused > 0 {
+		t.Errorf("the quota refused %d pods while others terminated", refused)
+	}
+	for name, y := range all {
+		if y.failed > 0 {
+			t.Errorf("rollouts: %s: %s", name, y)
+		}
+	}
+}

@@ -1,0 +1,194 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"text/tabwriter"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// firstNode has the control plane and, since the stack was deployed before there were
+// other nodes, every volume.
+const firstNode = "alphapulse"
+
+// fleet is the stack dev on a cluster of three nodes, spread over them, behind a load
+// balancer that sends requests to each node.
+type fleet struct {
+	nodes []string // names, the first one first
+	file  string   // of the stack's settings
+	out   outputs
+	lb    *balancer
+	rows  [][]string
+}
+
+// TestNodes is one test because the cluster that its parts break is the same. It
+// prints what each fault has cost; docs/resilience.md begins with that table.
+func TestNodes(t *testing.T) {
+	f := newFleet(t)
+	for _, part := range []struct {
+		name string
+		run  func(*testing.T)
+	}{
+		{"Spread", f.testSpread},
+		{"LoadBalancer", f.testLoadBalancer},
+		{"Drain", f.testDrain},
+		{"Kill", f.testKill},
+		{"Cut", f.testCut},
+		{"Undo", f.testUndo},
+		{"Quota", f.testQuota},
+	} {
+		t.Run(part.name, func(t *testing.T) {
+			picture(t, namespace)
+			part.run(t)
+		})
+	}
+	f.print()
+}
+
+func (f *fleet) row(cells ...string) { f.rows = append(f.rows, cells) }
+
+// print writes the table as Markdown.
+func (f *fleet) print() {
+	var b bytes.Buffer
+	w := tabwriter.NewWriter(&b, 0, 0, 1, ' ', 0)
+	line := func(cells []string) { _, _ = fmt.Fprintln(w, "|", strings.Join(cells, "\t| ")+"\t|") }
+	line([]string{"fault", "pages", "reads", "writes", "all pods serve again", "what stays pending"})
+	line([]string{"---", "---", "---", "---", "---", "---"})
+	for _, r := range f.rows {
+		line(r)
+	}
+	_ = w.Flush()
+	fmt.Printf("\nWhat users saw, one request each 30 ms:\n\n%s\n", b.String())
+}
+
+// tallies are the cells of what each kind of request saw.
+func tallies(all map[string]tally) []string {
+	return []string{all["page"].String(), all["read"].String(), all["write"].String()}
+}
+
+// newFleet grows the running cluster and deploys the stack for several nodes. Both are
+// undone at the end: the nodes go with the cluster, the settings are those of the file.
+func newFleet(t *testing.T) *fleet {
+	t.Helper()
+	begun := time.Now()
+	must(t, "up", "--nodes", "3")
+	t.Logf("three nodes after %s", since(begun))
+	must(t, "images")
+	raw, err := os.ReadFile(filepath.Join(root, "Pulumi."+stack+".yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fleet{file: filepath.Join(t.TempDir(), "Pulumi."+stack+".yaml")}
+	if err := os.WriteFile(f.file, raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"edgeHttpNodePort", "edgeHttpsNodePort"} {
+		pulumi(t, "config", "rm", "--stack", stack, "--config-file", f.file, key)
+	}
+	t.Cleanup(func() {
+		if keep {
+			pulumi(t, "up", "--stack", stack, "--yes", "--skip-preview", "--suppress-outputs")
+		}
+	})
+	f.deploy(t, "edgeExposure=loadBalancer", "edgePublicPort=443", "backendMinReplicas=2", "edgeApiRate=1000", "edgeApiBurst=1000", "edgeConnections=1000")
+	nodes, err := cluster.CoreV1().Nodes().List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var addresses []string
+	for _, n := range nodes.Items {
+		f.nodes = append(f.nodes, n.Name)
+		addresses = append(addresses, internalIP(&n))
+	}
+	if len(f.nodes) != 3 || f.nodes[0] != firstNode {
+		t.Fatalf("nodes %v, want three, the first of which is %s", f.nodes, firstNode)
+	}
+	port := f.publish(t, "edge", addresses)
+	f.out = outputsOf(t, stack)
+	f.lb = &balancer{port: port, nodes: addresses, failed: map[string]int{}}
+	go f.lb.run(t.Context())
+	return f
+}
+
+func internalIP(n *corev1.Node) string {
+	for _, a := range n.Status.Addresses {
+		if a.Type == corev1.NodeInternalIP {
+			return a.Address
+		}
+	}
+	return ""
+}
+
+// deploy sets settings and deploys.
+func (f *fleet) deploy(t *testing.T, settings ...string) {
+	t.Helper()
+	args := []string{"config", "set-all", "--stack", stack, "--config-file", f.file}
+	for _, s := range settings {
+		args = append(args, "--plaintext", s)
+	}
+	pulumi(t, args...)
+	out := pulumi(t, "up", "--stack", stack, "--config-file", f.file, "--yes", "--skip-preview", "--suppress-outputs")
+	t.Log(last(out, 4))
+	settled(t, namespace)
+}
+
+// publish gives a Service of type LoadBalancer the addresses of all nodes, as a
+// provider's controller does, and returns its health check port.
+func (f *fleet) publish(t *testing.T, service string, addresses []string) int32 {
+	t.Helper()
+	var ingress []corev1.LoadBalancerIngress
+	for _, a := range addresses {
+		ingress = append(ingress, corev1.LoadBalancerIngress{IP: a})
+	}
+	patch, err := json.Marshal(map[string]any{"status": map[string]any{"loadBalancer": corev1.LoadBalancerStatus{Ingress: ingress}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := cluster.CoreV1().Services(namespace).Patch(t.Context(), service, types.MergePatchType, patch, metav1.PatchOptions{}, "status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.Spec.HealthCheckNodePort
+}
+
+// placement returns the nodes of each workload's pods, also of those on their way out.
+func placement(t testing.TB) map[string][]string {
+	t.Helper()
+	found := map[string][]string{}
+	for name, list := range pods(t, namespace) {
+		for _, p := range list {
+			found[name] = append(found[name], p.Spec.NodeName)
+		}
+		slices.Sort(found[name])
+	}
+	return found
+}
+
+// replicated are the workloads that a lost node must not end.
+var replicated = []string{"backend", "edge", "frontend"}
+
+// apart reports the workloads of which two pods are on one node while another node
+// could take one.
+func apart(t testing.TB) (together []string) {
+	t.Helper()
+	all := placement(t)
+	for _, name := range replicated {
+		if on := all[name]; len(slices.Compact(slices.Clone(on))) < min(len(on), 2) {
+			together = append(together, fmt.Sprintf("%s on %v", name, on))
+		}
+	}
+	t.Logf("placement: %v", all)
+	return together
+}
