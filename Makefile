@@ -20,7 +20,7 @@ LOCALFLAGS ?=
 
 # Modules with code of ours; the others below local/modules pin what is built of others'.
 TOOL_MODULES := local/modules/helpers local/modules/vulncheck
-MODULES := . local docker/backend docker/frontend tests/rules tests/minors $(TOOL_MODULES)
+MODULES := . local docker/backend docker/frontend docker/agent tests/rules tests/minors $(TOOL_MODULES)
 
 # What is shipped, or what users run: known vulnerabilities in it fail the tests.
 SHIPPED := . docker/backend docker/frontend local

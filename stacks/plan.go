@@ -48,6 +48,12 @@ func (s *Stack) planned() plan {
 			})
 		}
 	}
+	watch.Consumers = map[string][]string{}
+	for _, l := range p.links {
+		if l.From.Workload != nil && l.To.Workload != nil {
+			watch.Consumers[l.To.Workload.Name] = append(watch.Consumers[l.To.Workload.Name], l.From.Workload.Name)
+		}
+	}
 	p.links = append(p.links, scraping...)
 	return p
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/api/resource"
 
+	"github.com/alphapulse/alphapulse-infra/components/database/observe"
 	"github.com/alphapulse/alphapulse-infra/components/room"
 	"github.com/alphapulse/alphapulse-infra/components/workload"
 )
@@ -146,6 +147,11 @@ func (a *Args) exporter(name string, on room.Target) workload.Process {
 		Alive:  &workload.Probe{Path: "/", Port: metricsName, PeriodSeconds: 30, TimeoutSeconds: 5, Failures: 4},
 		Mounts: []workload.Mount{{Volume: "exporter", Path: RolesPath, ReadOnly: true}},
 	}
+	var collectors pulumi.StringArray
+	for _, collector := range observe.Collectors {
+		collectors = append(collectors, pulumi.String("--collector."+collector))
+	}
+	p.Args = collectors
 	if on == room.DockerHost {
 		p.Env["DATA_SOURCE_URI"] = pulumi.String("/" + Name + "?host=" + SocketPath + "&sslmode=disable")
 		p.Mounts = append([]workload.Mount{{Volume: "socket", Path: SocketPath, ReadOnly: true}}, p.Mounts...)

@@ -9,6 +9,7 @@ import (
 	"github.com/alphapulse/alphapulse-infra/components/monitoring/config"
 	"github.com/alphapulse/alphapulse-infra/components/monitoring/observe"
 	"github.com/alphapulse/alphapulse-infra/components/room"
+	"github.com/alphapulse/alphapulse-infra/components/room/rule"
 	"github.com/alphapulse/alphapulse-infra/components/workload"
 )
 
@@ -32,7 +33,10 @@ const (
 // AlertmanagerFiles are the files below AlertmanagerConfigPath, and below
 // ReceiversPath the receivers' URLs, secret; none of these without a receiver.
 func (a *Args) AlertmanagerFiles() (files map[string]string, receivers pulumi.StringMap, err error) {
-	settings := config.Alertmanager{DeadMansSwitch: observe.DeadMansSwitch}
+	settings := config.Alertmanager{
+		DeadMansSwitch: observe.DeadMansSwitch,
+		Inhibitions:    rule.Inhibitions(observe.Rules(a.Watched, a.Rules), a.Consumers),
+	}
 	receivers = pulumi.StringMap{}
 	if u := a.Alertmanager.WebhookURL; u != nil {
 		settings.WebhookFile = ReceiversPath + "/" + webhookKey

@@ -102,6 +102,9 @@ type Args struct {
 	// Scraped are the workloads of a Docker host that serve metrics; on a cluster pods are
 	// discovered by their annotations.
 	Scraped []room.Workload
+	// Consumers are the workloads that are linked to one, by its name: alerts on them are
+	// not sent while it is away itself.
+	Consumers map[string][]string
 	// Watched are the monitoring workloads themselves; Validated fills them in.
 	Watched observe.Watched
 	// ExternalURL is the address of Grafana as users see it, e.g.

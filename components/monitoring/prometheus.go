@@ -39,10 +39,10 @@ const (
 )
 
 // PrometheusFiles are the files below PrometheusConfigPath. namespace is what a
-// receiver of alerts tells two stacks apart by, constants are the values of a.Constants;
-// targets are those of config.Prometheus.
-func (a *Args) PrometheusFiles(namespace string, constants map[string]int, targets []config.Target) (map[string]string, error) {
-	rendered, err := rule.Render(observe.Rules(a.Watched, a.Rules), constants)
+// receiver of alerts tells two stacks apart by, values what is known only once resources
+// exist; targets are those of config.Prometheus.
+func (a *Args) PrometheusFiles(namespace string, values rule.Values, targets []config.Target) (map[string]string, error) {
+	rendered, err := rule.Render(observe.Rules(a.Watched, a.Rules), values)
 	if err != nil {
 		return nil, fmt.Errorf("rules: %w", err)
 	}
@@ -50,7 +50,8 @@ func (a *Args) PrometheusFiles(namespace string, constants map[string]int, targe
 		Namespace:        namespace,
 		KubeStateMetrics: a.Watched.KubeStateMetrics,
 		Targets:          targets,
-		Alertmanager:     fmt.Sprintf("%s:%d", a.Watched.Alertmanager, AlertmanagerPort),
+		Alertmanager:     a.Watched.Alertmanager,
+		AlertmanagerPort: AlertmanagerPort,
 		AlertmanagerPath: AlertmanagerPath,
 		RulesFile:        PrometheusConfigPath + "/" + rulesFile,
 		Retention:        a.Prometheus.Retention,
@@ -75,7 +76,7 @@ func (a *Args) prometheus(name string, on room.Target) (*server, error) {
 	if on == room.DockerHost {
 		targets = targetsOf(append(a.Facts(name, on).Workloads, a.Scraped...))
 	}
-	names, err := a.PrometheusFiles("", nil, targets)
+	names, err := a.PrometheusFiles("", rule.Values{}, targets)
 	if err != nil {
 		return nil, err
 	}
@@ -83,10 +84,11 @@ func (a *Args) prometheus(name string, on room.Target) (*server, error) {
 	if constants == nil {
 		constants = pulumi.IntMap{}
 	}
-	inputs, files := pulumi.All(a.Namespace, constants), pulumi.StringMap{}
+	inputs, files := pulumi.All(a.Namespace, constants, a.ExternalURL), pulumi.StringMap{}
 	for file := range names {
 		files[file] = inputs.ApplyT(func(v []any) (string, error) {
-			all, err := a.PrometheusFiles(v[0].(string), v[1].(map[string]int), targets)
+			values := rule.Values{Constants: v[1].(map[string]int), DashboardsURL: v[2].(string)}
+			all, err := a.PrometheusFiles(v[0].(string), values, targets)
 			return all[file], err
 		}).(pulumi.StringOutput)
 	}

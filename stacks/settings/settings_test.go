@@ -3,7 +3,6 @@ package settings_test
 import (
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
@@ -268,6 +267,6 @@ func Example() {
 	g.Int(&replicas, "backendReplicas", "API pods.", settings.Between(1, 100))
 
 	problems := set.Read(map[string]string{"backendReplicas": "5"}, nil)
-	fmt.Fprintln(os.Stdout, replicas, problems.Len())
+	fmt.Println(replicas, problems.Len())
 	// Output: 5 0
 }

@@ -18,7 +18,7 @@ var served = map[string][]string{
 	// docker/backend, mode api
 	watched.backend.API: {
 		"http_requests_total", "http_request_duration_seconds_bucket", "http_request_duration_seconds_count",
-		"cache_requests_total", "websocket_clients",
+		"cache_requests_total", "websocket_clients", "websocket_connections_total",
 	},
 	// docker/backend, mode engine
 	watched.backend.Engine: {
@@ -26,23 +26,30 @@ var served = map[string][]string{
 		"trading_signals_total", "trading_signals_active", "signal_accuracy_total",
 		"portfolio_pnl_realized", "portfolio_pnl_unrealized", "portfolio_equity", "portfolio_exposure",
 		"portfolio_open_positions", "portfolio_risk_ratio", "portfolio_risk_limit_ratio",
-		"trading_positions_opened_total", "trading_positions_closed_total", "trading_orders_refused_total",
+		"trading_positions_opened_total", "trading_positions_closed_total", "trading_orders_refused_total", "alphapulse_engine_cycles_total",
 	},
-	// postgres_exporter 0.19: collectors database, settings, stat_database and wal,
-	// which are on by default
+	// postgres_exporter 0.19: collectors database, settings, stat_database,
+	// stat_bgwriter, stat_user_tables and wal, and the query pg_stat_activity, which are
+	// on by default, and those of database.Collectors
 	watched.database.Job: {
 		"pg_up", "pg_database_size_bytes", "pg_settings_max_connections", "pg_wal_size_bytes",
 		"pg_stat_database_numbackends", "pg_stat_database_xact_commit", "pg_stat_database_xact_rollback",
 		"pg_stat_database_blks_hit", "pg_stat_database_blks_read", "pg_stat_database_tup_inserted",
 		"pg_stat_database_tup_updated", "pg_stat_database_tup_deleted", "pg_stat_database_deadlocks",
-		"pg_stat_database_temp_files",
+		"pg_stat_database_temp_files", "pg_stat_database_temp_bytes",
+		"pg_scrape_collector_success", "pg_exporter_last_scrape_error", "pg_stat_activity_max_tx_duration",
+		"pg_stat_user_tables_n_dead_tup", "pg_stat_user_tables_n_live_tup",
+		"pg_stat_bgwriter_checkpoints_req_total", "pg_stat_bgwriter_checkpoints_timed_total",
+		"pg_stat_checkpointer_num_requested_total", "pg_stat_checkpointer_num_timed_total",
+		"pg_database_wraparound_age_datfrozenxid_seconds", "pg_database_wraparound_age_datminmxid_seconds",
 	},
 	// redis_exporter 1.88
 	watched.cache.Job: {
 		"redis_up", "redis_memory_used_bytes", "redis_memory_max_bytes", "redis_memory_used_rss_bytes",
 		"redis_evicted_keys_total", "redis_expired_keys_total", "redis_keyspace_hits_total", "redis_keyspace_misses_total",
 		"redis_commands_total", "redis_connected_clients", "redis_aof_current_size_bytes", "redis_aof_last_write_status",
-		"redis_aof_last_bgrewrite_status", "redis_rdb_last_bgsave_status",
+		"redis_aof_last_bgrewrite_status", "redis_rdb_last_bgsave_status", "redis_errors_total", "redis_rejected_connections_total",
+		"redis_max_clients", "redis_aof_base_size_bytes",
 	},
 	// nginx-prometheus-exporter 1.5 on stub_status
 	watched.edge.Job: {
@@ -54,10 +61,14 @@ var served = map[string][]string{
 		"prometheus_config_last_reload_successful", "prometheus_rule_evaluation_failures_total",
 		"prometheus_rule_group_last_duration_seconds", "prometheus_tsdb_head_series", "prometheus_tsdb_storage_blocks_bytes",
 		"prometheus_tsdb_wal_storage_size_bytes", "prometheus_tsdb_head_chunks_storage_size_bytes",
+		"prometheus_rule_group_iterations_missed_total", "prometheus_target_scrapes_exceeded_sample_limit_total",
+		"prometheus_tsdb_compactions_failed_total", "prometheus_tsdb_head_truncations_failed_total", "prometheus_tsdb_wal_corruptions_total",
+		"prometheus_notifications_dropped_total", "prometheus_sd_dns_lookups_total", "prometheus_sd_dns_lookup_failures_total",
 	},
 	// Alertmanager 0.34
 	watched.monitoring.Alertmanager: {
 		"alertmanager_notifications_failed_total", "alertmanager_nflog_snapshot_size_bytes", "alertmanager_silences_snapshot_size_bytes",
+		"alertmanager_config_last_reload_successful",
 	},
 	// kube-state-metrics 2.20, of the resources in config.Observed
 	watched.monitoring.KubeStateMetrics: {
@@ -69,6 +80,9 @@ var served = map[string][]string{
 		"kube_horizontalpodautoscaler_status_current_replicas", "kube_horizontalpodautoscaler_spec_max_replicas",
 		"kube_horizontalpodautoscaler_spec_min_replicas", "kube_horizontalpodautoscaler_status_condition",
 		"kube_persistentvolumeclaim_resource_requests_storage_bytes", "kube_resourcequota",
+		"kube_pod_info", "kube_pod_container_status_ready", "kube_pod_deletion_timestamp", "kube_pod_status_unschedulable",
+		"kube_deployment_status_condition", "kube_statefulset_status_replicas_updated", "kube_horizontalpodautoscaler_status_desired_replicas",
+		"kube_persistentvolumeclaim_status_phase", "kube_job_failed",
 	},
 }
 

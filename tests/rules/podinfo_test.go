@@ -136,9 +136,8 @@ func TestLatencyOfAnyBuild(t *testing.T) {
 			},
 		}},
 	} {
-		rules := write(t, "rules.yml", s.render(t))
 		for alert, list := range s.alerts {
-			t.Run(name+", "+alert, func(t *testing.T) { check(t, rules, alert, list) })
+			t.Run(name+", "+alert, func(t *testing.T) { check(t, s.composition, alert, list) })
 		}
 	}
 }

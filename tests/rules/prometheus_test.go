@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/common/promslog"
 	promconfig "github.com/prometheus/prometheus/config"
+	"github.com/prometheus/prometheus/discovery/dns"
 	"github.com/prometheus/prometheus/discovery/kubernetes"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/scrape"
@@ -19,7 +20,8 @@ import (
 var prometheus = config.Prometheus{
 	Namespace:        "alphapulse-test",
 	KubeStateMetrics: watched.monitoring.KubeStateMetrics,
-	Alertmanager:     "monitoring-alertmanager:9093",
+	Alertmanager:     "monitoring-alertmanager",
+	AlertmanagerPort: 9093,
 	AlertmanagerPath: "/alertmanager",
 	RulesFile:        "/etc/prometheus/rules.yml",
 	Retention:        "200h",
@@ -71,7 +73,19 @@ func TestPrometheusLoadsItsConfiguration(t *testing.T) {
 	}
 	am := c.AlertingConfig.AlertmanagerConfigs
 	if len(am) != 1 || am[0].PathPrefix != "/alertmanager" {
-		t.Errorf("alertmanagers %+v", am)
+		t.Fatalf("alertmanagers %+v", am)
+	}
+	// Of both families, and by name: what is told is looked up for each alert.
+	var records []string
+	for _, d := range am[0].ServiceDiscoveryConfigs {
+		sd, ok := d.(*dns.SDConfig)
+		if !ok || !slices.Equal(sd.Names, []string{"monitoring-alertmanager"}) || sd.Port != 9093 {
+			t.Fatalf("Alertmanager is discovered by %+v", d)
+		}
+		records = append(records, sd.Type)
+	}
+	if !slices.Equal(records, []string{"A", "AAAA"}) {
+		t.Errorf("Alertmanager's records are %v", records)
 	}
 }
 

@@ -50,7 +50,7 @@ func TestWhatIsNotScrapedIsNotAlertedOn(t *testing.T) {
 
 func TestUnknownCertificateIsNotAlertedOn(t *testing.T) {
 	for name, unknown := range map[string]map[string]int{"absent": nil, "0": {edge.CertificateNotAfter: 0}} {
-		rendered, err := rule.Render(watched.groups(), unknown)
+		rendered, err := rule.Render(watched.groups(), rule.Values{Constants: unknown})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -78,13 +78,13 @@ func (c composition) panels() []board.Contribution {
 // promtool's clock starts at 0.
 const notAfter = 30 * 24 * 3600
 
-// constants are what is known only once resources exist.
-var constants = map[string]int{edge.CertificateNotAfter: notAfter}
+// values are what is known only once resources exist.
+var values = rule.Values{Constants: map[string]int{edge.CertificateNotAfter: notAfter}, DashboardsURL: dashboardsURL}
 
 // render gives the rules file.
 func (c composition) render(t *testing.T) string {
 	t.Helper()
-	rendered, err := rule.Render(c.groups(), constants)
+	rendered, err := rule.Render(c.groups(), values)
 	if err != nil {
 		t.Fatal(err)
 	}

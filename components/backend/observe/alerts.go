@@ -3,8 +3,10 @@
 package observe
 
 import (
+	"cmp"
 	"fmt"
 
+	"github.com/alphapulse/alphapulse-infra/components/room/board"
 	"github.com/alphapulse/alphapulse-infra/components/room/rule"
 )
 
@@ -17,13 +19,18 @@ type Watched struct {
 	// the pod that works, and alphapulse_engine_heartbeat_timestamp_seconds.
 	Engine string
 	// HTTP says under which names the API counts its requests, Objectives what it
-	// promises.
+	// promises, and Trading from when on what the engine does is worth a look.
 	HTTP       HTTP
 	Objectives Objectives
+	Trading    Trading
+	// Owner acts on the alerts on the API, "backend" when empty; TradingOwner on those
+	// on the engine and on trading, "trading" when empty.
+	Owner, TradingOwner string
 }
 
 func (w Watched) withDefaults() Watched {
-	w.HTTP, w.Objectives = w.HTTP.withDefaults(), w.Objectives.withDefaults()
+	w.HTTP, w.Objectives, w.Trading = w.HTTP.withDefaults(), w.Objectives.withDefaults(), w.Trading.withDefaults()
+	w.Owner, w.TradingOwner = cmp.Or(w.Owner, "backend"), cmp.Or(w.TradingOwner, "trading")
 	return w
 }
 
@@ -31,37 +38,48 @@ func (w Watched) withDefaults() Watched {
 // as stalled.
 const stalledSeconds = 60
 
+// clientsRefused is the share of WebSockets.
+const clientsRefused = 0.05
+
 // Alerts are the rules on the backend.
 func Alerts(w Watched) []rule.Group {
 	w = w.withDefaults()
 	var groups []rule.Group
 	if w.API != "" {
-		groups = append(append(groups, w.recordings()...), w.api())
+		about := rule.About{Owner: w.Owner, Workload: w.API, Dashboard: board.Overview.UID}
+		groups = append(append(groups, w.recordings()...), rule.Group{Name: "api", Rules: about.Alerts(w.api()...)})
 	}
 	if w.Engine != "" {
-		groups = append(groups, engine(w.Engine))
+		about := rule.About{Owner: w.TradingOwner, Workload: w.Engine, Dashboard: Trades.UID}
+		groups = append(groups,
+			rule.Group{Name: "trading", Rules: about.Alerts(w.business()...)},
+			rule.Group{Name: rule.Availability, Rules: about.Alerts(w.engine()...)})
 	}
 	return groups
 }
 
 // engine tells whether exactly one engine works.
-func engine(job string) rule.Group {
+func (w Watched) engine() []rule.Rule {
 	// A rollout of the engine stops the old pod first and starts the new one after it:
 	// shorter gaps are part of its life.
-	absent := rule.Missing("EngineAbsent", rule.Critical, "5m", "up", job,
+	absent := rule.Missing("EngineAbsent", rule.Critical, "5m", "up", w.Engine,
 		"No trading engine works",
-		"No pod of "+job+" answers, or none is the one that works: no market data, no signals, and open positions are watched by nobody.")
+		"No pod of "+w.Engine+" answers, or none is the one that works: no market data, no signals, and open positions are watched by nobody.")
 	// In builds that choose a leader, pods that only wait are not working.
-	absent.Expr += rule.On(job, ` or sum(alphapulse_engine_leader{$job}) == 0`)
-	return rule.Group{Name: rule.Availability, Rules: []rule.Rule{
-		absent,
-		rule.Alert("EngineDoubled", rule.Critical, "1m",
-			rule.On(job, `sum by (job) (alphapulse_engine_leader{$job}) > 1 or count by (job) (up{$job} == 1) > 1 unless on(job) count by (job) (alphapulse_engine_leader{$job})`),
-			"More than one trading engine works",
-			"{{ $value }} pods of {{ $labels.job }} work at the same time. Each of them trades on its own: positions may be opened twice."),
-		rule.Alert("EngineStalled", rule.Critical, "2m",
-			rule.On(job, fmt.Sprintf(`time() - max by (job) (alphapulse_engine_heartbeat_timestamp_seconds{$job}) > %d`, stalledSeconds)),
-			"The trading engine has stopped working",
-			"{{ $labels.job }} answers, but has not taken in any market data for {{ $value | humanizeDuration }}."),
-	}}
+	absent.Expr += rule.On(w.Engine, ` or sum(alphapulse_engine_leader{$job}) == 0`)
+	absent.Silences = []rule.Silence{rule.SameWorkload}
+	doubled := rule.Alert("EngineDoubled", rule.Critical, "1m",
+		rule.On(w.Engine, `sum by (job) (alphapulse_engine_leader{$job}) > 1 or count by (job) (up{$job} == 1) > 1 unless on(job) count by (job) (alphapulse_engine_leader{$job})`),
+		"More than one trading engine works",
+		"{{ $value }} pods of {{ $labels.job }} work at the same time. Each of them trades on its own: positions may be opened twice.")
+	doubled.Loud = true
+	stalled := rule.Alert("EngineStalled", rule.Critical, "2m",
+		rule.On(w.Engine, fmt.Sprintf(`time() - max by (job) (alphapulse_engine_heartbeat_timestamp_seconds{$job}) > %d`, stalledSeconds)),
+		"The trading engine has stopped working",
+		"{{ $labels.job }} answers, but has not taken in any market data for {{ $value | humanizeDuration }}.")
+	stalled.Silences = []rule.Silence{
+		{Matchers: []string{`severity="warning"`}, Equal: []string{rule.WorkloadLabel}},
+		{Matchers: []string{`alertname="MarketDataMissing"`}, Equal: []string{rule.WorkloadLabel}},
+	}
+	return []rule.Rule{absent, doubled, stalled}
 }

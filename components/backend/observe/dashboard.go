@@ -8,8 +8,8 @@ import (
 	"github.com/alphapulse/alphapulse-infra/components/room/rule"
 )
 
-// Trading is the dashboard of the engine.
-var Trading = board.Dashboard{
+// Trades is the dashboard of the engine.
+var Trades = board.Dashboard{
 	File: "trading.json", UID: "alphapulse-trading", Title: "AlphaPulse Trading",
 	Description: "Signals, their accuracy, profit and risk, and how fresh the market data is.",
 }
@@ -65,13 +65,13 @@ const coin = 0.5
 func trading(job string) []board.Contribution {
 	q := board.On(job)
 	return []board.Contribution{
-		{Dashboard: Trading, Row: "Now", Panels: []board.Panel{
+		{Dashboard: Trades, Row: "Now", Panels: []board.Panel{
 			board.Number("Engines at work", "short", 4, rule.On(job, `sum(alphapulse_engine_leader{$job})`)).Thresholds(board.Limit(2)),
 			board.Number("Age of market data", "s", 4, rule.On(job, `time() - max(alphapulse_engine_heartbeat_timestamp_seconds{$job})`)).Thresholds(board.Limit(stalledSeconds)),
 			board.Number("Equity", "short", 4, rule.On(job, `sum(portfolio_equity{$job})`)).Decimals(2),
 			board.Number("Open positions", "short", 4, rule.On(job, `sum(portfolio_open_positions{$job})`)),
 		}},
-		{Dashboard: Trading, Row: "Signals", Panels: []board.Panel{
+		{Dashboard: Trades, Row: "Signals", Panels: []board.Panel{
 			board.Series("Signals per minute", "short", 2, q(`60 * sum by (signal_type) (rate(trading_signals_total{$job}[$__rate_interval]))`, "{{signal_type}}")),
 			board.Line(board.Series("Accuracy over an hour", "percentunit", 2, q(
 				`sum by (indicator) (increase(signal_accuracy_total{$job,result="hit"}[1h])) / (sum by (indicator) (increase(signal_accuracy_total{$job}[1h])) > 0)`,
@@ -81,7 +81,7 @@ func trading(job string) []board.Contribution {
 				`topk(10, sum by (symbol) (increase(trading_signals_total{$job,symbol!="other"}[1h])))`, "{{symbol}}")),
 			board.Series("Open signals", "short", 2, q(`sum(trading_signals_active{$job})`, "open")),
 		}},
-		{Dashboard: Trading, Row: "Profit and risk", Panels: []board.Panel{
+		{Dashboard: Trades, Row: "Profit and risk", Panels: []board.Panel{
 			board.Series("Profit and loss", "short", 3,
 				q(`sum(portfolio_pnl_realized{$job})`, "realized"), q(`sum(portfolio_pnl_unrealized{$job})`, "unrealized")).
 				Description("In USDT."),

@@ -106,7 +106,7 @@ func (w Watched) recordings() []rule.Group {
 	}
 }
 
-func (w Watched) api() rule.Group {
+func (w Watched) api() []rule.Rule {
 	o := w.Objectives
 	unmeasured := rule.Alert("APILatencyUnmeasured", rule.Warning, "5m",
 		w.fill(`sum(rate($duration_count{$users}[$window]) unless `+inTime+`) > 0 or sum(rate($requests{$users}[$window])) > 0 unless on() $duration_count{$job}`, "5m"),
@@ -114,12 +114,18 @@ func (w Watched) api() rule.Group {
 		fmt.Sprintf("Requests are answered whose time no bucket of the histogram %s from %g s to below %.4g s tells. APILatencyBudgetBurn is blind for them.",
 			w.HTTP.Duration, o.Latency, o.Latency*nearEnough))
 	unmeasured.Labels["job"] = w.API
-	g := rule.Group{Name: "api", Rules: []rule.Rule{
-		rule.Missing("APIDown", rule.Critical, "1m", "up", w.API,
-			"No API pod answers",
-			"Prometheus reaches the metrics of no pod of "+w.API+": users get errors from the edge."),
+	down := rule.Missing("APIDown", rule.Critical, "1m", "up", w.API,
+		"No API pod answers",
+		"Prometheus reaches the metrics of no pod of "+w.API+": users get errors from the edge.")
+	down.Silences = []rule.Silence{rule.SameWorkload}
+	rules := []rule.Rule{
+		down,
 		unmeasured,
-	}}
+		rule.Alert("LiveClientsRefused", rule.Warning, "5m",
+			rule.On(w.API, fmt.Sprintf(`sum by (job) (rate(websocket_connections_total{$job,result="refused"}[5m])) / (sum by (job) (rate(websocket_connections_total{$job}[5m])) > 0) > %g`, clientsRefused)),
+			"The API refuses live clients",
+			"{{ $value | humanizePercentage }} of the WebSockets that clients ask for are refused: the API has as many as it may have."),
+	}
 	for _, b := range burns {
 		condition := func(series func(string) string, budget float64) string {
 			return fmt.Sprintf("%s > %.4g and %s > %.4g and %s > %s",
@@ -134,7 +140,7 @@ func (w Watched) api() rule.Group {
 			fmt.Sprintf("{{ $value | humanizePercentage }} of the API's requests took longer than %g s (the nearest bucket at or above it) over %s, and it goes on. At this rate the latency budget of 30 days (%.4g %% of the requests) is used up within %s.",
 				o.Latency, b.Long, o.LatencyBudget*100, b.Exhausted))
 		errors.Labels["window"], slow.Labels["window"] = b.Long, b.Long
-		g.Rules = append(g.Rules, errors, slow)
+		rules = append(rules, errors, slow)
 	}
-	return g
+	return rules
 }

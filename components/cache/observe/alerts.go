@@ -3,12 +3,14 @@
 package observe
 
 import (
+	"cmp"
 	"fmt"
 
+	"github.com/alphapulse/alphapulse-infra/components/room/board"
 	"github.com/alphapulse/alphapulse-infra/components/room/rule"
 )
 
-// Watched is where the cache is seen.
+// Watched is where the cache is seen, and from when on it is worth a look.
 type Watched struct {
 	// Job is the cache's name among the jobs of Prometheus: redis_exporter beside it
 	// serves its metrics.
@@ -16,47 +18,89 @@ type Watched struct {
 	// Claim is the name of its claim; "" where nothing tells how large claims are, as
 	// on a Docker host.
 	Claim string
-	// Refuses says that a full cache refuses writes and drops nothing.
-	Refuses bool
+	// KeepsEverything tells that it drops no entry to make room (maxmemory-policy
+	// noeviction): full is worth a look then, whatever else happens.
+	KeepsEverything bool
+	// Owner acts on its alerts; rule.Platform when empty.
+	Owner string
+	// HitRatio is the share of lookups that find something, below which the cache is
+	// of little use; 0.5 when zero.
+	HitRatio float64
 }
 
-// memoryFull is a share of what there is.
-const memoryFull = 0.9
+// Shares of what there is.
+const (
+	memoryFull   = 0.9
+	clientsHigh  = 0.8
+	rewriteAbove = 3 // The server rewrites its file at twice the size.
+)
+
+func (w Watched) withDefaults() Watched {
+	w.Owner, w.HitRatio = cmp.Or(w.Owner, rule.Platform), cmp.Or(w.HitRatio, 0.5)
+	return w
+}
 
 // Alerts are the rules on the cache.
 func Alerts(w Watched) []rule.Group {
-	capacity := rule.Group{Name: rule.Capacity}
-	if w.Claim != "" {
-		capacity.Rules = append(capacity.Rules, rule.Volume(w.Claim, w.Job, "redis_aof_current_size_bytes"))
-	}
-	capacity.Rules = append(capacity.Rules, full(w))
+	w = w.withDefaults()
+	about := rule.About{Owner: w.Owner, Workload: w.Job, Dashboard: board.Infrastructure.UID}
 	return []rule.Group{
-		{Name: rule.Availability, Rules: []rule.Rule{
-			rule.Alert("CacheDown", rule.Warning, "2m", rule.On(w.Job, `redis_up{$job} == 0 or absent(redis_up{$job})`),
-				"The cache does not answer",
-				"The exporter beside the cache cannot log in, or does not answer itself. Every read goes to the database: expect slow answers."),
-			rule.Alert("CachePersistenceFailing", rule.Warning, "10m",
-				rule.On(w.Job, `redis_aof_last_write_status{$job} == 0 or redis_rdb_last_bgsave_status{$job} == 0 or redis_aof_last_bgrewrite_status{$job} == 0`),
-				"The cache cannot write to its volume",
-				"The last write or rewrite of the append-only file, or the last snapshot, failed. A restart would lose what came since."),
-		}},
-		capacity,
+		{Name: rule.Availability, Rules: about.Alerts(w.availability()...)},
+		{Name: rule.Capacity, Rules: about.Alerts(w.capacity()...)},
 	}
 }
 
-// full tells that the memory is used up. What it means depends on the policy: one that
-// drops what was not read for long works as designed as long as nobody misses it, so that
-// full and dropping is worth a look and either alone is not; one that drops nothing
-// refuses the next write.
-func full(w Watched) rule.Rule {
-	used := fmt.Sprintf(`redis_memory_used_bytes{$job} / (redis_memory_max_bytes{$job} > 0) > %g`, memoryFull)
-	if w.Refuses {
-		return rule.Alert("CacheMemoryFull", rule.Critical, "5m", rule.On(w.Job, used),
-			"The cache is nearly full and will refuse writes",
-			"{{ $value | humanizePercentage }} of the cache's memory is used, and its policy is noeviction: at 100 % every write fails.")
+func (w Watched) availability() []rule.Rule {
+	down := rule.Alert("CacheDown", rule.Warning, "2m", rule.On(w.Job, `redis_up{$job} == 0 or absent(redis_up{$job})`),
+		"The cache does not answer",
+		"The exporter beside the cache cannot log in, or does not answer itself. Every read goes to the database: expect slow answers.")
+	down.Silences = []rule.Silence{rule.SameWorkload}
+	return []rule.Rule{
+		down,
+		rule.Alert("CachePersistenceFailing", rule.Warning, "10m",
+			rule.On(w.Job, `redis_aof_last_write_status{$job} == 0 or redis_rdb_last_bgsave_status{$job} == 0 or redis_aof_last_bgrewrite_status{$job} == 0`),
+			"The cache cannot write to its volume",
+			"The last write or rewrite of the append-only file, or the last snapshot, failed. A restart would lose what came since."),
+		rule.Alert("CacheWritesRefused", rule.Critical, "1m",
+			rule.On(w.Job, `sum by (job) (rate(redis_errors_total{$job,err=~"OOM|MISCONF"}[5m])) > 0`),
+			"The cache refuses writes",
+			"The cache refuses {{ $value | printf \"%.2g\" }} writes per second, as its memory is full or it cannot write to its volume."),
+		rule.Alert("CacheConnectionsRejected", rule.Warning, "",
+			rule.On(w.Job, `increase(redis_rejected_connections_total{$job}[5m]) > 0`),
+			"The cache rejects connections",
+			"{{ $value | humanize }} connections were rejected within five minutes: the cache has as many clients as it may have."),
 	}
-	return rule.Alert("CacheMemoryFull", rule.Warning, "15m",
-		rule.On(w.Job, used+` and rate(redis_evicted_keys_total{$job}[15m]) > 0`),
-		"The cache is full and drops entries",
-		"{{ $value | humanizePercentage }} of the cache's memory is used, and entries are dropped before they expire. More reads go to the database than have to.")
+}
+
+func (w Watched) capacity() []rule.Rule {
+	var rules []rule.Rule
+	if w.Claim != "" {
+		rules = append(rules, rule.Volume(w.Claim, w.Job, "redis_aof_current_size_bytes"))
+	}
+	full := fmt.Sprintf(`redis_memory_used_bytes{$job} / (redis_memory_max_bytes{$job} > 0) > %g`, memoryFull)
+	if w.KeepsEverything {
+		rules = append(rules, rule.Alert("CacheMemoryFull", rule.Warning, "15m", rule.On(w.Job, full),
+			"The cache is nearly full",
+			"{{ $value | humanizePercentage }} of the cache's memory is used. Once it is full, writes are refused."))
+	} else {
+		// A full cache that drops what was not read for long works as designed as long
+		// as nobody misses it: full and dropping is worth a look, either alone is not.
+		rules = append(rules, rule.Alert("CacheMemoryFull", rule.Warning, "15m", rule.On(w.Job, full+` and rate(redis_evicted_keys_total{$job}[15m]) > 0`),
+			"The cache is full and drops entries",
+			"{{ $value | humanizePercentage }} of the cache's memory is used, and entries are dropped before they expire. More reads go to the database than have to."))
+	}
+	return append(rules,
+		rule.Alert("CacheClientsHigh", rule.Warning, "5m",
+			rule.On(w.Job, fmt.Sprintf(`redis_connected_clients{$job} / (redis_max_clients{$job} > 0) > %g`, clientsHigh)),
+			"The cache is running out of connections",
+			"{{ $value | humanizePercentage }} of the connections that the cache may have are open. At 100 % new ones are rejected."),
+		rule.Alert("CacheRewriteOverdue", rule.Warning, "30m",
+			rule.On(w.Job, fmt.Sprintf(`redis_aof_current_size_bytes{$job} > 256 * 1024 * 1024 and redis_aof_current_size_bytes{$job} / (redis_aof_base_size_bytes{$job} > 0) > %d`, rewriteAbove)),
+			"The cache does not rewrite its append-only file",
+			"The append-only file has {{ $value | humanize1024 }}B, more than three times its size after the last rewrite. A restart takes longer, and the volume fills up."),
+		rule.Alert("CacheHitRatioLow", rule.Warning, "30m",
+			rule.On(w.Job, fmt.Sprintf(`rate(redis_keyspace_hits_total{$job}[15m]) / (rate(redis_keyspace_hits_total{$job}[15m]) + rate(redis_keyspace_misses_total{$job}[15m]) > 10) < %g`, w.HitRatio)),
+			"The cache answers few lookups",
+			"{{ $value | humanizePercentage }} of the lookups find something in the cache. The others go to the database."),
+	)
 }

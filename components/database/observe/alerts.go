@@ -3,12 +3,14 @@
 package observe
 
 import (
+	"cmp"
 	"fmt"
 
+	"github.com/alphapulse/alphapulse-infra/components/room/board"
 	"github.com/alphapulse/alphapulse-infra/components/room/rule"
 )
 
-// Watched is where the database is seen.
+// Watched is where the database is seen, and from when on it is worth a look.
 type Watched struct {
 	// Job is the database's name among the jobs of Prometheus: postgres_exporter
 	// beside it serves its metrics.
@@ -16,27 +18,145 @@ type Watched struct {
 	// Claim is the name of its claim; "" where nothing tells how large claims are, as
 	// on a Docker host.
 	Claim string
+	// Owner acts on its alerts; rule.Platform when empty.
+	Owner string
+	// Limits of the alerts.
+	Limits Limits
 }
 
-// connectionsHigh is a share of what there is.
-const connectionsHigh = 0.8
+// Limits are the values from which on an alert fires; the default stands for zero.
+type Limits struct {
+	// Connections is the used share of max_connections that is worth a look; 0.8.
+	Connections float64
+	// TransactionSeconds is the age of an open transaction; 900.
+	TransactionSeconds int
+	// Deadlocks in a quarter of an hour; 3.
+	Deadlocks int
+	// Rollbacks is the share of transactions that are rolled back; 0.1.
+	Rollbacks float64
+	// TemporaryBytes are the bytes per second that queries write to temporary files;
+	// 10 MiB.
+	TemporaryBytes int
+}
+
+// Shares and ages that do not depend on what the database is used for.
+const (
+	// At this share of max_connections there is room for an administrator and little else.
+	connectionsCritical = 0.95
+	// readsFromMemory is what a database of this kind reaches whose memory suffices.
+	readsFromMemory = 0.9
+	// deadRows is twice the share at which autovacuum begins by default.
+	deadRows = 0.4
+	// PostgreSQL freezes rows from 200 million transactions on and refuses writes at
+	// 2.1 thousand million (documentation, "Preventing Transaction ID Wraparound
+	// Failures").
+	wraparoundWarning  = 500e6
+	wraparoundCritical = 1500e6
+)
+
+func (w Watched) withDefaults() Watched {
+	w.Owner = cmp.Or(w.Owner, rule.Platform)
+	w.Limits = Limits{
+		Connections:        cmp.Or(w.Limits.Connections, 0.8),
+		TransactionSeconds: cmp.Or(w.Limits.TransactionSeconds, 900),
+		Deadlocks:          cmp.Or(w.Limits.Deadlocks, 3),
+		Rollbacks:          cmp.Or(w.Limits.Rollbacks, 0.1),
+		TemporaryBytes:     cmp.Or(w.Limits.TemporaryBytes, 10<<20),
+	}
+	return w
+}
+
+// Collectors of postgres_exporter that Alerts needs beside those that it runs by
+// itself; each is a flag --collector.<name>.
+var Collectors = []string{"database_wraparound", "stat_checkpointer"}
 
 // Alerts are the rules on the database.
 func Alerts(w Watched) []rule.Group {
-	capacity := rule.Group{Name: rule.Capacity}
-	if w.Claim != "" {
-		capacity.Rules = append(capacity.Rules, rule.Volume(w.Claim, w.Job, "pg_database_size_bytes", "pg_wal_size_bytes"))
-	}
-	capacity.Rules = append(capacity.Rules, rule.Alert("DatabaseConnectionsHigh", rule.Warning, "5m",
-		rule.On(w.Job, fmt.Sprintf(`sum by (job) (pg_stat_database_numbackends{$job}) / on(job) max by (job) (pg_settings_max_connections{$job}) > %g`, connectionsHigh)),
-		"The database is running out of connections",
-		"{{ $value | humanizePercentage }} of the database's connections are in use. At 100 % new ones are refused, and API pods that start cannot become ready."))
+	w = w.withDefaults()
+	about := rule.About{Owner: w.Owner, Workload: w.Job, Dashboard: board.Infrastructure.UID}
 	return []rule.Group{
-		{Name: rule.Availability, Rules: []rule.Rule{
-			rule.Alert("DatabaseDown", rule.Critical, "1m", rule.On(w.Job, `pg_up{$job} == 0 or absent(pg_up{$job})`),
-				"The database does not answer",
-				"The exporter beside the database cannot log in, or does not answer itself. The API answers 503 to what is not cached."),
-		}},
-		capacity,
+		{Name: rule.Availability, Rules: about.Alerts(w.availability()...)},
+		{Name: rule.Capacity, Rules: about.Alerts(w.capacity()...)},
+		{Name: "database", Rules: about.Alerts(w.work()...)},
+	}
+}
+
+func (w Watched) availability() []rule.Rule {
+	down := rule.Alert("DatabaseDown", rule.Critical, "1m", rule.On(w.Job, `pg_up{$job} == 0 or absent(pg_up{$job})`),
+		"The database does not answer",
+		"The exporter beside the database cannot log in, or does not answer itself. The API answers 503 to what is not cached.")
+	// A critical alert on it may tell why: its volume is full.
+	down.Silences = []rule.Silence{
+		{Matchers: []string{`severity="warning"`}, Equal: []string{rule.WorkloadLabel}},
+		{OfConsumers: true},
+	}
+	return []rule.Rule{
+		down,
+		rule.Alert("DatabaseMetricsIncomplete", rule.Warning, "15m",
+			rule.On(w.Job, `min by (job, collector) (pg_scrape_collector_success{$job}) == 0 or max by (job) (pg_exporter_last_scrape_error{$job}) == 1 and on(job) pg_up{$job} == 1`),
+			"The database's exporter cannot read everything",
+			"A query of the exporter fails{{ with $labels.collector }}, that of the collector {{ . }}{{ end }}. Alerts on what it reads are blind."),
+	}
+}
+
+func (w Watched) capacity() []rule.Rule {
+	var rules []rule.Rule
+	if w.Claim != "" {
+		rules = append(rules, rule.Volume(w.Claim, w.Job, "pg_database_size_bytes", "pg_wal_size_bytes"))
+	}
+	connections := func(severity rule.Severity, share float64) rule.Rule {
+		return rule.Alert("DatabaseConnectionsHigh", severity, "5m",
+			rule.On(w.Job, fmt.Sprintf(`sum by (job) (pg_stat_database_numbackends{$job}) / on(job) max by (job) (pg_settings_max_connections{$job}) > %g`, share)),
+			"The database is running out of connections",
+			"{{ $value | humanizePercentage }} of the database's connections are in use. At 100 % new ones are refused, and API pods that start cannot become ready.")
+	}
+	wraparound := func(severity rule.Severity, age float64) rule.Rule {
+		return rule.Alert("DatabaseWraparoundNear", severity, "1h",
+			rule.On(w.Job, fmt.Sprintf(`max by (job, datname) (pg_database_wraparound_age_datfrozenxid_seconds{$job}) > %[1]g or max by (job, datname) (pg_database_wraparound_age_datminmxid_seconds{$job}) > %[1]g`, age)),
+			"The database's transaction ids run out",
+			"The oldest row of {{ $labels.datname }} that is not frozen is {{ $value | humanize }} transactions old. At 2.1G the database refuses every write.")
+	}
+	return append(rules,
+		connections(rule.Critical, connectionsCritical),
+		connections(rule.Warning, w.Limits.Connections),
+		wraparound(rule.Critical, wraparoundCritical),
+		wraparound(rule.Warning, wraparoundWarning),
+		rule.Alert("DatabaseVacuumBehind", rule.Warning, "1h",
+			rule.On(w.Job, fmt.Sprintf(`sum by (job, datname) (pg_stat_user_tables_n_dead_tup{$job}) > 1e5 and sum by (job, datname) (pg_stat_user_tables_n_dead_tup{$job}) / sum by (job, datname) (pg_stat_user_tables_n_dead_tup{$job} + pg_stat_user_tables_n_live_tup{$job}) > %g`, deadRows)),
+			"Dead rows pile up in the database",
+			"{{ $value | humanize }} rows of {{ $labels.datname }} are dead and not cleaned up: tables grow, and queries read more than they have to."),
+	)
+}
+
+// work tells what slows the work down.
+func (w Watched) work() []rule.Rule {
+	return []rule.Rule{
+		rule.Alert("DatabaseDeadlocks", rule.Warning, "",
+			rule.On(w.Job, fmt.Sprintf(`sum by (job, datname) (increase(pg_stat_database_deadlocks{$job}[15m])) >= %d`, w.Limits.Deadlocks)),
+			"Transactions of the database wait for each other",
+			"{{ $value | humanize }} deadlocks in {{ $labels.datname }} within a quarter of an hour: PostgreSQL ended a transaction of each."),
+		rule.Alert("DatabaseLongTransaction", rule.Warning, "1m",
+			rule.On(w.Job, fmt.Sprintf(`max by (job, datname, usename, state) (pg_stat_activity_max_tx_duration{$job,backend_type="client backend",state!="idle"}) > %d`, w.Limits.TransactionSeconds)),
+			"A transaction of the database is open for long",
+			"A transaction of {{ $labels.usename }} in {{ $labels.datname }} ({{ $labels.state }}) is open for {{ $value | humanizeDuration }}. It may hold locks, and no row that it could see is cleaned up."),
+		// The write-ahead log reached its size before the time was over. PostgreSQL
+		// before 17 counts it elsewhere.
+		rule.Alert("DatabaseCheckpointsForced", rule.Warning, "30m",
+			rule.On(w.Job, `increase(pg_stat_checkpointer_num_requested_total{$job}[1h]) > 5 and rate(pg_stat_checkpointer_num_requested_total{$job}[1h]) > rate(pg_stat_checkpointer_num_timed_total{$job}[1h])`+
+				` or increase(pg_stat_bgwriter_checkpoints_req_total{$job}[1h]) > 5 and rate(pg_stat_bgwriter_checkpoints_req_total{$job}[1h]) > rate(pg_stat_bgwriter_checkpoints_timed_total{$job}[1h])`),
+			"The database writes checkpoints under pressure",
+			"{{ $value | humanize }} checkpoints within an hour began because the write-ahead log was full, more than in their own time. Writes are slower and the log is larger than they have to be."),
+		rule.Alert("DatabaseRollbacksHigh", rule.Warning, "15m",
+			rule.On(w.Job, fmt.Sprintf(`sum by (job, datname) (rate(pg_stat_database_xact_rollback{$job}[15m])) / (sum by (job, datname) (rate(pg_stat_database_xact_commit{$job}[15m]) + rate(pg_stat_database_xact_rollback{$job}[15m])) > 1) > %g`, w.Limits.Rollbacks)),
+			"Many transactions of the database are rolled back",
+			"{{ $value | humanizePercentage }} of the transactions in {{ $labels.datname }} are rolled back: statements fail, or clients go away."),
+		rule.Alert("DatabaseTemporaryFiles", rule.Warning, "15m",
+			rule.On(w.Job, fmt.Sprintf(`sum by (job, datname) (rate(pg_stat_database_temp_bytes{$job}[15m])) > %d`, w.Limits.TemporaryBytes)),
+			"Queries of the database do not fit into memory",
+			"Queries in {{ $labels.datname }} write {{ $value | humanize1024 }}B per second to temporary files, which is slow and takes space on the volume."),
+		rule.Alert("DatabaseReadsFromDisk", rule.Warning, "30m",
+			rule.On(w.Job, fmt.Sprintf(`sum by (job) (rate(pg_stat_database_blks_hit{$job}[15m])) / (sum by (job) (rate(pg_stat_database_blks_hit{$job}[15m]) + rate(pg_stat_database_blks_read{$job}[15m])) > 1000) < %g`, readsFromMemory)),
+			"The database reads much from its volume",
+			"{{ $value | humanizePercentage }} of the pages that queries read are in the database's memory. The others come from the volume or the kernel's cache, which is slower."),
 	}
 }

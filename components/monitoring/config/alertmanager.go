@@ -1,5 +1,7 @@
 package config
 
+import "github.com/alphapulse/alphapulse-infra/components/room/rule"
+
 // Receivers in the configuration of Alertmanager.
 const (
 	receiverNone      = "none"
@@ -18,6 +20,8 @@ type Alertmanager struct {
 	HeartbeatFile string
 	// DeadMansSwitch is the name of the alert that always fires.
 	DeadMansSwitch string
+	// Inhibitions keep consequences from being sent beside their cause.
+	Inhibitions []rule.Inhibition
 }
 
 // Render gives alertmanager.yml.
@@ -34,9 +38,12 @@ func (a Alertmanager) Render() (string, error) {
 		InhibitRules: []inhibitRule{{
 			SourceMatchers: []string{`severity="critical"`},
 			TargetMatchers: []string{`severity="warning"`},
-			Equal:          []string{"alertname", "job", "persistentvolumeclaim"},
+			Equal:          []string{"alertname", "job", "persistentvolumeclaim", "datname"},
 		}},
 		Receivers: []receiver{{Name: receiverNone}},
+	}
+	for _, i := range a.Inhibitions {
+		file.InhibitRules = append(file.InhibitRules, inhibitRule{SourceMatchers: i.Source, TargetMatchers: i.Target, Equal: i.Equal})
 	}
 	if a.WebhookFile != "" {
 		file.Route.Receiver = receiverWebhook
@@ -75,7 +82,7 @@ type route struct {
 type inhibitRule struct {
 	SourceMatchers []string `yaml:"source_matchers"`
 	TargetMatchers []string `yaml:"target_matchers"`
-	Equal          []string `yaml:"equal,flow"`
+	Equal          []string `yaml:"equal,omitempty,flow"`
 }
 
 type receiver struct {

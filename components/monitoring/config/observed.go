@@ -6,6 +6,7 @@ var Observed = map[string]string{
 	"pods":                     "",
 	"persistentvolumeclaims":   "",
 	"resourcequotas":           "",
+	"jobs":                     "batch",
 	"deployments":              "apps",
 	"statefulsets":             "apps",
 	"horizontalpodautoscalers": "autoscaling",

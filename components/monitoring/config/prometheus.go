@@ -38,9 +38,10 @@ type Prometheus struct {
 	// Targets are scraped where there is no cluster whose pods could be discovered;
 	// with any of them none is.
 	Targets []Target
-	// Alertmanager is the host and port of Alertmanager, AlertmanagerPath the
-	// path that it serves below.
+	// Alertmanager is the name of Alertmanager's host, AlertmanagerPath the path that it
+	// serves below on AlertmanagerPort.
 	Alertmanager, AlertmanagerPath string
+	AlertmanagerPort               int
 	// RulesFile is the path of the rules in the container.
 	RulesFile string
 	// Retention is the age at which samples are dropped, e.g. "200h";
@@ -60,8 +61,8 @@ func (p Prometheus) Render() (string, error) {
 		},
 		RuleFiles: []string{p.RulesFile},
 		Alerting: alerting{Alertmanagers: []alertmanagerTarget{{
-			PathPrefix:    p.AlertmanagerPath,
-			StaticConfigs: []staticConfig{{Targets: []string{p.Alertmanager}}},
+			PathPrefix:   p.AlertmanagerPath,
+			DNSSDConfigs: p.alertmanagers(),
 		}}},
 		ScrapeConfigs: p.scrapeConfigs(),
 		Storage: storage{TSDB: tsdb{Retention: retention{
@@ -77,6 +78,16 @@ type Target struct {
 	Job, Pod, Component string
 	// Address is host:port, Path what is scraped there.
 	Address, Path string
+}
+
+// alertmanagers are discovered by name instead of told: Prometheus keeps the addresses
+// when names cannot be looked up any more, so that alerts still arrive, and counts what
+// failed, so that one of them says so. There is an address of each family or of one.
+func (p Prometheus) alertmanagers() []dnsSD {
+	of := func(record string) dnsSD {
+		return dnsSD{Names: []string{p.Alertmanager}, Type: record, Port: p.AlertmanagerPort}
+	}
+	return []dnsSD{of("A"), of("AAAA")}
 }
 
 func (p Prometheus) scrapeConfigs() []scrapeConfig {
@@ -176,8 +187,14 @@ type alerting struct {
 }
 
 type alertmanagerTarget struct {
-	PathPrefix    string         `yaml:"path_prefix"`
-	StaticConfigs []staticConfig `yaml:"static_configs"`
+	PathPrefix   string  `yaml:"path_prefix"`
+	DNSSDConfigs []dnsSD `yaml:"dns_sd_configs"`
+}
+
+type dnsSD struct {
+	Names []string `yaml:"names,flow"`
+	Type  string   `yaml:"type"`
+	Port  int      `yaml:"port"`
 }
 
 type staticConfig struct {

@@ -3,6 +3,7 @@ package observe
 import (
 	"fmt"
 
+	"github.com/alphapulse/alphapulse-infra/components/room/board"
 	"github.com/alphapulse/alphapulse-infra/components/room/rule"
 )
 
@@ -17,24 +18,30 @@ const (
 )
 
 // own are the rules that are about no room, or about monitoring.
-func own(w Watched) []rule.Group {
+func (w Watched) own() []rule.Group {
+	monitoring := rule.Group{Name: rule.Monitoring, Rules: w.monitoring()}
 	if w.KubeStateMetrics == "" {
-		return []rule.Group{selfMonitoring(w)}
+		return []rule.Group{monitoring}
 	}
-	return []rule.Group{volumes(w), workloads(), selfMonitoring(w)}
+	return []rule.Group{
+		{Name: rule.Capacity, Rules: w.volumes()},
+		{Name: rule.Workloads, Rules: w.workloads()},
+		monitoring,
+	}
 }
 
 // targets tells what does not answer Prometheus.
-func targets() rule.Group {
-	return rule.Group{Name: rule.Availability, Rules: []rule.Rule{
+func (w Watched) targets() rule.Group {
+	about := rule.About{Owner: w.Owner, Workload: "{{ $labels.job }}", Dashboard: board.Infrastructure.UID}
+	return rule.Group{Name: rule.Availability, Rules: about.Alerts(
 		rule.Alert("TargetDown", rule.Warning, "5m", `up == 0`,
 			"A target cannot be scraped",
 			"Prometheus has not reached the metrics of {{ $labels.job }} at {{ $labels.instance }} for five minutes. Its other alerts are blind meanwhile."),
-	}}
+	)}
 }
 
 // volumes tells which claim is about to be full, of those that a room records.
-func volumes(w Watched) rule.Group {
+func (w Watched) volumes() []rule.Rule {
 	filling := func(severity rule.Severity, wait, expr, description string) rule.Rule {
 		return rule.Alert("VolumeFilling", severity, wait, expr, "The volume of {{ $labels.persistentvolumeclaim }} is filling up", description)
 	}
@@ -43,7 +50,7 @@ func volumes(w Watched) rule.Group {
 	growing := filling(rule.Warning, "1h", fmt.Sprintf(`%[1]s{persistentvolumeclaim!=%[2]q} > 0.5 and predict_linear(%[1]s[6h], 4 * 24 * 3600) > 1`, rule.VolumeUsed, w.PrometheusClaim),
 		share+"If it goes on growing as in the last six hours, it is full within four days.")
 	growing.Labels["trend"] = "growing"
-	return rule.Group{Name: rule.Capacity, Rules: []rule.Rule{
+	return rule.About{Owner: w.Owner, Workload: ofClaim, Dashboard: board.Infrastructure.UID}.Alerts(
 		rule.Volume(w.PrometheusClaim, w.Prometheus,
 			"prometheus_tsdb_storage_blocks_bytes", "prometheus_tsdb_wal_storage_size_bytes", "prometheus_tsdb_head_chunks_storage_size_bytes"),
 		// Its files, as they were written last: every quarter of an hour.
@@ -51,61 +58,68 @@ func volumes(w Watched) rule.Group {
 		filling(rule.Critical, "5m", fmt.Sprintf(`%s > %g`, rule.VolumeUsed, volumeFull), share+"Once it is full, writes fail."),
 		filling(rule.Warning, "15m", fmt.Sprintf(`%s > %g`, rule.VolumeUsed, VolumeHigh), share+"Enlarge it before it is full."),
 		growing,
-	}}
+	)
 }
 
-// workloads tells what Kubernetes does not get done.
-func workloads() rule.Group {
-	return rule.Group{Name: rule.Workloads, Rules: []rule.Rule{
-		rule.Alert("PodCrashLooping", rule.Warning, "5m",
-			`max_over_time(kube_pod_container_status_waiting_reason{reason="CrashLoopBackOff"}[5m]) >= 1 or max_over_time(kube_pod_init_container_status_waiting_reason{reason="CrashLoopBackOff"}[5m]) >= 1`,
-			"A container crashes again and again",
-			"Container {{ $labels.container }} of pod {{ $labels.pod }} ends soon after every start. Kubernetes waits longer each time before it tries again."),
-		rule.Alert("ContainerOutOfMemory", rule.Warning, "",
-			`kube_pod_container_status_last_terminated_reason{reason="OOMKilled"} == 1 and on(namespace, pod, container) increase(kube_pod_container_status_restarts_total[30m]) > 0`,
-			"A container was killed for its memory",
-			"Container {{ $labels.container }} of pod {{ $labels.pod }} went over its memory limit and was killed."),
-		rule.Alert("PodNotReady", rule.Warning, "15m",
-			`kube_pod_status_ready{condition="true"} == 0 and on(namespace, pod) kube_pod_status_phase{phase=~"Pending|Running|Unknown"} == 1`,
-			"A pod does not become ready",
-			"Pod {{ $labels.pod }} is not ready for 15 minutes and gets no traffic."),
-		rule.Alert("ReplicasMissing", rule.Warning, "15m",
-			`kube_deployment_spec_replicas - kube_deployment_status_replicas_available > 0 or kube_statefulset_replicas - kube_statefulset_status_replicas_ready > 0`,
-			"{{ $labels.deployment }}{{ $labels.statefulset }} runs with too few pods",
-			"{{ $value }} replicas are missing for 15 minutes: pods cannot start, cannot be scheduled, or are not ready."),
-		// A range of one number is no range that could be at its end.
-		rule.Alert("AutoscalerAtMaximum", rule.Warning, "15m",
-			`kube_horizontalpodautoscaler_status_current_replicas >= kube_horizontalpodautoscaler_spec_max_replicas and kube_horizontalpodautoscaler_spec_max_replicas > kube_horizontalpodautoscaler_spec_min_replicas`,
-			"{{ $labels.horizontalpodautoscaler }} cannot scale further",
-			"{{ $labels.horizontalpodautoscaler }} has run at its maximum of {{ $value }} pods for 15 minutes. More load makes it slower."),
-		rule.Alert("AutoscalerNotScaling", rule.Warning, "15m", `kube_horizontalpodautoscaler_status_condition{condition="ScalingActive",status="false"} == 1`,
-			"{{ $labels.horizontalpodautoscaler }} does not scale",
-			"The autoscaler of {{ $labels.horizontalpodautoscaler }} cannot read the usage of its pods, mostly because the metrics server does not answer. The number of pods stays as it is."),
-	}}
-}
+// monitoring tells what monitoring itself does not get done.
+func (w Watched) monitoring() []rule.Rule {
+	about := func(workload string) rule.About {
+		return rule.About{Owner: w.Owner, Workload: workload, Dashboard: board.Infrastructure.UID}
+	}
+	// It stops when Prometheus is down, scrapes nothing, evaluates no rule or cannot
+	// reach Alertmanager. Whoever gets the heartbeat notices.
+	dead := rule.Alert(DeadMansSwitch, rule.None, "", `count(up == 1) > 0`,
+		"Monitoring works",
+		"This alert always fires. The heartbeat receiver raises an alarm when it stops.")
+	dead.Loud = true
+	// Prometheus looks Alertmanager's name up twice a minute, and goes on with the
+	// addresses that it had. Nearly everything else follows from it.
+	names := rule.Alert("DNSFailing", rule.Critical, "2m",
+		rule.On(w.Prometheus, `rate(prometheus_sd_dns_lookup_failures_total{$job}[3m]) / (rate(prometheus_sd_dns_lookups_total{$job}[3m]) > 0) > 0.5`),
+		"Names cannot be looked up",
+		"{{ $value | humanizePercentage }} of Prometheus' look-ups of names fail: most likely, the cluster's DNS does not answer, and nothing finds anything that it is not connected to.")
+	names.Silences, names.Loud = []rule.Silence{{Matchers: []string{rule.WorkloadLabel + `!=""`}}}, true
 
-// selfMonitoring tells what monitoring itself does not get done.
-func selfMonitoring(w Watched) rule.Group {
-	g := rule.Group{Name: rule.Monitoring, Rules: []rule.Rule{
-		// It stops when Prometheus is down, scrapes nothing, evaluates no rule or
-		// cannot reach Alertmanager. Whoever gets the heartbeat notices.
-		rule.Alert(DeadMansSwitch, rule.None, "", `count(up == 1) > 0`,
-			"Monitoring works",
-			"This alert always fires. The heartbeat receiver raises an alarm when it stops."),
-		rule.Alert("PrometheusConfigurationRejected", rule.Warning, "5m", rule.On(w.Prometheus, `prometheus_config_last_reload_successful{$job} == 0`),
-			"Prometheus rejected its configuration",
-			"Prometheus runs with an older configuration than the one it was given."),
-		rule.Alert("PrometheusRuleFailing", rule.Warning, "5m", rule.On(w.Prometheus, `increase(prometheus_rule_evaluation_failures_total{$job}[5m]) > 0`),
-			"A rule of Prometheus fails",
-			"Rules of the group {{ $labels.rule_group }} cannot be evaluated: their alerts are blind."),
+	all := about("").Alerts(dead, names)
+	all = append(all, about(w.Prometheus).Alerts(w.prometheus()...)...)
+	all = append(all, about(w.Alertmanager).Alerts(
 		rule.Alert("AlertNotificationsFailing", rule.Warning, "5m", rule.On(w.Alertmanager, `rate(alertmanager_notifications_failed_total{$job}[5m]) > 0`),
 			"Alerts do not reach their receiver",
 			"Alertmanager cannot deliver to the {{ $labels.integration }} receiver ({{ $labels.reason }})."),
-	}}
+		rule.Alert("AlertmanagerConfigurationRejected", rule.Warning, "5m", rule.On(w.Alertmanager, `alertmanager_config_last_reload_successful{$job} == 0`),
+			"Alertmanager rejected its configuration",
+			"Alertmanager runs with an older configuration than the one it was given: alerts go where they went before."),
+	)...)
 	if w.KubeStateMetrics != "" {
-		g.Rules = append(g.Rules, rule.Missing("ClusterStateUnknown", rule.Warning, "5m", "up", w.KubeStateMetrics,
+		all = append(all, about(w.KubeStateMetrics).Alerts(rule.Missing("ClusterStateUnknown", rule.Warning, "5m", "up", w.KubeStateMetrics,
 			"The state of the workloads is unknown",
-			"kube-state-metrics does not answer: alerts on pods, replicas, autoscalers and volumes are blind."))
+			"kube-state-metrics does not answer: alerts on pods, replicas, autoscalers and volumes are blind."))...)
 	}
-	return g
+	return all
+}
+
+func (w Watched) prometheus() []rule.Rule {
+	on := func(expr string) string { return rule.On(w.Prometheus, expr) }
+	return []rule.Rule{
+		rule.Alert("PrometheusConfigurationRejected", rule.Warning, "5m", on(`prometheus_config_last_reload_successful{$job} == 0`),
+			"Prometheus rejected its configuration",
+			"Prometheus runs with an older configuration than the one it was given."),
+		rule.Alert("PrometheusRuleFailing", rule.Warning, "5m", on(`increase(prometheus_rule_evaluation_failures_total{$job}[5m]) > 0`),
+			"A rule of Prometheus fails",
+			"Rules of the group {{ $labels.rule_group }} cannot be evaluated: their alerts are blind."),
+		rule.Alert("PrometheusRulesMissed", rule.Warning, "15m", on(`increase(prometheus_rule_group_iterations_missed_total{$job}[5m]) > 0`),
+			"Prometheus is too slow for its rules",
+			"The group {{ $labels.rule_group }} was left out {{ $value | humanize }} times within five minutes, as the turn before took too long: alerts come late."),
+		rule.Alert("MetricsRefused", rule.Warning, "5m", on(`increase(prometheus_target_scrapes_exceeded_sample_limit_total{$job}[5m]) > 0`),
+			"A target serves too many series",
+			"{{ $value | humanize }} scrapes within five minutes had more samples than one may have. Nothing of them was kept: the target counts as down."),
+		rule.Alert("PrometheusStorageFailing", rule.Warning, "15m",
+			on(`increase(prometheus_tsdb_compactions_failed_total{$job}[3h]) + increase(prometheus_tsdb_head_truncations_failed_total{$job}[3h]) + increase(prometheus_tsdb_wal_corruptions_total{$job}[3h]) > 0`),
+			"Prometheus cannot store what it measures",
+			"Writing blocks, or reading the write-ahead log, failed {{ $value | humanize }} times within three hours. Samples are lost, or will be at the next start."),
+		// While none arrives this does not either; the heartbeat stops. It tells of a few.
+		rule.Alert("AlertsDropped", rule.Warning, "5m", on(`increase(prometheus_notifications_dropped_total{$job}[5m]) > 0`),
+			"Prometheus drops alerts",
+			"{{ $value | humanize }} alerts within five minutes did not get from Prometheus to Alertmanager."),
+	}
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // now counts what is wrong at present.
-func now(w Watched) board.Contribution {
+func (w Watched) now() board.Contribution {
 	c := board.Contribution{Dashboard: board.Overview, Row: "Now", Panels: []board.Panel{
 		board.Number("Firing alerts", "short", 4, `count(ALERTS{alertstate="firing",alertname!="`+DeadMansSwitch+`"}) or vector(0)`).Thresholds(board.Limit(1)),
 		board.Number("Targets down", "short", 4, `count(up == 0) or vector(0)`).Thresholds(board.Limit(1)),
@@ -26,8 +26,8 @@ func now(w Watched) board.Contribution {
 	return c
 }
 
-// ownPanels come below those of the rooms.
-func ownPanels(w Watched) []board.Contribution {
+// panels come below those of the rooms.
+func (w Watched) panels() []board.Contribution {
 	q := board.On(w.Prometheus)
 	var workloads []board.Panel
 	var all []board.Contribution
@@ -59,7 +59,7 @@ func ownPanels(w Watched) []board.Contribution {
 
 // replicas tells how many pods there are of what.
 func replicas() board.Contribution {
-	return board.Contribution{Dashboard: board.Overview, Row: "API", Panels: []board.Panel{
+	return board.Contribution{Dashboard: board.Overview, Row: "Workloads", Panels: []board.Panel{
 		board.Series("Replicas", "short", 2,
 			board.Query{Expr: `kube_horizontalpodautoscaler_status_current_replicas`, Legend: "{{horizontalpodautoscaler}} now"},
 			board.Query{Expr: `kube_horizontalpodautoscaler_spec_max_replicas`, Legend: "{{horizontalpodautoscaler}} maximum"},

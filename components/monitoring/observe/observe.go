@@ -4,6 +4,7 @@
 package observe
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/alphapulse/alphapulse-infra/components/room/board"
@@ -18,14 +19,17 @@ type Watched struct {
 	KubeStateMetrics string
 	// PrometheusClaim and AlertmanagerClaim are the names of their claims.
 	PrometheusClaim, AlertmanagerClaim string
+	// Owner acts on the alerts that are about no room; rule.Platform when empty.
+	Owner string
 }
 
 // Rules are those of the rooms and monitoring's own around them.
 func Rules(w Watched, rooms []rule.Group) []rule.Group {
-	return slices.Concat([]rule.Group{targets()}, rooms, own(w))
+	w.Owner = cmp.Or(w.Owner, rule.Platform)
+	return slices.Concat([]rule.Group{w.targets()}, rooms, w.own())
 }
 
 // Panels are those of the rooms and monitoring's own around them.
 func Panels(w Watched, rooms []board.Contribution) []board.Contribution {
-	return slices.Concat([]board.Contribution{now(w)}, rooms, ownPanels(w))
+	return slices.Concat([]board.Contribution{w.now()}, rooms, w.panels())
 }

@@ -29,7 +29,7 @@ func TestRoomFromOutside(t *testing.T) {
 		panels []board.Contribution
 		there  bool
 	}{{"with it", rules, panels, true}, {"without it", nil, nil, false}} {
-		rendered, err := rule.Render(observe.Rules(own, c.rules), nil)
+		rendered, err := rule.Render(observe.Rules(own, c.rules), rule.Values{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,6 +8,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -67,6 +68,69 @@ type Rule struct {
 	For         string            `yaml:"for,omitempty"`
 	Labels      map[string]string `yaml:"labels,omitempty"`
 	Annotations map[string]string `yaml:"annotations,omitempty"`
+
+	// Dashboard is the uid of the one that shows what the alert is about.
+	Dashboard string `yaml:"-"`
+	// Silences are alerts that say nothing new while this one fires.
+	Silences []Silence `yaml:"-"`
+	// Loud marks an alert that no other one silences.
+	Loud bool `yaml:"-"`
+}
+
+// Silence selects alerts that follow from another one.
+type Silence struct {
+	// Matchers are in Alertmanager's notation, e.g. `severity="warning"`; an alert has
+	// to satisfy all of them.
+	Matchers []string
+	// Equal are labels in which it has to agree with the alert that silences it.
+	Equal []string
+	// OfConsumers selects those on workloads that are linked to the one of the alert that
+	// silences it, as they cannot work without it.
+	OfConsumers bool
+}
+
+// SameWorkload selects all alerts on the workload of the one that silences them.
+var SameWorkload = Silence{Equal: []string{WorkloadLabel}}
+
+// About completes alerts with what they have in common.
+type About struct {
+	// Owner is who acts on them, as the label owner.
+	Owner string
+	// Workload that they are about, as the label workload; it may be a template of the
+	// alert's own labels. "" for none.
+	Workload string
+	// Dashboard is the uid of the one that shows it.
+	Dashboard string
+}
+
+// The labels by which alerts are told apart and routed, beside severity.
+const (
+	OwnerLabel    = "owner"
+	WorkloadLabel = "workload"
+)
+
+// Platform is the owner of what the application stands on, where nobody else is named.
+const Platform = "platform"
+
+// Alerts are copies of the rules whose alerts say what they have in common; what one
+// says itself stays.
+func (a About) Alerts(rules ...Rule) []Rule {
+	completed := slices.Clone(rules)
+	for i, r := range completed {
+		if r.Alert == "" {
+			continue
+		}
+		completed[i].Labels = maps.Clone(r.Labels)
+		for label, value := range map[string]string{OwnerLabel: a.Owner, WorkloadLabel: a.Workload} {
+			if _, own := r.Labels[label]; !own && value != "" {
+				completed[i].Labels[label] = value
+			}
+		}
+		if r.Dashboard == "" {
+			completed[i].Dashboard = a.Dashboard
+		}
+	}
+	return completed
 }
 
 // Alert builds an alert that fires once expr was true for wait, a Prometheus duration
@@ -146,12 +210,21 @@ func Merge(groups []Group) ([]Group, error) {
 	return merged, errors.Join(problems...)
 }
 
-// Render gives the rules file. constants are the values of what Constant records; a
-// group given with one that is unknown, absent or 0, is left out.
-func Render(groups []Group, constants map[string]int) (string, error) {
+// Values are what is known only once resources exist.
+type Values struct {
+	// Constants are the values of what Constant records. A group given with one that is
+	// unknown, absent or 0, is left out.
+	Constants map[string]int
+	// DashboardsURL is the address of Grafana as users see it, without a slash at the
+	// end.
+	DashboardsURL string
+}
+
+// Render gives the rules file.
+func Render(groups []Group, values Values) (string, error) {
 	var known []Group
 	for _, g := range groups {
-		if g, ok := g.filled(constants); ok {
+		if g, ok := g.filled(values); ok {
 			known = append(known, g)
 		}
 	}
@@ -168,17 +241,60 @@ func Render(groups []Group, constants map[string]int) (string, error) {
 	return b.String(), e.Close()
 }
 
-func (g Group) filled(constants map[string]int) (Group, bool) {
+func (g Group) filled(values Values) (Group, bool) {
 	g.Rules = slices.Clone(g.Rules)
 	for i, r := range g.Rules {
+		if r.Dashboard != "" {
+			g.Rules[i].Annotations = maps.Clone(r.Annotations)
+			g.Rules[i].Annotations["dashboard_url"] = values.DashboardsURL + "/d/" + r.Dashboard
+		}
 		if r.Record == "" || r.Expr != "" {
 			continue
 		}
-		value := constants[r.Record]
+		value := values.Constants[r.Record]
 		if value == 0 {
 			return g, false
 		}
 		g.Rules[i].Expr = fmt.Sprintf("vector(%d)", value)
 	}
 	return g, true
+}
+
+// Inhibition keeps alerts from being sent while another one fires: Alertmanager's
+// inhibit rule.
+type Inhibition struct {
+	// Source and Target are matchers in Alertmanager's notation.
+	Source, Target []string
+	Equal          []string
+}
+
+// Inhibitions are those that the rules ask for. No alert silences itself, and none
+// silences a loud one. consumers are the workloads that are linked to one, by its name.
+func Inhibitions(groups []Group, consumers map[string][]string) []Inhibition {
+	var loud []string
+	for _, g := range groups {
+		for _, r := range g.Rules {
+			if r.Loud && !slices.Contains(loud, r.Alert) {
+				loud = append(loud, r.Alert)
+			}
+		}
+	}
+	slices.Sort(loud)
+	var all []Inhibition
+	for _, g := range groups {
+		for _, r := range g.Rules {
+			for _, s := range r.Silences {
+				target := append([]string{fmt.Sprintf("alertname!~%q", strings.Join(append([]string{r.Alert}, loud...), "|"))}, s.Matchers...)
+				if s.OfConsumers {
+					names := slices.Sorted(slices.Values(consumers[r.Labels[WorkloadLabel]]))
+					if len(names) == 0 {
+						continue
+					}
+					target = append(target, fmt.Sprintf("%s=~%q", WorkloadLabel, strings.Join(slices.Compact(names), "|")))
+				}
+				all = append(all, Inhibition{Source: []string{fmt.Sprintf("alertname=%q", r.Alert)}, Target: target, Equal: s.Equal})
+			}
+		}
+	}
+	return all
 }

@@ -32,7 +32,7 @@ func TestGroupsOfOneNameAreOne(t *testing.T) {
 		{Name: rule.Capacity, Rules: []rule.Rule{record("of:the_cache")}},
 		{Name: "empty"},
 		{Name: "own", Interval: "2m", Rules: []rule.Rule{record("own:one")}},
-	}, nil)
+	}, rule.Values{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func TestConstants(t *testing.T) {
 		value int
 		known bool
 	}{{1700000000, true}, {0, false}} {
-		rendered, err := rule.Render(groups, map[string]int{"the:end": c.value})
+		rendered, err := rule.Render(groups, rule.Values{Constants: map[string]int{"the:end": c.value}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -129,6 +129,11 @@ var table = []unit{
 		memory: 1000 * mib,
 	},
 	{
+		dir:    "docker/agent",
+		tools:  map[string]string{"agent": "."},
+		memory: 400 * mib,
+	},
+	{
 		dir:      "docker/frontend",
 		tools:    map[string]string{"frontend": "."},
 		memory:   600 * mib,
@@ -164,6 +169,12 @@ var table = []unit{
 		// Compose support drags in BuildKit's and several clouds' clients.
 		tags:   "no_compose",
 		family: pulumiSDK,
+		memory: 1500 * mib,
+	},
+	{
+		module: "versitygw",
+		tools:  map[string]string{"versitygw": "github.com/versity/versitygw/cmd/versitygw"},
+		stamp:  map[string]string{"main.Version": "v1.8.0"},
 		memory: 1500 * mib,
 	},
 }

@@ -68,7 +68,7 @@ func TestRenewedCertificateIsServed(t *testing.T) {
 	base := (<-address).String()
 	client := func(most uint16) *http.Client {
 		return &http.Client{Transport: &http.Transport{
-			TLSClientConfig:   &tls.Config{RootCAs: ca.Pool, ServerName: "api.example", MaxVersion: most},
+			TLSClientConfig:   &tls.Config{RootCAs: ca.Pool, ServerName: "api.example", MinVersion: tls.VersionTLS10, MaxVersion: most},
 			ForceAttemptHTTP2: true, DisableKeepAlives: true,
 		}}
 	}

@@ -222,7 +222,7 @@ func (h *Hub) write(ctx context.Context, c *client) {
 				return
 			}
 			for _, f := range frames {
-				frame, cancel := context.WithTimeout(ctx, writeTimeout)
+				frame, cancel := context.WithTimeout(ctx, h.writeTimeout)
 				err := c.conn.Write(frame, websocket.MessageText, f)
 				cancel()
 				if err != nil {

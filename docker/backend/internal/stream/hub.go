@@ -34,6 +34,8 @@ type Hub struct {
 	// keeping it: a thousand that come in the same moment must leave the process time
 	// for what else is asked of it.
 	turns chan struct{}
+	// writeTimeout bounds one frame.
+	writeTimeout time.Duration
 
 	mu      sync.Mutex
 	clients map[*client]struct{}
@@ -53,7 +55,7 @@ type Hub struct {
 // NewHub returns a hub for so many clients at most, of which so many are opened at once.
 func NewHub(most, handshakes int, m *Metrics, log *slog.Logger) *Hub {
 	return &Hub{
-		most: most, metrics: m, log: log, Tracer: noop.Tracer{}, turns: make(chan struct{}, handshakes), clients: map[*client]struct{}{}, complete: math.MaxInt64,
+		most: most, metrics: m, log: log, Tracer: noop.Tracer{}, turns: make(chan struct{}, handshakes), writeTimeout: writeTimeout, clients: map[*client]struct{}{}, complete: math.MaxInt64,
 	}
 }
 

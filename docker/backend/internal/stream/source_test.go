@@ -131,8 +131,8 @@ func TestWithoutRedisTheDatabaseIsRead(t *testing.T) {
 	hub, url := newHub(t, 10)
 	var d table
 	d.write(100, 1, 2, 3)
+	conn := dial(t, url) // before the process knows anything
 	feed(t, hub, &d, nil)
-	conn := dial(t, url)
 	if p := priceOf(t, conn); p != 100 {
 		t.Errorf("the present price is told as %v", p)
 	}

@@ -1,0 +1,92 @@
+package rules_test
+
+import (
+	"testing"
+
+	backend "github.com/alphapulse/alphapulse-infra/components/backend/observe"
+	"github.com/alphapulse/alphapulse-infra/components/room/board"
+)
+
+// about is what a person needs of an alert beside its text: who acts on it, what it is
+// about, and where that is shown.
+type about struct {
+	owner, workload, dashboard string
+}
+
+// dashboardsURL is where users find Grafana.
+const dashboardsURL = "https://monitoring.example.com"
+
+// abouts of each alert. The workload of one that is about many is told by its labels.
+var abouts = func() map[string]about {
+	all := map[string]about{}
+	for _, g := range []struct {
+		about
+		alerts []string
+	}{
+		{about{"backend", "backend", board.Overview.UID}, []string{
+			"APIDown", "APIErrorBudgetBurn", "APILatencyBudgetBurn", "APILatencyUnmeasured", "LiveClientsRefused"}},
+		{about{"trading", "backend-engine", backend.Trades.UID}, []string{
+			"EngineAbsent", "EngineDoubled", "EngineStalled", "EngineCyclesFailing", "RiskLimitExceeded", "DrawdownHigh",
+			"MarketDataMissing", "SignalsMissing", "SignalAccuracyLow", "OrdersRefused"}},
+		{about{"platform", "database", board.Infrastructure.UID}, []string{
+			"DatabaseDown", "DatabaseMetricsIncomplete", "DatabaseConnectionsHigh", "DatabaseWraparoundNear", "DatabaseVacuumBehind",
+			"DatabaseDeadlocks", "DatabaseLongTransaction", "DatabaseCheckpointsForced", "DatabaseRollbacksHigh",
+			"DatabaseTemporaryFiles", "DatabaseReadsFromDisk"}},
+		{about{"platform", "cache", board.Infrastructure.UID}, []string{
+			"CacheDown", "CachePersistenceFailing", "CacheWritesRefused", "CacheConnectionsRejected", "CacheMemoryFull",
+			"CacheClientsHigh", "CacheRewriteOverdue", "CacheHitRatioLow"}},
+		{about{"platform", "edge", board.Infrastructure.UID}, []string{
+			"EdgeDown", "EdgePodDown", "EdgeConnectionsDropped", "CertificateExpiring"}},
+		{about{"platform", "", board.Infrastructure.UID}, []string{
+			"TargetDown", "VolumeFilling", "PodCrashLooping", "ImagePullFailing", "ContainerConfigurationInvalid", "ContainerOutOfMemory",
+			"PodNotReady", "PodUnschedulable", "ReplicasMissing", "RolloutStuck", "AutoscalerAtMaximum", "AutoscalerNotScaling",
+			"AutoscalerFlapping", "JobFailed", "ClaimPending", "NodeLost", "QuotaNearlyUsed", "DNSFailing", "DeadMansSwitch"}},
+		{about{"platform", "monitoring-prometheus", board.Infrastructure.UID}, []string{
+			"PrometheusConfigurationRejected", "PrometheusRuleFailing", "PrometheusRulesMissed", "MetricsRefused",
+			"PrometheusStorageFailing", "AlertsDropped"}},
+		{about{"platform", "monitoring-alertmanager", board.Infrastructure.UID}, []string{
+			"AlertNotificationsFailing", "AlertmanagerConfigurationRejected"}},
+		{about{"platform", "monitoring-kube-state-metrics", board.Infrastructure.UID}, []string{"ClusterStateUnknown"}},
+	} {
+		for _, name := range g.alerts {
+			all[name] = g.about
+		}
+	}
+	return all
+}()
+
+// Somebody else than we may act on an alert.
+func TestOwners(t *testing.T) {
+	c := watched
+	c.database.Owner, c.cache.Owner, c.edge.Owner, c.monitoring.Owner = "dba", "data", "network", "sre"
+	c.backend.Owner, c.backend.TradingOwner = "api-team", "desk"
+	want := map[string]string{"database": "dba", "cache": "data", "edge": "network", "backend": "api-team", "backend-engine": "desk"}
+	for _, g := range c.groups() {
+		for _, r := range g.Rules {
+			if r.Alert == "" {
+				continue
+			}
+			owner, ok := want[abouts[r.Alert].workload]
+			if !ok {
+				owner = "sre"
+			}
+			if r.Labels["owner"] != owner {
+				t.Errorf("%s: owner %q, want %q", r.Alert, r.Labels["owner"], owner)
+			}
+		}
+	}
+}
+
+func TestDashboardsOfAlertsExist(t *testing.T) {
+	uids := map[string]bool{}
+	for _, d := range loadDashboards(t, watched) {
+		uids[d.UID] = true
+	}
+	for _, g := range watched.groups() {
+		for _, r := range g.Rules {
+			if r.Alert != "" && !uids[r.Dashboard] {
+				t.Errorf("%s: its dashboard %q does not exist", r.Alert, r.Dashboard)
+			}
+		}
+	}
+}

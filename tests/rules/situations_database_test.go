@@ -1,0 +1,155 @@
+package rules_test
+
+import (
+	"fmt"
+
+	"github.com/alphapulse/alphapulse-infra/components/room/rule"
+)
+
+var databaseSituations = map[string][]situation{
+	"DatabaseDown": {
+		{name: "the exporter cannot log in", at: "8m", series: map[string]string{`pg_up{job="database",instance="x:1"}`: "1x4 0x10"},
+			fires: []firing{{rule.Critical, map[string]string{"job": "database", "instance": "x:1"}, databaseIsDown, databaseText}}},
+		{name: "the pod is gone", at: "8m", series: map[string]string{`pg_up{job="database",instance="x:1"}`: "1x4 stale"},
+			fires: []firing{{rule.Critical, map[string]string{"job": "database"}, databaseIsDown, databaseText}}},
+		{name: "it answers", at: "8m", series: map[string]string{`pg_up{job="database",instance="x:1"}`: "1x10"}},
+	},
+	"DatabaseConnectionsHigh": {
+		{name: "96 of 100", at: "10m", series: map[string]string{
+			`pg_stat_database_numbackends{job="database",datname="alphapulse"}`: "96x20", `pg_settings_max_connections{job="database"}`: "100x20"},
+			fires: []firing{{rule.Critical, jobDatabase, connectionsOut, fmt.Sprintf(connectionsText, "96%")}, {rule.Warning, jobDatabase, connectionsOut, fmt.Sprintf(connectionsText, "96%")}}},
+		{name: "85 of 100", at: "10m", series: map[string]string{
+			`pg_stat_database_numbackends{job="database",datname="alphapulse"}`: "80x20",
+			`pg_stat_database_numbackends{job="database",datname="postgres"}`:   "5x20",
+			`pg_settings_max_connections{job="database",server="x"}`:            "100x20"},
+			fires: []firing{{rule.Warning, map[string]string{"job": "database"}, connectionsOut, fmt.Sprintf(connectionsText, "85%")}}},
+		{name: "80 of 100", at: "10m", series: map[string]string{
+			`pg_stat_database_numbackends{job="database",datname="alphapulse"}`: "80x20",
+			`pg_settings_max_connections{job="database",server="x"}`:            "100x20"}},
+	},
+	"DatabaseMetricsIncomplete": {
+		{name: "one collector", at: "20m", series: map[string]string{
+			`pg_scrape_collector_success{job="database",collector="wal"}`: "0x30", `pg_scrape_collector_success{job="database",collector="locks"}`: "1x30"},
+			fires: []firing{{rule.Warning, map[string]string{"job": "database", "collector": "wal"}, metricsIncomplete,
+				"A query of the exporter fails, that of the collector wal. Alerts on what it reads are blind."}}},
+		{name: "a query that is no collector's", at: "20m", series: map[string]string{
+			`pg_exporter_last_scrape_error{job="database"}`: "1x30", `pg_up{job="database",instance="x:1"}`: "1x30"},
+			fires: []firing{{rule.Warning, map[string]string{"job": "database"}, metricsIncomplete,
+				"A query of the exporter fails. Alerts on what it reads are blind."}}},
+		{name: "while the database starts", at: "20m", series: map[string]string{
+			`pg_scrape_collector_success{job="database",collector="wal"}`: "0x10 1x20", `pg_exporter_last_scrape_error{job="database"}`: "1x10 0x20",
+			`pg_up{job="database",instance="x:1"}`: "0x10 1x20"}},
+	},
+	"DatabaseWraparoundNear": {
+		{name: "600 million transactions", at: "2h", series: map[string]string{`pg_database_wraparound_age_datfrozenxid_seconds{job="database",datname="alphapulse"}`: "600000000x150"},
+			fires: []firing{{rule.Warning, datname, wraparound, fmt.Sprintf(wraparoundText, "600M")}}},
+		{name: "multi-transactions", at: "2h", series: map[string]string{`pg_database_wraparound_age_datminmxid_seconds{job="database",datname="alphapulse"}`: "1600000000x150"},
+			fires: []firing{
+				{rule.Critical, datname, wraparound, fmt.Sprintf(wraparoundText, "1.6G")},
+				{rule.Warning, datname, wraparound, fmt.Sprintf(wraparoundText, "1.6G")}}},
+		{name: "490 million, which are frozen soon", at: "2h", series: map[string]string{
+			`pg_database_wraparound_age_datfrozenxid_seconds{job="database",datname="alphapulse"}`: "490000000x150"}},
+	},
+	"DatabaseVacuumBehind": {
+		{name: "half of all rows", at: "2h", series: rows(500000, 500000),
+			fires: []firing{{rule.Warning, datname, "Dead rows pile up in the database",
+				"500k rows of alphapulse are dead and not cleaned up: tables grow, and queries read more than they have to."}}},
+		{name: "39 %", at: "2h", series: rows(390000, 610000)},
+		{name: "few", at: "2h", series: rows(90000, 10)},
+	},
+	"DatabaseDeadlocks": {
+		{name: "three", at: "10m", series: map[string]string{`pg_stat_database_deadlocks{job="database",datname="alphapulse"}`: "0x4 3x20"},
+			fires: []firing{{rule.Warning, datname, "Transactions of the database wait for each other",
+				"3 deadlocks in alphapulse within a quarter of an hour: PostgreSQL ended a transaction of each."}}},
+		{name: "two", at: "10m", series: map[string]string{`pg_stat_database_deadlocks{job="database",datname="alphapulse"}`: "0x4 2x20"}},
+	},
+	"DatabaseLongTransaction": {
+		{name: "forgotten", at: "5m", series: activity("alphapulse_user", "idle in transaction", "client backend", 1000),
+			fires: []firing{{rule.Warning, map[string]string{"job": "database", "datname": "alphapulse", "usename": "alphapulse_user", "state": "idle in transaction"},
+				"A transaction of the database is open for long",
+				"A transaction of alphapulse_user in alphapulse (idle in transaction) is open for 16m 40s. It may hold locks, and no row that it could see is cleaned up."}}},
+		{name: "nearly a quarter of an hour", at: "5m", series: activity("alphapulse_user", "active", "client backend", 899)},
+		{name: "the database's own work", at: "5m", series: activity("postgres", "active", "autovacuum worker", 5000)},
+	},
+	"DatabaseCheckpointsForced": {
+		{name: "twice as many as in time", at: "2h", series: checkpoints("pg_stat_checkpointer_num_requested_total", "0.2", "pg_stat_checkpointer_num_timed_total", "0.1"),
+			fires: []firing{{rule.Warning, jobDatabase, checkpointsForced, checkpointsText}}},
+		{name: "before PostgreSQL 17", at: "2h", series: checkpoints("pg_stat_bgwriter_checkpoints_req_total", "0.2", "pg_stat_bgwriter_checkpoints_timed_total", "0.1"),
+			fires: []firing{{rule.Warning, jobDatabase, checkpointsForced, checkpointsText}}},
+		{name: "as many as in time", at: "2h", series: checkpoints("pg_stat_checkpointer_num_requested_total", "0.2", "pg_stat_checkpointer_num_timed_total", "0.2")},
+		{name: "few", at: "2h", series: checkpoints("pg_stat_checkpointer_num_requested_total", "0.08", "pg_stat_checkpointer_num_timed_total", "0")},
+	},
+	"DatabaseRollbacksHigh": {
+		{name: "one of six", at: "35m", series: transactions(300, 60),
+			fires: []firing{{rule.Warning, datname, "Many transactions of the database are rolled back",
+				"16.67% of the transactions in alphapulse are rolled back: statements fail, or clients go away."}}},
+		{name: "9 %", at: "35m", series: transactions(273, 27)},
+		{name: "half of hardly any", at: "35m", series: transactions(29, 29)},
+	},
+	"DatabaseTemporaryFiles": {
+		{name: "20 MiB per second", at: "35m", series: map[string]string{`pg_stat_database_temp_bytes{job="database",datname="alphapulse"}`: "0+1258291200x40"},
+			fires: []firing{{rule.Warning, datname, "Queries of the database do not fit into memory",
+				"Queries in alphapulse write 20MiB per second to temporary files, which is slow and takes space on the volume."}}},
+		{name: "10 MiB per second", at: "35m", series: map[string]string{`pg_stat_database_temp_bytes{job="database",datname="alphapulse"}`: "0+629145600x40"}},
+	},
+	"DatabaseReadsFromDisk": {
+		{name: "a fifth", at: "50m", series: reads(72000, 18000),
+			fires: []firing{{rule.Warning, jobDatabase, "The database reads much from its volume",
+				"80% of the pages that queries read are in the database's memory. The others come from the volume or the kernel's cache, which is slower."}}},
+		{name: "9 %", at: "50m", series: reads(81900, 8100)},
+		{name: "half of few", at: "50m", series: reads(29000, 29000)},
+	},
+}
+
+const (
+	connectionsOut    = "The database is running out of connections"
+	connectionsText   = "%s of the database's connections are in use. At 100 %% new ones are refused, and API pods that start cannot become ready."
+	metricsIncomplete = "The database's exporter cannot read everything"
+	wraparound        = "The database's transaction ids run out"
+	wraparoundText    = "The oldest row of alphapulse that is not frozen is %s transactions old. At 2.1G the database refuses every write."
+	checkpointsForced = "The database writes checkpoints under pressure"
+	checkpointsText   = "12 checkpoints within an hour began because the write-ahead log was full, more than in their own time. Writes are slower and the log is larger than they have to be."
+)
+
+var (
+	jobDatabase = map[string]string{"job": "database"}
+	datname     = map[string]string{"job": "database", "datname": "alphapulse"}
+)
+
+// rows of two tables.
+func rows(dead, live int) map[string]string {
+	all := map[string]string{}
+	for table, part := range map[string]int{"a": 4, "b": 6} {
+		labels := fmt.Sprintf(`{job="database",datname="alphapulse",relname=%q}`, table)
+		all["pg_stat_user_tables_n_dead_tup"+labels] = fmt.Sprintf("%dx150", dead*part/10)
+		all["pg_stat_user_tables_n_live_tup"+labels] = fmt.Sprintf("%dx150", live*part/10)
+	}
+	return all
+}
+
+func activity(user, state, backend string, seconds int) map[string]string {
+	return map[string]string{fmt.Sprintf(
+		`pg_stat_activity_max_tx_duration{job="database",datname="alphapulse",usename=%q,state=%q,backend_type=%q,application_name="x",wait_event="y"}`,
+		user, state, backend): fmt.Sprintf("%dx20", seconds)}
+}
+
+// checkpoints a minute.
+func checkpoints(requested, perMinute, timed, inTime string) map[string]string {
+	return map[string]string{requested + `{job="database"}`: "0+" + perMinute + "x150", timed + `{job="database"}`: "0+" + inTime + "x150"}
+}
+
+// transactions a minute.
+func transactions(committed, rolledBack int) map[string]string {
+	return map[string]string{
+		`pg_stat_database_xact_commit{job="database",datname="alphapulse"}`:   fmt.Sprintf("0+%dx40", committed),
+		`pg_stat_database_xact_rollback{job="database",datname="alphapulse"}`: fmt.Sprintf("0+%dx40", rolledBack),
+	}
+}
+
+// reads of pages a minute.
+func reads(hit, read int) map[string]string {
+	return map[string]string{
+		`pg_stat_database_blks_hit{job="database",datname="alphapulse"}`:  fmt.Sprintf("0+%dx60", hit),
+		`pg_stat_database_blks_read{job="database",datname="alphapulse"}`: fmt.Sprintf("0+%dx60", read),
+	}
+}
