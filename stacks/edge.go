@@ -63,8 +63,8 @@ func (s *Stack) edgeSettings(set *settings.Set) {
 	g.Int(&a.HSTSSeconds, "edgeHstsSeconds", "How long a browser insists on HTTPS after a visit; 0 asks for nothing.", settings.Between(0, 63072000), settings.In("seconds"))
 	g.Bool(&a.HSTSPreload, "edgeHstsPreload", "Ask the browsers' makers to insist on HTTPS from the first visit on, for the domain and all below it; hard to undo.")
 	g.Int(&a.MaxBodyMegabytes, "edgeMaxBodyMegabytes", "Largest body of a request.", settings.Between(1, 10240), settings.In("MiB"))
-	g.Int(&a.BodyPauseSeconds, "edgeBodyPauseSeconds", "How long a client may pause within a body.", settings.Between(1, 300), settings.In("seconds"))
-	g.Int(&a.HeaderKilobytes, "edgeHeaderKilobytes", "Longest request line, and longest line of a request's header.", settings.Between(4, 256), settings.In("KiB"))
+	g.Int(&a.BodyPauseSeconds, "edgeBodyPauseSeconds", "How long a client may pause within a body.", settings.Between(1, 60), settings.In("seconds"))
+	g.Int(&a.HeaderKilobytes, "edgeHeaderKilobytes", "Longest request line, and longest line of a request's header; four times as much in all.", settings.Between(1, 64), settings.In("KiB"))
 	g.Int(&a.ResponseHeaderKilobytes, "edgeResponseHeaderKilobytes", "Longest header of a service's answer.", settings.Between(4, 256), settings.In("KiB"))
 	g.Check(s.checkExposure)
 }

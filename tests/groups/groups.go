@@ -72,7 +72,7 @@ var groups = []group{
 	},
 	{
 		name: "node", about: "the local cluster and engine themselves: crashes, restarts, what is left behind", need: 15 * time.Minute,
-		dir: "local", pkg: "./internal/node", tags: "cluster",
+		dir: "local", pkg: "./internal/node/...", tags: "cluster",
 		paths: []string{"local/internal/debian", "local/internal/node", "local/internal/oci", "local/modules/etcd", "local/modules/kubernetes"},
 	},
 }
