@@ -520,6 +520,10 @@ func TestReceivers(t *testing.T) {
 				t.Errorf("%s is not told %q: %s", name, want, first)
 			}
 		}
+		// Of many, too, something useful is left.
+		if third, err := json.Marshal(e.bodies[2]); err != nil || !strings.Contains(string(third), rule.RunbookURL+"DatabaseDown.md") {
+			t.Errorf("%s is not told where to look: %s, %v", name, third, err)
+		}
 	}
 	if got := []string{text(pagerDuty.bodies[0]["event_action"]), text(pagerDuty.bodies[1]["event_action"])}; !slices.Equal(got, []string{"trigger", "resolve"}) ||
 		pagerDuty.bodies[0]["dedup_key"] != pagerDuty.bodies[1]["dedup_key"] {
