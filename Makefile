@@ -20,7 +20,7 @@ LOCALFLAGS ?=
 
 # Modules with code of ours; the others below local/modules pin what is built of others'.
 TOOL_MODULES := local/modules/helpers local/modules/vulncheck
-MODULES := . local docker/backend docker/frontend tests/rules tests/minors $(TOOL_MODULES)
+MODULES := . local docker/backend docker/frontend docker/agent tests/rules tests/minors $(TOOL_MODULES)
 
 # What is shipped, or what users run: known vulnerabilities in it fail the tests.
 SHIPPED := . docker/backend docker/frontend local
@@ -69,7 +69,7 @@ pulumi: local ## run pulumi on the clone's state: ARGS="stack output"
 ifdef PKG
 test: test-pkg
 else
-test: fmt workflows vet lint vulncheck test-root test-rules test-minors manifests test-local test-tools test-backend test-frontend ## everything that needs no cluster; PKG=components/cache one package alone
+test: fmt workflows vet lint vulncheck test-root test-rules test-minors manifests test-local test-tools test-agent test-backend test-frontend ## everything that needs no cluster; PKG=components/cache one package alone
 endif
 
 # One folder of one module, and what is below it.
@@ -149,6 +149,10 @@ test-tools:
 	@rc=0; for m in $(TOOL_MODULES); do go test -C $$m ./... || rc=1; done; exit $$rc
 
 # The race detector needs cgo.
+.PHONY: test-agent
+test-agent:
+	@CGO_ENABLED=1 go test -C docker/agent -race ./...
+
 .PHONY: test-backend
 test-backend:
 	@CGO_ENABLED=1 go test -C docker/backend -race ./...
@@ -173,7 +177,7 @@ e2e: local groups ## the whole proof on the local cluster and engine, from nothi
 
 .PHONY: ci
 ci: groups ## what .ci/run does once everything is installed: make test, make e2e GROUP=core, the other groups while 80 minutes last
-	@.local/bin/groups ci -elapsed $(or $(ELAPSED),0)
+	@.local/bin/groups ci -budget $(or $(BUDGET),80m) -elapsed $(or $(ELAPSED),0)
 
 .PHONY: bench
 bench: local ## measure the dev stack, which is left running, and one backend alone; print ratios

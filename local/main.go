@@ -1,4 +1,4 @@
-// Command local runs a real one-node Kubernetes on this machine, built from
+// Command local runs a real Kubernetes on this machine, built from
 // source, and the pinned Pulumi toolchain that deploys to it.
 package main
 

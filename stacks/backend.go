@@ -28,21 +28,23 @@ var starts = settings.AtLeast(backend.LeastMemory, "as limits.memory no server s
 // backendSettings has what the other processes have in common with the API, too:
 // command, variables and the time to start.
 func (s *Stack) backendSettings(set *settings.Set) {
-	a, only := s.Backend, settings.Only(room.Kubernetes)
+	a, only, off := s.Backend, settings.Only(room.Kubernetes), settings.OrZero("to leave the metric out")
 	g := set.Group("Backend", "The application's API. Command, variables and start-up time hold for the engine and the dashboard, too.")
 	g.Image(&a.API.Image, "backendImage", "The application's server side: API, engine and dashboard.")
 	g.Resources(&a.API.Resources, "backendResources", "one API pod", starts)
 	g.Int(&a.Scaling.Min, "backendMinReplicas", "Fewest API pods; all containers of the API on a Docker host.", settings.Between(1, 100))
 	g.Int(&a.Scaling.Max, "backendMaxReplicas", "Most API pods.", settings.Between(1, 100), only)
-	g.Int(&a.Scaling.CPUUtilization, "backendCpuUtilization", "CPU target of the autoscaler, in percent of the request.", settings.Between(10, 100), settings.In("percent"), only)
-	g.Int(&a.Scaling.MemoryUtilization, "backendMemoryUtilization", "Memory target of the autoscaler, in percent of the request.", settings.Between(10, 100), settings.In("percent"), only)
+	g.Int(&a.Scaling.CPUUtilization, "backendCpuUtilization", "CPU target of the autoscaler, in percent of the request.", settings.Between(10, 100), settings.In("percent"), off, only)
+	g.Int(&a.Scaling.MemoryUtilization, "backendMemoryUtilization", "Memory target of the autoscaler, in percent of the request; 0 for an application that never gives memory back.", settings.Between(10, 100), settings.In("percent"), off, only)
+	s.paceSettings(g, &a.Scaling.Up, "backendScaleUp", "added", settings.Between(1, 1000))
+	s.paceSettings(g, &a.Scaling.Down, "backendScaleDown", "removed", settings.Between(1, 100))
 	g.Image(&a.WaitImage, "waitImage", "busybox, in which a pod waits for the database before API, engine or dashboard start.", only)
 	g.List(&a.API.Command, "backendCommand", "Entrypoint of the API; by default the image's own.")
 	g.List(&a.API.Args, "backendArgs", "Arguments of the API's entrypoint.")
 	g.Port(&a.API.Port, "backendPort", "Port that the API listens on.")
 	g.Path(&a.API.LivenessPath, "backendLivenessPath", "Path that answers while the API works; - for none.", only)
 	g.Path(&a.API.ReadinessPath, "backendReadinessPath", "Path that answers while the API can serve; - for none.", only)
-	g.Path(&a.API.MetricsPath, "backendMetricsPath", "Path of the API's metrics; - for a build that has none.")
+	g.Path(&a.API.MetricsPath, "backendMetricsPath", "Path of the API's metrics; - for a build that has none.", hidden("API"))
 	g.Int(&a.API.StartupSeconds, "backendStartupSeconds", "How long the API, the engine and the dashboard may take to start.", settings.Between(10, 1800), settings.In("seconds"))
 	g.Variables(&a.API.Env, "backendEnv", "Further plain variables of API, engine and dashboard.", settings.Each(ownVariable))
 	g.Variables(&s.Application.SecretEnv, "backendSecretEnv", "Further secret variables of API and engine, e.g. BINANCE_API_KEY. Set as one secret object.", settings.Secret, settings.Each(ownVariable))
@@ -50,10 +52,21 @@ func (s *Stack) backendSettings(set *settings.Set) {
 		if scale := a.Scaling; scale.Min > scale.Max && s.Target == room.Kubernetes {
 			p.Add("backendMinReplicas", "%d is above backendMaxReplicas %d: lower the one or raise the other", scale.Min, scale.Max)
 		}
+		if scale := a.Scaling; scale.CPUUtilization == 0 && scale.MemoryUtilization == 0 {
+			p.Add("backendMemoryUtilization", "it is 0, and backendCpuUtilization is 0 too: an autoscaler needs one of them")
+		}
 		warnOfSecrets(p, "backendEnv", a.API.Env, toSecretEnv)
 		warnOfArguments(p, "backendCommand", a.API.Command)
 		warnOfArguments(p, "backendArgs", a.API.Args)
 	})
+}
+
+// paceSettings are those of one direction of the autoscaler, in which pods are changed.
+func (s *Stack) paceSettings(g *settings.Group, p *backend.Pace, key, changed string, percent settings.Option) {
+	only, seconds := settings.Only(room.Kubernetes), settings.In("seconds")
+	g.Int(&p.StabilizationSeconds, key+"StabilizationSeconds", "How long the load has to ask for it before API pods are "+changed+".", settings.Between(0, 3600), seconds, only)
+	g.Int(&p.Percent, key+"Percent", "How many API pods are "+changed+" at most in "+key+"PeriodSeconds, in percent of those there are.", percent, settings.In("percent"), only)
+	g.Int(&p.PeriodSeconds, key+"PeriodSeconds", "The time that "+key+"Percent is for.", settings.Between(1, 1800), seconds, only)
 }
 
 func (s *Stack) engineSettings(set *settings.Set) {
@@ -85,7 +98,7 @@ func (s *Stack) dashboardSettings(set *settings.Set) {
 	g.Image(&s.Application.DashboardImage, "dashboardImage", "Image of the dashboard; by default backendImage.", needed)
 	g.List(&d.Args, "dashboardArgs", "Arguments of the dashboard's entrypoint.", needed)
 	g.Port(&d.Port, "dashboardPort", "Port that the dashboard listens on.")
-	g.Path(&d.MetricsPath, "dashboardMetricsPath", "Path of the dashboard's metrics; - for a build that has none.", needed)
+	g.Path(&d.MetricsPath, "dashboardMetricsPath", "Path of the dashboard's metrics; - for a build that has none.", hidden("Dashboard"), needed)
 	g.Path(&d.LivenessPath, "dashboardHealthPath", "Path that answers while the dashboard works.", settings.Only(room.Kubernetes), needed)
 	g.Check(func(p *settings.Problems) { warnOfArguments(p, "dashboardArgs", d.Args) })
 }

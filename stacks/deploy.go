@@ -1,5 +1,3 @@
-// Package stacks turns a stack's configuration into components: settings are read
-// and checked first, all of them, before any resource is registered.
 package stacks
 
 import (

@@ -38,7 +38,7 @@ const answerMargin = 5
 
 func (s *Stack) edgeSettings(set *settings.Set) {
 	a, l, only := s.Edge, s.Edge.Limits, settings.Only(room.Kubernetes)
-	rate := settings.Between(1, 100000)
+	rate, choose := settings.Between(1, 100000), settings.OrZero("to let the cluster choose")
 	g := set.Group("Edge", "nginx in front of every service.")
 	g.Image(&a.Image, "edgeImage", "nginx that needs no root: user 101.",
 		settings.Of(settings.Release{Product: "nginx", Repositories: []string{"nginx", "nginx-unprivileged"}, Least: ingress.LeastVersion}))
@@ -47,8 +47,8 @@ func (s *Stack) edgeSettings(set *settings.Set) {
 		settings.OneOf(ingress.NodePort, ingress.LoadBalancer, ingress.IngressObject), only)
 	g.Text(&a.IngressClass, "edgeIngressClass", "Class of the Ingress object; needed when edgeExposure is ingress.",
 		settings.While(func() bool { return a.Exposure == ingress.IngressObject }, "edgeExposure is ingress"), only)
-	g.Int(&a.HTTPNodePort, "edgeHttpNodePort", "Node port of plain HTTP, 30000 to 32767; 0 lets the cluster choose.", settings.Between(0, 32767), only)
-	g.Int(&a.HTTPSNodePort, "edgeHttpsNodePort", "Node port of HTTPS, 30000 to 32767; 0 lets the cluster choose.", settings.Between(0, 32767), only)
+	g.Int(&a.HTTPNodePort, "edgeHttpNodePort", "Node port of plain HTTP.", settings.Between(30000, 32767), choose, only)
+	g.Int(&a.HTTPSNodePort, "edgeHttpsNodePort", "Node port of HTTPS.", settings.Between(30000, 32767), choose, only)
 	g.Port(&a.PublicHTTPSPort, "edgePublicPort", "Port of HTTPS as users see it; the URLs and redirects carry it. A Docker host publishes it.")
 	g.Int(&a.Replicas, "edgeReplicas", "nginx pods.", settings.Between(2, 50), only)
 	g.Resources(&a.Resources, "edgeResources", "one nginx pod", settings.AtLeast(ingress.LeastMemory, "as limits.memory nginx does not start with it"))
@@ -56,9 +56,16 @@ func (s *Stack) edgeSettings(set *settings.Set) {
 	g.Int(&l.APIRate, "edgeApiRate", "API requests a second from one address.", rate)
 	g.Int(&l.APIBurst, "edgeApiBurst", "API requests from one address beyond the rate before they are refused.", settings.Between(0, 100000))
 	g.Int(&l.LoginRate, "edgeLoginRate", "Login requests a second from one address.", rate)
+	g.Int(&l.LoginBurst, "edgeLoginBurst", "Login requests from one address beyond the rate before they are refused.", settings.Between(0, 100000))
 	g.Int(&l.WebSocketRate, "edgeWebsocketRate", "New WebSockets a second from one address.", rate)
+	g.Int(&l.WebSocketBurst, "edgeWebsocketBurst", "New WebSockets from one address beyond the rate before they are refused.", settings.Between(0, 100000))
 	g.Int(&l.Connections, "edgeConnections", "Connections at once from one address.", rate)
 	g.Int(&a.HSTSSeconds, "edgeHstsSeconds", "How long a browser insists on HTTPS after a visit; 0 asks for nothing.", settings.Between(0, 63072000), settings.In("seconds"))
+	g.Bool(&a.HSTSPreload, "edgeHstsPreload", "Ask the browsers' makers to insist on HTTPS from the first visit on, for the domain and all below it; hard to undo.")
+	g.Int(&a.MaxBodyMegabytes, "edgeMaxBodyMegabytes", "Largest body of a request.", settings.Between(1, 10240), settings.In("MiB"))
+	g.Int(&a.BodyPauseSeconds, "edgeBodyPauseSeconds", "How long a client may pause within a body.", settings.Between(1, 60), settings.In("seconds"))
+	g.Int(&a.HeaderKilobytes, "edgeHeaderKilobytes", "Longest request line, and longest line of a request's header; four times as much in all.", settings.Between(1, 64), settings.In("KiB"))
+	g.Int(&a.ResponseHeaderKilobytes, "edgeResponseHeaderKilobytes", "Longest header of a service's answer.", settings.Between(4, 256), settings.In("KiB"))
 	g.Check(s.checkExposure)
 }
 
@@ -72,21 +79,22 @@ func trusted(v string) error {
 	return nil
 }
 
+// hidden is for paths of metrics, which the edge keeps from the outside of a route.
+func hidden(route string) settings.Option {
+	return settings.Valid(func(path string) error { return ingress.CheckHidden(route, path) })
+}
+
 // checkExposure reports a way in that its details do not fit.
 func (s *Stack) checkExposure(p *settings.Problems) {
 	a := s.Edge
-	nodePort := func(key string, port int) {
-		if port != 0 && port < 30000 {
-			p.Add(key, "%d is not a node port: set 30000 to 32767, or 0 to let the cluster choose", port)
-		}
-	}
-	nodePort("edgeHttpNodePort", a.HTTPNodePort)
-	nodePort("edgeHttpsNodePort", a.HTTPSNodePort)
 	if a.Exposure == ingress.IngressObject && a.IngressClass == "" {
 		p.Add("edgeIngressClass", "it is not set: name the class of the cluster's controller, or choose another edgeExposure")
 	}
 	if a.Exposure != ingress.NodePort && (a.HTTPNodePort != 0 || a.HTTPSNodePort != 0) {
 		p.Add("edgeHttpsNodePort", "node ports are used only when edgeExposure is nodePort, and it is %q: remove them", a.Exposure)
+	}
+	if a.HSTSPreload && a.HSTSSeconds < 31536000 {
+		p.Add("edgeHstsPreload", "true needs edgeHstsSeconds of a year, 31536000, at least, and it is %d", a.HSTSSeconds)
 	}
 	if a.HTTPNodePort != 0 && a.HTTPNodePort == a.HTTPSNodePort {
 		p.Add("edgeHttpNodePort", "%d is edgeHttpsNodePort too: choose two ports", a.HTTPNodePort)

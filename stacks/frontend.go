@@ -17,7 +17,7 @@ func (s *Stack) frontendSettings(set *settings.Set) {
 	g.Resources(&a.Resources, "frontendResources", "one frontend pod", settings.AtLeast(frontend.LeastMemory, "as limits.memory no server starts with it"))
 	g.Variables(&a.Env, "frontendEnv", "Further plain variables of the frontend. Browsers read them.", settings.Each(pageVariable))
 	g.Path(&a.LivenessPath, "frontendHealthPath", "Path that answers while the frontend works.", only)
-	g.Path(&a.MetricsPath, "frontendMetricsPath", "Path of the frontend's metrics; - for a build that has none.")
+	g.Path(&a.MetricsPath, "frontendMetricsPath", "Path of the frontend's metrics; - for a build that has none.", hidden("UI"))
 	g.Check(func(p *settings.Problems) {
 		warnOfSecrets(p, "frontendEnv", a.Env, func(name string) string {
 			return fmt.Sprintf("browsers read it, too; `pulumi config rm --path frontendEnv.%s`, and renew it", name)

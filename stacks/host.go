@@ -25,14 +25,14 @@ type Host struct {
 }
 
 func (s *Stack) hostSettings(set *settings.Set) {
-	h, only := &s.Host, settings.Only(room.DockerHost)
+	h, only, none := &s.Host, settings.Only(room.DockerHost), settings.OrZero("for none")
 	g := set.Group("Docker host", "The Docker engine that the stack runs on. One that only builds images is named here, too.")
 	g.Text(&h.Address, "dockerHost", "Address of the Docker engine that the stack runs on, or that builds its images; by default DOCKER_HOST or the local socket.",
 		settings.Valid(engineAddress))
 	g.Bool(&h.DeleteVolumes, "deleteVolumes", "Let a destroy delete the data, too; by default it stays on the host and is found again.", only)
-	g.Int(&h.HTTPPort, "edgePublicHttpPort", "Published port of plain HTTP, which redirects to HTTPS; 0 for none.", settings.Between(0, 65535), only)
-	g.Int(&h.GrafanaPort, "grafanaLoopbackPort", "Port of Grafana on the host's loopback address; 0 for none.", settings.Between(0, 65535), only)
-	g.Int(&h.PrometheusPort, "prometheusLoopbackPort", "Port of Prometheus on the host's loopback address; 0 for none.", settings.Between(0, 65535), only)
+	g.Int(&h.HTTPPort, "edgePublicHttpPort", "Published port of plain HTTP, which redirects to HTTPS.", settings.Between(1, 65535), none, only)
+	g.Int(&h.GrafanaPort, "grafanaLoopbackPort", "Port of Grafana on the host's loopback address.", settings.Between(1, 65535), none, only)
+	g.Int(&h.PrometheusPort, "prometheusLoopbackPort", "Port of Prometheus on the host's loopback address.", settings.Between(1, 65535), none, only)
 	g.Check(func(p *settings.Problems) {
 		if s.Target != room.DockerHost {
 			if h.Address != "" && !s.Build.Enabled {

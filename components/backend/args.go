@@ -44,14 +44,6 @@ type Process struct {
 	StartupSeconds int
 }
 
-// Scaling are the bounds and targets of the horizontal autoscaler.
-type Scaling struct {
-	// Min and Max replicas.
-	Min, Max int
-	// CPUUtilization and MemoryUtilization are targets in percent of the requests.
-	CPUUtilization, MemoryUtilization int
-}
-
 // Args configure a Backend.
 type Args struct {
 	workload.Placement
@@ -87,16 +79,8 @@ func (a *Args) Validate() error {
 	if a.Namespace == nil {
 		problem("Namespace is missing: pass the namespace to create the objects in")
 	}
-	if a.Scaling.Min < 1 || a.Scaling.Max < a.Scaling.Min {
-		problem("Scaling: Min %d and Max %d: want 1 ≤ Min ≤ Max", a.Scaling.Min, a.Scaling.Max)
-	}
-	for _, target := range []struct {
-		name    string
-		percent int
-	}{{"CPUUtilization", a.Scaling.CPUUtilization}, {"MemoryUtilization", a.Scaling.MemoryUtilization}} {
-		if target.percent < 1 || target.percent > 100 {
-			problem("Scaling: %s is %d: want a percentage of the request from 1 to 100", target.name, target.percent)
-		}
+	for _, err := range a.Scaling.validate() {
+		problem("%w", err)
 	}
 	if a.WaitImage != nil && a.Access == nil {
 		problem("WaitImage needs Access to know what to wait for")

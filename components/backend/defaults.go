@@ -16,13 +16,13 @@ func Defaults() Args {
 			Image: image, Args: []string{"api"}, Port: 8000, Resources: room.ResourcesOf("500m", "1Gi", "1", "2Gi"),
 			LivenessPath: "/health", ReadinessPath: "/ready", MetricsPath: "/metrics", StartupSeconds: 180,
 		},
-		Scaling: Scaling{Min: 3, Max: 10, CPUUtilization: 70, MemoryUtilization: 80},
+		Scaling: Scaling{Min: 3, Max: 10, CPUUtilization: 70, MemoryUtilization: 80, Up: defaultUp, Down: defaultDown},
 		Engine: &Process{
 			Image: image, Args: []string{"engine"}, Port: 9090, Resources: room.ResourcesOf("500m", "1Gi", "1", "2Gi"),
 			LivenessPath: "/health", MetricsPath: "/metrics", StartupSeconds: 180,
 		},
 		PaperTrading: true,
-		WaitImage:    pulumi.String("docker.io/library/busybox:1.37.0"),
+		WaitImage:    pulumi.String("docker.io/library/busybox:1.37"),
 		Dashboard: &Process{
 			Args: []string{"dashboard"}, Port: 8050, Resources: room.ResourcesOf("250m", "256Mi", "500m", "512Mi"),
 			LivenessPath: "/api/health", ReadinessPath: "/api/health", MetricsPath: "/metrics", StartupSeconds: 180,

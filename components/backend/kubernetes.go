@@ -101,42 +101,18 @@ func (a *Args) create(ctx *pulumi.Context, r running, settings pulumi.StringInpu
 
 // autoscaler owns the number of the API's pods.
 func autoscaler(ctx *pulumi.Context, i room.Identity, args *Args, deployment pulumi.StringInput, opts ...pulumi.ResourceOption) error {
-	utilization := func(resource string, percent int) autoscalingv2.MetricSpecInput {
-		return &autoscalingv2.MetricSpecArgs{
-			Type: pulumi.String("Resource"),
-			Resource: &autoscalingv2.ResourceMetricSourceArgs{
-				Name: pulumi.String(resource),
-				Target: &autoscalingv2.MetricTargetArgs{
-					Type: pulumi.String("Utilization"), AverageUtilization: pulumi.Int(percent),
-				},
-			},
-		}
-	}
-	rule := func(stabilization, percent, period int) *autoscalingv2.HPAScalingRulesArgs {
-		return &autoscalingv2.HPAScalingRulesArgs{
-			StabilizationWindowSeconds: pulumi.Int(stabilization),
-			Policies: autoscalingv2.HPAScalingPolicyArray{&autoscalingv2.HPAScalingPolicyArgs{
-				Type: pulumi.String("Percent"), Value: pulumi.Int(percent), PeriodSeconds: pulumi.Int(period),
-			}},
-		}
-	}
+	scaling := args.Scaling.paced()
 	_, err := autoscalingv2.NewHorizontalPodAutoscaler(ctx, i.Name, &autoscalingv2.HorizontalPodAutoscalerArgs{
 		Metadata: workload.Meta(i.Name, args.Namespace, i),
 		Spec: &autoscalingv2.HorizontalPodAutoscalerSpecArgs{
 			ScaleTargetRef: &autoscalingv2.CrossVersionObjectReferenceArgs{
 				ApiVersion: pulumi.String("apps/v1"), Kind: pulumi.String("Deployment"), Name: deployment.ToStringOutput(),
 			},
-			MinReplicas: pulumi.Int(args.Scaling.Min),
-			MaxReplicas: pulumi.Int(args.Scaling.Max),
-			Metrics: autoscalingv2.MetricSpecArray{
-				utilization("cpu", args.Scaling.CPUUtilization),
-				utilization("memory", args.Scaling.MemoryUtilization),
-			},
-			// Up fast, down slowly: doubling every 15 s after a minute of load,
-			// halving every minute after five quiet ones.
+			MinReplicas: pulumi.Int(scaling.Min),
+			MaxReplicas: pulumi.Int(scaling.Max),
+			Metrics:     scaling.metrics(),
 			Behavior: &autoscalingv2.HorizontalPodAutoscalerBehaviorArgs{
-				ScaleUp:   rule(60, 100, 15),
-				ScaleDown: rule(300, 50, 60),
+				ScaleUp: scaling.Up.rules(), ScaleDown: scaling.Down.rules(),
 			},
 		},
 	}, opts...)

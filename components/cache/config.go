@@ -31,10 +31,12 @@ const (
 	HealthUser = "health"
 )
 
-// Policies are the values of maxmemory-policy that a cache may have. "noeviction"
-// is not one: a full cache would refuse the application's writes.
+// NoEviction drops nothing: a full server refuses writes, as a queue has to.
+const NoEviction = "noeviction"
+
+// Policies are the values of maxmemory-policy that a cache may have.
 var Policies = []string{
-	"allkeys-lru", "allkeys-lfu", "allkeys-random", "volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl",
+	"allkeys-lru", "allkeys-lfu", "allkeys-random", "volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl", NoEviction,
 }
 
 const miB int64 = 1 << 20

@@ -128,7 +128,7 @@ func TestArgsThatAreRefused(t *testing.T) {
 		{"nothing given", func(a *Args) { *a = Args{} }, []string{"Namespace", "Image", "ExporterImage", "ApplicationPassword", "MonitoringPassword", "limits.memory"}},
 		{"memory too small", func(a *Args) { a.Resources = room.ResourcesOf("1", "32Mi", "1", "63Mi") }, []string{"63Mi", "64Mi"}},
 		{"volume too small for the memory", func(a *Args) { a.Storage = resource.MustParse("4Gi") }, []string{"Storage is 4Gi", "4160Mi"}},
-		{"refuses writes when full", func(a *Args) { a.Policy = "noeviction" }, []string{`"noeviction"`, DefaultPolicy}},
+		{"no policy of Redis'", func(a *Args) { a.Policy = "sometimes" }, []string{`"sometimes"`, DefaultPolicy, NoEviction}},
 		{"alias its own", func(a *Args) { a.AliasServices = []string{"cache"} }, []string{`"cache"`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -21,7 +21,7 @@ func exporterOf(name string) room.Identity {
 func (a *Args) Facts(name string, on room.Target) room.Facts {
 	server := room.Workload{Identity: Server(name), Replicas: 1, Containers: []room.Resources{a.Resources}}
 	metrics := &room.Scrape{Port: MetricsPort, Path: "/metrics"}
-	watched := observe.Watched{Job: name, KeepsEverything: a.policy() == "noeviction"}
+	watched := observe.Watched{Job: name, KeepsEverything: a.policy() == NoEviction}
 	f := room.Facts{Claims: []room.Claim{{Name: name, Size: a.Storage}}}
 	if on == room.Kubernetes {
 		watched.Claim = name

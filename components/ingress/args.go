@@ -127,10 +127,11 @@ type Args struct {
 	// PrometheusPassword is for user "admin" of /prometheus, which has no login of
 	// its own; nil keeps Prometheus unreachable from outside.
 	PrometheusPassword pulumi.StringInput
-	// Resolver is the cluster's DNS service; "" means kube-dns.kube-system.svc.<ClusterDomain>.
-	Resolver string
-	// ClusterDomain is what Service names end with; "" means cluster.local.
-	ClusterDomain string
+	// HSTSPreload, BodyPauseSeconds, HeaderKilobytes, ResponseHeaderKilobytes and
+	// TraceSampling are those of nginx.Config.
+	HSTSPreload                                                bool
+	BodyPauseSeconds, HeaderKilobytes, ResponseHeaderKilobytes int
+	TraceSampling                                              float64
 
 	// Replicas; 0 means 2.
 	Replicas int
@@ -169,12 +170,9 @@ func (a *Args) withDefaults() *Args {
 	fill(&d.MaxBodyMegabytes, 10)
 	fill(&d.RequestTimeoutSeconds, 35)
 	fill(&d.Replicas, 2)
-	if d.ClusterDomain == "" {
-		d.ClusterDomain = "cluster.local"
-	}
-	if d.Resolver == "" {
-		d.Resolver = "kube-dns.kube-system.svc." + d.ClusterDomain
-	}
+	fill(&d.BodyPauseSeconds, nginx.DefaultBodyPauseSeconds)
+	fill(&d.HeaderKilobytes, nginx.DefaultHeaderKilobytes)
+	fill(&d.ResponseHeaderKilobytes, nginx.DefaultResponseHeaderKilobytes)
 	if d.Limits == nil {
 		limits := nginx.DefaultLimits()
 		d.Limits = &limits
@@ -282,8 +280,6 @@ func (a *Args) routes() []route {
 
 // Place is what the configuration depends on where the edge runs.
 type Place struct {
-	// Resolver is the DNS server.
-	Resolver string
 	// StatusAddress is where the exporter reaches nginx' own figures; "" is the
 	// loopback address.
 	StatusAddress string
@@ -291,10 +287,8 @@ type Place struct {
 	Suffix string
 }
 
-// onCluster is a namespace of the cluster.
-func (a *Args) onCluster(namespace string) Place {
-	return Place{Resolver: a.Resolver, Suffix: "." + namespace + ".svc." + a.ClusterDomain}
-}
+// onCluster is a namespace of a cluster, whose domain the container itself knows.
+func (a *Args) onCluster(namespace string) Place { return Place{Suffix: "." + namespace + ".svc"} }
 
 // config is the nginx configuration at a place for the names of the routes' hosts, in
 // the routes' order.
@@ -321,17 +315,20 @@ func (a *Args) config(place Place, hosts ...string) *nginx.Config {
 		},
 		HTTPPort: HTTPPort, HTTPSPort: HTTPSPort, StatusPort: StatusPort, StatusAddress: place.StatusAddress,
 		PublicHTTPSPort: a.PublicHTTPSPort,
-		Resolver:        place.Resolver,
 		TrustedProxies:  a.TrustedProxies,
 		Limits:          *a.Limits,
 		CertificateFile: TLSDir + "/" + CertificateKey, KeyFile: TLSDir + "/" + PrivateKey,
-		HSTSSeconds:           a.HSTSSeconds,
+		HSTSSeconds:      a.HSTSSeconds,
+		HSTSPreload:      a.HSTSPreload,
+		BodyPauseSeconds: a.BodyPauseSeconds,
+		HeaderKilobytes:  a.HeaderKilobytes, ResponseHeaderKilobytes: a.ResponseHeaderKilobytes,
+		TraceSampling:         a.TraceSampling,
 		MaxBodyMegabytes:      a.MaxBodyMegabytes,
 		RequestTimeoutSeconds: a.RequestTimeoutSeconds,
 		ShutdownSeconds:       a.RequestTimeoutSeconds,
 		// One for each core that the limit lets it use; "auto" would count the node's.
 		Workers: max(1, int(math.Ceil(a.Resources.Limits.CPU.AsApproximateFloat64()))),
-		TempDir: "/tmp",
+		TempDir: tempDir,
 	}
 	if a.PrometheusPassword != nil {
 		c.PasswordFile = PasswordDir + "/" + PasswordKey

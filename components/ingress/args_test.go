@@ -43,14 +43,14 @@ func TestNginxAcceptsEveryExposure(t *testing.T) {
 				c := configOf(a)
 				assert.Equal(t, "/etc/edge-tls/tls.crt", c.CertificateFile)
 				assert.Equal(t, "/etc/edge-tls/tls.key", c.KeyFile)
-				assert.Equal(t, "kube-dns.kube-system.svc.cluster.local", c.Resolver)
+				assert.Empty(t, c.Resolver)
 				nginxtest.Files(t, c)    // the pod's paths do not exist here,
-				c.Resolver = "127.0.0.1" // nor does the cluster's DNS
+				c.Resolver = "127.0.0.1" // nor do its name servers
 				text, err := c.Render()
 				require.NoError(t, err)
 				said, err := nginxtest.Check(t, text)
 				require.NoError(t, err, said)
-				assert.Contains(t, text, "server api-pods.shop.svc.cluster.local:8000 resolve ")
+				assert.Contains(t, text, "server api-pods.shop.svc@domain@:8000 resolve ")
 				assert.Equal(t, password != nil, a.URLs()["prometheus"] != "")
 			})
 		}
@@ -59,12 +59,11 @@ func TestNginxAcceptsEveryExposure(t *testing.T) {
 
 func TestDefaults(t *testing.T) {
 	a := valid()
-	a.ClusterDomain = "other.test"
 	c := configOf(a)
 	assert.Equal(t, nginx.DefaultLimits(), c.Limits)
 	assert.Equal(t, 443, c.PublicHTTPSPort)
-	assert.Equal(t, "kube-dns.kube-system.svc.other.test", c.Resolver)
-	assert.Equal(t, "api-pods.shop.svc.other.test:8000", c.Upstreams.API.Address)
+	assert.Empty(t, c.Resolver, "the container's own name servers")
+	assert.Equal(t, "api-pods.shop.svc:8000", c.Upstreams.API.Address, "the cluster's domain is the container's to know")
 	assert.Equal(t, []string{"/ws", "/ws/"}, c.Upstreams.API.WebSockets)
 	assert.Empty(t, c.TrustedProxies)
 	assert.Equal(t, 1, c.Workers)

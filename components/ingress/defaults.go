@@ -12,12 +12,15 @@ import (
 func Defaults() Args {
 	limits := nginx.DefaultLimits()
 	return Args{
-		Image:             pulumi.String("docker.io/nginxinc/nginx-unprivileged:1.30.6"),
-		ExporterImage:     pulumi.String("docker.io/nginx/nginx-prometheus-exporter:1.5.1"),
-		Exposure:          LoadBalancer,
-		PublicHTTPSPort:   443,
-		Limits:            &limits,
-		HSTSSeconds:       31536000,
+		Image:            pulumi.String("docker.io/nginxinc/nginx-unprivileged:1.30.6"),
+		ExporterImage:    pulumi.String("docker.io/nginx/nginx-prometheus-exporter:1.5.1"),
+		Exposure:         LoadBalancer,
+		PublicHTTPSPort:  443,
+		Limits:           &limits,
+		HSTSSeconds:      31536000,
+		MaxBodyMegabytes: 10,
+		BodyPauseSeconds: nginx.DefaultBodyPauseSeconds,
+		HeaderKilobytes:  nginx.DefaultHeaderKilobytes, ResponseHeaderKilobytes: nginx.DefaultResponseHeaderKilobytes,
 		Replicas:          2,
 		Resources:         DefaultResources,
 		ExporterResources: DefaultExporterResources,

@@ -30,10 +30,9 @@ type DockerIngress struct {
 	CertificateExpiry pulumi.IntOutput
 }
 
-// place is a Docker host: its DNS server is the same in every container, and the
-// exporter is a container of its own. The figures that it asks for are counters, and
-// their port is not published.
-var place = Place{Resolver: "127.0.0.11", StatusAddress: "0.0.0.0"}
+// place is a Docker host: the exporter is a container of its own. The figures that it
+// asks for are counters, and their port is not published.
+var place = Place{StatusAddress: "0.0.0.0"}
 
 func (d DockerArgs) validate(a *Args) error {
 	if d.HTTPPort < 0 || d.HTTPPort > 65535 {

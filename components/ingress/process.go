@@ -19,6 +19,8 @@ const (
 	PrivateKey     = "tls.key"
 	PasswordDir    = "/etc/edge-password"
 	PasswordKey    = "htpasswd"
+
+	tempDir = "/tmp"
 )
 
 // preStopSeconds is how long a stopping pod keeps taking connections while nodes,
@@ -28,8 +30,7 @@ const preStopSeconds = 10
 // drainMargin is what nginx may need to exit after its last worker, in seconds.
 const drainMargin = 5
 
-// startupSeconds is generous: nginx starts at once, but waits for the cluster's DNS
-// to know the resolver's own name.
+// startupSeconds is generous: nginx starts at once.
 const startupSeconds = 60
 
 // files are what nginx reads.
@@ -38,7 +39,9 @@ func (a *Args) files(config pulumi.StringInput, secrets *Secrets) (volumes []wor
 		volumes = append(volumes, workload.Volume{Name: volume, HostName: hostName, Files: f})
 		mounts = append(mounts, workload.Mount{Volume: volume, Path: path, ReadOnly: true})
 	}
-	add("config", "nginx", ConfigDir, &workload.Files{Name: "nginx", Data: pulumi.StringMap{ConfigKey: config}})
+	add("config", "nginx", ConfigDir, &workload.Files{Name: "nginx", Data: pulumi.StringMap{
+		ConfigKey: config, nginx.StartFile: pulumi.String(nginx.StartScript),
+	}})
 	certificate := workload.Hidden("tls", pulumi.StringMap{CertificateKey: secrets.Certificate, PrivateKey: secrets.Key})
 	certificate.Type = "kubernetes.io/tls" // what an Ingress refers to
 	add("tls", "", TLSDir, certificate)
@@ -51,7 +54,7 @@ func (a *Args) files(config pulumi.StringInput, secrets *Secrets) (volumes []wor
 // server is nginx as both targets run it. Request bodies are buffered in its writable
 // folder; the limit is far above what the clients of one pod can have under way.
 func (a *Args) server(name string, config pulumi.StringInput, secrets *Secrets) (workload.Process, []workload.Volume) {
-	volumes, mounts := workload.Writable("512Mi", "64Mi", map[string]string{"tmp": "/tmp"})
+	volumes, mounts := workload.Writable("512Mi", "64Mi", map[string]string{"tmp": tempDir})
 	files, fileMounts := a.files(config, secrets)
 	health := workload.Probe{Path: nginx.HealthPath, Port: "http", PeriodSeconds: 10, TimeoutSeconds: 3, Failures: 3}
 	ready := health
@@ -59,7 +62,7 @@ func (a *Args) server(name string, config pulumi.StringInput, secrets *Secrets) 
 	return workload.Process{
 		Name: "nginx", Identity: Edge(name), Image: a.Image, User: User,
 		// Not the image's entrypoint, which edits files that are read-only here.
-		Command:   []string{"nginx", "-e", "stderr", "-c", ConfigDir + "/" + ConfigKey},
+		Command:   (&nginx.Config{TempDir: tempDir}).Command(ConfigDir + "/" + ConfigKey),
 		Resources: a.Resources,
 		Ports:     []workload.Port{{Name: "http", Number: HTTPPort}, {Name: "https", Number: HTTPSPort}},
 		Mounts:    append(mounts, fileMounts...),

@@ -37,6 +37,7 @@ func Connect(kubeconfig, kubeContext string) (*Cluster, error) {
 		return nil, err
 	}
 	config.Timeout = timeout
+	config.QPS, config.Burst = -1, 0 // a hundred questions at once, in one go: the server bounds them itself
 	client, err := dynamic.NewForConfig(config)
 	if err != nil {
 		return nil, err

@@ -1,7 +1,6 @@
 package settings
 
 import (
-	"errors"
 	"regexp"
 	"strings"
 
@@ -51,23 +50,18 @@ func cores(value, sub string, fail failer) (resource.Quantity, bool) {
 	return q, false
 }
 
-// longest is the length of an amount that anybody writes; Kubernetes' parser takes a
-// long time for the exponents that fit into more.
-const longest = 20
-
-var errTooLong = errors.New("too long")
+// written is an amount as people write it. Kubernetes' parser also takes exponents of
+// nine digits, and then computes such a number.
+var written = regexp.MustCompile(`^[+-]?(\d{1,18}(\.\d{0,18})?|\.\d{1,18})([numkKMGTPE]i?|[eE][+-]?\d{1,2})?$`)
 
 func quantity(value, sub, suggestion string, fail failer) (resource.Quantity, bool) {
-	var q resource.Quantity
-	err := errTooLong
-	if len(value) <= longest {
-		q, err = resource.ParseQuantity(value)
+	if written.MatchString(value) {
+		if q, err := resource.ParseQuantity(value); err == nil {
+			return q, true
+		}
 	}
-	if err != nil {
-		fail(sub, "%q is not an amount: write e.g. 500m for CPU, 512Mi or 2Gi for memory and storage%s", value, suggestion)
-		return resource.Quantity{}, false
-	}
-	return q, true
+	fail(sub, "%q is not an amount: write e.g. 500m for CPU, 512Mi or 2Gi for memory and storage%s", value, suggestion)
+	return resource.Quantity{}, false
 }
 
 // amount is a number with what somebody may write for a unit.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -70,8 +71,14 @@ func (g *Group) Int(p *int, key, description string, options ...Option) {
 	}
 	s.read = func(raw string, fail failer) {
 		n, err := strconv.Atoi(strings.TrimSpace(raw))
-		if b := s.bounds; err != nil || n < b.lowest || n > b.most {
-			fail("", "%q is out of range: set a whole number from %d to %d", raw, b.lowest, b.most)
+		b := s.bounds
+		zero := b.zero != "" && n == 0
+		if err != nil || !zero && (n < b.lowest || n > b.most) {
+			text := fmt.Sprintf("%q is out of range: set a whole number from %d to %d", raw, b.lowest, b.most)
+			if b.zero != "" {
+				text += ", or 0 " + b.zero
+			}
+			fail("", "%s", text)
 			return
 		}
 		*p = n
@@ -97,6 +104,9 @@ func (g *Group) Fraction(p *float64, key, description string, options ...Option)
 	}
 }
 
+// path is that of an HTTP request without query: whatever ASCII shows.
+var path = regexp.MustCompile(`^/[!"$->@-~]*$`)
+
 // none is how a stack says that a build has no such path.
 const none = "-"
 
@@ -111,9 +121,9 @@ func (g *Group) Path(p *string, key, description string, options ...Option) {
 		switch v := strings.TrimSpace(raw); {
 		case v == none:
 			*p = ""
-		case !strings.HasPrefix(v, "/") || strings.ContainsAny(v, " \t\n?#"):
+		case !path.MatchString(v):
 			fail("", "%q is not a path: start it with a slash, e.g. /health, or set - for none", v)
-		default:
+		case passes(s.checks, v, fail):
 			*p = v
 		}
 	}

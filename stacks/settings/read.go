@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/agext/levenshtein"
 )
@@ -105,6 +106,11 @@ func (s *Set) Read(values map[string]string, secretKeys []string) *Problems {
 			continue
 		}
 		if !set {
+			continue
+		}
+		if !utf8.ValidString(raw) || strings.ContainsRune(raw, 0) {
+			p.Add(d.Key, "the value is no text: it holds bytes that no character has")
+			unread[d.Key] = true
 			continue
 		}
 		d.read(raw, func(sub, format string, args ...any) {

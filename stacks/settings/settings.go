@@ -97,6 +97,7 @@ type failer func(sub, format string, args ...any)
 // bounds are what a value lies within.
 type bounds struct {
 	limited       bool
+	zero          string
 	lowest, most  int
 	unit          string
 	least         resource.Quantity
@@ -118,7 +119,11 @@ func (b bounds) String() string {
 	case len(b.oneOf) > 0:
 		s = "one of " + strings.Join(b.oneOf, ", ")
 	}
-	return strings.TrimSpace(s + " " + b.unit)
+	s = strings.TrimSpace(s + " " + b.unit)
+	if b.zero != "" {
+		s += ", or 0 " + b.zero
+	}
+	return s
 }
 
 // Bounds says in words what a value lies within; "" for everything of its type.
@@ -175,6 +180,11 @@ func Between(lowest, most int) Option {
 	}
 }
 
+// OrZero lets a number be 0, too; means says what that does, e.g. "for none".
+func OrZero(means string) Option {
+	return func(s *Setting) { s.must(Number); s.bounds.zero = means }
+}
+
 // In names the unit of a number.
 func In(unit string) Option {
 	return func(s *Setting) { s.must(Number); s.bounds.unit = unit }
@@ -199,11 +209,11 @@ func OneOf[T ~string](values ...T) Option {
 	}
 }
 
-// Valid checks a text; the error says what is wrong with it. An empty one is left alone
-// where that is the default.
+// Valid checks a text or a path; the error says what is wrong with it. A text that is
+// empty by default may stay so, and no path is none.
 func Valid(check func(value string) error) Option {
 	return func(s *Setting) {
-		s.must(Text)
+		s.must(Text, Path)
 		s.checks = append(s.checks, check)
 	}
 }

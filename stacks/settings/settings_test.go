@@ -3,7 +3,6 @@ package settings_test
 import (
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
@@ -142,6 +141,7 @@ func TestProblems(t *testing.T) {
 		{"env", `{"OWN":"c"}`, "env.OWN: the program sets it"},
 		{"env", `{} {}`, "env: it is not an object of strings"},
 		{"store", "5 GB", `store: "5 GB" is not an amount`},
+		{"store", "1e999999999", `store: "1e999999999" is not an amount`}, // would be computed for minutes
 		{"store", "1Mi", `store: "1Mi" is too small, nothing fits: set at least 1Gi`},
 		{"size", `{"limits":{"memory":"32Mi"},"requests":{"memory":"32Mi"}}`, "size: 32Mi is too small: set at least 64Mi"},
 		{"size", `{"limits":{"memory":"lots"}}`, `size.limits.memory: "lots" is not an amount`},
@@ -267,6 +267,6 @@ func Example() {
 	g.Int(&replicas, "backendReplicas", "API pods.", settings.Between(1, 100))
 
 	problems := set.Read(map[string]string{"backendReplicas": "5"}, nil)
-	fmt.Fprintln(os.Stdout, replicas, problems.Len())
+	fmt.Println(replicas, problems.Len())
 	// Output: 5 0
 }

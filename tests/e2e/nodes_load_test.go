@@ -12,7 +12,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -80,13 +79,6 @@ func (b *balancer) pick() string {
 		}
 	}
 	return b.nodes[b.next%len(b.nodes)]
-}
-
-// healthy returns the nodes that get new connections.
-func (b *balancer) healthy() []string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(b.nodes), func(n string) bool { return b.failed[n] >= probeTries })
 }
 
 // kind is one kind of request that users make.

@@ -98,7 +98,7 @@ func newFleet(t *testing.T) *fleet {
 		pulumi(t, "config", "rm", "--stack", stack, "--config-file", f.file, key)
 	}
 	t.Cleanup(func() {
-		if keep {
+		if os.Getenv("KEEP") != "" {
 			pulumi(t, "up", "--stack", stack, "--yes", "--skip-preview", "--suppress-outputs")
 		}
 	})

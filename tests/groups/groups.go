@@ -45,16 +45,25 @@ func onDev(name, about string, need time.Duration, paths ...string) group {
 	}
 }
 
+// nodes grows the cluster, so that nothing else can follow on it.
+func nodes() group {
+	g := onDev("nodes", "three nodes under load: spread, drains, a node that is killed or cut off", 15*time.Minute,
+		"local/internal/node", "tests/e2e/nodes_faults_test.go", "tests/e2e/nodes_load_test.go", "tests/e2e/nodes_lost_test.go", "tests/e2e/nodes_test.go")
+	g.last = true
+	return g
+}
+
 // testOf returns the name of a group's test function.
 func testOf(group string) string { return "Test" + strings.ToUpper(group[:1]) + group[1:] }
 
 // groups lists the live proof in the order in which `make e2e` runs it.
 var groups = []group{
 	onDev(core, "the stack dev from nothing to destroyed, a second stack and prod beside it", 14*time.Minute),
+	nodes(),
 	{
 		name: "single", about: "the stack single on a Docker engine", need: 12 * time.Minute,
 		dir: ".", pkg: "./tests/single", tags: "e2e",
-		paths: []string{"Pulumi.single.yaml", "components/dockerhost", "components/images", "docker", "stacks/docker.go", "tests/single"},
+		paths: []string{"Pulumi.single.yaml", "components/images", "docker", "components/workload", "stacks/docker.go", "tests/single"},
 	},
 	{
 		name: "backend", about: "the reference backend with real PostgreSQL and Redis", need: 5 * time.Minute, waits: true,
@@ -63,7 +72,7 @@ var groups = []group{
 	},
 	{
 		name: "node", about: "the local cluster and engine themselves: crashes, restarts, what is left behind", need: 15 * time.Minute,
-		dir: "local", pkg: "./internal/node", tags: "cluster",
+		dir: "local", pkg: "./internal/node/...", tags: "cluster",
 		paths: []string{"local/internal/debian", "local/internal/node", "local/internal/oci", "local/modules/etcd", "local/modules/kubernetes"},
 	},
 }

@@ -103,30 +103,38 @@ type Options struct {
 func Run(o Options) (*Recording, error) {
 	r := &Recording{Outputs: map[string]any{}, Secrets: map[string]any{}}
 	var mu sync.Mutex
+	values, secrets := map[string]any{}, map[string]bool{}
 	err := r.Program(o, func(ctx *pulumi.Context) error {
 		outputs, err := stacks.Compose(ctx)
 		if err != nil {
 			return err
 		}
 		for name, value := range outputs {
-			secret := pulumi.ToOutput(value)
-			secret.ApplyT(func(v any) any {
+			output := pulumi.ToOutput(value)
+			output.ApplyT(func(v any) any {
 				mu.Lock()
 				defer mu.Unlock()
-				r.Outputs[name] = v
+				values[name] = v
 				return v
 			})
-			if pulumi.IsSecret(secret) {
+			if pulumi.IsSecret(output) {
 				mu.Lock()
-				r.Secrets[name] = nil
+				secrets[name] = true
 				mu.Unlock()
 			}
 		}
 		return nil
 	})
-	for name := range r.Secrets {
-		r.Secrets[name] = r.Outputs[name]
-		delete(r.Outputs, name)
+	// Where the program failed, a value may come later than its end: what a test reads is
+	// a copy.
+	mu.Lock()
+	defer mu.Unlock()
+	for name, v := range values {
+		if secrets[name] {
+			r.Secrets[name] = v
+		} else {
+			r.Outputs[name] = v
+		}
 	}
 	return r, err
 }

@@ -47,6 +47,9 @@ func Losses(older, newer []Resource) []string {
 			continue
 		}
 		is, ok := now[was.ID()]
+		if !ok && was.Kind() == "Namespace" && was.RPC.GetRetainOnDelete() {
+			continue // it stays, with everything in it
+		}
 		if !ok {
 			losses = append(losses, fmt.Sprintf("%s %s would be deleted", was.Type, was.Name))
 			continue

@@ -98,10 +98,10 @@ var alone = map[string]struct {
 		},
 		registers: []string{"StatefulSet/sessions", "PersistentVolumeClaim/sessions", "Service/sessions", "PodDisruptionBudget/sessions"},
 		broken: func(ctx *pulumi.Context) error {
-			_, err := cache.NewCache(ctx, "sessions", &cache.Args{Policy: "noeviction", AliasServices: []string{"sessions"}})
+			_, err := cache.NewCache(ctx, "sessions", &cache.Args{Policy: "sometimes", AliasServices: []string{"sessions"}})
 			return err
 		},
-		says: []string{"Namespace is missing", "ApplicationPassword is missing", "limits.memory is 0", `"noeviction"`, `"sessions" is given twice`},
+		says: []string{"Namespace is missing", "ApplicationPassword is missing", "limits.memory is 0", `"sometimes"`, `"sessions" is given twice`},
 	},
 	"Backend": {
 		compose: func(ctx *pulumi.Context) error {

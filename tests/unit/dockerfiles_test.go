@@ -155,7 +155,7 @@ func copied(t *testing.T, name string) []string {
 // TestBuildContextHasWhatIsCopied, and no more: each file that reaches the builder is
 // part of an image, so that an edit of another one builds nothing.
 func TestBuildContextHasWhatIsCopied(t *testing.T) {
-	for _, name := range []string{"backend", "frontend"} {
+	for _, name := range []string{"agent", "backend", "frontend"} {
 		sources := copied(t, name)
 		require.NotEmpty(t, sources)
 		sent, err := images.Files(buildContext, name)
@@ -172,7 +172,7 @@ func TestBuildContextHasWhatIsCopied(t *testing.T) {
 	all, err := images.Files(buildContext, ".")
 	require.NoError(t, err)
 	for _, f := range all {
-		assert.True(t, within(f, "backend") || within(f, "frontend"), "%s is sent to the builder", f)
+		assert.True(t, within(f, "agent") || within(f, "backend") || within(f, "frontend"), "%s is sent to the builder", f)
 	}
 }
 

@@ -2,6 +2,7 @@ package unit
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -57,27 +58,27 @@ func FuzzSettings(f *testing.F) {
 		if onHost {
 			stack = "single"
 		}
-		config := map[string]string{}
-		for k, v := range base[stack] {
-			config[k] = v
-		}
 		n := len(all)
-		given := map[string]string{all[(first%n+n)%n].Key: value, all[(second%n+n)%n].Key: other}
-		for k, v := range given {
-			config[k] = v
-		}
-		_, err := stacks.Parse(stack, config, stored(config), stacks.Previous{})
-		if err == nil {
-			deploys(t, stack, config)
-			return
-		}
-		for _, s := range all {
-			v := strings.TrimSpace(given[s.Key])
-			if s.Secret && s.Type == "string" && len(v) > 16 && strings.Contains(err.Error(), v) && !slices.Contains(strange, v) {
-				t.Errorf("the message repeats %s: %v", s.Key, err)
-			}
-		}
+		tries(t, stack, base[stack], map[string]string{all[(first%n+n)%n].Key: value, all[(second%n+n)%n].Key: other})
 	})
+}
+
+// tries reads the given settings on top of a stack's own.
+func tries(t *testing.T, stack string, base, given map[string]string) {
+	t.Helper()
+	config := maps.Clone(base)
+	maps.Copy(config, given)
+	_, err := stacks.Parse(stack, config, stored(config), stacks.Previous{})
+	if err == nil {
+		deploys(t, stack, config)
+		return
+	}
+	for _, s := range stacks.Settings() {
+		v := strings.TrimSpace(given[s.Key])
+		if s.Secret && s.Type == settings.String && len(v) > 16 && strings.Contains(err.Error(), v) && !slices.Contains(strange, v) {
+			t.Errorf("the message repeats %s: %v", s.Key, err)
+		}
+	}
 }
 
 // deploys runs the program with what the settings let pass.

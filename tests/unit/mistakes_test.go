@@ -105,6 +105,17 @@ var mistakes = map[string][]mistake{
 		{key: "frontendEnv", value: `{"PORT":"80"}`, says: []string{"frontendEnv.PORT"}},
 		{key: "frontendEnv", value: `{"GRAFANA_URL":"https://grafana.example.com"}`, says: []string{"frontendEnv.GRAFANA_URL", "domain"}},
 	},
+	"paths": {
+		{key: "backendMetricsPath", value: "/api/", says: []string{"whole API"}},
+		{key: "backendMetricsPath", value: "/", says: []string{"below the root"}},
+		{key: "backendMetricsPath", value: "/ws", says: []string{"WebSockets"}},
+		{key: "dashboardMetricsPath", value: "/socket.io/", says: []string{"WebSockets"}},
+		{key: "frontendMetricsPath", value: "/metrics;return", says: []string{"letters, digits"}},
+		{key: "engineMetricsPath", value: "/m\xff", says: []string{"no text"}},
+	},
+	"scaling": {
+		{key: "backendMemoryUtilization", value: "0", with: map[string]string{"backendCpuUtilization": "0"}, says: []string{"backendCpuUtilization is 0 too"}},
+	},
 	"no effect": {
 		{key: "tlsCertificate", value: provided[0].chain, says: []string{"only while tlsMode is provided", "config rm tlsCertificate"}},
 		{key: "tlsPrivateKey", value: provided[0].key, says: []string{"only while tlsMode is provided", "config rm tlsPrivateKey"}},
@@ -175,6 +186,7 @@ func TestNearMistakesAreAccepted(t *testing.T) {
 			run(t, stack, c)
 		}
 	}
+	run(t, "prod", map[string]string{"backendMemoryUtilization": "0"})
 	run(t, "prod", map[string]string{"kubeconfig": "/etc/kubernetes/admin.conf"})
 }
 

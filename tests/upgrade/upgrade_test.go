@@ -84,6 +84,7 @@ var edits = map[string][]string{
 	"cacheImage":             {"docker.io/library/redis:8.2.0"},
 	"cacheExporterImage":     {"docker.io/oliver006/redis_exporter:v2.0.0"},
 	"cacheResources":         {`{"limits":{"memory":"3Gi"}}`, `{"requests":{"memory":"128Mi"},"limits":{"memory":"256Mi"}}`},
+	"cachePolicy":            {"noeviction"},
 	"cacheStorage":           {"200Gi"},
 	"cacheAliases":           {`["redis"]`},
 	"cacheTtlSeconds":        {"60"},

@@ -73,7 +73,7 @@ type Config struct {
 // Defaults of Config. Headers: identity providers split a session of 16 kB and more
 // over cookies of 4 kB, and put signed requests of 8 kB and more into a URL.
 const (
-	DefaultBodyPauseSeconds        = 5
+	DefaultBodyPauseSeconds        = 4
 	DefaultHeaderKilobytes         = 16
 	DefaultResponseHeaderKilobytes = 32
 )

@@ -1,6 +1,7 @@
 package nginx_test
 
 import (
+	"math/rand/v2"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -106,39 +107,41 @@ func TestNginxAcceptsTheConfiguration(t *testing.T) {
 
 func TestValidateNamesWhatIsWrong(t *testing.T) {
 	for want, spoil := range map[string]func(*nginx.Config){
-		`Domain "Example.test; return 200"`:              func(c *nginx.Config) { c.Domain = "Example.test; return 200" },
-		`Resolver "a;b"`:                                 func(c *nginx.Config) { c.Resolver = "a;b" },
-		`Resolver "fd00::a"`:                             func(c *nginx.Config) { c.Resolver = "fd00::a" },
-		`Resolver "[fe80::1%eth0;]"`:                     func(c *nginx.Config) { c.Resolver = "[fe80::1%eth0;]" },
-		`Resolver "10.0.0.1 [fd00::a]:x"`:                func(c *nginx.Config) { c.Resolver = "10.0.0.1 [fd00::a]:x" },
-		`Resolver " "`:                                   func(c *nginx.Config) { c.Resolver = " " },
-		"HSTSPreload needs":                              func(c *nginx.Config) { c.HSTSPreload, c.HSTSSeconds = true, 300 },
-		"BodyPauseSeconds 61":                            func(c *nginx.Config) { c.BodyPauseSeconds = 61 },
-		"HeaderKilobytes -1":                             func(c *nginx.Config) { c.HeaderKilobytes = -1 },
-		"ResponseHeaderKilobytes 3":                      func(c *nginx.Config) { c.ResponseHeaderKilobytes = 3 },
-		"TraceSampling 0.001":                            func(c *nginx.Config) { c.TraceSampling = 0.001 },
-		"TraceSampling 101":                              func(c *nginx.Config) { c.TraceSampling = 101 },
-		"PublicHTTPSPort 0":                              func(c *nginx.Config) { c.PublicHTTPSPort = 0 },
-		"HTTPPort 65536":                                 func(c *nginx.Config) { c.HTTPPort = 65536 },
-		`TrustedProxies: "10.0.0.1" is not a network`:    func(c *nginx.Config) { c.TrustedProxies = []string{"10.0.0.1"} },
-		`write "10.0.0.0/8"`:                             func(c *nginx.Config) { c.TrustedProxies = []string{"10.1.0.0/8"} },
-		`Limits: ExemptCIDRs: "x"`:                       func(c *nginx.Config) { c.Limits.ExemptCIDRs = []string{"x"} },
-		"Limits: APIRate 0":                              func(c *nginx.Config) { c.Limits.APIRate = 0 },
-		"Limits: APIBurst -1":                            func(c *nginx.Config) { c.Limits.APIBurst = -1 },
-		"Limits: LoginRate 0":                            func(c *nginx.Config) { c.Limits.LoginRate = 0 },
-		"Limits: WebSocketRate 0":                        func(c *nginx.Config) { c.Limits.WebSocketRate = 0 },
-		"Limits: Connections 0":                          func(c *nginx.Config) { c.Limits.Connections = 0 },
-		`Limits: LoginPaths: "login"`:                    func(c *nginx.Config) { c.Limits.LoginPaths = []string{"login"} },
-		`CertificateFile "tls.crt"`:                      func(c *nginx.Config) { c.CertificateFile = "tls.crt" },
-		`PasswordFile "/a b"`:                            func(c *nginx.Config) { c.PasswordFile = "/a b" },
-		"HSTSSeconds -1":                                 func(c *nginx.Config) { c.HSTSSeconds = -1 },
-		"MaxBodyMegabytes 0":                             func(c *nginx.Config) { c.MaxBodyMegabytes = 0 },
-		"Workers 0":                                      func(c *nginx.Config) { c.Workers = 0 },
-		"UI and API are both needed":                     func(c *nginx.Config) { c.Upstreams.UI = nil },
-		`upstream api: Address "api"`:                    func(c *nginx.Config) { c.Upstreams.API.Address = "api" },
-		`upstream dashboard: path "/a;b"`:                func(c *nginx.Config) { c.Upstreams.Dashboard.Hidden = []string{"/a;b"} },
-		`upstream api: path "/ws" is both`:               func(c *nginx.Config) { c.Upstreams.API.Hidden = []string{"/ws"} },
-		`upstream api: hidden path "/api/" is the whole`: func(c *nginx.Config) { c.Upstreams.API.Hidden = []string{"/api/"} },
+		`Domain "Example.test; return 200"`:           func(c *nginx.Config) { c.Domain = "Example.test; return 200" },
+		`Resolver "a;b"`:                              func(c *nginx.Config) { c.Resolver = "a;b" },
+		`Resolver "fd00::a"`:                          func(c *nginx.Config) { c.Resolver = "fd00::a" },
+		`Resolver "[fe80::1%eth0;]"`:                  func(c *nginx.Config) { c.Resolver = "[fe80::1%eth0;]" },
+		`Resolver "10.0.0.1 [fd00::a]:x"`:             func(c *nginx.Config) { c.Resolver = "10.0.0.1 [fd00::a]:x" },
+		`Resolver " "`:                                func(c *nginx.Config) { c.Resolver = " " },
+		"HSTSPreload needs":                           func(c *nginx.Config) { c.HSTSPreload, c.HSTSSeconds = true, 300 },
+		"BodyPauseSeconds 61":                         func(c *nginx.Config) { c.BodyPauseSeconds = 61 },
+		"HeaderKilobytes -1":                          func(c *nginx.Config) { c.HeaderKilobytes = -1 },
+		"ResponseHeaderKilobytes 3":                   func(c *nginx.Config) { c.ResponseHeaderKilobytes = 3 },
+		"TraceSampling 0.001":                         func(c *nginx.Config) { c.TraceSampling = 0.001 },
+		"TraceSampling 101":                           func(c *nginx.Config) { c.TraceSampling = 101 },
+		"PublicHTTPSPort 0":                           func(c *nginx.Config) { c.PublicHTTPSPort = 0 },
+		"HTTPPort 65536":                              func(c *nginx.Config) { c.HTTPPort = 65536 },
+		`TrustedProxies: "10.0.0.1" is not a network`: func(c *nginx.Config) { c.TrustedProxies = []string{"10.0.0.1"} },
+		`write "10.0.0.0/8"`:                          func(c *nginx.Config) { c.TrustedProxies = []string{"10.1.0.0/8"} },
+		`Limits: ExemptCIDRs: "x"`:                    func(c *nginx.Config) { c.Limits.ExemptCIDRs = []string{"x"} },
+		"Limits: APIRate 0":                           func(c *nginx.Config) { c.Limits.APIRate = 0 },
+		"Limits: APIBurst -1":                         func(c *nginx.Config) { c.Limits.APIBurst = -1 },
+		"Limits: LoginRate 0":                         func(c *nginx.Config) { c.Limits.LoginRate = 0 },
+		"Limits: WebSocketRate 0":                     func(c *nginx.Config) { c.Limits.WebSocketRate = 0 },
+		"Limits: Connections 0":                       func(c *nginx.Config) { c.Limits.Connections = 0 },
+		`Limits: LoginPaths: "login"`:                 func(c *nginx.Config) { c.Limits.LoginPaths = []string{"login"} },
+		`CertificateFile "tls.crt"`:                   func(c *nginx.Config) { c.CertificateFile = "tls.crt" },
+		`PasswordFile "/a b"`:                         func(c *nginx.Config) { c.PasswordFile = "/a b" },
+		"HSTSSeconds -1":                              func(c *nginx.Config) { c.HSTSSeconds = -1 },
+		"MaxBodyMegabytes 0":                          func(c *nginx.Config) { c.MaxBodyMegabytes = 0 },
+		"Workers 0":                                   func(c *nginx.Config) { c.Workers = 0 },
+		"UI and API are both needed":                  func(c *nginx.Config) { c.Upstreams.UI = nil },
+		`upstream api: Address "api"`:                 func(c *nginx.Config) { c.Upstreams.API.Address = "api" },
+		`upstream dashboard: path "/a;b"`:             func(c *nginx.Config) { c.Upstreams.Dashboard.Hidden = []string{"/a;b"} },
+		`upstream api: path "/ws" is both`:            func(c *nginx.Config) { c.Upstreams.API.Hidden = []string{"/ws"} },
+		`upstream api: path "/api/" is the whole API`: func(c *nginx.Config) { c.Upstreams.API.Hidden = []string{"/api/"} },
+		`upstream api: path "/api" is the whole API`:  func(c *nginx.Config) { c.Upstreams.API.WebSockets = []string{"/api"} },
+		`upstream grafana: path "/prometheus" is`:     func(c *nginx.Config) { c.Upstreams.Grafana.WebSockets = []string{"/prometheus"} },
 	} {
 		c := full()
 		require.NoError(t, c.Validate())
@@ -152,6 +155,40 @@ func TestValidateNamesWhatIsWrong(t *testing.T) {
 	err := c.Validate()
 	assert.ErrorContains(t, err, "Domain")
 	assert.ErrorContains(t, err, "Workers", "all problems are reported at once")
+}
+
+// Whatever Validate lets pass, nginx takes: paths in every combination, above all those
+// that meet each other or what a host has anyway.
+func TestNginxAcceptsWhatIsValid(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	paths := []string{"/ws", "/ws/", "/api", "/api/", "/api/ws", "/api/ws/", "/prometheus", "/prometheus/", "/login", "/metrics", "/metrics/", "/edge/health", "/a~b/", "/A"}
+	some := func() (list []string) {
+		for range random.IntN(5) {
+			list = append(list, paths[random.IntN(len(paths))])
+		}
+		return list
+	}
+	taken := 0
+	for range 150 {
+		c := full()
+		for _, u := range []*nginx.Upstream{c.Upstreams.UI, c.Upstreams.API, c.Upstreams.Dashboard, c.Upstreams.Grafana} {
+			u.Hidden, u.WebSockets = some(), some()
+		}
+		c.Limits.LoginPaths = some()
+		if random.IntN(3) == 0 {
+			c.PasswordFile = ""
+		}
+		if c.Validate() != nil {
+			continue
+		}
+		taken++
+		nginxtest.Files(t, &c)
+		text, err := c.Render()
+		require.NoError(t, err)
+		said, err := nginxtest.Check(t, text)
+		require.NoError(t, err, "%s\n%+v", said, c.Upstreams)
+	}
+	assert.Greater(t, taken, 5)
 }
 
 func TestPasswordLine(t *testing.T) {

@@ -747,4 +747,5 @@ func TestStoppingFinishesWhatIsUnderWay(t *testing.T) {
 	open()
 	assert.Equal(t, "whole", <-answer)
 	assert.NoError(t, e.Exited())
+	assert.Contains(t, e.Log(), `"path":"/wait"`, "nor is its line in the log lost")
 }

@@ -17,12 +17,13 @@ import (
 var sources embed.FS
 
 var tmpl = template.Must(template.New("nginx.conf.tmpl").Funcs(template.FuncMap{
-	"limit":     limit,
-	"locations": locations,
-	"quote":     regexp.QuoteMeta,
-	"complete":  complete,
-	"onUIHost":  onUIHost,
-	"scope":     func(c *Config, name string, u *Upstream) scope { return scope{Config: c, Name: name, Upstream: u} },
+	"limit":      limit,
+	"hidden":     hidden,
+	"webSockets": webSockets,
+	"quote":      regexp.QuoteMeta,
+	"complete":   complete,
+	"onUIHost":   onUIHost,
+	"scope":      func(c *Config, name string, u *Upstream) scope { return scope{Config: c, Name: name, Upstream: u} },
 }).ParseFS(sources, "*.tmpl"))
 
 // scope is what the blocks that several servers share need to know.
@@ -53,16 +54,40 @@ func onUIHost(ui, api *Upstream) []string {
 	return paths
 }
 
-// locations gives the matching parts of the locations of a path: one that ends with a
-// slash is a prefix, any other is exact.
-func locations(path string, below bool) []string {
+// location gives the matching part of a location: a path that ends with a slash is a
+// prefix, any other is exact.
+func location(path string) string {
 	if strings.HasSuffix(path, "/") {
-		return []string{"^~ " + path}
+		return "^~ " + path
 	}
-	if below {
-		return []string{"= " + path, "^~ " + path + "/"}
+	return "= " + path
+}
+
+// webSockets gives the locations of an upstream's WebSockets.
+func webSockets(u *Upstream) []string { return unique(u.WebSockets, nil) }
+
+// hidden gives the locations of hidden paths and of what is below them, but for those
+// that the server has for something else: nginx takes each once.
+func hidden(paths, webSockets []string, fixed ...string) []string {
+	var all []string
+	for _, p := range paths {
+		all = append(all, p)
+		if !strings.HasSuffix(p, "/") {
+			all = append(all, p+"/")
+		}
 	}
-	return []string{"= " + path}
+	return unique(all, slices.Concat(webSockets, fixed))
+}
+
+// unique gives the locations of paths once each, without those of other paths.
+func unique(paths, but []string) []string {
+	var all []string
+	for _, p := range paths {
+		if l := location(p); !slices.Contains(but, p) && !slices.Contains(all, l) {
+			all = append(all, l)
+		}
+	}
+	return all
 }
 
 // limit gives the parameters of a rate limit; nginx does not know a burst of 0.

@@ -60,10 +60,20 @@ func (c *Config) Validate() error {
 	for _, u := range c.named() {
 		problems = append(problems, u.validate())
 	}
-	if c.Upstreams.API != nil {
-		for _, p := range c.Upstreams.API.Hidden {
-			if p == "/api" || p == "/api/" {
-				problem("upstream api: hidden path %q is the whole API: remove it", p)
+	problems = append(problems, c.validateReserved())
+	return errors.Join(problems...)
+}
+
+// validateReserved is about paths that a host has for something else.
+func (c *Config) validateReserved() error {
+	var problems []error
+	for _, u := range c.named() {
+		for _, p := range slices.Concat(u.Hidden, u.WebSockets) {
+			switch path := strings.TrimSuffix(p, "/"); {
+			case u.Name == "api" && path == "/api":
+				problems = append(problems, fmt.Errorf("upstream api: path %q is the whole API: remove it", p))
+			case u.Name == "grafana" && path == PrometheusPath && slices.Contains(u.WebSockets, p):
+				problems = append(problems, fmt.Errorf("upstream grafana: path %q is Prometheus': remove it", p))
 			}
 		}
 	}

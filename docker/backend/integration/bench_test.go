@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -64,8 +65,45 @@ func BenchmarkAPI(b *testing.B) {
 	}
 }
 
+// sampledShare of the requests is traced, as by default.
+const sampledShare = "0.05"
+
+// BenchmarkTracing prints what tracing leaves of the throughput, as throughput_ratio:
+// one process without and one with it, in turn, so that what else the machine does
+// meets both. It is wanted to be at least 0.97.
+func BenchmarkTracing(b *testing.B) {
+	s := newStack(b, "MAX_SYMBOLS", "300", "INGEST_INTERVAL", "2s", "CACHE_TTL", "300", "MAX_CONNECTIONS", "100")
+	s.start("engine")
+	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
+	b.Cleanup(collector.Close)
+	without := s.startPinned()
+	s.env = append(s.env, "OTEL_EXPORTER_OTLP_ENDPOINT", collector.URL, "OTEL_TRACES_SAMPLER", "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG", sampledShare)
+	with := s.startPinned()
+	for _, base := range []string{without, with} {
+		s.await(base+"/api/market/status", 200, `"status":"open"`)
+	}
+	paths := []string{"/api/signals/latest"}
+	for b.Loop() {
+		var plain, traced float64
+		for range 3 {
+			plain += load(b, without, paths).rate
+			traced += load(b, with, paths).rate
+		}
+		b.ReportMetric(traced/plain, "throughput_ratio")
+		b.ReportMetric(plain/3, "requests/s")
+		b.ReportMetric(0, "ns/op") // one operation is a whole load
+	}
+}
+
 // startPinned runs the API as a process of its own on one CPU.
 func (s *stack) startPinned() string {
+	s.Helper()
+	url, _ := s.startBinary("taskset", "--cpu-list", "0")
+	return url
+}
+
+// startBinary runs the API as a process of its own, by another command if one is given.
+func (s *stack) startBinary(by ...string) (string, *exec.Cmd) {
 	s.Helper()
 	binary := filepath.Join(s.TempDir(), "alphapulse")
 	if out, err := exec.Command("go", "build", "-o", binary, "..").CombinedOutput(); err != nil {
@@ -75,7 +113,8 @@ func (s *stack) startPinned() string {
 	if err != nil {
 		s.Fatal(err)
 	}
-	cmd := exec.Command("taskset", "--cpu-list", "0", binary, "api")
+	args := append(by, binary, "api")
+	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Env = []string{"API_HOST=127.0.0.1", fmt.Sprintf("API_PORT=%d", port)}
 	for i := 0; i < len(s.env); i += 2 {
 		cmd.Env = append(cmd.Env, s.env[i]+"="+s.env[i+1])
@@ -88,7 +127,7 @@ func (s *stack) startPinned() string {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait() // with the signal
 	})
-	return fmt.Sprintf("http://127.0.0.1:%d", port)
+	return fmt.Sprintf("http://127.0.0.1:%d", port), cmd
 }
 
 type result struct {

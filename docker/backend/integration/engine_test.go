@@ -202,6 +202,10 @@ func TestEngine(t *testing.T) {
 		if got := testutil.ToFloat64(metric(t, r.registry, "portfolio_pnl_unrealized")); math.Abs(got-unrealized) > 1e-6 {
 			t.Errorf("unrealized %v, the prices say %v", got, unrealized)
 		}
+		peak := value[float64](r, "SELECT greatest(100000, max(100000 + realized + unrealized)) FROM equity")
+		if got := testutil.ToFloat64(metric(t, r.registry, "portfolio_equity_peak")); got < peak || got != value[float64](r, "SELECT peak_equity FROM engine") {
+			t.Errorf("the peak is told as %v, the history has %v", got, peak)
+		}
 		// The limit holds for what is opened; afterwards prices move the exposure a little.
 		if worst := value[float64](r, "SELECT max(exposure / (100000 + realized + unrealized)) FROM equity"); worst > 0.1*1.02 {
 			t.Errorf("%v of the equity was exposed at a limit of 0.1", worst)
@@ -226,6 +230,18 @@ func TestEngine(t *testing.T) {
 			}
 			if b.SignalsChanged {
 				changed++
+			}
+		}
+		if !r.told.batches[0].SignalsChanged {
+			t.Error("what others hold of the time before is not told as old")
+		}
+		var last int64
+		for _, b := range r.told.batches {
+			if b.After != last {
+				t.Fatalf("batch of %s: signal %d came before, it says %d", b.At, last, b.After)
+			}
+			for _, g := range b.Signals {
+				last = max(last, g.ID)
 			}
 		}
 		if want := value[int](r, "SELECT count(*) FROM signals"); told != want || changed == 0 {
@@ -387,6 +403,9 @@ func TestOneEngineLeads(t *testing.T) {
 	}
 	if n := value[int](r, "SELECT count(*) FROM candles"); n != (180+14)*40 {
 		t.Errorf("%d candles", n)
+	}
+	if peak, told := value[float64](r, "SELECT greatest(max(100000 + realized + unrealized), 100000) FROM equity"), value[float64](r, "SELECT peak_equity FROM engine"); told < peak {
+		t.Errorf("the second engine knows of a peak of %v, there was %v", told, peak)
 	}
 	// Signals that came due meanwhile have an outcome at their time no more.
 	if n := value[int](r, "SELECT count(*) FROM signals WHERE status = 'expired'"); n == 0 {
@@ -587,4 +606,95 @@ func TestSignalMetricIsBounded(t *testing.T) {
 		return
 	}
 	t.Error("trading_signals_total is not there")
+}
+
+// A cycle that fails ends the lead at once, not when the server loses its patience with
+// a silent connection.
+func TestFailedCycleGivesTheLeadUp(t *testing.T) {
+	s := newStack(t)
+	engine := s.start("engine")
+	s.await(engine.url+"/metrics", 200, "alphapulse_engine_leader 1", "portfolio_equity")
+	const leader = "SELECT coalesce(max(pid), 0) FROM pg_locks WHERE locktype = 'advisory' AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+	first := query[int](t, s.name, leader)
+	superuser(t, s.name, "ALTER TABLE quotes RENAME TO gone")
+	// The server would end it after leaderIdle, 90 s.
+	deadline := time.Now().Add(45 * time.Second)
+	for query[int](t, s.name, leader) == first {
+		if time.Now().After(deadline) {
+			t.Fatal("an engine that does not work keeps the lead")
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	superuser(t, s.name, "ALTER TABLE gone RENAME TO quotes")
+	s.await(engine.url+"/metrics", 200, "alphapulse_engine_leader 1", "portfolio_equity")
+}
+
+func TestMarketThatStandsStillIsStale(t *testing.T) {
+	r := newRig(t, newDatabase(t), settings(t, "INGEST_INTERVAL", "20s"))
+	status := func(fresh time.Duration) store.Status {
+		t.Helper()
+		st, err := r.store.MarketStatus(t.Context(), fresh)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return st
+	}
+	if st := status(time.Hour); st.Status != "waiting" || st.Symbols != 0 {
+		t.Errorf("before the first price: %+v", st)
+	}
+	r.run(begin(t, r.engine, start), start, start.Add(2*time.Minute))
+	age := time.Since(start.Add(2 * time.Minute))
+	if st := status(age / 2); st.Status != "stale" || st.UpdatedAt.Unix() != start.Add(100*time.Second).Unix() {
+		t.Errorf("%s after the last price: %s, %s", age, st.Status, st.UpdatedAt)
+	}
+	st := status(2 * age)
+	if st.Status != "open" || st.Symbols != 40 || st.Advancers+st.Decliners+st.Unchanged != 40 || st.Advancers == 0 || st.Decliners == 0 {
+		t.Errorf("%+v", st)
+	}
+	if n := value[int](r, "SELECT count(*) FROM quotes WHERE change_pct > 0"); n != st.Advancers {
+		t.Errorf("%d advance, told are %d", n, st.Advancers)
+	}
+	if len(st.TopGainers) != 5 || len(st.TopLosers) != 5 || st.TopGainers[0].ChangePct < st.TopGainers[4].ChangePct || st.TopLosers[0].ChangePct > st.TopLosers[4].ChangePct || st.TopGainers[0].ChangePct <= st.TopLosers[0].ChangePct {
+		t.Errorf("gainers %+v, losers %+v", st.TopGainers, st.TopLosers)
+	}
+}
+
+// Longer candles are made of those of a minute, the one that is still going on too.
+func TestCandlesOfLongerIntervals(t *testing.T) {
+	r := newRig(t, newDatabase(t), settings(t, "INGEST_INTERVAL", "10s"))
+	r.run(begin(t, r.engine, start), start, start.Add(12*time.Minute+30*time.Second))
+	candles := func(interval time.Duration, limit int) []store.Candle {
+		t.Helper()
+		c, err := r.store.Candles(t.Context(), "SIM0003USDT", interval, limit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	minutes := candles(time.Minute, 200)
+	for _, interval := range []time.Duration{5 * time.Minute, 15 * time.Minute, time.Hour} {
+		var want []store.Candle
+		for _, m := range minutes {
+			at := m.TS.Truncate(interval)
+			if n := len(want); n == 0 || !want[n-1].TS.Equal(at) {
+				m.TS = at
+				want = append(want, m)
+				continue
+			}
+			c := &want[len(want)-1]
+			c.High, c.Low, c.Close, c.Volume = max(c.High, m.High), min(c.Low, m.Low), m.Close, c.Volume+m.Volume
+		}
+		// The first may be cut off by how many minutes were asked for.
+		want = want[1:]
+		got := candles(interval, len(want))
+		if len(got) != len(want) {
+			t.Fatalf("%s: %d candles, want %d", interval, len(got), len(want))
+		}
+		for i, g := range got {
+			w := want[i]
+			if !g.TS.Equal(w.TS) || g.Open != w.Open || g.High != w.High || g.Low != w.Low || g.Close != w.Close || math.Abs(g.Volume-w.Volume) > 0.01 {
+				t.Errorf("%s: %+v, the minutes say %+v", interval, g, w)
+			}
+		}
+	}
 }

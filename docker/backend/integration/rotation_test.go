@@ -47,7 +47,7 @@ func TestLoginRoleIsRenewedWithoutAnOutage(t *testing.T) {
 	s.await(engine.url+"/metrics", 200, "alphapulse_engine_leader 1")
 	superuser(t, "postgres", "DROP ROLE "+blue) // which fails if it owns anything
 	for _, p := range []*process{api, engine} {
-		if strings.Contains(p.log.String(), `"level":"ERROR"`) {
+		if strings.Contains(p.log.String(), `"severity":"ERROR"`) {
 			t.Errorf("%s", p.log)
 		}
 	}

@@ -65,7 +65,7 @@ func TestMigrationsRunOnce(t *testing.T) {
 	for _, s := range stores {
 		awaitUp(t, s)
 	}
-	if n := query[int](t, name, "SELECT count(*) FROM goose_db_version WHERE version_id > 0"); n != 1 {
+	if n := query[int](t, name, "SELECT count(*) FROM goose_db_version WHERE version_id > 0"); n != 2 {
 		t.Errorf("%d migrations were applied", n)
 	}
 	awaitUp(t, open(t, name)) // again, on a schema that is there

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -67,6 +68,44 @@ func TestStormLeavesTheProcessReady(t *testing.T) {
 	close(stop)
 	watch.Wait()
 	t.Logf("%d WebSockets, %d refused and opened later, %d of %d times not ready, the slowest answer after %s", storm, refused.Load(), unready.Load(), asked.Load(), longest)
+}
+
+// A process that is told to stop, and is given no time, still tells its pages to go
+// elsewhere before it ends.
+func TestSocketsAreToldBeforeTheEnd(t *testing.T) {
+	s := newStack(t, "DRAIN_SECONDS", "0")
+	s.start("engine")
+	base, cmd := s.startBinary()
+	s.await(base+"/api/market/status", 200, `"status":"open"`)
+	var refused atomic.Int64
+	var conns []*websocket.Conn
+	for range 50 {
+		conn := connect(t, base, &refused)
+		if conn == nil {
+			t.FailNow()
+		}
+		s.prices(conn)
+		conns = append(conns, conn)
+	}
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for _, conn := range conns {
+		wg.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			for {
+				if _, _, err := conn.Read(ctx); err != nil {
+					if websocket.CloseStatus(err) != websocket.StatusGoingAway {
+						t.Errorf("the stream ended with %v", err)
+					}
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // connect opens a WebSocket as a patient client does: it comes again when it is told to.

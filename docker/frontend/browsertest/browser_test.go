@@ -216,32 +216,6 @@ func (p *tab) note(format string, args ...any) {
 	p.problems = append(p.problems, fmt.Sprintf(format, args...))
 }
 
-// expects takes problems with a text out of what the page should not do, and fails if
-// there are fewer.
-func (p *tab) expects(text string, least int) {
-	p.Helper()
-	deadline := time.Now().Add(patience)
-	for {
-		p.mu.Lock()
-		others := slices.DeleteFunc(slices.Clone(p.problems), func(s string) bool { return strings.Contains(s, text) })
-		seen := len(p.problems) - len(others)
-		if seen >= least {
-			// The browser's log tells the same in other words.
-			p.problems = slices.DeleteFunc(others, func(s string) bool {
-				return strings.Contains(s, "Security Policy") || strings.Contains(s, "TrustedHTML")
-			})
-		}
-		p.mu.Unlock()
-		if seen >= least {
-			return
-		}
-		if time.Now().After(deadline) {
-			p.Fatalf("%d of %d times %q", seen, least, text)
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-}
-
 func (p *tab) run(what string, actions ...chromedp.Action[chromedp.Void]) {
 	p.Helper()
 	ctx, cancel := context.WithTimeout(p.ctx, patience)

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"github.com/chromedp/cdproto/page"
 )
 
 // previewDir holds what buildPreview made, if it was asked to.
@@ -102,21 +104,33 @@ func TestEquityHasGaps(t *testing.T) {
 
 // A dashboard that is stopped and started again, as in a rollout, is followed.
 func TestDashboardComesBackWithWhatItMissed(t *testing.T) {
-	s, stop := startPreview(t, "-listen", "127.0.0.1:0")
-	p := newTab(t, newBrowser(t, s), s, true)
-	p.desktop()
-	p.open(s.url + "/")
-	p.await("a living stream", dashboardLive)
-	newest := eval[int](p, `Number(document.querySelector('#signals tr[data-id]').dataset.id)`)
-	stop()
-	p.await("that it reconnects", `document.querySelector('#live').dataset.state === 'lost'`)
-	p.shot("lost")
-	// The signals have the numbers of their seconds: the next three are given meanwhile.
-	p.await("time for three signals", fmt.Sprintf(`Date.now() / 4000 > %d + 4`, newest))
-	startPreview(t, "-listen", strings.TrimPrefix(s.url, "http://"))
-	p.await("a living stream again", dashboardLive)
-	p.await("the signals that were missed, in their order", fmt.Sprintf(`(ids => [1, 2, 3].every(n => ids.includes(%d + n)) && ids.every((id, i) => i === 0 || id < ids[i - 1]))(
-		[...document.querySelectorAll('#signals tr[data-id]')].map(e => Number(e.dataset.id)))`, newest))
+	for _, c := range []struct {
+		name  string
+		kept  string
+		reads bool // the signals are read, for the stream does not remember them
+	}{{name: "by the stream", kept: "50"}, {name: "across a gap", kept: "1", reads: true}} {
+		t.Run(c.name, func(t *testing.T) {
+			s, stop := startPreview(t, "-listen", "127.0.0.1:0", "-kept", c.kept)
+			p := newTab(t, newBrowser(t, s), s, true)
+			p.desktop()
+			p.run("read nothing but what was missed", call(page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: `window.setInterval = () => 0`}))
+			p.open(s.url + "/")
+			p.await("a living stream", dashboardLive)
+			if !c.reads {
+				p.streamOnly()
+			}
+			newest := eval[int](p, `Number(document.querySelector('#signals tr[data-id]').dataset.id)`)
+			stop()
+			p.await("that it reconnects", `document.querySelector('#live').dataset.state === 'lost'`)
+			p.shot("lost")
+			// The signals have the numbers of their seconds: the next three are given meanwhile.
+			p.await("time for three signals", fmt.Sprintf(`Date.now() / 4000 > %d + 5`, newest))
+			startPreview(t, "-listen", strings.TrimPrefix(s.url, "http://"), "-kept", c.kept)
+			p.await("a living stream again", dashboardLive)
+			p.await("the signals that were missed, in their order", fmt.Sprintf(`(ids => [1, 2, 3].every(n => ids.includes(%d + n)) && ids.every((id, i) => i === 0 || id < ids[i - 1]))(
+				[...document.querySelectorAll('#signals tr[data-id]')].map(e => Number(e.dataset.id)))`, newest))
+		})
+	}
 }
 
 func TestDashboardWithoutData(t *testing.T) {
@@ -133,5 +147,28 @@ func TestDashboardWithoutData(t *testing.T) {
 			p.desktop()
 			p.shot("desktop")
 		})
+	}
+}
+
+// The parts of the page's scripts that only numbers can tell about.
+func TestDashboardScripts(t *testing.T) {
+	s, _ := startPreview(t, "-listen", "127.0.0.1:0")
+	p := newTab(t, newBrowser(t, s), s, false)
+	p.open(s.url + "/")
+	eval[bool](p, `(async () => {
+		const folder = document.querySelector('script').src.replace('app.js', '');
+		const [stream, chart] = await Promise.all([import(folder + 'stream.js'), import(folder + 'chart.js')]);
+		window.found = JSON.stringify({
+			waits: [[0, 0], [0, 1], [2, 1], [60, 1]].map(([attempt, random]) => stream.backoff(attempt, random)),
+			asked: [[1013, 'full; retry-after=3'], [1012, 'Retry-After: 0.5'], [1001, 'stopping'], [1006, 'retry-after=3'], [1013, 'retry-after=9999']].map(([c, r]) => stream.askedToWait(c, r)),
+			pieces: chart.pieces([[0, 1], [60, 2], [150, 3], [241, 4], [300, 5]], 60).map(p => p.length),
+			ticks: [chart.ticks(100010, 100050), chart.ticks(0.1, 0.5), chart.ticks(99, 101)].map(t => t.values.map(v => v.toFixed(t.digits))),
+		});
+	})() !== null`)
+	p.await("the scripts", `window.found`)
+	const want = `{"waits":[100,1000,4000,15000],"asked":[3000,500,0,0,60000],"pieces":[3,2],` +
+		`"ticks":[["100020","100040"],["0.2","0.4"],["99","100","101"]]}`
+	if got := eval[string](p, `window.found`); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }

@@ -100,12 +100,10 @@ func (j *job) make(ctx context.Context, tools []string) error {
 			name += " (" + strings.Join(programs, ", ") + ")"
 		}
 		step := j.reporter.Step("build " + name)
-		if err := step.Done(j.compile(ctx, programs, step)); err != nil {
-			return err
-		}
-		compiled.Add(int64(len(programs)))
+		err = step.Done(j.compile(ctx, programs, step))
+		compiled.Add(int64(len(programs) - len(j.missing(programs))))
 	}
-	return j.link(tools)
+	return errors.Join(err, j.link(tools))
 }
 
 // programs returns what must be built for the named tools to be there.
@@ -118,10 +116,10 @@ func (j *job) programs(tools []string) []string {
 	return slices.Compact(programs)
 }
 
-// link gives programs their further names.
+// link gives the programs that are there their further names.
 func (j *job) link(tools []string) error {
 	for _, t := range tools {
-		if j.tool(t) == t || executable(j.path(t)) {
+		if j.tool(t) == t || executable(j.path(t)) || !executable(j.path(j.tool(t))) {
 			continue
 		}
 		to := j.path(t)

@@ -32,10 +32,11 @@ const (
 	pulumiSDK         = "the SDKs of Pulumi, which the program is on, too"
 )
 
-// table lists what can be built, in the order in which it is built when
-// everything is missing: what most other work waits for comes first. The
-// cluster leads because it starts and loads its images while the rest compiles;
-// then the largest compile, so that no long one is left alone at the end.
+// table lists what can be built, in the order in which it is built when everything is
+// missing: the longest way to a deployed stack first. The cluster leads because it
+// starts and loads its images while the rest compiles; then what Pulumi consists of,
+// whose packages follow one another (see the families); then the programs of images,
+// the largest first, so that no long one is left alone at the end.
 var table = []unit{
 	{
 		module: "etcd",
@@ -112,24 +113,37 @@ var table = []unit{
 		memory: 400 * mib,
 	},
 	{
-		module: "provider-docker",
-		tools:  map[string]string{"pulumi-resource-docker": "."},
-		stamp:  map[string]string{"main.providerVersion": DockerProviderVersion},
-		// Compose support drags in BuildKit's and several clouds' clients.
-		tags:   "no_compose",
-		family: pulumiSDK,
+		module: "prometheus",
+		tools:  map[string]string{"prometheus": "github.com/prometheus/prometheus/cmd/prometheus"},
+		stamp:  map[string]string{"github.com/prometheus/common/version.Version": "3.16.0"},
+		// Discovery in clouds drags in every cloud's client.
+		tags:   "remove_all_sd,enable_kubernetes_sd,enable_dns_sd",
+		family: kubernetesClients,
 		memory: 1500 * mib,
 	},
 	{
-		dir:    "docker/backend",
-		tools:  map[string]string{"alphapulse": "."},
-		memory: 600 * mib,
+		module: "kube-state-metrics",
+		tools:  map[string]string{"kube-state-metrics": "k8s.io/kube-state-metrics/v2"},
+		stamp:  map[string]string{"github.com/prometheus/common/version.Version": "v2.20.0"},
+		family: kubernetesClients,
+		memory: 1000 * mib,
+	},
+	{
+		dir:    "docker/agent",
+		tools:  map[string]string{"agent": "."},
+		memory: 400 * mib,
 	},
 	{
 		dir:      "docker/frontend",
 		tools:    map[string]string{"frontend": "."},
 		memory:   600 * mib,
 		generate: userInterface,
+	},
+	{
+		module: "grafana",
+		tools:  map[string]string{"grafana-server": "github.com/grafana/grafana/pkg/cmd/grafana-server"},
+		stamp:  map[string]string{"main.version": "6.1.6"},
+		memory: 800 * mib,
 	},
 	{
 		module: "exporters",
@@ -144,26 +158,24 @@ var table = []unit{
 		memory: 600 * mib,
 	},
 	{
-		module: "kube-state-metrics",
-		tools:  map[string]string{"kube-state-metrics": "k8s.io/kube-state-metrics/v2"},
-		stamp:  map[string]string{"github.com/prometheus/common/version.Version": "v2.20.0"},
-		family: kubernetesClients,
-		memory: 1000 * mib,
+		dir:    "docker/backend",
+		tools:  map[string]string{"alphapulse": "."},
+		memory: 600 * mib,
 	},
 	{
-		module: "prometheus",
-		tools:  map[string]string{"prometheus": "github.com/prometheus/prometheus/cmd/prometheus"},
-		stamp:  map[string]string{"github.com/prometheus/common/version.Version": "3.16.0"},
-		// Discovery in clouds drags in every cloud's client.
-		tags:   "remove_all_sd,enable_kubernetes_sd,enable_dns_sd",
-		family: kubernetesClients,
+		module: "provider-docker",
+		tools:  map[string]string{"pulumi-resource-docker": "."},
+		stamp:  map[string]string{"main.providerVersion": DockerProviderVersion},
+		// Compose support drags in BuildKit's and several clouds' clients.
+		tags:   "no_compose",
+		family: pulumiSDK,
 		memory: 1500 * mib,
 	},
 	{
-		module: "grafana",
-		tools:  map[string]string{"grafana-server": "github.com/grafana/grafana/pkg/cmd/grafana-server"},
-		stamp:  map[string]string{"main.version": "6.1.6"},
-		memory: 800 * mib,
+		module: "versitygw",
+		tools:  map[string]string{"versitygw": "github.com/versity/versitygw/cmd/versitygw"},
+		stamp:  map[string]string{"main.Version": "v1.8.0"},
+		memory: 1500 * mib,
 	},
 }
 

@@ -12,8 +12,8 @@ import (
 func New() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "local",
-		Short: "A real one-node Kubernetes on this machine, and the Pulumi that deploys to it",
-		Long: `A real one-node Kubernetes on this machine, built from source, and the pinned
+		Short: "A real Kubernetes on this machine, and the Pulumi that deploys to it",
+		Long: `A real Kubernetes on this machine, built from source, and the pinned
 Pulumi that deploys to it; or, for stacks on one Docker host, a real Docker engine.
 
 What is built lies in the user's cache folder and is used again by later runs

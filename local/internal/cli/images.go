@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,18 +12,20 @@ import (
 
 	"github.com/alphapulse/alphapulse-infra/local/internal/images"
 	"github.com/alphapulse/alphapulse-infra/local/internal/node"
+	"github.com/alphapulse/alphapulse-infra/local/internal/progress"
 )
 
 func imagesCommand() *cobra.Command {
 	var show bool
 	c := &cobra.Command{
-		Use:   "images",
+		Use:   "images [NAME...]",
 		Short: "Make the container images and print what each is made from",
 		Long: `Make the container images that the local cluster runs, where the cache does not
 hold them yet, and print the table that says what each is made from and in what
 it is not what a public registry has under the same name. A running cluster, or a
 running Docker engine, gets those that it does not have. Images that only builds
-begin with are made by 'local engine up --builds'.
+begin with are made by 'local engine up --builds'. With names of images, only those
+are made; it is the way to those that only stacks with certain settings need.
 
 What it changes on the machine:
   - installs the Debian packages mmdebstrap and gpg where their commands are
@@ -30,14 +33,20 @@ What it changes on the machine:
   - unpacks Debian packages, builds programs and keeps the images in the cache
     folder (~/.cache/alphapulse-infra); images that nothing has asked for in two
     weeks are removed`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, names []string) error {
 			if !show {
 				r, err := reporter(cmd)
 				if err != nil {
 					return err
 				}
-				archives, err := images.Ensure(cmd.Context(), r)
+				ensure := images.Ensure
+				if len(names) > 0 {
+					ensure = func(ctx context.Context, r *progress.Reporter) ([]images.Archive, error) {
+						return images.EnsureNamed(ctx, r, names...)
+					}
+				}
+				archives, err := ensure(cmd.Context(), r)
 				if err != nil {
 					return err
 				}
@@ -70,6 +79,9 @@ func printImages(w io.Writer, table []images.Image, have map[string]images.Archi
 	lines.WriteString("IMAGE\tBUILT\tFROM\n")
 	for _, i := range table {
 		built := "not yet"
+		if i.Optional {
+			built = "on demand"
+		}
 		if a, ok := have[i.Name]; ok {
 			built = a.Version
 		}

@@ -14,7 +14,7 @@ import (
 // every state: the words, and the commands that lead on.
 func TestStatusTellsWhatToDo(t *testing.T) {
 	run := node.State{Running: true, Ready: true, Uptime: 3 * time.Minute, Pods: 7, Owner: "/clone/.local/x"}
-	run.Nodes = []node.NodeState{{Name: "a-2", IP: "10.9.8.7", Zone: "z", State: node.NodeCut}}
+	run.Nodes = []node.Member{{Name: "a-2", IP: "10.9.8.7", Zone: "z", State: node.NodeCut}}
 	broken := run
 	broken.Ready, broken.Problems = false, []string{"etcd is not running: exit status 1"}
 	broken.Components = []plan.Component{{Name: "etcd", Restarts: 4, LastExit: "exit status 1"}, {Name: "kubelet"}}

@@ -49,6 +49,9 @@ type Recipe struct {
 	// names what is not. Both hold patterns of path.Match for absolute paths; one
 	// that matches a directory takes in everything below it.
 	Keep, Drop []string
+	// Python compiles the modules of Debian's Python 3, as its packages' scripts would:
+	// a program that cannot write beside them would do it anew at each start.
+	Python bool `json:",omitempty"`
 }
 
 // Key names the recipe: recipes with equal keys give the same files, as long as
@@ -157,6 +160,10 @@ func (r Recipe) fetch(ctx context.Context, tmp, out string, w io.Writer) (map[st
 		`--aptopt=Acquire::Retries "3"`,
 		// Each .deb is still there when this hook runs; dpkg's status is not written.
 		`--extract-hook=for f in "$1"/var/cache/apt/archives/*.deb; do dpkg-deb --show --showformat='PACKAGE ${Package} ${Version}\n' "$f"; done >&2`,
+	}
+	if r.Python {
+		// By the content of the source: times are not kept.
+		args = append(args, `--extract-hook=chroot "$1" /usr/bin/python3 -m compileall -q --invalidation-mode unchecked-hash /usr/lib/python3 /usr/lib/python3.* >&2`)
 	}
 	if r.Suite == Unstable {
 		// Mirrors of unstable that pause are past its week of validity; the

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"io/fs"
@@ -228,6 +229,31 @@ func TestStableKeepsItsExpiry(t *testing.T) {
 	}
 	if strings.Contains(log.String(), "Check-Valid-Until") || !strings.Contains(log.String(), "trixie-security") {
 		t.Errorf("called with %s", log.String())
+	}
+}
+
+// Programs in Python are compiled where they are asked for, and recipes without any
+// keep the keys that they had.
+func TestPythonIsCompiledOnRequest(t *testing.T) {
+	fakeBootstrap(t, `echo "$@" >&2; exit 1`)
+	keys := map[bool]string{}
+	for _, python := range []bool{false, true} {
+		r := Recipe{Suite: Stable, Packages: []string{"app"}, Python: python}
+		keys[python] = r.Key()
+		var log strings.Builder
+		if _, err := r.Build(t.Context(), t.TempDir(), &log); err == nil {
+			t.Fatal("a failed fetch was no error")
+		}
+		if strings.Contains(log.String(), "compileall") != python || python && !strings.Contains(log.String(), "unchecked-hash") {
+			t.Errorf("python %t: called with %s", python, log.String())
+		}
+	}
+	if keys[true] == keys[false] {
+		t.Error("both recipes have one key")
+	}
+	raw, err := json.Marshal(Recipe{Suite: Stable, Packages: []string{"app"}})
+	if err != nil || strings.Contains(string(raw), "Python") {
+		t.Errorf("%s, %v: every recipe would have another key than before", raw, err)
 	}
 }
 

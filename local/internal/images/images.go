@@ -39,6 +39,8 @@ type Image struct {
 	Cluster bool
 	// Base marks what the Dockerfiles begin with: only builds need it.
 	Base bool
+	// Optional marks what only stacks with certain settings need.
+	Optional bool
 	// Source says what the image is built from.
 	Source string
 	// Version is the version of what is built. Of Debian's unstable release, which
@@ -94,12 +96,12 @@ const (
 )
 
 // Ensure makes those archives of the table that the cache does not hold and
-// returns all but those that only builds need. It needs root and, for what is
+// returns all but those that only builds or only certain stacks need. It needs root and, for what is
 // missing, the Debian mirror, the Go module proxy and the npm registry. One image
 // that fails does not stop the others: its error names it, and the archives of the
 // others are returned with it.
 func Ensure(ctx context.Context, r *progress.Reporter) ([]Archive, error) {
-	return ensure(ctx, r, rows(func(i Image) bool { return !i.Base }))
+	return ensure(ctx, r, rows(func(i Image) bool { return !i.Base && !i.Optional }))
 }
 
 // EnsureCluster is Ensure for the images that the cluster itself needs first.
@@ -109,7 +111,21 @@ func EnsureCluster(ctx context.Context, r *progress.Reporter) ([]Archive, error)
 
 // EnsureStack is Ensure for the images that are not the cluster's own.
 func EnsureStack(ctx context.Context, r *progress.Reporter) ([]Archive, error) {
-	return ensure(ctx, r, rows(func(i Image) bool { return !i.Base && !i.Cluster }))
+	return ensure(ctx, r, rows(func(i Image) bool { return !i.Base && !i.Cluster && !i.Optional }))
+}
+
+// EnsureNamed is Ensure for the images that are named, whatever needs them.
+func EnsureNamed(ctx context.Context, r *progress.Reporter, names ...string) ([]Archive, error) {
+	var known []string
+	for _, i := range Table() {
+		known = append(known, i.Name)
+	}
+	for _, name := range names {
+		if !slices.Contains(known, name) {
+			return nil, fmt.Errorf("no image is named %q: there are %s", name, strings.Join(known, ", "))
+		}
+	}
+	return ensure(ctx, r, rows(func(i Image) bool { return slices.Contains(names, i.Name) }))
 }
 
 // EnsureBases is Ensure for the images that builds begin with.

@@ -173,7 +173,7 @@ func TestBasesOfDockerfilesAreInTheTable(t *testing.T) {
 	}
 	var want, have []string
 	dockerfiles, err := filepath.Glob(filepath.Join(root, "docker", "Dockerfile.*.prod"))
-	if err != nil || len(dockerfiles) != 2 {
+	if err != nil || len(dockerfiles) != 3 {
 		t.Fatalf("%v, %v", dockerfiles, err)
 	}
 	for _, f := range dockerfiles {
@@ -327,6 +327,27 @@ var contracts = map[string]contract{
 			"/usr/bin/sh": "-> bash", "/tmp": "1777 0:0", "/usr/share/postgresql/17/postgresql.conf.sample": "644 0:0",
 		},
 	},
+	"timescaledb-ha": {
+		user: "postgres", workdir: "/home/postgres", stop: "SIGINT", entrypoint: []string{"/docker-entrypoint.sh"}, cmd: []string{"postgres"},
+		env: []string{"PGDATA=/home/postgres/pgdata/data", "PATH=/usr/lib/postgresql/17/bin:", "LC_ALL=C.UTF-8"}, ports: []string{"5432/tcp", "8008/tcp", "8081/tcp"},
+		files: map[string]string{
+			"/docker-entrypoint.sh": "-> /usr/local/bin/docker-entrypoint.sh", "/usr/local/bin/docker-entrypoint.sh": "755 0:0",
+			"/home/postgres": "755 1000:1000", "/home/postgres/pgdata/data": "750 1000:1000", "/run/postgresql": "1777 1000:1000", "/var/run": "-> /run",
+			"/etc/pgbackrest.conf": "-> /home/postgres/pgdata/backup/pgbackrest.conf", "/usr/bin/sh": "-> bash", "/tmp": "1777 0:0",
+		},
+	},
+	"pgbouncer": {
+		user: "pgbouncer", workdir: "/", entrypoint: []string{"./entrypoint.sh"}, ports: []string{"6432/tcp"},
+		files: map[string]string{"/entrypoint.sh": "755 0:0", "/usr/bin/pgbouncer": "-> /usr/sbin/pgbouncer", "/etc/pgbouncer": "755 998:996", "/usr/bin/sh": "-> bash"},
+	},
+	"pgbouncer-exporter": {
+		user: "nobody", workdir: "/", entrypoint: []string{"/bin/pgbouncer_exporter"}, ports: []string{"9127/tcp"},
+		files: map[string]string{"/bin/pgbouncer_exporter": "-> /usr/bin/prometheus-pgbouncer-exporter", "/bin/sh": "-> /usr/bin/busybox"},
+	},
+	"versitygw": {
+		workdir: "/", entrypoint: []string{"/usr/local/bin/docker-entrypoint.sh"},
+		files: map[string]string{"/usr/local/bin/versitygw": "755 0:0", "/usr/local/bin/docker-entrypoint.sh": "755 0:0", "/bin/sh": "-> /usr/bin/busybox", "/tmp": "1777 0:0"},
+	},
 	"redis": {
 		workdir: "/data", entrypoint: []string{"docker-entrypoint.sh"}, cmd: []string{"redis-server"}, ports: []string{"6379/tcp"}, volumes: []string{"/data"},
 		files: map[string]string{"/usr/local/bin/docker-entrypoint.sh": "755 0:0", "/data": "755 999:999", "/usr/bin/sh": "-> bash"},
@@ -367,6 +388,7 @@ var contracts = map[string]contract{
 		files: map[string]string{"/alphapulse": "755 0:0", "/app/logs": "755 1000:1000", "/app/models": "755 1000:1000", "/app/cache": "755 1000:1000", "/app/data": "755 1000:1000", "/tmp": "1777 0:0"},
 	},
 	"frontend": {user: "1001:1001", workdir: "/", entrypoint: []string{"/frontend"}, check: []string{"CMD", "/frontend", "healthcheck"}, env: []string{"PORT=3000"}, ports: []string{"3000/tcp"}, files: map[string]string{"/frontend": "755 0:0"}},
+	"agent":    {user: "65532:65532", workdir: "/", entrypoint: []string{"/agent"}, files: map[string]string{"/agent": "755 0:0"}},
 	"golang": {
 		workdir: "/go", cmd: []string{"bash"}, env: []string{"GOLANG_VERSION=1.26.8", "GOTOOLCHAIN=local", "GOPATH=/go", "GOPROXY=http://", "PATH=/go/bin:/usr/local/go/bin:"},
 		files: map[string]string{"/go/bin": "1777 0:0", "/root": "700 0:0", "/usr/bin/sh": "-> bash", "/tmp": "1777 0:0"},
@@ -555,6 +577,17 @@ func TestChangedInputMakesAnotherImage(t *testing.T) {
 		if key == base {
 			t.Errorf("another %s gives the same key", what)
 		}
+	}
+}
+
+// What only some stacks need is made when it is named.
+func TestOptionalImagesAreMadeByName(t *testing.T) {
+	usual := rows(func(i Image) bool { return !i.Base && !i.Optional })
+	if len(usual) == len(Table()) || slices.ContainsFunc(usual, func(i Image) bool { return i.Name == "versitygw" }) {
+		t.Error("the S3 server is among the usual images")
+	}
+	if _, err := EnsureNamed(t.Context(), nil, "versitygv"); err == nil || !strings.Contains(err.Error(), `no image is named "versitygv"`) || !strings.Contains(err.Error(), "versitygw") {
+		t.Errorf("a misspelt name: %v", err)
 	}
 }
 

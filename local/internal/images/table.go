@@ -197,7 +197,7 @@ func clusterImages() []Image {
 
 func stackImages() []Image {
 	return []Image{
-		timescaledb(), redis(), nginx(),
+		timescaledb(), timescaledbHA(), pgbouncer(), pgbouncerExporter(), versitygw(), redis(), nginx(),
 		static("/usr/bin/nginx-prometheus-exporter", "nginx-prometheus-exporter", "1001:1001").
 			row("nginx-exporter", "Go module github.com/nginx/nginx-prometheus-exporter", "1.5.1", "",
 				"docker.io/nginx/nginx-prometheus-exporter:1.5.1"),
@@ -259,6 +259,9 @@ func ownImages() []Image {
 				i.config.Healthcheck = healthcheck("/frontend", 5*time.Second)
 			}).
 			row("frontend", "docker/frontend", tag, "", ownRepository+"frontend:"+tag),
+		static("/agent", "agent", "65532:65532").
+			with(func(i *Image) { i.Optional = true }).
+			row("agent", "docker/agent", tag, "", ownRepository+"agent:"+tag),
 		static("/probe", "probe", "65532:65532").
 			row("probe", "local/modules/helpers", tag, "", ownRepository+"probe:"+tag),
 	}
@@ -336,23 +339,10 @@ func timescaledb() Image {
 		layers: []debian.Recipe{{
 			Suite:    debian.Stable,
 			Packages: append([]string{"postgresql-17-timescaledb", "gzip", "xz-utils", "zstd"}, system...),
-			// Just-in-time compiling needs a compiler of 150 MB. Debian's own commands
-			// around PostgreSQL are in Perl; links to the real ones take their place.
-			Drop: []string{
-				"/usr/lib/postgresql/17/lib/bitcode", "/usr/lib/postgresql/17/lib/llvmjit*",
-				"/usr/lib/x86_64-linux-gnu/libLLVM*", "/usr/lib/llvm*", "/usr/lib/x86_64-linux-gnu/libz3*",
-				"/usr/share/postgresql-common", "/usr/share/postgresql-client-common",
-				"/usr/bin/pg_*", "/usr/bin/psql", "/usr/bin/createdb", "/usr/bin/createuser", "/usr/bin/dropdb", "/usr/bin/dropuser",
-				"/usr/bin/clusterdb", "/usr/bin/reindexdb", "/usr/bin/vacuumdb", "/usr/bin/vacuumlo", "/usr/bin/oid2name", "/usr/bin/pgbench",
-				"/usr/lib/python3*", "/usr/share/python3",
-			},
+			Drop:     append(slices.Clone(postgresqlDrop), "/usr/lib/python3*", "/usr/share/python3"),
 		}},
-		tree: tree,
-		appends: map[string]string{"/usr/share/postgresql/17/postgresql.conf.sample": `
-# as the upstream image has it
-listen_addresses = '*'
-shared_preload_libraries = 'timescaledb'
-`},
+		tree:    tree,
+		appends: postgresqlSample,
 		config: v1.Config{
 			Env:          []string{searchPath, "LANG=C.UTF-8", "PG_MAJOR=17", "PGDATA=/var/lib/postgresql/data"},
 			Entrypoint:   []string{"docker-entrypoint.sh"},

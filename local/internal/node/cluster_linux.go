@@ -205,6 +205,9 @@ func (t *target) loadEverywhere(ctx context.Context, name string, archives []str
 		if importers[i], err = t.importer(ctx, h); err != nil {
 			return err
 		}
+		if importers[i].Lib = t.State.Of(h).Lib(); i > 0 {
+			importers[i].From = importers[0].Lib
+		}
 	}
 	s := t.Report.Step(name)
 	var loaded atomic.Int64
@@ -218,12 +221,7 @@ func (t *target) loadEverywhere(ctx context.Context, name string, archives []str
 	if err == nil {
 		var g errgroup.Group
 		for i := 1; i < len(nodes); i++ {
-			g.Go(func() error {
-				if err := containerd.Share(t.State.Of(nodes[0]).Lib(), t.State.Of(nodes[i]).Lib()); err != nil {
-					return err
-				}
-				return load(i)
-			})
+			g.Go(func() error { return load(i) })
 		}
 		err = g.Wait()
 	}

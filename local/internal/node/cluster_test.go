@@ -183,17 +183,28 @@ func until(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// initPID returns the node's first process, or 0.
+// initPID returns the first node's first process, or 0.
 func initPID() int {
+	if all := initPIDs(); len(all) > 0 {
+		return all[0]
+	}
+	return 0
+}
+
+// initPIDs returns the nodes' first processes.
+func initPIDs() (all []int) {
 	b, err := os.ReadFile("/run/" + nodeName + "/machine.json")
 	if err != nil {
-		return 0
+		return nil
 	}
 	var m struct{ Nodes []struct{ InitPID int } }
-	if json.Unmarshal(b, &m) != nil || len(m.Nodes) == 0 {
-		return 0
+	if json.Unmarshal(b, &m) != nil {
+		return nil
 	}
-	return m.Nodes[0].InitPID
+	for _, n := range m.Nodes {
+		all = append(all, n.InitPID)
+	}
+	return all
 }
 
 // killComponent kills the node's process whose program has that name.
@@ -312,7 +323,7 @@ func look() (traces, error) {
 		}
 		for _, e := range entries {
 			// What other programs have in these two comes and goes.
-			if dir != "/tmp" && dir != "/run/netns" || e.Name() == nodeName || strings.HasPrefix(e.Name(), "alphapulse-preflight-") {
+			if dir != "/tmp" && dir != "/run/netns" || strings.HasPrefix(e.Name(), nodeName) && dir == "/run/netns" || strings.HasPrefix(e.Name(), "alphapulse-preflight-") {
 				add("file", "%s/%s", strings.TrimSuffix(dir, "/"), e.Name())
 			}
 		}
@@ -333,6 +344,8 @@ func look() (traces, error) {
 	}
 	return tr, nil
 }
+
+func exists(path string) bool { _, err := os.Stat(path); return err == nil }
 
 func ignoreGone(err error) error {
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENODEV) {
@@ -389,16 +402,22 @@ func same(t *testing.T, before, after traces) {
 // under names the commands that a kind of node is started and ended by.
 type under struct {
 	prefix []string // before up, stop and down
+	flags  []string // of up
 	state  string   // folder of what it stores
 	status func(context.Context) (node.State, error)
 }
 
 var (
-	clusterNode = under{nil, "cluster", node.Status}
-	engineNode  = under{[]string{"engine"}, "engine", node.EngineStatus}
+	clusterNode = under{nil, nil, "cluster", node.Status}
+	engineNode  = under{[]string{"engine"}, nil, "engine", node.EngineStatus}
 )
 
-func (u under) args(command string) []string { return append(slices.Clone(u.prefix), command) }
+func (u under) args(command string) []string {
+	if command == "up" {
+		return append(append(slices.Clone(u.prefix), command), u.flags...)
+	}
+	return append(slices.Clone(u.prefix), command)
+}
 
 func (u under) run(t *testing.T, command string) string {
 	t.Helper()
@@ -491,7 +510,7 @@ func TestCluster(t *testing.T) {
 		delete(after, "file")
 		same(t, pristine, after)
 	})
-	clusterNode.leavesNothing(t, append(clusterNode.crashes(),
+	clusterNode.leavesNothing(t, append(append(clusterNode.crashes(), several()...),
 		life{"kill -9 of up with a pod", func(t *testing.T) { clusterNode.crash(t, "a pod", podRuns) }},
 		life{"interrupted up, kill -9 of the first process", upGoesOn},
 		life{"up, stop, start, stop", stateSurvivesStop},

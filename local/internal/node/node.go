@@ -71,8 +71,8 @@ type EngineOptions struct {
 	Builds bool
 }
 
-// NodeState is what Status found of one node of a cluster.
-type NodeState struct {
+// A Member is what Status found of one node of a cluster.
+type Member struct {
 	Name  string
 	IP    string
 	Zone  string
@@ -93,7 +93,7 @@ type State struct {
 	Owner      string           // state folder of the running node; not this one's if Foreign
 	Foreign    error            // what runs instead, if the running node is another; wraps ErrForeign
 	Leftovers  []string         // what a crash left behind, in words; Down and Up remove it
-	Nodes      []NodeState      // of a cluster, in their order
+	Nodes      []Member         // of a cluster, in their order
 	Uptime     time.Duration    // of the node that runs longest
 	Ready      bool             // the nodes and their services answer
 	Components []plan.Component // in the order in which they were started; those of nodes after the first as NODE/NAME

@@ -71,7 +71,7 @@ func (t *target) status() State {
 		return st
 	}
 	for _, h := range t.Cluster.Hosts() {
-		n := NodeState{Name: h.Name(), IP: h.IP().String(), Zone: h.Zone, State: NodeRunning}
+		n := Member{Name: h.Name(), IP: h.IP().String(), Zone: h.Zone, State: NodeRunning}
 		switch {
 		case !t.Record.Node(h.Name()).Alive():
 			n.State = NodeStopped

@@ -11,8 +11,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/exaring/otelpgx"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/extra/redisotel/v9"
 	"github.com/redis/go-redis/v9"
+	"go.opentelemetry.io/otel/metric/noop"
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/api"
@@ -55,11 +59,18 @@ type parts struct {
 	router *httpx.Router
 	// certificate to serve with; nil without TLS.
 	certificate *httpx.Certificate
+	// tracing records spans until endTracing has sent the last ones.
+	tracing    trace.TracerProvider
+	endTracing func(context.Context) error
 }
 
-func assemble(mode string, c *config.Config, p Process) (*parts, error) {
+func assemble(ctx context.Context, mode string, c *config.Config, p Process) (*parts, error) {
 	a := &parts{config: c, process: p, log: telemetry.NewLog(p.Log, mode, c.Debug), registry: telemetry.NewRegistry(mode, p.Version)}
+	redis.SetLogger(telemetry.Printf{Log: a.log})
 	var err error
+	if a.tracing, a.endTracing, err = telemetry.NewTracing(ctx, mode, p.Version, a.log); err != nil {
+		return nil, err
+	}
 	a.store, err = store.Open(store.Options{
 		Endpoints: endpoints(c.Credentials),
 		Current: func() (store.Endpoints, error) {
@@ -68,6 +79,8 @@ func assemble(mode string, c *config.Config, p Process) (*parts, error) {
 		},
 		Name: "alphapulse-" + mode, MaxConnections: min(c.MaxConnections-1, 2*c.WorkerThreads), // one is the look's
 		QueryTimeout: c.RequestTimeout, Patience: c.Patience, MaxLag: c.MaxLag, Metrics: store.NewMetrics(a.registry), Log: a.log,
+		// A statement is told with its parameters' places, not with their values.
+		Tracer: otelpgx.NewTracer(otelpgx.WithTracerProvider(a.tracing), otelpgx.WithMeterProvider(noop.NewMeterProvider()), otelpgx.WithDisableConnectionDetailsInAttributes()),
 	})
 	if err != nil {
 		return nil, err
@@ -79,6 +92,13 @@ func assemble(mode string, c *config.Config, p Process) (*parts, error) {
 	a.client, err = cache.NewClient(cache.Server{URL: c.CacheURL, CAFile: c.CacheCAFile}, current, "alphapulse-"+mode, min(c.MaxConnections, 4*c.WorkerThreads))
 	if err != nil {
 		return nil, err
+	}
+	if a.client != nil {
+		err = redisotel.InstrumentTracing(a.client, redisotel.WithTracerProvider(telemetry.ChildrenOnly(a.tracing)),
+			redisotel.WithDBStatement(false), redisotel.WithCallerEnabled(false))
+		if err != nil {
+			return nil, err
+		}
 	}
 	a.cache = cache.New(cache.Options{
 		// A load ends a little before the request that began it, so that the request
@@ -168,7 +188,7 @@ func (a *parts) run(ctx context.Context, address string, ending ending, others .
 		g.Go(func() error { f(background); return nil })
 	}
 	server := &httpx.Server{
-		Address: address, Certificate: a.certificate, ProbeAddress: a.config.ProbeAddress, Router: a.router, DrainTime: a.config.DrainTime, OnDrain: ending.drain, Log: a.log, Listening: a.process.Listening,
+		Address: address, Certificate: a.certificate, ProbeAddress: a.config.ProbeAddress, Router: a.router, Tracing: a.tracing, DrainTime: a.config.DrainTime, OnDrain: ending.drain, Log: a.log, Listening: a.process.Listening,
 	}
 	err := server.Run(ctx)
 	if ending.wait != nil {
@@ -186,7 +206,17 @@ func (a *parts) run(ctx context.Context, address string, ending ending, others .
 	case <-time.After(endTimeout):
 		a.log.Warn("something still runs: it ends with the process")
 	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), traceTimeout)
+	defer cancel()
+	if err := a.endTracing(last); err != nil {
+		a.log.Warn("the last traces are lost", "error", err)
+	}
 	return err
+}
+
+// tracer of the process' own spans.
+func (a *parts) tracer() trace.Tracer {
+	return a.tracing.Tracer("github.com/alphapulse/alphapulse-infra/docker/backend")
 }
 
 // ending is what a mode does beside the server when it is told to stop.
@@ -218,6 +248,9 @@ func (a *parts) ending(hub *stream.Hub) ending {
 // endTimeout is how long what runs beside the server may take to end after it.
 const endTimeout = 5 * time.Second
 
+// traceTimeout is how long the last spans may take to be sent.
+const traceTimeout = 2 * time.Second
+
 // watchCache notices when the cache is lost and when it is back, and tells it then
 // what it could not be told meanwhile.
 func (a *parts) watchCache(ctx context.Context) {
@@ -245,6 +278,7 @@ func freshFor(c *config.Config) time.Duration { return 5*c.IngestInterval + 5*ti
 func (a *parts) live() (*stream.Hub, func(context.Context)) {
 	m := stream.NewMetrics(a.registry, a.config.MaxClients)
 	hub := stream.NewHub(a.config.MaxClients, a.config.MaxHandshakes, m, a.log)
+	hub.Tracer = a.tracer()
 	for _, path := range []string{"GET /ws", "GET /ws/streaming"} {
 		a.router.Handle(path, hub.Serve)
 	}
@@ -254,7 +288,7 @@ func (a *parts) live() (*stream.Hub, func(context.Context)) {
 
 // API serves REST and WebSockets.
 func API(ctx context.Context, c *config.Config, p Process) error {
-	a, err := assemble("api", c, p)
+	a, err := assemble(ctx, "api", c, p)
 	if err != nil {
 		return err
 	}
@@ -271,7 +305,7 @@ func API(ctx context.Context, c *config.Config, p Process) error {
 
 // Dashboard serves the live page.
 func Dashboard(ctx context.Context, c *config.Config, p Process) error {
-	a, err := assemble("dashboard", c, p)
+	a, err := assemble(ctx, "dashboard", c, p)
 	if err != nil {
 		return err
 	}
@@ -288,13 +322,14 @@ func Dashboard(ctx context.Context, c *config.Config, p Process) error {
 
 // Engine runs the market.
 func Engine(ctx context.Context, c *config.Config, p Process) error {
-	a, err := assemble("engine", c, p)
+	a, err := assemble(ctx, "engine", c, p)
 	if err != nil {
 		return err
 	}
 	trades, _ := engine.Trades(c)
 	m := engine.NewMetrics(a.registry, c.TopSymbols, c.MaxSymbols, c.MaxPortfolioRisk, c.StorageBudget, trades)
 	e := engine.New(c, a.store, publisher{a}, m, a.log)
+	e.Tracer = a.tracer()
 	a.router.HandleProbe("/health", a.health(e.Check))
 	// The engine stops at once: nobody sends it requests that would be dropped.
 	a.config.DrainTime = 0

@@ -120,7 +120,8 @@ func (c *Cache) Fetch(ctx context.Context, r Request, load func(context.Context)
 }
 
 func (c *Cache) fetch(ctx context.Context, r Request, load func(context.Context) ([]byte, error)) (answer, error) {
-	if !c.usable() {
+	// What it was not told yet makes a cache that is back no better than one that is lost.
+	if !c.usable() || !c.Flush(ctx) {
 		return c.load(ctx, r, load, Bypass)
 	}
 	now, held, err := c.get(ctx, r)
@@ -297,9 +298,14 @@ func (c *Cache) Invalidate(ctx context.Context, scopes ...string) {
 // Forget makes this process load the answer anew, whatever is under way.
 func (c *Cache) Forget(r Request) { c.flights.Forget(r.id()) }
 
-// Flush tells the cache the invalidations that it has not been told yet.
-func (c *Cache) Flush(ctx context.Context) {
+// Flush tells the cache the invalidations that it has not been told yet. It returns
+// whether none is left.
+func (c *Cache) Flush(ctx context.Context) bool {
 	c.mu.Lock()
+	if len(c.pending) == 0 {
+		c.mu.Unlock()
+		return true
+	}
 	told := make(map[string]int64, len(c.pending))
 	pairs := make([]any, 0, 2*len(c.pending))
 	for s, v := range c.pending {
@@ -307,12 +313,12 @@ func (c *Cache) Flush(ctx context.Context) {
 		pairs = append(pairs, versionKey(s), v)
 	}
 	c.mu.Unlock()
-	if len(pairs) == 0 || !c.usable() {
-		return
+	if !c.usable() {
+		return false
 	}
 	if err := c.o.Client.MSet(ctx, pairs...).Err(); err != nil {
 		_ = c.failed(err) // they stay pending
-		return
+		return false
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -321,6 +327,7 @@ func (c *Cache) Flush(ctx context.Context) {
 			delete(c.pending, s)
 		}
 	}
+	return true
 }
 
 // Publish sends a message to all that subscribe to a channel now.

@@ -201,11 +201,12 @@ func TestLostRedis(t *testing.T) {
 	}
 	server.SetError("")
 	c.brokenUntil.Store(0) // the pause is over
-	c.Flush(t.Context())
+	// Nobody has told Redis yet what was written meanwhile: the read does so first.
+	v.n.Store(2)
+	expect(t, "the first after the loss", c, r, &v, "2", Miss)
 	if err := c.Check(t.Context()); err != nil || c.Broken() {
 		t.Errorf("Redis is back: %v", err)
 	}
-	expect(t, "what was kept before the loss", c, r, &v, "1", Miss)
 	if len(c.pending) != 0 {
 		t.Errorf("%d invalidations are still to be told", len(c.pending))
 	}

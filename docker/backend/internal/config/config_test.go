@@ -120,38 +120,47 @@ func TestEverySettingIsRead(t *testing.T) {
 }
 
 func TestBounds(t *testing.T) {
-	for key, values := range map[string][2]string{
-		"API_PORT":            {"1", "0"},
-		"DASHBOARD_PORT":      {"65535", "65536"},
-		"CACHE_TTL":           {"86400", "86401"},
-		"REQUEST_TIMEOUT":     {"300", "301"},
-		"DRAIN_SECONDS":       {"0", "-1"},
-		"MAX_CONNECTIONS":     {"2", "1"},
-		"WORKER_THREADS":      {"64", "65"},
-		"WS_MAX_CLIENTS":      {"1", "0"},
-		"MAX_SYMBOLS":         {"10000", "10001"},
-		"MAX_PORTFOLIO_RISK":  {"1", "1.01"},
-		"INGEST_INTERVAL":     {"1s", "500ms"},
-		"SIGNAL_HORIZON":      {"1m", "59s"},
-		"TICK_RETENTION":      {"10m", "9m"},
-		"CANDLE_RETENTION":    {"6h", "2h"},
-		"SIGNAL_RETENTION":    {"1h", "59m"},
-		"STORAGE_BUDGET_MB":   {"64", "63"},
-		"METRICS_TOP_SYMBOLS": {"0", "201"},
-
-		"PROBE_PORT":             {"0", "-1"},
-		"DATABASE_MAX_LAG":       {"1s", "0s"},
-		"DATABASE_PATIENCE":      {"0s", "6m"},
-		"JWT_LIFETIME":           {"1m", "1s"},
-		"MAX_REQUESTS_IN_FLIGHT": {"1", "0"},
-		"WS_MAX_HANDSHAKES":      {"1000", "0"},
+	for key, c := range map[string]struct{ good, bad []string }{
+		"API_PORT":               {[]string{"1", "65535"}, []string{"0", "65536", "x"}},
+		"DASHBOARD_PORT":         {[]string{"1", "65535"}, []string{"0", "65536"}},
+		"METRICS_PORT":           {[]string{"1", "65535"}, []string{"0", "65536"}},
+		"PROBE_PORT":             {[]string{"0", "65535"}, []string{"-1", "65536"}},
+		"CACHE_TTL":              {[]string{"1", "86400"}, []string{"0", "86401"}},
+		"REQUEST_TIMEOUT":        {[]string{"1", "300"}, []string{"0", "301"}},
+		"DRAIN_SECONDS":          {[]string{"0", "300"}, []string{"-1", "301"}},
+		"MAX_CONNECTIONS":        {[]string{"2", "1000"}, []string{"1", "1001"}},
+		"WORKER_THREADS":         {[]string{"1", "64"}, []string{"0", "65"}},
+		"MAX_REQUESTS_IN_FLIGHT": {[]string{"1", "100000"}, []string{"0", "100001"}},
+		"WS_MAX_CLIENTS":         {[]string{"1", "100000"}, []string{"0", "100001"}},
+		"WS_MAX_HANDSHAKES":      {[]string{"1", "1000"}, []string{"0", "1001"}},
+		"DATABASE_MAX_LAG":       {[]string{"1s", "1h"}, []string{"999ms", "61m"}},
+		"DATABASE_PATIENCE":      {[]string{"0s", "5m"}, []string{"-1s", "301s"}},
+		"JWT_LIFETIME":           {[]string{"1m", "8760h"}, []string{"59s", "8761h"}},
+		"MAX_SYMBOLS":            {[]string{"1", "10000"}, []string{"0", "10001"}},
+		"MAX_PORTFOLIO_RISK":     {[]string{"0", "1"}, []string{"-0.01", "1.01", "NaN"}},
+		"MARKET_SEED":            {[]string{"0", "2147483647"}, []string{"-1", "2147483648"}},
+		"INGEST_INTERVAL":        {[]string{"1s", "1m"}, []string{"500ms", "61s", "7s", "1500ms"}},
+		"SIGNAL_HORIZON":         {[]string{"1m", "24h"}, []string{"59s", "25h"}},
+		"HISTORY_BACKFILL":       {[]string{"2h", "72h"}, []string{"119m", "721h"}},
+		"TICK_RETENTION":         {[]string{"10m", "720h"}, []string{"9m", "721h"}},
+		"CANDLE_RETENTION":       {[]string{"6h", "8760h"}, []string{"2h", "8761h"}},
+		"SIGNAL_RETENTION":       {[]string{"1h", "8760h"}, []string{"59m", "8761h"}},
+		"STORAGE_BUDGET_MB":      {[]string{"64", "1048576"}, []string{"63", "1048577"}},
+		"METRICS_TOP_SYMBOLS":    {[]string{"0", "200"}, []string{"-1", "201"}},
 	} {
-		if _, err := FromEnvironment(env("DB_HOST", "db", key, values[0])); err != nil {
-			t.Errorf("%s=%s: %v", key, values[0], err)
+		for _, value := range c.good {
+			if _, err := FromEnvironment(env("DB_HOST", "db", key, value)); err != nil {
+				t.Errorf("%s=%s: %v", key, value, err)
+			}
 		}
-		if _, err := FromEnvironment(env("DB_HOST", "db", key, values[1])); err == nil || !strings.Contains(err.Error(), key+" is ") {
-			t.Errorf("%s=%s: %v", key, values[1], err)
+		for _, value := range c.bad {
+			if _, err := FromEnvironment(env("DB_HOST", "db", key, value)); err == nil || !strings.Contains(err.Error(), key+" is ") {
+				t.Errorf("%s=%s: %v", key, value, err)
+			}
 		}
+	}
+	if _, err := FromEnvironment(env("DB_HOST", "db", "CANDLE_RETENTION", "5h")); err == nil || !strings.Contains(err.Error(), "HISTORY_BACKFILL is 6h0m0s, longer than CANDLE_RETENTION") {
+		t.Errorf("candles that go at once: %v", err)
 	}
 }
 

@@ -10,6 +10,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
+
 	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/config"
 	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/market"
 	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/store"
@@ -44,6 +47,8 @@ type Engine struct {
 	publisher Publisher
 	metrics   *Metrics
 	log       *slog.Logger
+	// Tracer records a span of each cycle; one that records nothing unless it is set.
+	Tracer trace.Tracer
 	// trading is off, paper or refused.
 	trading string
 	// alive is when the last cycle, of leading or of waiting, ended; Unix nanoseconds.
@@ -65,7 +70,7 @@ func Trades(c *config.Config) (bool, string) {
 
 // New returns an engine.
 func New(c *config.Config, s *store.Store, p Publisher, m *Metrics, log *slog.Logger) *Engine {
-	e := &Engine{config: c, store: s, market: market.New(c.Seed, c.MaxSymbols), publisher: p, metrics: m, log: log}
+	e := &Engine{config: c, store: s, market: market.New(c.Seed, c.MaxSymbols), publisher: p, metrics: m, log: log, Tracer: noop.Tracer{}}
 	if _, e.trading = Trades(c); e.trading == "refused" {
 		log.Warn("PAPER_TRADING is false, but this engine has no exchange to trade at: it gives signals and opens no position")
 	}

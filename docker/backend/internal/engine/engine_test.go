@@ -85,10 +85,10 @@ func TestOnlyALeaderTellsOfThePortfolio(t *testing.T) {
 		t.Error("a waiting engine tells of a portfolio that it does not know")
 	}
 	m.state.Store(&state{
-		portfolio: portfolio.State{Unrealized: 2, Exposure: 3, Equity: 4, Risk: 0.75}, realized: 1, openPositions: 5, activeSignals: 6, hit: 3, missed: 1,
+		portfolio: portfolio.State{Unrealized: 2, Exposure: 3, Equity: 4, Risk: 0.75}, peak: 16, realized: 1, openPositions: 5, activeSignals: 6, hit: 3, missed: 1,
 	})
 	for name, want := range map[string]float64{
-		"portfolio_equity": 4, "portfolio_exposure": 3, "portfolio_open_positions": 5, "portfolio_pnl_realized": 1, "portfolio_pnl_unrealized": 2,
+		"portfolio_equity": 4, "portfolio_equity_peak": 16, "portfolio_drawdown_ratio": 0.75, "market_data_timestamp_seconds": 0, "portfolio_exposure": 3, "portfolio_open_positions": 5, "portfolio_pnl_realized": 1, "portfolio_pnl_unrealized": 2,
 		"portfolio_risk_ratio": 0.75, "portfolio_risk_limit_ratio": 0.25, "trading_enabled": 1, "trading_signal_accuracy_ratio": 0.75, "trading_signals_active": 6,
 	} {
 		if got, ok := gauges(t, registry)[name]; !ok || got != want {

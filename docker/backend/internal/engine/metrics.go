@@ -16,6 +16,7 @@ import (
 type Metrics struct {
 	leader    prometheus.Gauge
 	heartbeat prometheus.Gauge
+	newest    prometheus.Gauge
 	cycle     prometheus.Histogram
 	cycles    *prometheus.CounterVec
 	ticks     prometheus.Counter
@@ -35,6 +36,7 @@ type Metrics struct {
 // state is what the gauges of a leader show.
 type state struct {
 	portfolio     portfolio.State
+	peak          float64
 	realized      float64
 	openPositions int
 	activeSignals int
@@ -62,6 +64,7 @@ func NewMetrics(r prometheus.Registerer, top, symbols int, riskLimit float64, bu
 	m := &Metrics{
 		leader:    gauge("alphapulse_engine_leader", "1 in the engine that works, 0 in one that waits for it to end.", 0),
 		heartbeat: gauge("alphapulse_engine_heartbeat_timestamp_seconds", "Unix time of the last batch that this engine has written; 0 before the first.", 0),
+		newest:    gauge("market_data_timestamp_seconds", "Unix time of the newest prices that this process knows; 0 before the first.", 0),
 		cycle: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "alphapulse_engine_cycle_duration_seconds", Help: "Time to take one batch of prices in, with all that follows from it.",
 			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
@@ -140,6 +143,13 @@ var stateGauges = []stateGauge{
 	newStateGauge("portfolio_pnl_realized", "PnL of the closed positions, in USDT of made-up money.", func(s *state) float64 { return s.realized }),
 	newStateGauge("portfolio_pnl_unrealized", "PnL of the open positions at present prices, in USDT.", func(s *state) float64 { return s.portfolio.Unrealized }),
 	newStateGauge("portfolio_equity", "What the portfolio is worth, in USDT.", func(s *state) float64 { return s.portfolio.Equity }),
+	newStateGauge("portfolio_equity_peak", "The most that the portfolio was ever worth, in USDT.", func(s *state) float64 { return s.peak }),
+	newStateGauge("portfolio_drawdown_ratio", "Share of its peak that the portfolio has lost.", func(s *state) float64 {
+		if s.peak <= 0 {
+			return 0
+		}
+		return 1 - s.portfolio.Equity/s.peak
+	}),
 	newStateGauge("portfolio_exposure", "Value of the open positions, in USDT.", func(s *state) float64 { return s.portfolio.Exposure }),
 	newStateGauge("portfolio_risk_ratio", "Exposed share of the equity.", func(s *state) float64 { return s.portfolio.Risk }),
 	newStateGauge("portfolio_open_positions", "Open positions.", func(s *state) float64 { return float64(s.openPositions) }),

@@ -20,20 +20,21 @@ type Certificate struct {
 	certificateFile, keyFile string
 	log                      *slog.Logger
 
-	mu     sync.Mutex
-	held   *tls.Certificate
-	stamp  string
+	mu   sync.Mutex
+	held *tls.Certificate
+	// read are the files that were read last.
+	read   [2]os.FileInfo
 	looked time.Time
 }
 
 // LoadCertificate reads a certificate, with its chain, and its key, both PEM.
 func LoadCertificate(certificateFile, keyFile string, r prometheus.Registerer, log *slog.Logger) (*Certificate, error) {
 	c := &Certificate{certificateFile: certificateFile, keyFile: keyFile, log: log}
-	stamp, err := c.files()
+	files, err := c.files()
 	if err != nil {
 		return nil, fmt.Errorf("TLS_CERT_FILE, TLS_KEY_FILE: %w", err)
 	}
-	if err := c.load(stamp); err != nil {
+	if err := c.load(files); err != nil {
 		return nil, fmt.Errorf("TLS_CERT_FILE, TLS_KEY_FILE: %w", err)
 	}
 	r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
@@ -59,9 +60,9 @@ func (c *Certificate) current() *tls.Certificate {
 		return c.held
 	}
 	c.looked = time.Now()
-	stamp, err := c.files()
-	if err == nil && stamp != c.stamp {
-		err = c.load(stamp)
+	files, err := c.files()
+	if err == nil && !same(files, c.read) {
+		err = c.load(files)
 		if err == nil {
 			c.log.Info("certificate renewed", "not_after", c.held.Leaf.NotAfter)
 		}
@@ -72,24 +73,31 @@ func (c *Certificate) current() *tls.Certificate {
 	return c.held
 }
 
-// files tells the present files from others.
-func (c *Certificate) files() (string, error) {
-	var stamp string
-	for _, name := range []string{c.certificateFile, c.keyFile} {
-		fi, err := os.Stat(name)
-		if err != nil {
-			return "", err
+// files are the present ones.
+func (c *Certificate) files() (files [2]os.FileInfo, err error) {
+	for i, name := range []string{c.certificateFile, c.keyFile} {
+		if files[i], err = os.Stat(name); err != nil {
+			return files, err
 		}
-		stamp += fmt.Sprintf("%d %d ", fi.ModTime().UnixNano(), fi.Size())
 	}
-	return stamp, nil
+	return files, nil
 }
 
-func (c *Certificate) load(stamp string) error {
+// same says whether nothing was replaced or written.
+func same(a, b [2]os.FileInfo) bool {
+	for i := range a {
+		if !os.SameFile(a[i], b[i]) || !a[i].ModTime().Equal(b[i].ModTime()) || a[i].Size() != b[i].Size() {
+			return false
+		}
+	}
+	return true
+}
+
+func (c *Certificate) load(files [2]os.FileInfo) error {
 	pair, err := tls.LoadX509KeyPair(c.certificateFile, c.keyFile)
 	if err != nil {
 		return err
 	}
-	c.held, c.stamp = &pair, stamp
+	c.held, c.read = &pair, files
 	return nil
 }

@@ -3,16 +3,9 @@ package httpx
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"io"
 	"log/slog"
-	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -23,56 +16,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/certtest"
 )
-
-// authority vouches for certificates.
-type authority struct {
-	certificate *x509.Certificate
-	key         *ecdsa.PrivateKey
-	pool        *x509.CertPool
-}
-
-func newAuthority(t *testing.T) *authority {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}
-	raw, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a := &authority{key: key, pool: x509.NewCertPool()}
-	if a.certificate, err = x509.ParseCertificate(raw); err != nil {
-		t.Fatal(err)
-	}
-	a.pool.AddCert(a.certificate)
-	return a
-}
-
-// issue returns a certificate for a serial number, and its key, as PEM.
-func (a *authority) issue(t *testing.T, serial int64) (certificate, key []byte) {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
-		SerialNumber: big.NewInt(serial), DNSNames: []string{"api.example"}, NotAfter: time.Unix(4_000_000_000+serial, 0),
-	}, a.certificate, private.Public(), a.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	secret, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: raw}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})
-}
 
 // secret is a folder as a Secret is mounted: its files are replaced at once, by a link.
 type secret struct{ dir, certificate, key string }
@@ -103,8 +49,8 @@ func (s *secret) put(t *testing.T, version string, certificate, key []byte) {
 }
 
 func TestRenewedCertificateIsServed(t *testing.T) {
-	ca, files := newAuthority(t), newSecret(t)
-	certificate, key := ca.issue(t, 1)
+	ca, files := certtest.New(t), newSecret(t)
+	certificate, key := ca.Issue(t, 1, time.Unix(4_000_000_001, 0), "api.example")
 	files.put(t, "one", certificate, key)
 	var log bytes.Buffer
 	registry := prometheus.NewRegistry()
@@ -122,7 +68,7 @@ func TestRenewedCertificateIsServed(t *testing.T) {
 	base := (<-address).String()
 	client := func(most uint16) *http.Client {
 		return &http.Client{Transport: &http.Transport{
-			TLSClientConfig:   &tls.Config{RootCAs: ca.pool, ServerName: "api.example", MaxVersion: most},
+			TLSClientConfig:   &tls.Config{RootCAs: ca.Pool, ServerName: "api.example", MinVersion: tls.VersionTLS10, MaxVersion: most},
 			ForceAttemptHTTP2: true, DisableKeepAlives: true,
 		}}
 	}
@@ -146,7 +92,7 @@ func TestRenewedCertificateIsServed(t *testing.T) {
 		t.Errorf("%d metrics of the certificate's end, %v", n, err)
 	}
 
-	certificate, key = ca.issue(t, 2)
+	certificate, key = ca.Issue(t, 2, time.Unix(4_000_000_002, 0), "api.example")
 	files.put(t, "two", certificate, key)
 	if n := served(); n != 2 {
 		t.Errorf("after the renewal certificate %d is served", n)
@@ -155,7 +101,7 @@ func TestRenewedCertificateIsServed(t *testing.T) {
 		t.Errorf("it ends at %d", end)
 	}
 	// What cannot be used does not replace what can.
-	third, _ := ca.issue(t, 3)
+	third, _ := ca.Issue(t, 3, time.Unix(4_000_000_003, 0), "api.example")
 	files.put(t, "three", third, key)
 	if n := served(); n != 2 {
 		t.Errorf("a certificate without its key is served: %d", n)
@@ -189,9 +135,9 @@ func TestRenewedCertificateIsServed(t *testing.T) {
 }
 
 func TestUnusableCertificateIsSaid(t *testing.T) {
-	ca, files := newAuthority(t), newSecret(t)
-	certificate, _ := ca.issue(t, 1)
-	_, key := ca.issue(t, 2)
+	ca, files := certtest.New(t), newSecret(t)
+	certificate, _ := ca.Issue(t, 1, time.Unix(4_000_000_001, 0), "api.example")
+	_, key := ca.Issue(t, 2, time.Unix(4_000_000_002, 0), "api.example")
 	if _, err := LoadCertificate(files.certificate, files.key, prometheus.NewRegistry(), slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "TLS_CERT_FILE") || !strings.Contains(err.Error(), files.certificate) {
 		t.Errorf("without files: %v", err)
 	}

@@ -55,7 +55,7 @@ func (t *Router) fail(w http.ResponseWriter, r *http.Request, err error) {
 		// The client has gone; the status is for the metrics.
 		writeError(w, statusClientClosed, "the client closed the request", "")
 	default:
-		t.log.Error("request failed", "path", r.URL.Path, "request_id", r.Header.Get("X-Request-ID"), "error", err)
+		t.log.ErrorContext(r.Context(), "request failed", "path", r.URL.Path, "request_id", r.Header.Get("X-Request-ID"), "error", err)
 		writeError(w, http.StatusInternalServerError, "internal error", "")
 	}
 }

@@ -13,6 +13,11 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+	"go.opentelemetry.io/otel/metric/noop"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/telemetry"
 )
 
 // Handler answers a request or returns why it cannot.
@@ -102,7 +107,7 @@ func (t *Router) Draining() bool { return t.draining.Load() }
 
 // ServeHTTP answers a request.
 func (t *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	start := time.Now()
+	start, outer := time.Now(), r
 	t.metrics.inFlight.Inc()
 	defer t.metrics.inFlight.Dec()
 
@@ -128,7 +133,7 @@ func (t *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			if p == http.ErrAbortHandler { //nolint:errorlint // a panic carries the very value
 				panic(p)
 			}
-			t.log.Error("panic", "path", r.URL.Path, "request_id", r.Header.Get("X-Request-ID"), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			t.log.ErrorContext(r.Context(), "panic", "path", r.URL.Path, "request_id", r.Header.Get("X-Request-ID"), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 			if rec.status == 0 {
 				writeError(rec, http.StatusInternalServerError, "internal error", "")
 			}
@@ -140,9 +145,10 @@ func (t *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		took := time.Since(start)
 		t.metrics.requests.WithLabelValues(method, route, strconv.Itoa(rec.status)).Inc()
 		if !upgrade {
-			t.metrics.duration.WithLabelValues(method, route).Observe(took.Seconds())
+			t.observe(r.Context(), method, route, took)
 		}
-		t.log.Debug("request", "method", r.Method, "path", r.URL.Path, "status", rec.status, "seconds", took.Seconds(),
+		outer.Pattern = r.Pattern // for the span
+		t.log.DebugContext(r.Context(), "request", "method", r.Method, "path", r.URL.Path, "status", rec.status, "seconds", took.Seconds(),
 			"request_id", r.Header.Get("X-Request-ID"))
 	}()
 	if full {
@@ -152,6 +158,30 @@ func (t *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	t.mux.ServeHTTP(rec, r)
+}
+
+// observe counts how long an answer took. One that was traced is an example that leads
+// to its trace.
+func (t *Router) observe(ctx context.Context, method, route string, took time.Duration) {
+	o := t.metrics.duration.WithLabelValues(method, route)
+	id := telemetry.TraceID(ctx)
+	if example, ok := o.(prometheus.ExemplarObserver); ok && id != "" {
+		example.ObserveWithExemplar(took.Seconds(), prometheus.Labels{"trace_id": id})
+		return
+	}
+	o.Observe(took.Seconds())
+}
+
+// Traced makes a span of each request, but for probes, and for WebSockets, which may
+// last for days: those that serve them trace what happens over them.
+func (t *Router) Traced(p trace.TracerProvider) http.Handler {
+	return otelhttp.NewHandler(t, "request",
+		otelhttp.WithTracerProvider(p), otelhttp.WithMeterProvider(noop.NewMeterProvider()), otelhttp.WithPropagators(telemetry.Propagator),
+		otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string { return method(r.Method) + " " + route(r) }),
+		otelhttp.WithFilter(func(r *http.Request) bool {
+			_, probe := t.probes[r.URL.Path]
+			return !probe && r.Header.Get("Upgrade") == ""
+		}))
 }
 
 // method is one of a few: a client can send any.

@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"go.opentelemetry.io/otel/trace"
 )
 
 // Server runs a router.
@@ -19,6 +21,8 @@ type Server struct {
 	// without TLS.
 	ProbeAddress string
 	Router       *Router
+	// Tracing records a span of each request; nil records none.
+	Tracing trace.TracerProvider
 	// DrainTime is how long the server keeps serving after it was told to stop.
 	DrainTime time.Duration
 	// OnDrain runs when the server was told to stop.
@@ -73,7 +77,11 @@ func (s *Server) server(h http.Handler) *http.Server {
 // answers go on for DrainTime with a request to close the connection, then the
 // listener closes and running requests finish. No request that was accepted is dropped.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
-	server := s.server(s.Router)
+	var handler http.Handler = s.Router
+	if s.Tracing != nil {
+		handler = s.Router.Traced(s.Tracing)
+	}
+	server := s.server(handler)
 	serve := server.Serve
 	if s.Certificate != nil {
 		server.TLSConfig = s.Certificate.Config()

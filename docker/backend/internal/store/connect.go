@@ -74,6 +74,7 @@ func (s *Store) connConfig(text string) (*pgx.ConnConfig, error) {
 	config.BuildContextWatcherHandler = func(c *pgconn.PgConn) ctxwatch.Handler {
 		return &pgconn.CancelRequestContextWatcherHandler{Conn: c, DeadlineDelay: cancelDelay}
 	}
+	config.Tracer = s.o.Tracer
 	config.RuntimeParams["application_name"] = s.o.Name
 	config.RuntimeParams["timezone"] = "UTC"
 	return config, nil

@@ -36,7 +36,9 @@ type Options struct {
 	// MaxLag is how old what a standby tells may be while the primary cannot be asked.
 	MaxLag  time.Duration
 	Metrics *Metrics
-	Log     *slog.Logger
+	// Tracer of queries; may be nil.
+	Tracer pgx.QueryTracer
+	Log    *slog.Logger
 }
 
 // Store is pools of connections to one database, and what is known of its health.

@@ -24,6 +24,8 @@ type Batch struct {
 	After     int64            `json:"after"`
 	Positions []store.Position `json:"positions"`
 	PnL       store.PnL        `json:"pnl"`
+	// Trace that the engine's cycle belongs to, as W3C trace context.
+	Trace map[string]string `json:"trace,omitempty"`
 }
 
 // longestFrame is how many quotes a client gets that has not said which it wants.

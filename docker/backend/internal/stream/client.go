@@ -12,8 +12,13 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/httpx"
+	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/telemetry"
 )
 
 const (
@@ -73,9 +78,13 @@ func (h *Hub) Serve(w http.ResponseWriter, r *http.Request) error {
 		}
 		c.after, c.resumes = id, true
 	}
-	opened, err := h.place(r.Context())
+	ctx, span := h.Tracer.Start(telemetry.Propagator.Extract(r.Context(), propagation.HeaderCarrier(r.Header)), "websocket open", trace.WithSpanKind(trace.SpanKindServer))
+	defer span.End() // again, if it was opened
+	r = r.WithContext(ctx)
+	opened, err := h.place(ctx)
 	if err != nil {
 		h.metrics.connections.WithLabelValues("refused").Inc()
+		span.SetStatus(codes.Error, err.Error())
 		if errors.Is(err, context.Canceled) {
 			return err
 		}
@@ -85,7 +94,10 @@ func (h *Hub) Serve(w http.ResponseWriter, r *http.Request) error {
 	}
 	h.serving.Add(1)
 	defer h.serving.Done()
-	return h.open(w, r, c, opened)
+	return h.open(w, r, c, func() {
+		opened()
+		span.End()
+	})
 }
 
 // open makes the connection a WebSocket's and serves it; opened is called in between.
@@ -136,7 +148,11 @@ func (h *Hub) read(ctx context.Context, c *client) {
 		if err != nil {
 			return
 		}
-		if problem := h.subscribe(c, raw); problem != "" {
+		_, span := h.Tracer.Start(context.Background(), "stream subscribe", trace.WithSpanKind(trace.SpanKindServer))
+		problem := h.subscribe(c, raw)
+		span.SetAttributes(attribute.Bool("stream.understood", problem == ""))
+		span.End()
+		if problem != "" {
 			frame, err := json.Marshal(map[string]string{"type": "error", "error": problem})
 			if err != nil {
 				return
@@ -206,7 +222,7 @@ func (h *Hub) write(ctx context.Context, c *client) {
 				return
 			}
 			for _, f := range frames {
-				frame, cancel := context.WithTimeout(ctx, writeTimeout)
+				frame, cancel := context.WithTimeout(ctx, h.writeTimeout)
 				err := c.conn.Write(frame, websocket.MessageText, f)
 				cancel()
 				if err != nil {

@@ -9,6 +9,9 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
+
 	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/store"
 )
 
@@ -24,10 +27,15 @@ type Hub struct {
 	most    int
 	log     *slog.Logger
 	metrics *Metrics
+	// Tracer records spans of what is opened, sent and asked for; one that records
+	// nothing unless it is set.
+	Tracer trace.Tracer
 	// turns bounds the WebSockets that are opened at once. Opening one costs more than
 	// keeping it: a thousand that come in the same moment must leave the process time
 	// for what else is asked of it.
 	turns chan struct{}
+	// writeTimeout bounds one frame.
+	writeTimeout time.Duration
 
 	mu      sync.Mutex
 	clients map[*client]struct{}
@@ -47,7 +55,7 @@ type Hub struct {
 // NewHub returns a hub for so many clients at most, of which so many are opened at once.
 func NewHub(most, handshakes int, m *Metrics, log *slog.Logger) *Hub {
 	return &Hub{
-		most: most, metrics: m, log: log, turns: make(chan struct{}, handshakes), clients: map[*client]struct{}{}, complete: math.MaxInt64,
+		most: most, metrics: m, log: log, Tracer: noop.Tracer{}, turns: make(chan struct{}, handshakes), writeTimeout: writeTimeout, clients: map[*client]struct{}{}, complete: math.MaxInt64,
 	}
 }
 

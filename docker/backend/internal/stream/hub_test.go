@@ -190,6 +190,7 @@ func TestTooLargeARequest(t *testing.T) {
 // A client that does not read must neither hold the others up nor grow a queue.
 func TestSlowClientIsDropped(t *testing.T) {
 	hub, url := newHub(t, 10)
+	hub.writeTimeout = time.Hour // it is the full queue that ends it
 	slow, good := dial(t, url), dial(t, url)
 	next(t, slow, "hello")
 	next(t, good, "hello")

@@ -9,6 +9,7 @@ type Metrics struct {
 	dropped     prometheus.Counter
 	messages    prometheus.Counter
 	source      *prometheus.GaugeVec
+	newest      prometheus.Gauge
 }
 
 // NewMetrics registers the metrics.
@@ -24,9 +25,12 @@ func NewMetrics(r prometheus.Registerer, maxClients int) *Metrics {
 			Name: "stream_source", Help: "1 for where live data comes from now (redis, database).",
 		}, []string{"source"}),
 	}
+	m.newest = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "market_data_timestamp_seconds", Help: "Unix time of the newest prices that this process knows; 0 before the first.",
+	})
 	most := prometheus.NewGauge(prometheus.GaugeOpts{Name: "websocket_clients_max", Help: "WebSockets that may be open at once."})
 	most.Set(float64(maxClients))
-	r.MustRegister(m.clients, m.connections, m.dropped, m.messages, m.source, most)
+	r.MustRegister(m.clients, m.connections, m.dropped, m.messages, m.source, m.newest, most)
 	m.connections.WithLabelValues("accepted")
 	m.connections.WithLabelValues("refused")
 	return m

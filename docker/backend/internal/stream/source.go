@@ -10,8 +10,12 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/store"
+	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/telemetry"
 )
 
 // resubscribeInterval is the time between two attempts to reach a Redis that is lost.
@@ -174,7 +178,11 @@ func (s *Source) take(b *Batch) {
 	if !b.At.After(s.last) {
 		return // the database had it first
 	}
+	_, span := s.Hub.Tracer.Start(telemetry.Propagator.Extract(context.Background(), propagation.MapCarrier(b.Trace)), "stream broadcast",
+		trace.WithAttributes(attribute.Int("stream.signals", len(b.Signals))))
+	defer span.End()
 	s.last = b.At
+	s.Metrics.newest.Set(float64(b.At.Unix()))
 	for _, signal := range b.Signals {
 		s.signal = max(s.signal, signal.ID)
 	}

@@ -74,13 +74,16 @@ func (d *table) Portfolio(context.Context) (store.PnL, store.Scores, error) {
 	return store.PnL{Total: float64(d.at.Unix())}, store.Scores{}, nil
 }
 
-// feed runs a source for the test's time. server may be nil.
-func feed(t *testing.T, hub *Hub, d *table, server *miniredis.Miniredis) *Source {
+// feed runs a source for the test's time, changed by what is given. server may be nil.
+func feed(t *testing.T, hub *Hub, d *table, server *miniredis.Miniredis, change ...func(*Source)) *Source {
 	t.Helper()
 	s := &Source{Store: d, Hub: hub, Interval: 20 * time.Millisecond, Metrics: hub.metrics, Log: slog.New(slog.DiscardHandler)}
 	if server != nil {
 		s.Client = redis.NewClient(&redis.Options{Addr: server.Addr(), DialTimeout: time.Second, MaxRetries: -1})
 		t.Cleanup(func() { _ = s.Client.Close() })
+	}
+	for _, c := range change {
+		c(s)
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
@@ -131,16 +134,19 @@ func TestWithoutRedisTheDatabaseIsRead(t *testing.T) {
 	hub, url := newHub(t, 10)
 	var d table
 	d.write(100, 1, 2, 3)
+	conn := dial(t, url) // before the process knows anything
 	feed(t, hub, &d, nil)
-	conn := dial(t, url)
 	if p := priceOf(t, conn); p != 100 {
 		t.Errorf("the present price is told as %v", p)
+	}
+	// What was there before this process is no news.
+	if f := next(t, conn, ""); f.Type != "positions" {
+		t.Errorf("after the prices comes %+v", f)
 	}
 	d.write(102, 4, 5)
 	if p := priceOf(t, conn); p != 102 {
 		t.Errorf("the next price is told as %v", p)
 	}
-	// What was there before this process is no news.
 	for _, want := range []int64{4, 5} {
 		if f := next(t, conn, "signal"); f.Signal.ID != want {
 			t.Errorf("signal %d is told, want %d", f.Signal.ID, want)
@@ -148,6 +154,9 @@ func TestWithoutRedisTheDatabaseIsRead(t *testing.T) {
 	}
 	if f := next(t, conn, "pnl"); f.PnL.Total != 102 {
 		t.Errorf("PnL %v", f.PnL.Total)
+	}
+	if n := testutil.ToFloat64(hub.metrics.newest); n != 102 {
+		t.Errorf("the newest prices are told to be of %v", n)
 	}
 	if testutil.ToFloat64(hub.metrics.source.WithLabelValues("database")) != 1 || testutil.ToFloat64(hub.metrics.source.WithLabelValues("redis")) != 0 {
 		t.Error("the metric does not say that the database is read")
@@ -159,8 +168,8 @@ func TestRedisBringsBatches(t *testing.T) {
 	server := miniredis.RunT(t)
 	var d table
 	d.write(100)
-	s := feed(t, hub, &d, server)
-	s.Interval = time.Hour // nothing comes from the database but the beginning
+	// Nothing comes from the database but the beginning.
+	feed(t, hub, &d, server, func(s *Source) { s.Interval = time.Hour })
 	conn := dial(t, url)
 	if p := priceOf(t, conn); p != 100 {
 		t.Errorf("the present price is told as %v", p)
@@ -243,8 +252,7 @@ func TestMissedSignalsAreMadeUpFor(t *testing.T) {
 	server := miniredis.RunT(t)
 	var d table
 	d.write(100, 1, 2)
-	s := feed(t, hub, &d, server)
-	s.Interval = time.Hour
+	feed(t, hub, &d, server, func(s *Source) { s.Interval = time.Hour })
 	conn := dial(t, url)
 	if f := next(t, conn, "hello"); f.LastSignal != 0 && f.LastSignal != 2 {
 		t.Errorf("%+v", f)

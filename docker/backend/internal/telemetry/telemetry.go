@@ -1,9 +1,8 @@
-// Package telemetry holds what a process tells about itself: its log and its metrics.
+// Package telemetry holds what a process tells about itself: its log, its metrics and
+// its traces.
 package telemetry
 
 import (
-	"io"
-	"log/slog"
 	"net/http"
 	"runtime/debug"
 
@@ -11,15 +10,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
-
-// NewLog returns a log of JSON lines. Every line says that the market is simulated.
-func NewLog(w io.Writer, mode string, verbose bool) *slog.Logger {
-	level := slog.LevelInfo
-	if verbose {
-		level = slog.LevelDebug
-	}
-	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level})).With("mode", mode, "market", "simulated")
-}
 
 // NewRegistry returns a registry with the process', the Go runtime's and the
 // build's metrics.
@@ -44,7 +34,8 @@ func NewRegistry(mode, version string) *prometheus.Registry {
 	return r
 }
 
-// Handler serves the metrics.
+// Handler serves the metrics, as OpenMetrics to those who ask for it: only that form
+// has exemplars, which lead from a latency to a trace.
 func Handler(r *prometheus.Registry) http.Handler {
-	return promhttp.HandlerFor(r, promhttp.HandlerOpts{Registry: r})
+	return promhttp.HandlerFor(r, promhttp.HandlerOpts{Registry: r, EnableOpenMetrics: true})
 }

@@ -34,10 +34,8 @@ type Server struct {
 
 	simulated *bool // nil says nothing
 	instead   map[string]Answer
-	asked     map[string]int // requests by path
 	numbered  bool
-	seq       int64 // number of the newest batch
-	first     int64 // the oldest number that is remembered
+	forgotten int // the newest signal that streams are not told of any more
 }
 
 // Answer is what a path answers instead of what belongs there.
@@ -49,7 +47,7 @@ type Answer struct {
 
 // New returns a market whose prices move once per tick. The same seed gives the
 // same market. With symbols = 0 it is empty, as a backend is before the engine's
-// first prices. Its stream numbers what it sends.
+// first prices. A stream that comes back can ask for what it missed.
 func New(symbols int, tick time.Duration, seed uint64) *Server {
 	simulated := true
 	s := &Server{
@@ -59,9 +57,7 @@ func New(symbols int, tick time.Duration, seed uint64) *Server {
 		sockets:   map[*websocket.Conn]struct{}{},
 		simulated: &simulated,
 		instead:   map[string]Answer{},
-		asked:     map[string]int{},
 		numbered:  true,
-		seq:       1000, first: 1000,
 	}
 	s.fill(symbols)
 
@@ -90,7 +86,6 @@ func (s *Server) Fill(symbols int) {
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	down, instead, replaced := s.down, Answer{}, false
-	s.asked[r.URL.Path]++
 	// The longest prefix says it best.
 	for _, prefix := range slices.SortedFunc(maps.Keys(s.instead), func(a, b string) int { return len(b) - len(a) }) {
 		if strings.HasPrefix(r.URL.Path, prefix) {
@@ -122,13 +117,6 @@ func (s *Server) Instead(prefix string, a Answer) {
 	s.instead[prefix] = a
 }
 
-// Asked is how often a path was asked for, streams included.
-func (s *Server) Asked(path string) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.asked[path]
-}
-
 // SetSimulated makes the API say that its market is simulated, or is not; nil says nothing.
 func (s *Server) SetSimulated(simulated *bool) {
 	s.mu.Lock()
@@ -136,23 +124,20 @@ func (s *Server) SetSimulated(simulated *bool) {
 	s.simulated = simulated
 }
 
-// SetNumbered tells whether the stream numbers what it sends, and so can go on where a
-// lost connection ended.
+// SetNumbered tells whether the stream tells the number of its last signal, and so can go
+// on where a lost connection ended.
 func (s *Server) SetNumbered(numbered bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.numbered = numbered
 }
 
-// Forget lets the stream forget what it has sent and number it anew, as a process does
-// that has just started.
+// Forget lets the stream forget the signals of the past, as a process does that has
+// just started.
 func (s *Server) Forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.seq, s.first = 1, 1
-	for i := range s.signals {
-		s.signals[i].seq = 0
-	}
+	s.forgotten = len(s.signals)
 }
 
 // SetDown takes the API away, open streams included, or brings it back.
@@ -189,7 +174,6 @@ func (s *Server) Halt() {
 func (s *Server) Signal() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.seq++
 	s.addSignal(time.Now().UTC())
 	return s.signals[0].ID
 }

@@ -34,7 +34,6 @@ type signal struct {
 	TS         time.Time `json:"ts"`
 	Status     string    `json:"status"`
 	OutcomePct *float64  `json:"outcome_pct"`
-	seq        int64     // number of the batch that brought it
 }
 
 type position struct {
@@ -89,7 +88,6 @@ func (s *Server) step(now time.Time) {
 		return
 	}
 	s.move(now)
-	s.seq++
 	if s.random.IntN(5) == 0 {
 		s.addSignal(now)
 	}
@@ -110,7 +108,7 @@ func (s *Server) addSignal(now time.Time) {
 	}
 	q := s.quotes[s.random.IntN(len(s.quotes))]
 	sig := signal{
-		ID: len(s.signals) + 1, Symbol: q.Symbol, Price: q.Price, TS: now, Status: "active", seq: s.seq,
+		ID: len(s.signals) + 1, Symbol: q.Symbol, Price: q.Price, TS: now, Status: "active",
 		Type:       []string{"buy", "sell"}[s.random.IntN(2)],
 		Indicator:  []string{"rsi_reversal", "ema_cross", "macd", "bollinger"}[s.random.IntN(4)],
 		Confidence: 0.5 + 0.49*s.random.Float64(),

@@ -67,9 +67,8 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
 	ticker := time.NewTicker(s.tick)
 	defer ticker.Stop()
 	s.mu.Lock()
-	hello, newest := s.greet(r)
+	frames, newest := s.greet(r)
 	s.mu.Unlock()
-	frames := []any{hello}
 	for {
 		s.mu.Lock()
 		frames = append(frames, s.frames(sub, &newest)...)
@@ -99,19 +98,22 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
 const keptSignals = 200
 
 // greet is how a stream begins, and the newest signal that it knows then. A stream that
-// comes back names the number of its last message: what was given after it is not known.
-func (s *Server) greet(r *http.Request) (hello map[string]any, newest int) {
-	hello, newest = s.said(map[string]any{"type": "hello"}), len(s.signals)
-	since, err := strconv.ParseInt(r.FormValue("since"), 10, 64)
-	if !s.numbered || err != nil {
-		return hello, newest
+// comes back names the last one that it had, and is told of those after it; if some are
+// forgotten, that there is a gap.
+func (s *Server) greet(r *http.Request) (frames []any, newest int) {
+	hello, newest := s.said(map[string]any{"type": "hello"}), len(s.signals)
+	frames = append(frames, hello)
+	if !s.numbered {
+		return frames, newest
 	}
-	missed := slices.IndexFunc(s.signals, func(sig signal) bool { return sig.seq <= since })
-	hello["resumed"] = since >= s.first-1 && since <= s.seq && missed <= keptSignals
-	if hello["resumed"] == true && missed > 0 {
-		newest -= missed
+	hello["last_signal"] = newest
+	if since, err := strconv.Atoi(r.FormValue("since")); err == nil {
+		if since < max(s.forgotten, newest-keptSignals) {
+			frames = append(frames, map[string]any{"type": "gap", "since": since})
+		}
+		newest = max(since, s.forgotten, newest-keptSignals)
 	}
-	return hello, newest
+	return frames, newest
 }
 
 // frames are what a stream gets of the present state; newest is the last signal that
@@ -121,23 +123,15 @@ func (s *Server) frames(sub *subscription, newest *int) []any {
 		return nil
 	}
 	var frames []any
-	add := func(seq int64, frame map[string]any) {
-		if s.numbered {
-			frame["seq"] = seq
-		}
-		frames = append(frames, frame)
-	}
-	// What happened once comes first: a stream that ends amid this has not yet seen the
-	// number of the present state.
+	quotes := slices.DeleteFunc(slices.Clone(s.quotes), func(q quote) bool { return !sub.wants(q.Symbol) })
+	frames = append(frames, s.said(map[string]any{"type": "prices", "ts": time.Now().UTC(), "items": quotes[:min(mostTraded, len(quotes))]}))
 	for _, sig := range slices.Backward(s.signals) {
 		if sig.ID > *newest && sub.wants(sig.Symbol) {
-			add(sig.seq, map[string]any{"type": "signal", "signal": sig})
+			frames = append(frames, map[string]any{"type": "signal", "signal": sig})
 		}
 	}
 	*newest = len(s.signals)
-	quotes := slices.DeleteFunc(slices.Clone(s.quotes), func(q quote) bool { return !sub.wants(q.Symbol) })
-	add(s.seq, s.said(map[string]any{"type": "prices", "ts": time.Now().UTC(), "items": quotes[:min(mostTraded, len(quotes))]}))
-	add(s.seq, map[string]any{"type": "positions", "items": append([]position{}, s.positions...)})
-	add(s.seq, map[string]any{"type": "pnl", "ts": time.Now().UTC(), "pnl": s.getPnL()})
-	return frames
+	return append(frames,
+		map[string]any{"type": "positions", "items": append([]position{}, s.positions...)},
+		map[string]any{"type": "pnl", "ts": time.Now().UTC(), "pnl": s.getPnL()})
 }

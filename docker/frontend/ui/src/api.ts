@@ -97,6 +97,8 @@ export class ApiError extends Error {
   constructor(
     message: string,
     readonly kind: Trouble,
+    /** How long the API wants to be left alone, in milliseconds. */
+    readonly waitMs = 0,
   ) {
     super(message);
   }
@@ -209,6 +211,8 @@ async function refusal(part: Part, response: Response): Promise<ApiError> {
   // Without a route to the API nothing is known of what it has.
   if ([404, 405, 410, 501].includes(status) && !misrouted) return new ApiError(`The API has no such part: it answered ${status}.`, "absent");
   if (status === 401 || status === 403) return new ApiError(reason ?? "You are not signed in, or may not see this.", "login");
-  if (status === 429) return new ApiError("Too many requests: wait a moment.", "failed");
-  return new ApiError(reason ?? `The API answered ${status}.`, "failed");
+  const seconds = Number(response.headers.get("Retry-After")) || 0; // a date is not believed
+  const wait = Math.max(0, Math.min(60, seconds)) * 1000;
+  if (status === 429) return new ApiError("Too many requests: wait a moment.", "failed", wait);
+  return new ApiError(reason ?? `The API answered ${status}.`, "failed", wait);
 }

@@ -36,7 +36,7 @@ export function useResource<T>(key: string, load: (signal: AbortSignal) => Promi
         if (!abort.signal.aborted) setState({ key, data });
       } catch (reason) {
         const error = asApiError(reason);
-        next = error.kind === "absent" ? absentMs : (pollMs ?? retryMs);
+        next = error.kind === "absent" ? absentMs : Math.max(error.waitMs, pollMs ?? retryMs);
         if (!abort.signal.aborted) {
           setState((s) => ({ key, error, ...(s.key === key && s.data !== undefined && error.kind !== "absent" ? { data: s.data } : {}) }));
         }

@@ -147,7 +147,8 @@ async function readWatchlist(): Promise<boolean> {
     watchlistKnown = true;
   } catch (reason) {
     const error = asApiError(reason);
-    watchlistError.value = error.kind === "absent" ? undefined : `The watchlist could not be read: ${error.message}`;
+    // Lists tell themselves that one has to sign in.
+    watchlistError.value = error.kind === "absent" || error.kind === "login" ? undefined : `The watchlist could not be read: ${error.message}`;
   }
   return watchlistKnown;
 }

@@ -1,5 +1,6 @@
 // The price stream: one WebSocket that is opened again whenever it breaks, and that
-// asks for what it missed.
+// asks for what it missed. Prices, positions and PnL replace what was said before; only
+// signals are told once, and have numbers: their IDs.
 
 /** silent: no stream has ever answered, so there may be none. */
 export type Connection = "connecting" | "live" | "reconnecting" | "silent";
@@ -14,8 +15,6 @@ interface Options {
   silenceMs?: number;
   /** How long a connection has to last until the next attempt counts as the first again. */
   settleMs?: number;
-  /** How long a stream that is back may take to show that it brings what was missed. */
-  resumeMs?: number;
 }
 
 export interface Stream {
@@ -53,7 +52,7 @@ export function askedToWait(code: number, reason: string): number {
 const patience = 4;
 
 /** Opens the stream and keeps it open until it is closed. */
-export function openStream({ url, onMessage, onConnection, onMissed, silenceMs = 15_000, settleMs = 10_000, resumeMs = 2_000 }: Options): Stream {
+export function openStream({ url, onMessage, onConnection, onMissed, silenceMs = 15_000, settleMs = 10_000 }: Options): Stream {
   let socket: WebSocket | undefined;
   let wanted: string[] = [];
   let attempt = 0;
@@ -61,69 +60,55 @@ export function openStream({ url, onMessage, onConnection, onMissed, silenceMs =
   let unanswered = 0;
   let closed = false;
   let retry: ReturnType<typeof setTimeout> | undefined;
-  let silence: ReturnType<typeof setTimeout> | undefined;
   let settled: ReturnType<typeof setTimeout> | undefined;
-  const numbers = new Numbers(onMissed, resumeMs);
+  const progress = new Progress(onMissed);
 
   const ask = () => {
     if (socket?.readyState === 1) socket.send(JSON.stringify({ subscribe: wanted }));
   };
 
-  const connect = () => {
-    clearTimeout(retry);
-    const current = new WebSocket(numbers.address(url));
-    let greeted = false;
-    socket = current;
-    watch();
-    current.onopen = () => {
-      if (socket === current && wanted.length > 0) ask();
-    };
-    current.onmessage = (event) => {
-      if (socket !== current) return;
-      watch();
-      let message: unknown;
-      try {
-        message = JSON.parse(String(event.data));
-      } catch {
-        // Not ours to show; the next frame may be fine.
-      }
-      if (!greeted) {
-        greeted = true;
-        settled = setTimeout(() => (attempt = 0), settleMs);
-        if (answered) numbers.resume();
-        answered = true;
-        onConnection("live");
-      }
-      numbers.note(message);
-      if (message !== undefined) onMessage(message);
-    };
-    current.onclose = (event) => {
-      if (socket === current) again(askedToWait(event.code, event.reason));
-    };
-  };
-
   const again = (leaveAloneMs = 0) => {
     if (closed) return;
-    for (const timer of [silence, retry, settled]) clearTimeout(timer);
-    numbers.pause();
+    silence.stop();
+    clearTimeout(settled);
+    clearTimeout(retry);
     socket = undefined;
     onConnection(answered ? "reconnecting" : ++unanswered < patience ? "connecting" : "silent");
     retry = setTimeout(connect, leaveAloneMs + backoff(attempt++, Math.random()));
   };
 
-  // A connection cut without a word (a phone that changes networks) never closes
-  // by itself, but it falls silent. So does one whose market has stopped: that one
-  // answers when it is asked again.
-  const watch = () => {
-    clearTimeout(silence);
-    silence = setTimeout(() => {
-      ask();
-      silence = setTimeout(() => {
-        const silent = socket;
-        again();
-        silent?.close();
-      }, silenceMs);
-    }, silenceMs);
+  const silence = new Silence(silenceMs, ask, () => {
+    const silent = socket;
+    again();
+    silent?.close();
+  });
+
+  const connect = () => {
+    clearTimeout(retry);
+    const current = new WebSocket(progress.address(url));
+    let greeted = false;
+    socket = current;
+    silence.watch();
+    current.onopen = () => {
+      if (socket === current && wanted.length > 0) ask();
+    };
+    current.onmessage = (event) => {
+      if (socket !== current) return;
+      silence.watch();
+      const message = parsed(String(event.data));
+      if (!greeted) {
+        greeted = true;
+        settled = setTimeout(() => (attempt = 0), settleMs);
+        progress.greet(message, answered);
+        answered = true;
+        onConnection("live");
+      }
+      progress.note(message);
+      if (message !== undefined) onMessage(message);
+    };
+    current.onclose = (event) => {
+      if (socket === current) again(askedToWait(event.code, event.reason));
+    };
   };
 
   const hurry = () => {
@@ -136,75 +121,90 @@ export function openStream({ url, onMessage, onConnection, onMissed, silenceMs =
   onConnection("connecting");
   connect();
 
-  return {
-    subscribe: (symbols) => {
-      wanted = symbols;
-      ask();
-    },
-    hurry,
-    close: () => {
-      closed = true;
-      for (const timer of [silence, retry, settled]) clearTimeout(timer);
-      numbers.pause();
-      globalThis.removeEventListener?.("online", hurry);
-      socket?.close();
-    },
+  const subscribe = (symbols: string[]) => {
+    wanted = symbols;
+    ask();
   };
+  const close = () => {
+    closed = true;
+    silence.stop();
+    clearTimeout(settled);
+    clearTimeout(retry);
+    globalThis.removeEventListener?.("online", hurry);
+    socket?.close();
+  };
+  return { subscribe, hurry, close };
+}
+
+/** The message, or undefined for what is not ours to show: the next one may be fine. */
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 /**
- * The numbers (seq) of messages. A stream that is opened again asks for those after
- * the last number that came in full; messages of one moment share a number, and the
- * connection may have ended amid them, so that is the one before the newest. The server
- * says in its greeting whether it goes on from there (resumed). One that does not say so
- * shows it by the first number that comes; one that has forgotten, or numbers nothing,
- * has left something out.
+ * Notices a connection that was cut without a word (a phone that changes networks): it
+ * never closes by itself, but it falls silent. So does one whose market has stopped: that
+ * one answers when it is asked again.
  */
-class Numbers {
-  private newest: number | undefined;
-  private resuming = false;
+class Silence {
   private timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
-    private readonly onMissed: () => void,
-    private readonly patienceMs: number,
+    private readonly ms: number,
+    private readonly ask: () => void,
+    private readonly broken: () => void,
   ) {}
 
-  /** The stream's address, which names the number to go on after. */
-  address(url: string): string {
-    if (this.newest === undefined) return url;
-    const full = new URL(url);
-    full.searchParams.set("since", String(this.newest - 1));
-    return full.href;
+  /** Something was heard. */
+  watch(): void {
+    this.stop();
+    this.timer = setTimeout(() => {
+      this.ask();
+      this.timer = setTimeout(this.broken, this.ms);
+    }, this.ms);
   }
 
-  /** The stream is back: either it goes on where it ended, or something is missing. */
-  resume(): void {
-    if (this.newest === undefined) return this.onMissed();
-    this.resuming = true;
-    this.timer = setTimeout(() => this.decide(false), this.patienceMs);
+  stop(): void {
+    clearTimeout(this.timer);
+  }
+}
+
+/** How far the signals have come, so that a stream that is opened again goes on there. */
+class Progress {
+  /**
+   * The ID of the newest signal that came, or that was there before any came; undefined
+   * with a server that does not tell.
+   */
+  private newest: number | undefined;
+
+  constructor(private readonly onMissed: () => void) {}
+
+  /** The stream's address, which asks for the signals after the newest. */
+  address(url: string): string {
+    return this.newest === undefined ? url : `${url}?since=${this.newest}`;
+  }
+
+  /** The first message of a connection, and whether there was one before it. */
+  greet(message: unknown, again: boolean): void {
+    const { last_signal: last } = fields(message);
+    const known = typeof last === "number" ? last : undefined;
+    // A server that knows less, or does not tell, cannot go on where the last one ended.
+    if (this.newest !== undefined && known !== undefined && known >= this.newest) return;
+    this.newest = known;
+    if (again) this.onMissed();
   }
 
   note(message: unknown): void {
-    if (typeof message !== "object" || message === null) return;
-    const { type, seq, resumed } = message as { type?: unknown; seq?: unknown; resumed?: unknown };
-    if (this.resuming && typeof resumed === "boolean") this.decide(resumed);
-    // A greeting comes before what it announces.
-    if (typeof seq !== "number" || type === "hello") return;
-    if (this.resuming) this.decide(seq === this.newest);
-    this.newest = Math.max(this.newest ?? seq, seq);
-  }
-
-  /** The connection ended: the next one has to show what it brings. */
-  pause(): void {
-    clearTimeout(this.timer);
-    this.resuming = false;
-  }
-
-  private decide(complete: boolean): void {
-    this.pause();
-    if (complete) return;
-    this.newest = undefined; // whatever comes next may be numbered anew
-    this.onMissed();
+    const { type, signal } = fields(message);
+    // The server does not remember all that was asked for.
+    if (type === "gap") this.onMissed();
+    const { id } = fields(signal);
+    if (type === "signal" && typeof id === "number" && this.newest !== undefined) this.newest = Math.max(this.newest, id);
   }
 }
+
+const fields = (value: unknown): Record<string, unknown> => (typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {});

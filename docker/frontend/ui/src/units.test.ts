@@ -124,7 +124,7 @@ const until = async (condition: () => boolean) => {
 type Streamed = { stream: Stream; states: Connection[]; messages: unknown[]; missed: () => number; next: () => Promise<Socket> };
 
 /** Runs a test on a stream whose sockets it plays, and whose waits end at once. */
-async function withStream(options: { silenceMs?: number; settleMs?: number; resumeMs?: number }, run: (s: Streamed) => Promise<void>) {
+async function withStream(options: { silenceMs?: number; settleMs?: number }, run: (s: Streamed) => Promise<void>) {
   const real = { WebSocket: globalThis.WebSocket, random: Math.random };
   globalThis.WebSocket = Socket as unknown as typeof WebSocket;
   Math.random = () => 0;
@@ -175,67 +175,57 @@ test("a stream that falls silent is asked for a sign, then opened again", () =>
     assert.equal(states.length, 4, "a closed stream stays closed");
   }));
 
-test("a stream that is back asks for what came after the last number in full", () =>
+test("a stream that is back asks for the signals after the last that it knows", () =>
   withStream({}, async ({ missed, next, messages }) => {
     const first = await next();
     assert.equal(first.url, "wss://x/ws");
-    first.say({ type: "hello", seq: 99 });
-    first.say({ type: "prices", seq: 7 });
-    first.say({ type: "signal", seq: 8 });
+    first.say({ type: "hello", last_signal: 7 });
     first.end(1012);
 
-    // Further messages numbered 8 may have been on their way.
     const second = await next();
-    assert.equal(second.url, "wss://x/ws?since=7");
-    second.say({ type: "hello" });
-    second.say({ type: "signal", seq: 8, again: true });
-    second.say({ type: "signal", seq: 9 });
-    assert.equal(missed(), 0, "it goes on where it ended");
-    assert.equal(messages.length, 6);
+    assert.equal(second.url, "wss://x/ws?since=7", "no signal has come yet, but 7 was there before");
+    second.say({ type: "hello", last_signal: 9 });
+    second.say({ type: "signal", signal: { id: 8 } });
     second.end(1001);
 
+    // 9 was on its way when the connection ended.
     const third = await next();
     assert.equal(third.url, "wss://x/ws?since=8");
-    third.say({ type: "hello", resumed: true });
-    third.say({ type: "prices", seq: 20 });
-    assert.equal(missed(), 0, "the server's word counts: nothing happened in between");
+    third.say({ type: "hello", last_signal: 10 });
+    third.say({ type: "signal", signal: { id: 9 } });
+    third.say({ type: "signal", signal: { id: 10 } });
+    assert.equal(missed(), 0, "it goes on where it ended");
+    assert.equal(messages.length, 6);
     third.end();
 
     const fourth = await next();
-    fourth.say({ type: "hello" });
-    fourth.say({ type: "prices", seq: 40 });
-    assert.equal(missed(), 1, "21 to 39 are missing");
+    assert.equal(fourth.url, "wss://x/ws?since=10");
+    fourth.say({ type: "hello", last_signal: 400 });
+    fourth.say({ type: "gap", since: 10 });
+    assert.equal(missed(), 1, "the server does not remember them all");
+    fourth.say({ type: "signal", signal: { id: 400 } });
     fourth.end();
 
     const fifth = await next();
-    fifth.say({ type: "hello", resumed: false });
-    assert.equal(missed(), 2, "the server has forgotten");
-    fifth.say({ type: "prices", seq: 3 });
+    assert.equal(fifth.url, "wss://x/ws?since=400");
+    fifth.say({ type: "hello", last_signal: 3 });
+    assert.equal(missed(), 2, "the server counts anew, or knows less");
     fifth.end();
-
-    const sixth = await next();
-    assert.equal(sixth.url, "wss://x/ws?since=2", "numbers that began anew are followed");
+    assert.equal((await next()).url, "wss://x/ws?since=3");
   }));
 
-test("a stream that numbers nothing has missed something each time", () =>
+test("a stream whose server numbers nothing has missed something each time", () =>
   withStream({}, async ({ missed, next }) => {
     (await next()).say({ type: "hello" });
     assert.equal(missed(), 0, "before the first message nothing was there to be missed");
     for (let n = 1; n <= 2; n++) {
+      Socket.made.at(-1)!.say({ type: "signal", signal: { id: 5 } });
       Socket.made.at(-1)!.end(1001);
       const socket = await next();
       assert.equal(socket.url, "wss://x/ws");
       socket.say({ type: "prices" });
       assert.equal(missed(), n);
     }
-  }));
-
-test("a stream that does not show that it goes on has missed something", () =>
-  withStream({ resumeMs: 10 }, async ({ missed, next }) => {
-    (await next()).say({ type: "prices", seq: 7 });
-    Socket.made.at(-1)!.end();
-    (await next()).say({ type: "hello" });
-    await until(() => missed() === 1);
   }));
 
 test("a server that closes at once each time is left alone ever longer", () =>
@@ -314,6 +304,13 @@ test("what the API lacks is told apart from what fails", async () => {
     assert.equal(error?.kind, kind, what);
     assert.ok(error?.message.includes(text), `${what}: ${error?.message}`);
     assert.deepEqual(parts, kind === "absent" ? [["symbols", false]] : [], what);
+  }
+});
+
+test("an API that has too much to do is left alone for as long as it asks", async () => {
+  for (const [header, ms] of [["7", 7000], ["86400", 60_000], ["-1", 0], ["Wed, 21 Oct 2026 07:28:00 GMT", 0], [undefined, 0]] as const) {
+    const { error } = await ask(() => new Response("", { status: 503, headers: header ? { "Retry-After": header } : {} }), (api) => api.symbols({}));
+    assert.equal(error?.waitMs, ms, header);
   }
 });
 

@@ -24,6 +24,9 @@ const parallelImports = 2
 type Importer struct {
 	Ctr    string // path of the client of the same release
 	Socket string // containerd's, seen from the machine
+	// Lib is the /var/lib of the node, seen from the machine, and From that of a node
+	// that has the images already; empty if there is none.
+	Lib, From string
 }
 
 // SocketOf returns the path at which the machine sees a socket that the node
@@ -31,7 +34,8 @@ type Importer struct {
 func SocketOf(initPID int, path string) string { return fmt.Sprintf("/proc/%d/root%s", initPID, path) }
 
 // Load imports those of the archives whose images are not there already, and
-// returns once the kubelet can use them. It returns how many it imported.
+// returns once the kubelet can use them. It returns how many it imported. What another
+// node has is taken over from there.
 func (im Importer) Load(ctx context.Context, archives []string, out io.Writer) (int, error) {
 	have, err := im.present(ctx)
 	if err != nil {
@@ -53,13 +57,16 @@ func (im Importer) Load(ctx context.Context, archives []string, out io.Writer) (
 			files = append(files, file)
 		}
 	}
+	if len(files) == 0 {
+		return 0, nil
+	}
 	slots := make(chan struct{}, parallelImports)
 	errs := make(chan error, len(files))
 	for _, file := range files {
 		go func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			errs <- im.run(ctx, out, out, "images", "import", "--no-unpack", file)
+			errs <- im.loadOne(ctx, file, out)
 		}()
 	}
 	for range files {
@@ -68,10 +75,37 @@ func (im Importer) Load(ctx context.Context, archives []string, out io.Writer) (
 	if err != nil {
 		return 0, err
 	}
-	if len(files) > 0 {
-		err = im.known(ctx, wanted)
+	return len(files), im.known(ctx, wanted)
+}
+
+// loadOne takes over the images of an archive from another node, or imports them.
+func (im Importer) loadOne(ctx context.Context, file string, out io.Writer) error {
+	if im.From != "" {
+		err := im.adoptAll(ctx, file)
+		if err == nil {
+			return nil
+		}
+		_, _ = fmt.Fprintf(out, "%s is imported, since it could not be taken over from another node: %v\n", file, err)
 	}
-	return len(files), err
+	return im.run(ctx, out, out, "images", "import", "--no-unpack", file)
+}
+
+func (im Importer) adoptAll(ctx context.Context, file string) error {
+	images, err := Images(file)
+	if err != nil {
+		return err
+	}
+	conn, err := runtimeClient(im.Socket)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	for ref, digest := range images {
+		if err := adopt(ctx, conn, im.From, im.Lib, ref, digest); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // present returns the images that containerd has, as reference → digest.
@@ -124,7 +158,7 @@ func (im Importer) run(ctx context.Context, stdout, stderr io.Writer, args ...st
 	// The kernel ties the signal to the thread that started the process.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	cmd := exec.CommandContext(ctx, im.Ctr, append([]string{"--address", im.Socket, "--namespace", "k8s.io"}, args...)...)
+	cmd := exec.CommandContext(ctx, im.Ctr, append([]string{"--address", im.Socket, "--namespace", namespace}, args...)...)
 	cmd.Stdout = stdout
 	var errs bytes.Buffer
 	cmd.Stderr = io.MultiWriter(stderr, &errs)

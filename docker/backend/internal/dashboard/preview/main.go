@@ -24,17 +24,17 @@ import (
 	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/cache"
 	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/dashboard"
 	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/httpx"
-	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/stream"
 )
 
 func main() {
 	address := flag.String("listen", "127.0.0.1:8050", "address to listen on")
 	state := flag.String("state", "open", "open, empty (nothing was written yet) or lost (the database cannot be used)")
 	tick := flag.Duration("tick", time.Second, "time between two batches")
+	kept := flag.Int64("kept", 50, "signals that a stream that comes back can be told of")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
-	if err := run(ctx, *address, &market{state: *state, tick: *tick}); err != nil {
+	if err := run(ctx, *address, &market{state: *state, tick: *tick, kept: *kept}); err != nil {
 		fmt.Fprintln(os.Stderr, "preview:", err)
 		os.Exit(1)
 	}
@@ -47,12 +47,10 @@ func run(ctx context.Context, address string, m *market) error {
 	if err != nil {
 		return err
 	}
-	const clients = 100
-	hub := stream.NewHub(clients, stream.NewMetrics(registry, clients), log)
 	routes := routes{http.NewServeMux()}
 	page.Register(routes)
-	routes.Handle("GET /ws", hub.Serve)
-	go m.feed(ctx, hub)
+	streams := &streams{market: m, stopping: make(chan struct{})}
+	routes.HandleFunc("GET /ws", streams.serve)
 
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {
@@ -60,7 +58,7 @@ func run(ctx context.Context, address string, m *market) error {
 	}
 	fmt.Printf("http://%s/\n", listener.Addr())
 	server := &http.Server{Handler: routes, ReadHeaderTimeout: 10 * time.Second}
-	server.RegisterOnShutdown(hub.Close)
+	server.RegisterOnShutdown(func() { close(streams.stopping) })
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(listener) }()
 	select {
@@ -70,7 +68,9 @@ func run(ctx context.Context, address string, m *market) error {
 	}
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	return server.Shutdown(stop)
+	err = server.Shutdown(stop)
+	streams.open.Wait()
+	return err
 }
 
 // routes answer errors with 503: there is no database that could fail otherwise.

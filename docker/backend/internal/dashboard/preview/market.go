@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/store"
-	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/stream"
 )
 
 // symbols are how many there are: more than the page shows.
@@ -24,6 +23,7 @@ const startEquity = 100_000
 type market struct {
 	state string
 	tick  time.Duration
+	kept  int64
 }
 
 // wave is a number from -1 to 1 that changes slowly and differs by name.
@@ -139,27 +139,4 @@ func (m *market) PnLHistory(_ context.Context, bucket time.Duration, limit int) 
 		items = append(items, store.EquityPoint{TS: at, Realized: p.Realized, Unrealized: p.Unrealized})
 	}
 	return store.Page[store.EquityPoint]{Simulated: true, Items: items}, nil
-}
-
-// feed tells the hub what is new until ctx ends.
-func (m *market) feed(ctx context.Context, hub *stream.Hub) {
-	if m.state != "open" {
-		return
-	}
-	told := m.signals(time.Now().UTC(), 1)[0].ID
-	ticker := time.NewTicker(m.tick)
-	defer ticker.Stop()
-	for {
-		now := time.Now().UTC()
-		b := &stream.Batch{At: now, Quotes: m.quotes(now), Positions: m.positions(now), PnL: m.pnl(now)}
-		if newest := m.signals(now, 1)[0]; newest.ID > told {
-			b.Signals, told = []store.Signal{newest}, newest.ID
-		}
-		hub.Broadcast(b)
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-	}
 }

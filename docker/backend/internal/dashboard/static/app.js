@@ -229,6 +229,7 @@ for (const row of document.querySelectorAll("#prices tr[data-symbol]")) {
 }
 if (chart) new ResizeObserver(drawChart).observe(chart);
 openStream(location.protocol.replace("http", "ws") + "//" + location.host + "/ws", {
+	newest: Number(document.querySelector("#signals tr[data-id]")?.dataset.id) || undefined,
 	onMessage,
 	onLost: () => state("lost", "Reconnecting"),
 	onMissed: () => void refresh(),

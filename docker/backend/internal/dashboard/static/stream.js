@@ -20,57 +20,43 @@ export function askedToWait(code, reason) {
 const silence = 20000;
 // One that lasted so long had no trouble to begin with.
 const settle = 10000;
-// One that is back has so long to show that it goes on where it ended.
-const patience = 2000;
-
 /**
- * Opens the stream. onMessage takes each frame, onLost is told of each loss, onMissed
- * when a stream that is back may have left something out.
+ * Opens the stream. Signals are told once, so it asks for those after the newest, which
+ * is the ID of the last that is known, if any; all else replaces what was said before.
+ * onMessage takes each frame, onLost is told of each loss, onMissed when a stream has left
+ * something out.
  */
-export function openStream(address, { onMessage, onLost, onMissed }) {
+export function openStream(address, { newest, onMessage, onLost, onMissed }) {
 	let attempt = 0, answered = false;
-	// The newest number (seq) that a frame had. Frames of one moment share it, and the
-	// connection may end amid them: the one before it is what came in full.
-	let newest;
 
 	function connect() {
-		const socket = new WebSocket(newest === undefined ? address : `${address}?since=${newest - 1}`);
-		let greeted = false, resuming = false, watchdog, settled, undecided;
+		const since = newest;
+		const socket = new WebSocket(since === undefined ? address : `${address}?since=${since}`);
+		let greeted = false, watchdog, settled;
 		const watch = () => {
 			clearTimeout(watchdog);
 			watchdog = setTimeout(() => socket.close(), silence);
 		};
-		const decide = (complete) => {
-			resuming = false;
-			clearTimeout(undecided);
-			if (complete) return;
-			newest = undefined; // whatever comes next may be numbered anew
-			onMissed();
-		};
-		const greet = () => {
+		const greet = ({ last_signal: last }) => {
 			greeted = true;
 			settled = setTimeout(() => (attempt = 0), settle);
-			if (answered) {
-				resuming = true;
-				if (newest === undefined) decide(false);
-				else undecided = setTimeout(() => decide(false), patience);
-			}
+			const resumed = since !== undefined && last >= since;
+			if (!resumed) newest = last;
+			if (answered && !resumed) onMissed();
 			answered = true;
 		};
 		watch();
 		socket.onmessage = (event) => {
 			watch();
 			const frame = JSON.parse(event.data);
-			if (!greeted) greet();
-			if (resuming && typeof frame.resumed === "boolean") decide(frame.resumed);
-			if (typeof frame.seq === "number" && frame.type !== "hello") {
-				if (resuming) decide(frame.seq === newest);
-				newest = Math.max(newest ?? frame.seq, frame.seq);
-			}
+			if (!greeted) greet(frame);
+			// The server does not remember all that was asked for.
+			if (frame.type === "gap") onMissed();
+			if (newest !== undefined && frame.type === "signal") newest = Math.max(newest, frame.signal.id);
 			onMessage(frame);
 		};
 		socket.onclose = (event) => {
-			for (const timer of [watchdog, settled, undecided]) clearTimeout(timer);
+			for (const timer of [watchdog, settled]) clearTimeout(timer);
 			onLost();
 			setTimeout(connect, askedToWait(event.code, event.reason) + backoff(attempt++, Math.random()));
 		};

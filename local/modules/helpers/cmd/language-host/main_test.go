@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -37,7 +38,8 @@ func TestItBecomesTheGenuineHost(t *testing.T) {
 		target + "=/a b/program": "-buildTarget=/a b/program -tracing=x 127.0.0.1:1\n",
 	} {
 		out, err := run(env)
-		if exit, ok := err.(*exec.ExitError); !ok || exit.ExitCode() != 7 || out != want {
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) || exit.ExitCode() != 7 || out != want {
 			t.Errorf("with %s: %v, printed %q; want %q and the host's own status", env, err, out, want)
 		}
 	}

@@ -38,7 +38,7 @@ var programs = map[string]func(){
 	"kubelet":                 run(func() *cobra.Command { return kubelet.NewKubeletCommand(context.Background()) }),
 	"kube-proxy":              run(proxy.NewProxyCommand),
 	"kubectl":                 runKubectl,
-	"netpol":                  netpol,
+	"netpol":                  policyController,
 }
 
 func run(command func() *cobra.Command) func() {

@@ -21,9 +21,9 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// netpol enforces NetworkPolicies on one node: kube-router's policy controller alone,
+// policyController enforces NetworkPolicies on one node: kube-router's policy controller alone,
 // without its router and service proxy.
-func netpol() {
+func policyController() {
 	var (
 		flags      = flag.NewFlagSet("netpol", flag.ExitOnError)
 		kubeconfig = flags.String("kubeconfig", "", "path of the kubeconfig (required)")

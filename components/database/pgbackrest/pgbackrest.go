@@ -1,0 +1,230 @@
+// Package pgbackrest renders pgBackRest's files: those of the members, which archive the
+// write-ahead log and lend their data, and those of the pods that take backups.
+//
+// A repository is always an S3 bucket, encrypted before it leaves the pod: one of a
+// provider, or of an S3 server on a volume of the cluster. Secrets stand in a file of
+// their own, so that everything else can be shown.
+package pgbackrest
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// Port of pgBackRest's server beside each member, TLS both ways.
+const Port = 8432
+
+// Folders in every container that runs pgBackRest.
+const (
+	// ConfigDir has pgbackrest.conf; SecretDir what is included from it; TLSDir the
+	// certificate that members and backup pods know each other by.
+	ConfigDir = "/etc/pgbackrest"
+	SecretDir = "/etc/pgbackrest-secret"
+	TLSDir    = "/etc/pgbackrest-tls"
+	// ClientName is the name in that certificate.
+	ClientName = "pgbackrest"
+)
+
+// Env is the environment that makes pgBackRest read its files. The image has other
+// defaults for some.
+func Env(stanza string) map[string]string {
+	return map[string]string{
+		"PGBACKREST_CONFIG":              ConfigDir + "/pgbackrest.conf",
+		"PGBACKREST_CONFIG_INCLUDE_PATH": SecretDir,
+		"PGBACKREST_STANZA":              stanza,
+	}
+}
+
+// Repository is where backups and the archived write-ahead log lie.
+type Repository struct {
+	// Endpoint is host or host:port of the S3 server, over TLS; Bucket and Region as there.
+	Endpoint, Bucket, Region string
+	// PathStyle puts the bucket into the path instead of the host's name.
+	PathStyle bool
+	// CAFile verifies the endpoint; "" takes the system's authorities.
+	CAFile string
+	// Path in the bucket, with a leading slash.
+	Path string
+	// Full is how many full backups are kept, with everything that is needed to restore to
+	// any moment since the oldest; Differential how many differential ones.
+	Full, Differential int
+}
+
+var (
+	bucketPattern   = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
+	endpointPattern = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?$`)
+	pathPattern     = regexp.MustCompile(`^(/[A-Za-z0-9._-]+)+$`)
+)
+
+// Validate reports everything that is wrong with the repository.
+func (r *Repository) Validate() error {
+	var problems []error
+	problem := func(format string, v ...any) {
+		problems = append(problems, fmt.Errorf("backup repository: "+format, v...))
+	}
+	if !endpointPattern.MatchString(r.Endpoint) {
+		problem("endpoint %q: want host or host:port, without https://", r.Endpoint)
+	}
+	if !bucketPattern.MatchString(r.Bucket) {
+		problem("bucket %q: want 3 to 63 lower-case letters, digits, dots and hyphens", r.Bucket)
+	}
+	if r.Region == "" {
+		problem("region is empty: set the bucket's, or us-east-1 where a server has none")
+	}
+	if !pathPattern.MatchString(r.Path) {
+		problem("path %q: want /folder", r.Path)
+	}
+	if r.Full < 1 || r.Differential < 1 {
+		problem("retention of %d full and %d differential backups: keep at least 1 of each", r.Full, r.Differential)
+	}
+	return errors.Join(problems...)
+}
+
+// option is one line of a configuration.
+type option struct{ name, value string }
+
+func render(head string, sections ...section) string {
+	var b strings.Builder
+	b.WriteString(head)
+	for _, s := range sections {
+		fmt.Fprintf(&b, "\n[%s]\n", s.name)
+		for _, o := range s.options {
+			fmt.Fprintf(&b, "%s=%s\n", o.name, o.value)
+		}
+	}
+	return b.String()
+}
+
+type section struct {
+	name    string
+	options []option
+}
+
+const head = "# Rendered by the program; an edit here is lost.\n"
+
+func (r *Repository) options() []option {
+	style := "host"
+	if r.PathStyle {
+		style = "path"
+	}
+	options := []option{
+		{"repo1-type", "s3"},
+		{"repo1-s3-endpoint", r.Endpoint},
+		{"repo1-s3-bucket", r.Bucket},
+		{"repo1-s3-region", r.Region},
+		{"repo1-s3-uri-style", style},
+		{"repo1-path", r.Path},
+		{"repo1-cipher-type", "aes-256-cbc"},
+		{"repo1-retention-full", fmt.Sprint(r.Full)},
+		{"repo1-retention-diff", fmt.Sprint(r.Differential)},
+		// Small files share objects, and an incremental backup has the changed blocks only.
+		{"repo1-bundle", "y"},
+		{"repo1-block", "y"},
+		{"compress-type", "zst"},
+		{"compress-level", "3"},
+		{"process-max", "2"},
+		{"lock-path", "/tmp/pgbackrest"},
+		{"log-level-console", "info"},
+		{"log-level-file", "off"},
+	}
+	if r.CAFile != "" {
+		options = append(options, option{"repo1-storage-ca-file", r.CAFile})
+	}
+	return options
+}
+
+// Secrets of a repository.
+type Secrets struct {
+	// Key and KeySecret log in to the S3 server; Passphrase encrypts what is stored there.
+	Key, KeySecret, Passphrase string
+}
+
+// Secret renders the file of secrets, for SecretDir.
+func Secret(s Secrets) (string, error) {
+	for _, v := range []string{s.Key, s.KeySecret, s.Passphrase} {
+		if v == "" || strings.ContainsAny(v, "\r\n") || strings.TrimSpace(v) != v {
+			return "", errors.New("backup repository: a secret is empty, or has a line break or a blank at its ends: set key, its secret and passphrase")
+		}
+	}
+	return render(head, section{"global", []option{
+		{"repo1-s3-key", s.Key}, {"repo1-s3-key-secret", s.KeySecret}, {"repo1-cipher-pass", s.Passphrase},
+	}}), nil
+}
+
+// Server is a member's PostgreSQL server, as pgBackRest reaches it.
+type Server struct {
+	// DataDir and SocketDir in the member's container.
+	DataDir, SocketDir string
+}
+
+// Member is the configuration in a member's pod.
+type Member struct {
+	Stanza     string
+	Repository Repository
+	Server     Server
+	// SpoolDir on the member's volume is where the archiver notes what it has sent.
+	SpoolDir string
+	// QueueMax in bytes is how much of the log may wait while the archive is away. What is
+	// beyond is dropped, and with it the recovery to a moment until the next backup: the
+	// database goes on.
+	QueueMax int64
+}
+
+// Render renders pgbackrest.conf of a member.
+func (m *Member) Render() string {
+	global := append(m.Repository.options(),
+		option{"archive-async", "y"},
+		option{"archive-push-queue-max", fmt.Sprint(m.QueueMax)},
+		option{"archive-timeout", "60"},
+		option{"spool-path", m.SpoolDir},
+		option{"tls-server-address", "*"},
+		option{"tls-server-port", fmt.Sprint(Port)},
+		option{"tls-server-ca-file", TLSDir + "/ca.crt"},
+		option{"tls-server-cert-file", TLSDir + "/tls.crt"},
+		option{"tls-server-key-file", TLSDir + "/tls.key"},
+		option{"tls-server-auth", ClientName + "=" + m.Stanza},
+	)
+	return render(head,
+		section{"global", global},
+		section{m.Stanza, []option{
+			{"pg1-path", m.Server.DataDir}, {"pg1-socket-path", m.Server.SocketDir}, {"pg1-user", "postgres"},
+		}},
+	)
+}
+
+// ArchiveCommand is PostgreSQL's.
+func (m *Member) ArchiveCommand() string {
+	return "pgbackrest --stanza=" + m.Stanza + ` archive-push "%p"`
+}
+
+// Host is the configuration in a pod that takes backups.
+type Host struct {
+	Stanza     string
+	Repository Repository
+	Server     Server
+	// Members are the members' names in DNS.
+	Members []string
+}
+
+// Render renders pgbackrest.conf of a pod that takes backups.
+func (h *Host) Render() string {
+	global := append(h.Repository.options(),
+		option{"start-fast", "y"},
+		// A standby lends its data where there is one.
+		option{"backup-standby", "prefer"},
+	)
+	var members []option
+	for i, name := range h.Members {
+		for _, o := range []option{
+			{"host", name}, {"host-type", "tls"}, {"host-port", fmt.Sprint(Port)},
+			{"host-ca-file", TLSDir + "/ca.crt"}, {"host-cert-file", TLSDir + "/tls.crt"}, {"host-key-file", TLSDir + "/tls.key"},
+			{"host-config", ConfigDir + "/pgbackrest.conf"}, {"host-config-include-path", SecretDir},
+			{"path", h.Server.DataDir}, {"socket-path", h.Server.SocketDir}, {"user", "postgres"},
+		} {
+			members = append(members, option{fmt.Sprintf("pg%d-%s", i+1, o.name), o.value})
+		}
+	}
+	return render(head, section{"global", global}, section{h.Stanza, members})
+}

@@ -1,0 +1,110 @@
+package pgbackrest
+
+import (
+	"strings"
+	"testing"
+)
+
+func good() Repository {
+	return Repository{Endpoint: "s3.example.com:9000", Bucket: "backups", Region: "eu-central-1", Path: "/prod", Full: 2, Differential: 6}
+}
+
+// read gives the options of a rendered file by section.
+func read(t *testing.T, text string) map[string]map[string]string {
+	t.Helper()
+	sections, current := map[string]map[string]string{}, ""
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		switch name, value, ok := strings.Cut(line, "="); {
+		case line == "" || strings.HasPrefix(line, "#"):
+		case strings.HasPrefix(line, "["):
+			current = strings.Trim(line, "[]")
+			sections[current] = map[string]string{}
+		case !ok:
+			t.Errorf("not an option: %q", line)
+		default:
+			if _, twice := sections[current][name]; twice {
+				t.Errorf("[%s] has %s twice", current, name)
+			}
+			sections[current][name] = value
+		}
+	}
+	return sections
+}
+
+func TestMember(t *testing.T) {
+	m := Member{Stanza: "db", Repository: good(), Server: Server{"/data", "/run"}, SpoolDir: "/volume/spool", QueueMax: 1 << 30}
+	got := read(t, m.Render())
+	for name, want := range map[string]string{
+		"repo1-type": "s3", "repo1-s3-uri-style": "host", "repo1-cipher-type": "aes-256-cbc", "repo1-retention-full": "2",
+		"archive-async": "y", "archive-push-queue-max": "1073741824", "spool-path": "/volume/spool", "tls-server-auth": ClientName + "=db",
+	} {
+		if got["global"][name] != want {
+			t.Errorf("%s=%s, want %s", name, got["global"][name], want)
+		}
+	}
+	if got["db"]["pg1-path"] != "/data" || got["db"]["pg1-host"] != "" {
+		t.Errorf("[db] %v", got["db"])
+	}
+	if want := `pgbackrest --stanza=db archive-push "%p"`; m.ArchiveCommand() != want {
+		t.Errorf("archive_command %s", m.ArchiveCommand())
+	}
+}
+
+func TestHostReachesEveryMemberOverTLS(t *testing.T) {
+	h := Host{Stanza: "db", Repository: good(), Server: Server{"/data", "/run"}, Members: []string{"db-0", "db-1", "db-2"}}
+	got := read(t, h.Render())["db"]
+	for n, host := range map[string]string{"1": "db-0", "2": "db-1", "3": "db-2"} {
+		if got["pg"+n+"-host"] != host || got["pg"+n+"-host-type"] != "tls" || got["pg"+n+"-host-ca-file"] == "" || got["pg"+n+"-path"] != "/data" {
+			t.Errorf("member %s: %v", n, got)
+		}
+	}
+}
+
+func TestSecretsAreInTheirFileOnly(t *testing.T) {
+	text, err := Secret(Secrets{Key: "AKIA", KeySecret: "s3cret", Passphrase: "phrase"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := read(t, text)["global"]
+	if got["repo1-s3-key"] != "AKIA" || got["repo1-s3-key-secret"] != "s3cret" || got["repo1-cipher-pass"] != "phrase" {
+		t.Errorf("%v", got)
+	}
+	for _, name := range []string{"repo1-s3-key", "repo1-s3-key-secret", "repo1-cipher-pass"} {
+		for _, file := range []string{(&Member{Stanza: "db", Repository: good()}).Render(), (&Host{Stanza: "db", Repository: good()}).Render()} {
+			if strings.Contains(file, name+"=") {
+				t.Errorf("%s is in a file that is no secret", name)
+			}
+		}
+	}
+	for _, bad := range []Secrets{{}, {Key: "a", KeySecret: "b", Passphrase: "c\nrepo1-path=/x"}, {Key: "a", KeySecret: " b", Passphrase: "c"}} {
+		if _, err := Secret(bad); err == nil || strings.Contains(err.Error(), "repo1-path") {
+			t.Errorf("%+v: %v", bad, err)
+		}
+	}
+}
+
+func TestRepositoriesThatAreRefused(t *testing.T) {
+	r := good()
+	if err := r.Validate(); err != nil {
+		t.Fatalf("a good one: %v", err)
+	}
+	for what, c := range map[string]struct {
+		edit func(*Repository)
+		want string
+	}{
+		"a URL":        {func(r *Repository) { r.Endpoint = "https://s3.example.com" }, "without https://"},
+		"no bucket":    {func(r *Repository) { r.Bucket = "" }, `bucket ""`},
+		"upper case":   {func(r *Repository) { r.Bucket = "Backups" }, `bucket "Backups"`},
+		"no region":    {func(r *Repository) { r.Region = "" }, "region is empty"},
+		"the root":     {func(r *Repository) { r.Path = "/" }, `path "/"`},
+		"keep nothing": {func(r *Repository) { r.Full = 0 }, "0 full"},
+		"an option":    {func(r *Repository) { r.Path = "/a\nrepo1-type=posix" }, "path"},
+	} {
+		r := good()
+		c.edit(&r)
+		if err := r.Validate(); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}

@@ -1,0 +1,18 @@
+package nginx
+
+import (
+	"fmt"
+	"slices"
+)
+
+// CheckHidden says why a path cannot be kept from the outside beside WebSockets on the
+// paths of webSockets; nil where it can.
+func CheckHidden(path string, webSockets []string) error {
+	switch {
+	case !pathPattern.MatchString(path) || path == "/":
+		return fmt.Errorf("%q cannot be hidden from the outside: use a path below the root, of letters, digits and ._~/-", path)
+	case slices.Contains(webSockets, path):
+		return fmt.Errorf("%q is where WebSockets are: use another path", path)
+	}
+	return nil
+}

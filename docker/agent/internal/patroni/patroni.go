@@ -1,0 +1,220 @@
+// Package patroni talks to the REST API of Patroni's members.
+package patroni
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Port of the REST API.
+const Port = 8008
+
+// maxAnswer bounds what is read of an answer, in bytes.
+const maxAnswer = 1 << 20
+
+// Client asks members. The zero value asks without credentials.
+type Client struct {
+	// User and Password are needed by what changes the cluster.
+	User, Password string
+	// HTTP is the client to use; nil for one that keeps no connection, since members
+	// come and go.
+	HTTP *http.Client
+}
+
+var once = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+
+// Status is what a member says of itself.
+type Status struct {
+	// State is "running" while the server accepts connections.
+	State string `json:"state"`
+	// Role is that of the server, not of the member's claim: "primary" once it has left
+	// recovery, else "replica".
+	Role     string `json:"role"`
+	Timeline int    `json:"timeline"`
+	// Started is when the server was started.
+	Started string `json:"postmaster_start_time"`
+	// Pending says that a parameter waits for a restart.
+	Pending bool `json:"pending_restart"`
+	Patroni struct {
+		Name string `json:"name"`
+	} `json:"patroni"`
+	// XLog are positions in the write-ahead log, in bytes.
+	XLog struct {
+		Location int64 `json:"location"`          // of a primary
+		Received int64 `json:"received_location"` // of a standby
+		Replayed int64 `json:"replayed_location"`
+	} `json:"xlog"`
+	// Leads says that the member holds the leader's lock.
+	Leads bool `json:"-"`
+}
+
+// Primary reports whether the member may be written to.
+func (s *Status) Primary() bool { return s.Leads && s.Role == "primary" && s.State == "running" }
+
+// Status asks the member at address, host:port.
+func (c *Client) Status(ctx context.Context, address string) (*Status, error) {
+	s := &Status{}
+	code, err := c.do(ctx, http.MethodGet, address, "/primary", nil, s)
+	if err != nil {
+		return nil, err
+	}
+	s.Leads = code == http.StatusOK
+	return s, nil
+}
+
+// Member is one of a cluster's.
+type Member struct {
+	Name     string `json:"name"`
+	Role     string `json:"role"`  // "leader", "replica", "sync_standby", "quorum_standby"
+	State    string `json:"state"` // "running", "streaming", …
+	Timeline int    `json:"timeline"`
+	// Lag is behind the primary in bytes; it is "unknown" of a member that says nothing.
+	Lag any `json:"lag"`
+}
+
+// Cluster returns all members as the one at address sees them.
+func (c *Client) Cluster(ctx context.Context, address string) ([]Member, error) {
+	var answer struct {
+		Members []Member `json:"members"`
+	}
+	code, err := c.do(ctx, http.MethodGet, address, "/cluster", nil, &answer)
+	if err == nil && code != http.StatusOK {
+		err = fmt.Errorf("patroni at %s: /cluster answers %d", address, code)
+	}
+	return answer.Members, err
+}
+
+// Switchover makes candidate the leader instead of leader and returns when it is, or
+// with the reason for which it is not.
+func (c *Client) Switchover(ctx context.Context, address, leader, candidate string) error {
+	return c.change(ctx, http.MethodPost, address, "/switchover", map[string]string{"leader": leader, "candidate": candidate})
+}
+
+// Restart restarts the server of the member at address, if a parameter waits for it.
+func (c *Client) Restart(ctx context.Context, address string) error {
+	return c.change(ctx, http.MethodPost, address, "/restart", map[string]any{"restart_pending": true})
+}
+
+// Config returns the dynamic configuration.
+func (c *Client) Config(ctx context.Context, address string) (map[string]any, error) {
+	var config map[string]any
+	code, err := c.do(ctx, http.MethodGet, address, "/config", nil, &config)
+	if err == nil && code != http.StatusOK {
+		err = fmt.Errorf("patroni at %s: /config answers %d", address, code)
+	}
+	return config, err
+}
+
+// SetConfig replaces the dynamic configuration.
+func (c *Client) SetConfig(ctx context.Context, address string, config map[string]any) error {
+	return c.change(ctx, http.MethodPut, address, "/config", config)
+}
+
+func (c *Client) change(ctx context.Context, method, address, path string, body any) error {
+	var said text
+	code, err := c.do(ctx, method, address, path, body, &said)
+	if err != nil {
+		return err
+	}
+	if code != http.StatusOK && code != http.StatusAccepted {
+		return fmt.Errorf("patroni at %s: %s %s answers %d: %s", address, method, path, code, said)
+	}
+	return nil
+}
+
+// text is an answer that is no JSON.
+type text string
+
+// do sends one request. An answer that is no success is no error; into gets its body.
+func (c *Client) do(ctx context.Context, method, address, path string, body, into any) (int, error) {
+	var payload io.Reader
+	if body != nil {
+		raw, err := json.Marshal(body)
+		if err != nil {
+			return 0, fmt.Errorf("patroni: %w", err)
+		}
+		payload = bytes.NewReader(raw)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+address+path, payload)
+	if err != nil {
+		return 0, fmt.Errorf("patroni: %w", err)
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if c.User != "" {
+		req.SetBasicAuth(c.User, c.Password)
+	}
+	client := c.HTTP
+	if client == nil {
+		client = once
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return 0, fmt.Errorf("patroni: %w", err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return 0, fmt.Errorf("patroni at %s: %w", address, err)
+	}
+	switch into := into.(type) {
+	case nil:
+	case *text:
+		*into = text(strings.TrimSpace(string(raw)))
+	default:
+		if err := json.Unmarshal(raw, into); err != nil {
+			return resp.StatusCode, fmt.Errorf("patroni at %s: %s: %w", address, path, err)
+		}
+	}
+	return resp.StatusCode, nil
+}
+
+// Address is that of the REST API on a host.
+func Address(host string) string { return net.JoinHostPort(host, strconv.Itoa(Port)) }
+
+// ErrNoCandidate says that no other member can take over.
+var ErrNoCandidate = errors.New("no other member streams")
+
+// Candidate returns the member that takes over from leader: of those that stream, one
+// in the quorum before one that is not, then the lowest name, which is the last that a
+// StatefulSet would take away.
+func Candidate(members []Member, leader string) (string, error) {
+	best, rank := "", 0
+	for _, m := range members {
+		if m.Name == leader || m.Role == "leader" || (m.State != "streaming" && m.State != "running") {
+			continue
+		}
+		r := 1
+		if m.Role == "sync_standby" || m.Role == "quorum_standby" {
+			r = 2
+		}
+		if r > rank || r == rank && lower(m.Name, best) {
+			best, rank = m.Name, r
+		}
+	}
+	if best == "" {
+		return "", ErrNoCandidate
+	}
+	return best, nil
+}
+
+// lower orders names that end in a number by it.
+func lower(a, b string) bool {
+	if len(a) != len(b) {
+		return len(a) < len(b)
+	}
+	return a < b
+}
+
+// Timeout is how long one question may take.
+const Timeout = time.Second

@@ -1,0 +1,333 @@
+// Agent is what a pod of the database, or of its pooler, runs beside PostgreSQL,
+// Patroni and PgBouncer:
+//
+//	agent install DIR     copies itself, for a container of another image
+//	agent member          keeps roles and configuration as declared, in each member's pod
+//	agent role-changed    is Patroni's callback on_role_change
+//	agent handover        gives the primary's role to another member before a pod stops
+//	agent pooler          finds the primary for PgBouncer and lets its clients wait
+//	agent fill            restores a backup into an empty volume
+//	agent prove           restores the newest backup into a scratch volume and checks it
+//
+// It is a program of its own, and not scripts in the database's image, because three of
+// its parts have no equal among the tools of that image: PgBouncer fails every new
+// request once a login to the server has failed, until one succeeds again, so somebody
+// has to keep its logins waiting; a planned switchover without an error needs PAUSE and
+// RESUME on every pooler, with a way back; and the pod of a lost primary keeps its label.
+// Images that users pull stay as they are: the agent's own image brings one static
+// binary, which an init container copies beside the others.
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/alphapulse/alphapulse-infra/docker/agent/internal/gate"
+	"github.com/alphapulse/alphapulse-infra/docker/agent/internal/kube"
+	"github.com/alphapulse/alphapulse-infra/docker/agent/internal/member"
+	"github.com/alphapulse/alphapulse-infra/docker/agent/internal/patroni"
+	"github.com/alphapulse/alphapulse-infra/docker/agent/internal/pooler"
+	"github.com/alphapulse/alphapulse-infra/docker/agent/internal/restore"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "agent:", err)
+		os.Exit(1)
+	}
+}
+
+var commands = map[string]func(ctx context.Context, log *slog.Logger, args []string) error{
+	"install":      install,
+	"member":       runMember,
+	"role-changed": roleChanged,
+	"handover":     handover,
+	"fill":         fill,
+	"prove":        prove,
+	"pooler":       runPooler,
+}
+
+func run(ctx context.Context, args []string) error {
+	if len(args) == 0 || commands[args[0]] == nil {
+		return errors.New("usage: agent install|member|role-changed|handover|pooler|fill|prove …")
+	}
+	log := slog.New(slog.NewJSONHandler(os.Stderr, nil)).With("agent", args[0])
+	return commands[args[0]](ctx, log, args[1:])
+}
+
+// install copies this program into a folder.
+func install(_ context.Context, _ *slog.Logger, args []string) error {
+	if len(args) != 1 {
+		return errors.New("usage: agent install DIR")
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	in, err := os.Open(self)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = in.Close() }()
+	// Under another name first: a half-written one must never be run.
+	out, err := os.CreateTemp(args[0], ".agent-")
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	if err := errors.Join(err, out.Chmod(0o555), out.Close()); err != nil {
+		return err
+	}
+	return os.Rename(out.Name(), filepath.Join(args[0], "agent"))
+}
+
+// credentials are those of Patroni's REST API and of the poolers' control.
+func credentials() (user, password string) {
+	return os.Getenv("CONTROL_USER"), os.Getenv("CONTROL_PASSWORD")
+}
+
+func roleChanged(ctx context.Context, log *slog.Logger, args []string) error {
+	if len(args) != 3 {
+		return errors.New("usage: agent role-changed ACTION ROLE SCOPE")
+	}
+	pods, err := kube.InCluster()
+	if err != nil {
+		return err
+	}
+	self, err := os.Hostname()
+	if err != nil {
+		return err
+	}
+	return member.RoleChanged(ctx, pods, log, self, args[1], args[2])
+}
+
+func handover(ctx context.Context, log *slog.Logger, args []string) error {
+	h := &member.Handover{Log: log}
+	h.Patroni.User, h.Patroni.Password = credentials()
+	flags := flag.NewFlagSet("handover", flag.ContinueOnError)
+	flags.StringVar(&h.Member, "member", patroni.Address("127.0.0.1"), "address of this pod's Patroni")
+	flags.StringVar(&h.Poolers, "poolers", "", "name that has all poolers' addresses")
+	socket := flags.String("socket", "/var/run/postgresql", "folder of the server's socket")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	h.Checkpoint = func(ctx context.Context) error {
+		conn, err := connect(ctx, *socket, member.Superuser, nil)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+		_, err = conn.Exec(ctx, "CHECKPOINT")
+		return err
+	}
+	return h.Run(ctx)
+}
+
+func runMember(ctx context.Context, log *slog.Logger, args []string) error {
+	a := &member.Agent{Log: log}
+	a.Patroni.User, a.Patroni.Password = credentials()
+	var socket, listen string
+	roles := &member.Roles{Log: log}
+	flags := flag.NewFlagSet("member", flag.ContinueOnError)
+	flags.StringVar(&a.Declared, "roles", "/etc/alphapulse/roles/roles.json", "file of the declared roles")
+	flags.StringVar(&a.Used, "used", "/etc/alphapulse/used/logins", "file with the logins in use, one a line")
+	flags.StringVar(&a.Dynamic, "dynamic", "/etc/patroni/dynamic.json", "file of Patroni's dynamic configuration")
+	flags.StringVar(&a.Member, "member", patroni.Address("127.0.0.1"), "address of this pod's Patroni")
+	flags.StringVar(&socket, "socket", "/var/run/postgresql", "folder of the server's socket")
+	flags.StringVar(&listen, "listen", ":8010", "address to answer /ready on")
+	flags.IntVar(&roles.Copies, "copies", 0, "standbys that must confirm commits before the application's role is made")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	roles.Connect = func(ctx context.Context, database string, parameters map[string]string) (*pgx.Conn, error) {
+		return connect(ctx, socket, database, parameters)
+	}
+	a.Roles = roles
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /ready", a.Ready)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() { a.Run(ctx) })
+	return serve(ctx, listen, mux)
+}
+
+// connect opens a session of the superuser over the socket.
+func connect(ctx context.Context, socket, database string, parameters map[string]string) (*pgx.Conn, error) {
+	config, err := pgx.ParseConfig("host=" + socket + " user=" + member.Superuser + " sslmode=disable")
+	if err != nil {
+		return nil, err
+	}
+	config.Database = database
+	config.ConnectTimeout = 5 * time.Second
+	config.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
+	config.RuntimeParams["application_name"] = "agent"
+	// The superuser looks at nothing that an application's role put into a schema.
+	config.RuntimeParams["search_path"] = "pg_catalog,pg_temp"
+	// A commit of its own must not wait for a standby: it is done again if it is lost.
+	config.RuntimeParams["synchronous_commit"] = "local"
+	for name, value := range parameters {
+		config.RuntimeParams[name] = value
+	}
+	return pgx.ConnectConfig(ctx, config)
+}
+
+// restoring reads the flags that fill and prove share.
+func restoring(name string, log *slog.Logger, args []string, more func(*flag.FlagSet, *restore.Restore)) (*restore.Restore, error) {
+	r := &restore.Restore{Log: log}
+	flags := flag.NewFlagSet(name, flag.ContinueOnError)
+	flags.StringVar(&r.Stanza, "stanza", os.Getenv("PGBACKREST_STANZA"), "what pgBackRest calls the database")
+	flags.StringVar(&r.Data, "data", os.Getenv("PGDATA"), "folder of the data, below the volume's root")
+	flags.StringVar(&r.Run, "run", "/tmp/restore", "folder for the recovering server's socket")
+	if more != nil {
+		more(flags, r)
+	}
+	if err := flags.Parse(args); err != nil {
+		return nil, err
+	}
+	if r.Stanza == "" || r.Data == "" {
+		return nil, errors.New("-stanza and -data are needed")
+	}
+	r.Command = func(ctx context.Context, name string, args ...string) *exec.Cmd {
+		cmd := exec.CommandContext(ctx, name, args...)
+		// A pod that is stopped stops the server in good order.
+		cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGINT) }
+		cmd.WaitDelay = time.Minute
+		return cmd
+	}
+	r.Connect = func(ctx context.Context, database string) (*pgx.Conn, error) {
+		return connect(ctx, r.Run, database, nil)
+	}
+	return r, nil
+}
+
+func fill(ctx context.Context, log *slog.Logger, args []string) error {
+	var target string
+	r, err := restoring("fill", log, args, func(flags *flag.FlagSet, r *restore.Restore) {
+		flags.StringVar(&target, "target", "latest", "latest, a backup's label, or a time with its zone")
+		flags.BoolVar(&r.Archive, "archive", false, "go on with the archive that the backup is from")
+	})
+	if err != nil {
+		return err
+	}
+	if r.Target, err = restore.ParseTarget(target); err != nil {
+		return err
+	}
+	return r.Fill(ctx)
+}
+
+func prove(ctx context.Context, log *slog.Logger, args []string) error {
+	r, err := restoring("prove", log, args, nil)
+	if err != nil {
+		return err
+	}
+	report, err := r.Prove(ctx)
+	if err != nil {
+		return err
+	}
+	log.Info("the backup can be restored", "backup", report.Backup, "age", report.Age.Round(time.Second).String(), "restored", report.Restored.Round(time.Millisecond).String(),
+		"checked", report.Checked.Round(time.Millisecond).String(), "databases", report.Databases, "hypertables", report.Hypertables, "chunks", report.Chunks, "tables", report.Tables, "rows", report.Rows)
+	return nil
+}
+
+func serve(ctx context.Context, address string, handler http.Handler) error {
+	server := &http.Server{Addr: address, Handler: handler, ReadHeaderTimeout: 5 * time.Second}
+	stop := context.AfterFunc(ctx, func() {
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		_ = server.Shutdown(last) // what is left ends with the process
+	})
+	defer stop()
+	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+func runPooler(ctx context.Context, log *slog.Logger, args []string) error {
+	finder := &gate.Finder{Log: log}
+	console := pooler.Console{}
+	var folder, readFolder, ca, listen string
+	flags := flag.NewFlagSet("pooler", flag.ContinueOnError)
+	flags.StringVar(&finder.Members, "members", "", "name that has all members' addresses")
+	flags.StringVar(&finder.Service, "service", "", "name of the primary's Service, which every member's certificate has")
+	flags.Int64Var(&finder.Lag, "lag", 16<<20, "bytes that a standby may be behind")
+	flags.StringVar(&folder, "primary", "/run/primary", "folder of the socket that leads to the primary")
+	flags.StringVar(&readFolder, "standby", "/run/standby", "folder of the socket that leads to a standby")
+	flags.StringVar(&ca, "ca", "", "file of the authorities that sign members' certificates")
+	flags.StringVar(&console.Socket, "console", "/run/pgbouncer", "folder of PgBouncer's socket")
+	flags.IntVar(&console.Port, "console-port", 6432, "port in the name of PgBouncer's socket")
+	flags.StringVar(&listen, "listen", fmt.Sprintf(":%d", pooler.Port), "address to answer /pause and /resume on")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	var secure *tls.Config
+	if ca != "" {
+		pem, err := os.ReadFile(ca)
+		if err != nil {
+			return err
+		}
+		secure = &tls.Config{RootCAs: x509.NewCertPool(), ServerName: finder.Service, MinVersion: tls.VersionTLS12}
+		if !secure.RootCAs.AppendCertsFromPEM(pem) {
+			return fmt.Errorf("%s holds no certificate", ca)
+		}
+	}
+	control := &pooler.Control{Admin: console, Finder: finder, Log: log}
+	control.User, control.Password = credentials()
+	if control.Password == "" {
+		return errors.New("CONTROL_PASSWORD is empty: set it")
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() { finder.Run(ctx) })
+	failed := make(chan error, 3)
+	for _, g := range []*gate.Gate{
+		{Finder: finder, Port: 5432, TLS: secure, Log: log.With("to", "primary")},
+		{Finder: finder, Port: 5432, TLS: secure, Log: log.With("to", "standby"), Standby: true},
+	} {
+		path := filepath.Join(folder, ".s.PGSQL.5432")
+		if g.Standby {
+			path = filepath.Join(readFolder, ".s.PGSQL.5432")
+		}
+		l, err := listenUnix(path)
+		if err != nil {
+			return err
+		}
+		wg.Go(func() { failed <- g.Serve(ctx, l) })
+	}
+	if err := control.Recover(ctx); err != nil {
+		log.Debug("nothing was paused", "err", err)
+	}
+	wg.Go(func() { failed <- serve(ctx, listen, control.Handler()) })
+	err := <-failed
+	cancel()
+	return err
+}
+
+// listenUnix listens on a socket that an earlier process may have left.
+func listenUnix(path string) (net.Listener, error) {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	return net.Listen("unix", path)
+}

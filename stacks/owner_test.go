@@ -1,0 +1,103 @@
+package stacks
+
+import (
+	"testing"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/dynamic/fake"
+	clientscheme "k8s.io/client-go/kubernetes/scheme"
+
+	"github.com/alphapulse/alphapulse-infra/components/platform"
+	"github.com/alphapulse/alphapulse-infra/stacks/live"
+)
+
+func clusterWith(objects ...runtime.Object) *live.Cluster {
+	return live.New(fake.NewSimpleDynamicClient(clientscheme.Scheme, objects...))
+}
+
+func namespaceOf(owner string) *corev1.Namespace {
+	n := &corev1.Namespace{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Namespace"}, ObjectMeta: metav1.ObjectMeta{Name: "trading"}}
+	if owner != "" {
+		n.Annotations = map[string]string{platform.OwnerAnnotation: owner}
+	}
+	return n
+}
+
+func configMap(name string, labels map[string]string) *corev1.ConfigMap {
+	return &corev1.ConfigMap{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "trading", Labels: labels}}
+}
+
+var ours = map[string]string{"app.kubernetes.io/managed-by": "pulumi", "app.kubernetes.io/part-of": "alphapulse"}
+
+// TestNothingOfSomebodyElsesIsTakenOver: server-side apply would adopt it without a word,
+// and a destroy delete it.
+func TestNothingOfSomebodyElsesIsTakenOver(t *testing.T) {
+	const me = "organization/alphapulse/dev"
+	for _, c := range []struct {
+		what       string
+		there      []runtime.Object
+		kind, name string
+		deployed   bool
+		takeOver   []string
+		refused    string
+	}{
+		{what: "nothing is there", kind: "Namespace", name: "trading"},
+		{what: "a stranger's namespace", there: []runtime.Object{namespaceOf("")}, kind: "Namespace", name: "trading", refused: "it is empty"},
+		{what: "a stranger's namespace in use", there: []runtime.Object{namespaceOf(""), configMap("theirs", nil)},
+			kind: "Namespace", name: "trading", refused: "it holds configmap/theirs"},
+		{what: "another stack's namespace", there: []runtime.Object{namespaceOf("organization/alphapulse/other")}, kind: "Namespace", name: "trading", refused: "not of this stack"},
+		{what: "its own, left empty by a destroy", there: []runtime.Object{namespaceOf(me), configMap("kube-root-ca.crt", nil)}, kind: "Namespace", name: "trading"},
+		{what: "one of the same name that is in use", there: []runtime.Object{namespaceOf(me), configMap("database-config", ours)},
+			kind: "Namespace", name: "trading", refused: "it holds configmap/database-config"},
+		{what: "handed over", there: []runtime.Object{namespaceOf("")}, kind: "Namespace", name: "trading", takeOver: []string{"Namespace/trading"}},
+		{what: "a stranger's object", there: []runtime.Object{configMap("cache", nil)}, kind: "ConfigMap", name: "cache", refused: "ConfigMap cache exists in namespace trading"},
+		{what: "a stranger's object, later", there: []runtime.Object{configMap("cache", nil)}, kind: "ConfigMap", name: "cache", deployed: true, refused: "takeOver[0]"},
+		{what: "another stack's object", there: []runtime.Object{configMap("cache", ours)}, kind: "ConfigMap", name: "cache", refused: "is not of this stack"},
+		{what: "a replacement of its own", there: []runtime.Object{configMap("cache", ours)}, kind: "ConfigMap", name: "cache", deployed: true},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			o := &owner{stack: me, namespace: "trading", deployed: c.deployed, takeOver: c.takeOver, cluster: clusterWith(c.there...)}
+			err := o.refuse(t.Context(), c.kind, c.name)
+			if c.refused == "" {
+				assert.NoError(t, err)
+				return
+			}
+			assert.ErrorContains(t, err, c.refused)
+		})
+	}
+}
+
+// TestTheClusterIsRemembered: another one that a context happens to mean is refused.
+func TestTheClusterIsRemembered(t *testing.T) {
+	system := &corev1.Namespace{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Namespace"}, ObjectMeta: metav1.ObjectMeta{Name: "kube-system", UID: "here"}}
+	port := int32(16443)
+	slice := &discoveryv1.EndpointSlice{TypeMeta: metav1.TypeMeta{APIVersion: "discovery.k8s.io/v1", Kind: "EndpointSlice"},
+		ObjectMeta: metav1.ObjectMeta{Name: "kubernetes", Namespace: "default", Labels: map[string]string{"kubernetes.io/service-name": "kubernetes"}},
+		Ports:      []discoveryv1.EndpointPort{{Port: &port}}}
+	for before, refused := range map[string]bool{"": false, "here": false, "elsewhere": true} {
+		s := &Stack{Name: "dev", Cluster: Cluster{APIServerPorts: []string{"443"}}}
+		err := s.identify(t.Context(), clusterWith(system, slice), Previous{Cluster: before})
+		if refused {
+			assert.ErrorContains(t, err, "clusterMoveTo here", before)
+			s.Cluster.MoveTo = "here"
+			assert.NoError(t, s.identify(t.Context(), clusterWith(system, slice), Previous{Cluster: before}))
+			continue
+		}
+		require.NoError(t, err)
+		assert.Equal(t, []string{"443", "16443"}, s.Cluster.APIServerPorts, "the port that the cluster tells")
+	}
+}
+
+func TestObjectOf(t *testing.T) {
+	kind, name := objectOf(resource.NewPropertyMapFromMap(map[string]any{"kind": "Secret", "metadata": map[string]any{"name": "a"}}))
+	assert.Equal(t, []string{"Secret", "a"}, []string{kind, name})
+	_, name = objectOf(resource.PropertyMap{"kind": resource.NewStringProperty("Secret")})
+	assert.Empty(t, name, "a name that is not known yet")
+}
