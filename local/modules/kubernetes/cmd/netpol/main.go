@@ -10,6 +10,7 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -27,7 +28,7 @@ func main() {
 	var (
 		kubeconfig = flag.String("kubeconfig", "", "path of the kubeconfig (required)")
 		node       = flag.String("node", "", "name of the node whose pods are filtered (required)")
-		services   = flag.String("service-cidr", "10.96.0.0/16", "addresses of Services")
+		services   = flag.String("service-cidr", "10.96.0.0/16", "addresses of Services; two ranges, as A,B, for both versions of IP")
 		nodePorts  = flag.String("node-ports", "30000-32767", "ports of NodePort Services")
 		period     = flag.Duration("sync-period", 30*time.Second, "time after which all rules are written again even if nothing changed")
 	)
@@ -37,8 +38,8 @@ func main() {
 
 	cfg := options.NewKubeRouterConfig()
 	cfg.HostnameOverride = *node
-	cfg.EnableIPv4, cfg.EnableIPv6 = true, false
-	cfg.ClusterIPCIDRs = []string{*services}
+	cfg.EnableIPv4, cfg.EnableIPv6 = true, strings.Contains(*services, ":")
+	cfg.ClusterIPCIDRs = strings.Split(*services, ",")
 	cfg.NodePortRange = *nodePorts
 	cfg.RunFirewall = true
 	cfg.IPTablesSyncPeriod = *period
