@@ -85,7 +85,6 @@ func newFleet(t *testing.T) *fleet {
 	begun := time.Now()
 	must(t, "up", "--nodes", "3")
 	t.Logf("three nodes after %s", since(begun))
-	must(t, "images")
 	raw, err := os.ReadFile(filepath.Join(root, "Pulumi."+stack+".yaml"))
 	if err != nil {
 		t.Fatal(err)
