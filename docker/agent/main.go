@@ -1,13 +1,15 @@
 // Agent is what a pod of the database, or of its pooler, runs beside PostgreSQL,
 // Patroni and PgBouncer:
 //
-//	agent install DIR     copies itself, for a container of another image
+//	agent install DIR [DATA]  copies itself, for a container of another image
 //	agent member          keeps roles and configuration as declared, in each member's pod
 //	agent role-changed    is Patroni's callback on_role_change
 //	agent handover        gives the primary's role to another member before a pod stops
 //	agent pooler          finds the primary for PgBouncer and lets its clients wait
 //	agent fill            restores a backup into an empty volume
 //	agent prove           restores the newest backup into a scratch volume and checks it
+//	agent lend            gives an old volume's database out, in the old image
+//	agent copy            fills an empty volume from it
 //
 // It is a program of its own, and not scripts in the database's image, because three of
 // its parts have no equal among the tools of that image: PgBouncer fails every new
@@ -63,21 +65,30 @@ var commands = map[string]func(ctx context.Context, log *slog.Logger, args []str
 	"handover":     handover,
 	"fill":         fill,
 	"prove":        prove,
+	"lend":         lend,
+	"copy":         copyVolume,
 	"pooler":       runPooler,
 }
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 || commands[args[0]] == nil {
-		return errors.New("usage: agent install|member|role-changed|handover|pooler|fill|prove …")
+		return errors.New("usage: agent install|member|role-changed|handover|pooler|fill|prove|lend|copy …")
 	}
 	log := slog.New(slog.NewJSONHandler(os.Stderr, nil)).With("agent", args[0])
 	return commands[args[0]](ctx, log, args[1:])
 }
 
-// install copies this program into a folder.
+// install copies this program into a folder. A second folder is that of the data, which
+// PostgreSQL wants to be its user's alone: where a volume gets another group, Kubernetes
+// lets the group write.
 func install(_ context.Context, _ *slog.Logger, args []string) error {
-	if len(args) != 1 {
-		return errors.New("usage: agent install DIR")
+	if len(args) != 1 && len(args) != 2 {
+		return errors.New("usage: agent install DIR [DATA]")
+	}
+	if len(args) == 2 {
+		if err := os.Chmod(args[1], 0o700); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -213,8 +224,8 @@ func restoring(name string, log *slog.Logger, args []string, more func(*flag.Fla
 		cmd.WaitDelay = time.Minute
 		return cmd
 	}
-	r.Connect = func(ctx context.Context, database string) (*pgx.Conn, error) {
-		return connect(ctx, r.Run, database, nil)
+	r.Connect = func(ctx context.Context, folder, database string) (*pgx.Conn, error) {
+		return connect(ctx, folder, database, nil)
 	}
 	return r, nil
 }
@@ -246,6 +257,26 @@ func prove(ctx context.Context, log *slog.Logger, args []string) error {
 	log.Info("the backup can be restored", "backup", report.Backup, "age", report.Age.Round(time.Second).String(), "restored", report.Restored.Round(time.Millisecond).String(),
 		"checked", report.Checked.Round(time.Millisecond).String(), "databases", report.Databases, "hypertables", report.Hypertables, "chunks", report.Chunks, "tables", report.Tables, "rows", report.Rows)
 	return nil
+}
+
+// lend needs no pgBackRest: the old image has none.
+func lend(ctx context.Context, log *slog.Logger, args []string) error {
+	r, err := restoring("lend", log, append([]string{"-stanza=none"}, args...), nil)
+	if err != nil {
+		return err
+	}
+	return r.Lend(ctx)
+}
+
+func copyVolume(ctx context.Context, log *slog.Logger, args []string) error {
+	var from string
+	r, err := restoring("copy", log, append([]string{"-stanza=none"}, args...), func(flags *flag.FlagSet, _ *restore.Restore) {
+		flags.StringVar(&from, "from", "/run/lend", "folder of the socket of the server that lends")
+	})
+	if err != nil {
+		return err
+	}
+	return r.Copy(ctx, from)
 }
 
 func serve(ctx context.Context, address string, handler http.Handler) error {

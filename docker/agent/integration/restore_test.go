@@ -121,8 +121,8 @@ func (s *shop) volume(name string, target restore.Target) *restore.Restore {
 	run := dir + "/run"
 	r := &restore.Restore{
 		Stanza: "db", Target: target, Data: dir + "/data", Run: run, Root: image, Command: s.command, Log: slog.New(slog.DiscardHandler),
-		Connect: func(ctx context.Context, database string) (*pgx.Conn, error) {
-			config, err := pgx.ParseConfig("host=" + image + run + " user=postgres sslmode=disable")
+		Connect: func(ctx context.Context, folder, database string) (*pgx.Conn, error) {
+			config, err := pgx.ParseConfig("host=" + image + folder + " user=postgres sslmode=disable")
 			if err != nil {
 				return nil, err
 			}
@@ -176,7 +176,7 @@ func (s *shop) restored(r *restore.Restore, sql string) (answer string, err erro
 	}
 	defer func() { _ = server.Process.Signal(syscall.SIGINT); _ = server.Wait() }()
 	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
-		conn, err := r.Connect(s.t.Context(), "app")
+		conn, err := r.Connect(s.t.Context(), r.Run, "app")
 		if err == nil {
 			defer func() { _ = conn.Close(s.t.Context()) }()
 			err = conn.QueryRow(s.t.Context(), sql).Scan(&answer)

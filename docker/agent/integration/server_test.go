@@ -233,3 +233,12 @@ func (s *server) ask(role, database, sql string) (answer string, err error) {
 	err = conn.QueryRow(s.t.Context(), sql).Scan(&answer)
 	return answer, err
 }
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !ok(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%s: still not after %s", what, patience)
+		}
+	}
+}

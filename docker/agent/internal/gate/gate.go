@@ -262,17 +262,17 @@ func (g *Gate) dial(ctx context.Context, t Target, first []byte) (net.Conn, []by
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	var d net.Dialer
-	server, err := d.DialContext(ctx, "tcp", net.JoinHostPort(t.Host, strconv.Itoa(g.Port)))
+	plain, err := d.DialContext(ctx, "tcp", net.JoinHostPort(t.Host, strconv.Itoa(g.Port)))
 	if err != nil {
 		return nil, nil, err
 	}
-	stop := context.AfterFunc(ctx, func() { _ = server.SetDeadline(time.Unix(1, 0)) })
-	server, greeting, err := g.greet(ctx, server, first)
+	stop := context.AfterFunc(ctx, func() { _ = plain.SetDeadline(time.Unix(1, 0)) })
+	server, greeting, err := g.greet(ctx, plain, first)
 	if !stop() && err == nil {
 		err = context.Cause(ctx)
 	}
 	if err != nil {
-		_ = server.Close()
+		_ = plain.Close()
 		return nil, nil, err
 	}
 	return server, greeting, nil

@@ -33,8 +33,8 @@ type Restore struct {
 	Command func(ctx context.Context, name string, args ...string) *exec.Cmd
 	// Root is the folder that Command sees as /; "" for the same.
 	Root string
-	// Connect opens a session of the superuser over the socket.
-	Connect func(ctx context.Context, database string) (*pgx.Conn, error)
+	// Connect opens a session of the superuser over the socket in a folder.
+	Connect func(ctx context.Context, folder, database string) (*pgx.Conn, error)
 	Log     *slog.Logger
 }
 
@@ -58,7 +58,8 @@ func (r *Restore) own(path ...string) string {
 // complete is left alone.
 func (r *Restore) Fill(ctx context.Context) error {
 	volume := filepath.Dir(r.Data)
-	if done, err := r.complete(volume); err != nil || done {
+	want := note{Stanza: r.Stanza, Target: r.Target}
+	if done, err := r.complete(volume, want); err != nil || done {
 		return err
 	}
 	newest, err := r.check(ctx)
@@ -69,14 +70,21 @@ func (r *Restore) Fill(ctx context.Context) error {
 	if err := r.recover(ctx, r.forget); err != nil {
 		return err
 	}
-	raw, err := json.Marshal(note{r.Stanza, r.Target, newest.Label, time.Now().UTC()})
+	want.Backup = newest.Label
+	r.Log.Info("restored", "backup", newest.Label, "seconds", time.Since(begun).Seconds())
+	return r.finish(volume, want)
+}
+
+// finish marks the volume as complete.
+func (r *Restore) finish(volume string, what note) error {
+	what.At = time.Now().UTC()
+	raw, err := json.Marshal(what)
 	if err != nil {
 		return err
 	}
 	if err := os.WriteFile(r.own(volume, marker), raw, 0o644); err != nil {
 		return err
 	}
-	r.Log.Info("restored", "backup", newest.Label, "seconds", time.Since(begun).Seconds())
 	return os.Remove(r.own(volume, begunMarker))
 }
 
@@ -114,17 +122,17 @@ func (r *Restore) lock(ctx context.Context) error {
 // begunMarker lies beside data that is not complete.
 const begunMarker = "restoring"
 
-// complete reports whether the volume holds what is to be restored. It refuses one that
-// holds anything else.
-func (r *Restore) complete(volume string) (bool, error) {
+// complete reports whether the volume holds what is wanted. It refuses one that holds
+// anything else.
+func (r *Restore) complete(volume string, want note) (bool, error) {
 	raw, err := os.ReadFile(r.own(volume, marker))
 	if err == nil {
 		var have note
 		if err := json.Unmarshal(raw, &have); err != nil {
 			return false, fmt.Errorf("%s: %w", marker, err)
 		}
-		if have.Stanza == r.Stanza && have.Target == r.Target {
-			r.Log.Info("restored before", "backup", have.Backup, "at", have.At)
+		if have.Stanza == want.Stanza && have.Target == want.Target {
+			r.Log.Info("complete already", "backup", have.Backup, "at", have.At)
 			return true, nil
 		}
 		return false, ErrOccupied
@@ -213,7 +221,7 @@ func (r *Restore) serve(ctx context.Context, then func(ctx context.Context) erro
 	if err := os.MkdirAll(r.own(r.Run), 0o700); err != nil {
 		return err
 	}
-	if err := os.WriteFile(r.own(r.Run, "hba.conf"), []byte("local all all trust\n"), 0o644); err != nil {
+	if err := os.WriteFile(r.own(r.Run, "hba.conf"), []byte("local all all trust\nlocal replication all trust\n"), 0o644); err != nil {
 		return err
 	}
 	args := []string{"-D", r.Data}
@@ -266,7 +274,7 @@ func (r *Restore) ready(ctx context.Context, ended <-chan struct{}) error {
 }
 
 func (r *Restore) exec(ctx context.Context, sql string) error {
-	conn, err := r.Connect(ctx, "postgres")
+	conn, err := r.Connect(ctx, r.Run, "postgres")
 	if err != nil {
 		return err
 	}
@@ -397,7 +405,7 @@ func (r *Restore) hypertables(ctx context.Context, database string, rows map[str
 
 // ask returns the first column of a query's rows.
 func ask[T any](ctx context.Context, r *Restore, database, sql string) ([]T, error) {
-	conn, err := r.Connect(ctx, database)
+	conn, err := r.Connect(ctx, r.Run, database)
 	if err != nil {
 		return nil, err
 	}
