@@ -23,7 +23,7 @@ TOOL_MODULES := local/modules/helpers local/modules/vulncheck
 MODULES := . local docker/backend docker/frontend docker/agent tests/rules tests/minors $(TOOL_MODULES)
 
 # What is shipped, or what users run: known vulnerabilities in it fail the tests.
-SHIPPED := . docker/backend docker/frontend local
+SHIPPED := . docker/agent docker/backend docker/frontend local
 
 # Tests with these tags need root, a cluster or a browser; all are vetted.
 TEST_TAGS := e2e,cluster,integration,live

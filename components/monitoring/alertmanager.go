@@ -1,8 +1,10 @@
 package monitoring
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
@@ -22,6 +24,9 @@ const (
 	alertmanagerFile = "alertmanager.yml"
 	webhookKey       = "webhook-url"
 	heartbeatKey     = "heartbeat-url"
+
+	// webhookName is the receiver of Alertmanager.WebhookURL.
+	webhookName = "webhook"
 )
 
 // How long Alertmanager may take to answer for the first time, and to stop, in seconds.
@@ -30,24 +35,77 @@ const (
 	AlertmanagerGraceSeconds   = 30
 )
 
+// Receiver is where alerts are sent.
+type Receiver struct {
+	config.Receiver
+	// Credential is what the kind asks for; a secret. nil for a mail server that asks for
+	// none.
+	Credential pulumi.StringInput
+}
+
+// receivers are all of them, the plain webhook among them.
+func (a *Alertmanager) receivers() []Receiver {
+	all := slices.Clone(a.Receivers)
+	if a.WebhookURL != nil {
+		all = append(all, Receiver{Receiver: config.Receiver{Name: webhookName, Webhook: &config.Webhook{}}, Credential: a.WebhookURL})
+	}
+	return all
+}
+
+// ports are those that receivers are reached on, in order.
+func (a *Alertmanager) ports() []int {
+	var ports []int
+	if a.HeartbeatURL != nil {
+		ports = append(ports, 443)
+	}
+	for _, r := range a.receivers() {
+		ports = append(ports, r.Port())
+	}
+	slices.Sort(ports)
+	return slices.Compact(ports)
+}
+
+// validate reports everything that is wrong with the receivers.
+func (a *Alertmanager) validate() error {
+	var all []config.Receiver
+	var problems []error
+	for _, r := range a.receivers() {
+		all = append(all, r.Receiver)
+		if r.Credential == nil && r.AsksForCredential() {
+			problems = append(problems, fmt.Errorf("receiver %s: its credential is missing: pass it as a secret", r.Name))
+		}
+	}
+	return errors.Join(config.ValidateReceivers(all), errors.Join(problems...))
+}
+
 // AlertmanagerFiles are the files below AlertmanagerConfigPath, and below
-// ReceiversPath the receivers' URLs, secret; none of these without a receiver.
+// ReceiversPath the receivers' credentials, secret; none of these without a receiver.
 func (a *Args) AlertmanagerFiles() (files map[string]string, receivers pulumi.StringMap, err error) {
 	settings := config.Alertmanager{
 		DeadMansSwitch: observe.DeadMansSwitch,
 		Inhibitions:    rule.Inhibitions(observe.Rules(a.Watched, a.Rules), a.Consumers),
 	}
 	receivers = pulumi.StringMap{}
-	if u := a.Alertmanager.WebhookURL; u != nil {
-		settings.WebhookFile = ReceiversPath + "/" + webhookKey
-		receivers[webhookKey] = receiverURL("Alertmanager.WebhookURL", u)
+	for _, r := range a.Alertmanager.receivers() {
+		to, key, name := r.Receiver, r.Name, "the credential of receiver "+r.Name
+		if a.Alertmanager.WebhookURL != nil && r.Name == webhookName {
+			key, name = webhookKey, "Alertmanager.WebhookURL"
+		}
+		if r.Credential != nil {
+			to.CredentialFile = ReceiversPath + "/" + key
+			receivers[key] = pulumi.ToSecret(r.Credential).(pulumi.StringOutput)
+			if r.CredentialIsURL() {
+				receivers[key] = receiverURL(name, r.Credential)
+			}
+		}
+		settings.Receivers = append(settings.Receivers, to)
 	}
 	if u := a.Alertmanager.HeartbeatURL; u != nil {
 		settings.HeartbeatFile = ReceiversPath + "/" + heartbeatKey
 		receivers[heartbeatKey] = receiverURL("Alertmanager.HeartbeatURL", u)
 	}
 	file, err := settings.Render()
-	return map[string]string{alertmanagerFile: file}, receivers, err
+	return map[string]string{alertmanagerFile: file, config.TemplateFile: config.NotificationTemplate}, receivers, err
 }
 
 // AlertmanagerArguments are the process' arguments.

@@ -52,6 +52,8 @@ type Alertmanager struct {
 	Resources room.Resources
 	// Storage of silences and of what was notified; 1Gi when zero.
 	Storage resource.Quantity
+	// Receivers of alerts, each of those that it asks for.
+	Receivers []Receiver
 	// WebhookURL gets every alert as a POST in Alertmanager's webhook format; a
 	// secret. It must be an https URL on port 443 of an Internet address. nil
 	// leaves alerts visible in the user interfaces only.
@@ -206,6 +208,9 @@ func (a *Args) validate() error {
 	}
 	if d, err := model.ParseDuration(a.Prometheus.Retention); err != nil || d == 0 {
 		problem("Prometheus.Retention is %q: give a Prometheus duration above zero, such as 15d or 200h", a.Prometheus.Retention)
+	}
+	if err := a.Alertmanager.validate(); err != nil {
+		problem("Alertmanager: %w", err)
 	}
 	if _, err := a.GrafanaDashboards(); err != nil {
 		problem("Panels: %w", err)

@@ -8,6 +8,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/api/resource"
 
+	"github.com/alphapulse/alphapulse-infra/components/monitoring/config"
 	"github.com/alphapulse/alphapulse-infra/components/monitoring/observe"
 	"github.com/alphapulse/alphapulse-infra/components/room"
 	"github.com/alphapulse/alphapulse-infra/components/room/board"
@@ -116,6 +117,47 @@ func TestAlertmanagerLeavesOnlyForAReceiver(t *testing.T) {
 	} {
 		if got := leaves((&Args{Alertmanager: a}).Facts("monitoring", room.Kubernetes).Links, "monitoring-alertmanager"); !slices.Equal(got, []int{443}) {
 			t.Errorf("%+v: leaves on %v, want 443", a, got)
+		}
+	}
+}
+
+// Each receiver is let out on its own port, and its credential is a file.
+func TestReceivers(t *testing.T) {
+	a := &Args{Alertmanager: Alertmanager{
+		Receivers: []Receiver{
+			{Receiver: config.Receiver{Name: "page", PagerDuty: &config.PagerDuty{}}, Credential: pulumi.String("key")},
+			{Receiver: config.Receiver{Name: "mail", Email: &config.Email{Smarthost: "smtp.example.com:587", From: "a@example.com", To: []string{"b@example.com"}}}},
+		},
+		WebhookURL: pulumi.String("https://hooks.example.com/x"), HeartbeatURL: pulumi.String("https://hooks.example.com/y"),
+	}}
+	if got := leaves(a.Facts("monitoring", room.Kubernetes).Links, "monitoring-alertmanager"); !slices.Equal(got, []int{443, 587}) {
+		t.Errorf("leaves on %v, want 443 and the mail server's", got)
+	}
+	files, credentials, err := a.AlertmanagerFiles()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"page", "webhook-url", "heartbeat-url"} {
+		if credentials[key] == nil {
+			t.Errorf("no file %s with a credential", key)
+		}
+		if !strings.Contains(files["alertmanager.yml"], ReceiversPath+"/"+key+"\n") {
+			t.Errorf("the configuration does not read %s:\n%s", key, files["alertmanager.yml"])
+		}
+	}
+	if len(credentials) != 3 {
+		t.Errorf("%d credentials, want three: the mail server asks for none", len(credentials))
+	}
+	if files[config.TemplateFile] == "" {
+		t.Error("nothing says what people read")
+	}
+	wrong := Alertmanager{WebhookURL: a.Alertmanager.WebhookURL, Receivers: []Receiver{
+		{Receiver: config.Receiver{Name: "webhook", Slack: &config.Slack{}}, Credential: pulumi.String("x")},
+		{Receiver: config.Receiver{Name: "page", PagerDuty: &config.PagerDuty{}}},
+	}}
+	for _, want := range []string{`called "webhook", as another one is`, "receiver page: its credential is missing"} {
+		if err := wrong.validate(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("not reported: %s\n%v", want, err)
 		}
 	}
 }

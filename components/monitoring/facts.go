@@ -63,8 +63,8 @@ func (a *Args) Facts(name string, on room.Target) room.Facts {
 			f.Links = append(f.Links, room.Link{From: room.Of(from), To: room.Outside(room.Anywhere), Ports: d.APIServerPorts, Zone: room.Exit})
 		}
 	}
-	if d.Alertmanager.WebhookURL != nil || d.Alertmanager.HeartbeatURL != nil {
-		f.Links = append(f.Links, room.Link{From: room.Of(alertmanager), To: room.Outside(room.Internet), Ports: []int{443}, Zone: room.Exit})
+	if ports := d.Alertmanager.ports(); len(ports) > 0 {
+		f.Links = append(f.Links, room.Link{From: room.Of(alertmanager), To: room.Outside(room.Internet), Ports: ports, Zone: room.Exit})
 	}
 	return f
 }

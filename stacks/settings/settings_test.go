@@ -19,6 +19,8 @@ import (
 type shop struct {
 	target      room.Target
 	name, color string
+	motto       string
+	seats       int
 	open        bool
 	counters    int
 	share       float64
@@ -34,7 +36,7 @@ type shop struct {
 
 func newShop() (*shop, *settings.Set) {
 	s := &shop{
-		target: room.Kubernetes, color: "red", counters: 3, share: 0.25, door: "/front", keys: []string{"10.0.0.0/8"},
+		target: room.Kubernetes, color: "red", motto: "buy", counters: 3, share: 0.25, door: "/front", keys: []string{"10.0.0.0/8"},
 		env: map[string]string{}, store: resource.MustParse("5Gi"), size: room.ResourcesOf("1", "1Gi", "2", "2Gi"),
 		image: pulumi.String("example.com/shop:1.0.0"),
 	}
@@ -45,6 +47,13 @@ func newShop() (*shop, *settings.Set) {
 	g.Text(&s.color, "color", "Its color.", settings.OneOf("red", "blue"))
 	g.Bool(&s.open, "open", "Whether it is open.")
 	g.Int(&s.counters, "counters", "Counters.", settings.Between(1, 9), settings.In("pieces"))
+	g.Int(&s.seats, "seats", "Seats.", settings.Between(5, 9), settings.OrZero("for none"))
+	g.Text(&s.motto, "motto", "The motto.", settings.Valid(func(v string) error {
+		if v == "" {
+			return errors.New("say something")
+		}
+		return nil
+	}), settings.While(func() bool { return s.open }, "open is true"))
 	g.Fraction(&s.share, "share", "Share of the market.")
 	g.Path(&s.door, "door", "The door.")
 	g.List(&s.keys, "keys", "Who has a key.", settings.Each(settings.CIDR))
@@ -57,7 +66,7 @@ func newShop() (*shop, *settings.Set) {
 	g.Quantity(&s.store, "store", "The store room.", settings.AtLeast(resource.MustParse("1Gi"), "nothing fits"), settings.Only(room.Kubernetes))
 	h := set.Group("Staff", "Who works there.")
 	h.Resources(&s.size, "size", "one clerk", settings.AtLeast(resource.MustParse("64Mi"), ""))
-	h.Image(&s.image, "image", "The uniform.")
+	h.Image(&s.image, "image", "The uniform.", settings.Of(settings.Release{Product: "Cloth", Repositories: []string{"cloth"}, Mark: "c", Only: "17"}))
 	h.Image(&s.own, "own", "A uniform of its own.")
 	h.SecretText(&s.token, "token", "The token.", settings.Valid(func(v string) error {
 		if len(v) < 4 {
@@ -119,7 +128,7 @@ func TestValuesLand(t *testing.T) {
 	assert.Contains(t, s.image, "sha256")
 	assert.Equal(t, pulumi.String("own:2"), s.own)
 	assert.True(t, pulumi.IsSecret(s.token.(pulumi.StringOutput)))
-	assert.Equal(t, []string{"color: blue fades"}, p.Warnings())
+	assert.Contains(t, p.Warnings(), "color: blue fades")
 }
 
 func TestProblems(t *testing.T) {
@@ -131,6 +140,17 @@ func TestProblems(t *testing.T) {
 		{"open", "maybe", `open: "maybe" is neither true nor false`},
 		{"counters", "10", `counters: "10" is out of range: set a whole number from 1 to 9`},
 		{"counters", "1.5", `counters: "1.5" is out of range`},
+		{"seats", "3", `seats: "3" is out of range: set a whole number from 5 to 9, or 0 for none`},
+		{"motto", "sell", "motto: it has an effect only while open is true: see to that, or `pulumi config rm motto`"},
+		{"size", `{"limits":{"memory":"512m"}}`, `size.limits.memory: "512m" is thousandths of a byte, did you mean 512Mi?`},
+		{"size", `{"limits":{"memory":512}}`, `size.limits.memory: "512" is less than 1M, did you mean 512Mi?`},
+		{"size", `{"limits":{"memory":"2Ei"}}`, `size.limits.memory: "2Ei" is more than 1Pi`},
+		{"size", `{"limits":{"cpu":"500Mi"}}`, `size.limits.cpu: "500Mi" is more than 512 cores, did you mean 500m?`},
+		{"size", `{"requests":{"cpu":"1u"}}`, `size.requests.cpu: "1u" is less than 1m`},
+		{"store", "20GB", `store: "20GB" is not an amount: write e.g. 500m for CPU, 512Mi or 2Gi for memory and storage, did you mean 20Gi?`},
+		{"image", "acme/cloth:16.2", `image: "acme/cloth:16.2" has Cloth 16.2: name an image with Cloth 17`},
+		{"image", "acme/suit:2.0-c16", `image: "acme/suit:2.0-c16" has Cloth 16`},
+		{"color", "red\xff", "color: the value is no text"},
 		{"share", "NaN", `share: "NaN" is not a fraction`},
 		{"door", "front", `door: "front" is not a path`},
 		{"door", "/a b", `door: "/a b" is not a path`},
@@ -181,6 +201,27 @@ func TestAllProblemsAtOnce(t *testing.T) {
 	}
 	assert.Contains(t, message, "\ntoken: the value is stored in plain text: set it again with `pulumi config set --secret token`")
 	assert.NotContains(t, message, "tok is")
+}
+
+// TestWhatATagTells of the product's version, and what it does not.
+func TestWhatATagTells(t *testing.T) {
+	for image, warns := range map[string]bool{
+		"cloth:17": false, "cloth:17.4-slim": false, "example.com:5000/acme/cloth:v17.0.1": false, "suit:2.0-c17": false, "suit:2.0-c17.4": false,
+		"suit:17": true, "cloth:latest": true, "example.com/shop:1.0.0": false, // the default
+		"cloth@sha256:0123456789012345678901234567890123456789012345678901234567890123": true,
+	} {
+		_, p := read(map[string]string{"image": image})
+		require.NoError(t, p.Err(), image)
+		assert.Equal(t, warns, len(p.Warnings()) == 1, "%s: %v", image, p.Warnings())
+	}
+}
+
+func TestAnEmptyTextIsCheckedWhereItIsNoDefault(t *testing.T) {
+	_, p := read(map[string]string{"open": "true", "motto": ""})
+	assert.ErrorContains(t, p.Err(), "motto: say something")
+	s, p := read(map[string]string{"open": "true", "motto": "sell", "seats": "0"})
+	require.NoError(t, p.Err())
+	assert.Equal(t, "sell", s.motto)
 }
 
 // TestDefaultsThatTheCommandLinePasses mean nothing, wherever the stack runs.

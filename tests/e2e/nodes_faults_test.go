@@ -18,8 +18,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// testSpread asks where replicas are, as a preference and as a rule, on three nodes, on
-// two, and with a node that takes none.
+// testSpread asks where replicas are: as a preference, as a rule, and where a node takes
+// none. The rule holds from then on.
 func (f *fleet) testSpread(t *testing.T) {
 	if together := apart(t); len(together) > 0 {
 		t.Errorf("preferred: %v", together)
@@ -31,30 +31,33 @@ func (f *fleet) testSpread(t *testing.T) {
 	if together := apart(t); len(together) > 0 {
 		t.Errorf("required: %v", together)
 	}
-	// The third edge pod cannot be where the first node is tainted: it waits, which is
-	// what the setting asks for, and the update that rolls does not.
-	taint(t, firstNode, true)
-	defer taint(t, firstNode, false)
+	// To the rule a tainted node is one without pods: the third waits rather than share,
+	// and the update, which stops no pod before another serves, waits with it.
+	const taint = "node-role.kubernetes.io/control-plane:NoSchedule"
+	must(t, "kubectl", "--", "taint", "node", firstNode, taint)
+	l := startLoad(t, f.lb, f.out)
 	roll(t, "edge")
-	eventually(t, 2*time.Minute, "two of three new edge pods, the third waits", func(context.Context) (string, bool) {
+	eventually(t, 2*time.Minute, "the third edge pod waits", func(context.Context) (string, bool) {
 		waiting := pending(t)
-		running := placement(t)["edge"]
-		return fmt.Sprintf("%v, waiting %v", running, waiting), len(waiting["edge"]) > 0
+		return fmt.Sprintf("%v, waiting %v", placement(t)["edge"], waiting), len(waiting["edge"]) > 0
 	})
-	taint(t, firstNode, false)
+	waiting := pending(t)
+	must(t, "kubectl", "--", "taint", "node", firstNode, taint+"-")
 	settled(t, namespace)
-	f.deploy(t, "spreadRequired=false", "edgeReplicas=2")
+	all := l.settleDown(t, time.Minute)
+	f.row(append(append([]string{"update of three edge pods, spreadRequired, one node tainted"}, tallies(all)...), "when the taint is gone", words(waiting))...)
+	none(t, "update with a tainted node", all)
+	f.deploy(t, "edgeReplicas=2")
 }
 
-// taint makes a node take no pods, or ends that.
-func taint(t *testing.T, node string, on bool) {
+// none fails the test for requests that have failed.
+func none(t *testing.T, what string, all map[string]tally) {
 	t.Helper()
-	const key = "node-role.kubernetes.io/control-plane:NoSchedule"
-	what := key
-	if !on {
-		what += "-"
+	for name, y := range all {
+		if y.failed > 0 {
+			t.Errorf("%s: %s: %s", what, name, y)
+		}
 	}
-	_, _ = try(t, "kubectl", "--", "taint", "node", node, what, "--overwrite")
 }
 
 // roll replaces a Deployment's pods.
@@ -62,6 +65,9 @@ func roll(t *testing.T, name string) {
 	t.Helper()
 	must(t, "kubectl", "--", "rollout", "restart", "--namespace", namespace, "deployment/"+name)
 }
+
+// notStarted is why a pod is pending that has a node.
+const notStarted = "not started"
 
 // pending returns why pods of each workload are not scheduled, or not running although
 // they are.
@@ -73,7 +79,7 @@ func pending(t testing.TB) map[string][]string {
 			if p.Status.Phase != corev1.PodPending {
 				continue
 			}
-			why := "not started"
+			why := notStarted
 			for _, c := range p.Status.Conditions {
 				if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
 					why = c.Message
@@ -196,14 +202,10 @@ func (f *fleet) testDrain(t *testing.T) {
 		back := since(begun)
 		all := l.settleDown(t, time.Minute)
 		f.row(append(append([]string{fmt.Sprintf("drain of %s (with %s), %s", node, or(strings.Join(single, ", "), "replicas only"), took)}, tallies(all)...), back.String(), words(waiting))...)
-		for name, y := range all {
-			if y.failed > 0 && len(single) == 0 {
-				t.Errorf("drain of %s: %s: %s", node, name, y)
-			}
-			if y.failed > 0 && name == "page" {
-				t.Errorf("drain of %s: pages, which need no volume: %s", node, y)
-			}
+		if len(single) > 0 {
+			all = map[string]tally{"page": all["page"]} // all that needs no volume
 		}
+		none(t, "drain of "+node, all)
 	}
 }
 
@@ -225,16 +227,25 @@ func or(s, otherwise string) string {
 	return s
 }
 
-// words tells what is pending, and why, in short.
+// words tells what is pending, and why, in short: workloads by reason.
 func words(waiting map[string][]string) string {
-	var all []string
+	by := map[string][]string{}
 	for _, name := range slices.Sorted(maps.Keys(waiting)) {
 		why := waiting[name][0]
-		if _, reason, ok := strings.Cut(why, ": "); ok {
-			why = reason
+		for text, short := range map[string]string{
+			"PersistentVolume's node affinity": "the volume is on the node",
+			"topology spread constraints":      "no other node takes it",
+			notStarted:                         "waits for one of these",
+		} {
+			if strings.Contains(why, text) {
+				why = short
+			}
 		}
-		why, _, _ = strings.Cut(why, ". preemption")
-		all = append(all, fmt.Sprintf("%s: %s", name, strings.TrimSpace(why)))
+		by[why] = append(by[why], name)
+	}
+	var all []string
+	for _, why := range slices.Sorted(maps.Keys(by)) {
+		all = append(all, fmt.Sprintf("%s (%s)", strings.Join(by[why], ", "), why))
 	}
 	return or(strings.Join(all, "; "), "nothing")
 }

@@ -64,13 +64,13 @@ func (f *fleet) print() {
 	var b bytes.Buffer
 	w := tabwriter.NewWriter(&b, 0, 0, 1, ' ', 0)
 	line := func(cells []string) { _, _ = fmt.Fprintln(w, "|", strings.Join(cells, "\t| ")+"\t|") }
-	line([]string{"fault", "pages", "reads", "writes", "all pods serve again", "what stays pending"})
+	line([]string{"fault", "pages", "reads", "writes", "all pods serve after", "pending meanwhile"})
 	line([]string{"---", "---", "---", "---", "---", "---"})
 	for _, r := range f.rows {
 		line(r)
 	}
 	_ = w.Flush()
-	fmt.Printf("\nWhat users saw, one request each 30 ms:\n\n%s\n", b.String())
+	fmt.Printf("\n%s\n", b.String())
 }
 
 // tallies are the cells of what each kind of request saw.
@@ -85,7 +85,6 @@ func newFleet(t *testing.T) *fleet {
 	begun := time.Now()
 	must(t, "up", "--nodes", "3")
 	t.Logf("three nodes after %s", since(begun))
-	must(t, "images")
 	raw, err := os.ReadFile(filepath.Join(root, "Pulumi."+stack+".yaml"))
 	if err != nil {
 		t.Fatal(err)

@@ -38,6 +38,7 @@ func receivers(c *amconfig.Config, alert model.LabelSet) []string {
 
 func TestAlertmanagerRoutes(t *testing.T) {
 	const webhookFile, heartbeatFile = "/etc/receivers/webhook", "/etc/receivers/heartbeat"
+	webhook := []config.Receiver{{Name: "webhook", Webhook: &config.Webhook{}, CredentialFile: webhookFile}}
 	for name, c := range map[string]struct {
 		settings config.Alertmanager
 		// The file with the URL that an alert, and the dead man's switch, are posted
@@ -45,9 +46,9 @@ func TestAlertmanagerRoutes(t *testing.T) {
 		alert, dead string
 	}{
 		"no receiver":     {config.Alertmanager{}, "", ""},
-		"webhook alone":   {config.Alertmanager{WebhookFile: webhookFile}, webhookFile, ""},
+		"webhook alone":   {config.Alertmanager{Receivers: webhook}, webhookFile, ""},
 		"heartbeat alone": {config.Alertmanager{HeartbeatFile: heartbeatFile}, "", heartbeatFile},
-		"both":            {config.Alertmanager{WebhookFile: webhookFile, HeartbeatFile: heartbeatFile}, webhookFile, heartbeatFile},
+		"both":            {config.Alertmanager{Receivers: webhook, HeartbeatFile: heartbeatFile}, webhookFile, heartbeatFile},
 	} {
 		t.Run(name, func(t *testing.T) {
 			loaded := loadAlertmanager(t, c.settings)
@@ -87,7 +88,7 @@ func TestHeartbeatIsRepeatedEveryMinute(t *testing.T) {
 func TestCriticalMutesItsWarning(t *testing.T) {
 	loaded := loadAlertmanager(t, config.Alertmanager{})
 	if len(loaded.InhibitRules) != 1 {
-		t.Fatalf("%d inhibit rules, want 1", len(loaded.InhibitRules))
+		t.Fatalf("%d inhibit rules without any that is asked for, want 1", len(loaded.InhibitRules))
 	}
 	rule := inhibit.NewInhibitRule(loaded.InhibitRules[0])
 	critical := model.LabelSet{"alertname": "VolumeFilling", "severity": "critical", "persistentvolumeclaim": "database"}

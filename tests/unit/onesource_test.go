@@ -141,6 +141,25 @@ func TestOneSourceOfPrometheus(t *testing.T) {
 	}
 }
 
+// TestOneSourceOfAlertmanager: its configuration differs in what a lost node silences,
+// which only a cluster tells.
+func TestOneSourceOfAlertmanager(t *testing.T) {
+	cluster, host := bothTargets(t)
+	const node = "NodeLost"
+	var there, here map[string]any
+	require.NoError(t, yaml.Unmarshal([]byte(strings.ReplaceAll(cluster["monitoring/alertmanager.yml"], node+"|", "")), &there))
+	require.NoError(t, yaml.Unmarshal([]byte(host["monitoring/alertmanager.yml"]), &here))
+	var inhibitions []any
+	for _, i := range there["inhibit_rules"].([]any) {
+		if source := i.(map[string]any)["source_matchers"].([]any); source[0] != `alertname="`+node+`"` {
+			inhibitions = append(inhibitions, i)
+		}
+	}
+	require.Len(t, there["inhibit_rules"], len(inhibitions)+1, "a lost node silences nothing")
+	there["inhibit_rules"] = inhibitions
+	assert.Equal(t, there, here)
+}
+
 // TestOneSourceOfTheDashboards: a panel that is on both is the same but for its place;
 // one that only the cluster has queries kube-state-metrics.
 func TestOneSourceOfTheDashboards(t *testing.T) {

@@ -1,6 +1,7 @@
 package rule_test
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 
@@ -95,5 +96,49 @@ func TestConstants(t *testing.T) {
 func TestOn(t *testing.T) {
 	if got, want := rule.On("database", `a{$job} / b{$job,x="y"}`), `a{job="database"} / b{job="database",x="y"}`; got != want {
 		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+func TestAboutCompletesAlerts(t *testing.T) {
+	own := rule.Alert("Own", rule.Warning, "", "up", "s", "d")
+	own.Labels["workload"], own.Dashboard = "mine", "mine"
+	given := []rule.Rule{record("a:b"), rule.Alert("Plain", rule.Warning, "", "up", "s", "d"), own}
+	rules := rule.About{Owner: "me", Workload: "toy", Dashboard: "toys"}.Alerts(given...)
+	if len(rules[0].Labels) > 0 || rules[0].Dashboard != "" {
+		t.Errorf("a recording is now %+v", rules[0])
+	}
+	for i, want := range map[int][3]string{1: {"me", "toy", "toys"}, 2: {"me", "mine", "mine"}} {
+		if got := [3]string{rules[i].Labels["owner"], rules[i].Labels["workload"], rules[i].Dashboard}; got != want {
+			t.Errorf("%s: %v, want %v", rules[i].Alert, got, want)
+		}
+	}
+	if given[1].Labels["owner"] != "" {
+		t.Error("the given rules were changed")
+	}
+	rendered, err := rule.Render([]rule.Group{{Name: "g", Rules: rules}}, rule.Values{DashboardsURL: "https://g.example.com"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	order(t, rendered, "dashboard_url: https://g.example.com/d/toys", "dashboard_url: https://g.example.com/d/mine")
+}
+
+func TestInhibitions(t *testing.T) {
+	cause, loud, other := rule.Alert("Cause", rule.Critical, "", "up", "s", "d"), rule.Alert("Loud", rule.Critical, "", "up", "s", "d"), rule.Alert("Other", rule.Warning, "", "up", "s", "d")
+	cause.Labels["workload"] = "toy"
+	cause.Silences = []rule.Silence{rule.SameWorkload, {OfConsumers: true}, {Matchers: []string{`severity="warning"`}}}
+	loud.Loud = true
+	groups := []rule.Group{{Rules: []rule.Rule{cause, loud}}, {Rules: []rule.Rule{other}}}
+	spared := `alertname!~"Cause|Loud"`
+	want := []rule.Inhibition{
+		{Source: []string{`alertname="Cause"`}, Target: []string{spared}, Equal: []string{"workload"}},
+		{Source: []string{`alertname="Cause"`}, Target: []string{spared, `workload=~"a|b"`}},
+		{Source: []string{`alertname="Cause"`}, Target: []string{spared, `severity="warning"`}},
+	}
+	if got := rule.Inhibitions(groups, map[string][]string{"toy": {"b", "a", "b"}}); !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	// What nobody is linked to silences nobody by that.
+	if got := rule.Inhibitions(groups, nil); len(got) != 2 {
+		t.Errorf("%+v, want two", got)
 	}
 }

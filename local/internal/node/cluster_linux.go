@@ -183,7 +183,7 @@ func (t *target) importer(ctx context.Context, h topology.Host) (containerd.Impo
 	if err != nil {
 		return containerd.Importer{}, err
 	}
-	im := containerd.Importer{Ctr: unpacked["ctr"], Socket: containerd.SocketOf(t.Record.Node(h.Name()).InitPID, plan.Containerd)}
+	im := containerd.Importer{Ctr: unpacked["ctr"], Socket: containerd.SocketOf(t.Record.Node(h.Name()).InitPID, plan.Containerd), Lib: t.State.Of(h).Lib()}
 	err = t.Wait(ctx, []topology.Host{h}, apiTimeout, "containerd", func(ctx context.Context) string {
 		c, err := (&net.Dialer{}).DialContext(ctx, "unix", im.Socket)
 		if err != nil {
@@ -205,23 +205,25 @@ func (t *target) loadEverywhere(ctx context.Context, name string, archives []str
 		if importers[i], err = t.importer(ctx, h); err != nil {
 			return err
 		}
-		if importers[i].Lib = t.State.Of(h).Lib(); i > 0 {
-			importers[i].From = importers[0].Lib
-		}
 	}
 	s := t.Report.Step(name)
 	var loaded atomic.Int64
-	load := func(i int) error {
-		n, err := importers[i].Load(ctx, archives, s.Writer())
+	load := func(im containerd.Importer) error {
+		n, err := im.Load(ctx, archives, s.Writer())
 		loaded.Add(int64(n))
 		return err
 	}
-	// The others take what the first has then.
-	err := load(0)
+	err := load(importers[0])
 	if err == nil {
+		// The others take what the first has then, also what was loaded before there
+		// were others.
 		var g errgroup.Group
-		for i := 1; i < len(nodes); i++ {
-			g.Go(func() error { return load(i) })
+		for _, im := range importers[1:] {
+			g.Go(func() error {
+				n, err := im.Follow(ctx, importers[0], s.Writer())
+				loaded.Add(int64(n))
+				return errors.Join(err, load(im))
+			})
 		}
 		err = g.Wait()
 	}

@@ -116,8 +116,8 @@ func networks(own []string) []Network {
 	}
 	routes, _ := netlink.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE)
 	for _, r := range routes {
-		if slices.Contains(own, names[r.LinkIndex]) || r.Table == unix.RT_TABLE_LOCAL || r.Dst == nil {
-			continue
+		if slices.Contains(own, names[r.LinkIndex]) || r.Table == unix.RT_TABLE_LOCAL || r.Dst == nil || r.Type == unix.RTN_UNREACHABLE {
+			continue // an unreachable one leads to nobody
 		}
 		p, ok := prefix(r.Dst)
 		if !ok || p.Bits() == 0 {

@@ -134,7 +134,8 @@ func TestWithoutRedisTheDatabaseIsRead(t *testing.T) {
 	hub, url := newHub(t, 10)
 	var d table
 	d.write(100, 1, 2, 3)
-	conn := dial(t, url) // before the process knows anything
+	conn := dial(t, url)
+	next(t, conn, "hello") // before the process knows anything
 	feed(t, hub, &d, nil)
 	if p := priceOf(t, conn); p != 100 {
 		t.Errorf("the present price is told as %v", p)

@@ -3,7 +3,7 @@ import type { MarketStatus, Part, Quote } from "./api";
 import * as format from "./format";
 import { Ago, Card, Change, Confidence, direction, Empty, Failure, Living, Price, LiveChange, QuoteRow, Side, Skeleton, Spark, Star, SymbolLink, Waiting } from "./parts";
 import { useResource } from "./resource";
-import { api, connection, epoch, freshSignals, lacks, learn, offered, pnl, positions, quote, refreshStatus, status, statusError, watchlist } from "./store";
+import { api, askAnew, connection, epoch, freshSignals, lacks, learn, pnl, positions, quote, refreshStatus, status, statusError, watchlist } from "./store";
 
 const shownPrices = 8;
 const shownSignals = 9;
@@ -30,19 +30,15 @@ export function Overview() {
 }
 
 function NothingHere() {
-  const retry = () => {
-    offered.value = new Map();
-    void refreshStatus();
-  };
   useEffect(() => {
-    const timer = setInterval(retry, 60_000);
+    const timer = setInterval(askAnew, 60_000);
     return () => clearInterval(timer);
   }, []);
   return (
     <>
       <h1>Overview</h1>
       <section class="card">
-        <Empty title="This API has nothing to show here" retry={retry}>
+        <Empty title="This API has nothing to show here" retry={askAnew}>
           It answers, but knows neither a market's status nor symbols, signals, positions or a PnL under <code>/api</code>. The overview fills by itself once it does.
         </Empty>
       </section>

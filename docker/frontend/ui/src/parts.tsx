@@ -4,7 +4,7 @@ import { useEffect, useRef } from "preact/hooks";
 import type { ApiError, Quote, Signal } from "./api";
 import * as format from "./format";
 import { symbolPath } from "./router";
-import { lacks, now, quote, toggleWatched, watchlist } from "./store";
+import { askAnew, lacks, now, quote, toggleWatched, watchlist } from "./store";
 
 /** up, down or flat: the class that colours a number. */
 export const direction = (value: number): "up" | "down" | "flat" => (value > 0 ? "up" : value < 0 ? "down" : "flat");
@@ -191,9 +191,13 @@ export function Waiting({ of, rows }: { of: { error: ApiError | undefined; reloa
 
 /** A page whose subject the API lacks. */
 export function Lacking({ what, path, retry }: { what: string; path: string; retry: () => void }) {
+  const again = () => {
+    askAnew();
+    retry();
+  };
   return (
     <section class="card">
-      <Empty title={`This API has no ${what}`} retry={retry}>
+      <Empty title={`This API has no ${what}`} retry={again}>
         It does not know <code>{path}</code>. This page fills by itself once the API offers it.
       </Empty>
     </section>

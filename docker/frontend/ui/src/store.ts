@@ -116,6 +116,12 @@ export function apply(message: unknown): void {
   });
 }
 
+/** Forgets what the API lacks: it may have come by now. */
+export function askAnew(): void {
+  offered.value = new Map();
+  void refreshStatus();
+}
+
 /** Asks for the market's status now. */
 export async function refreshStatus(): Promise<void> {
   try {

@@ -24,9 +24,7 @@ const parallelImports = 2
 type Importer struct {
 	Ctr    string // path of the client of the same release
 	Socket string // containerd's, seen from the machine
-	// Lib is the /var/lib of the node, seen from the machine, and From that of a node
-	// that has the images already; empty if there is none.
-	Lib, From string
+	Lib    string // the node's /var/lib, seen from the machine
 }
 
 // SocketOf returns the path at which the machine sees a socket that the node
@@ -34,8 +32,7 @@ type Importer struct {
 func SocketOf(initPID int, path string) string { return fmt.Sprintf("/proc/%d/root%s", initPID, path) }
 
 // Load imports those of the archives whose images are not there already, and
-// returns once the kubelet can use them. It returns how many it imported. What another
-// node has is taken over from there.
+// returns once the kubelet can use them. It returns how many it imported.
 func (im Importer) Load(ctx context.Context, archives []string, out io.Writer) (int, error) {
 	have, err := im.present(ctx)
 	if err != nil {
@@ -66,7 +63,7 @@ func (im Importer) Load(ctx context.Context, archives []string, out io.Writer) (
 		go func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			errs <- im.loadOne(ctx, file, out)
+			errs <- im.run(ctx, out, out, "images", "import", "--no-unpack", file)
 		}()
 	}
 	for range files {
@@ -78,34 +75,36 @@ func (im Importer) Load(ctx context.Context, archives []string, out io.Writer) (
 	return len(files), im.known(ctx, wanted)
 }
 
-// loadOne takes over the images of an archive from another node, or imports them.
-func (im Importer) loadOne(ctx context.Context, file string, out io.Writer) error {
-	if im.From != "" {
-		err := im.adoptAll(ctx, file)
-		if err == nil {
-			return nil
-		}
-		_, _ = fmt.Fprintf(out, "%s is imported, since it could not be taken over from another node: %v\n", file, err)
-	}
-	return im.run(ctx, out, out, "images", "import", "--no-unpack", file)
-}
-
-func (im Importer) adoptAll(ctx context.Context, file string) error {
-	images, err := Images(file)
+// Follow takes over the images that another node has and this one does not, and
+// returns once the kubelet can use them. It returns how many there were. What cannot be
+// taken over it tells on out, and leaves it to be imported.
+func (im Importer) Follow(ctx context.Context, other Importer, out io.Writer) (int, error) {
+	have, err := im.present(ctx)
 	if err != nil {
-		return err
+		return 0, err
+	}
+	theirs, err := other.present(ctx)
+	if err != nil {
+		return 0, err
 	}
 	conn, err := runtimeClient(im.Socket)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer func() { _ = conn.Close() }()
-	for ref, digest := range images {
-		if err := adopt(ctx, conn, im.From, im.Lib, ref, digest); err != nil {
-			return err
+	taken := map[string]string{}
+	for ref, digest := range theirs {
+		// Names that are digests are given by the kubelet's part of containerd itself.
+		if have[ref] == digest || strings.HasPrefix(ref, "sha256:") {
+			continue
 		}
+		if err := adopt(ctx, conn, other.Lib, im.Lib, ref, digest); err != nil {
+			_, _ = fmt.Fprintf(out, "%s could not be taken over from another node: %v\n", ref, err)
+			continue
+		}
+		taken[ref] = digest
 	}
-	return nil
+	return len(taken), im.known(ctx, taken)
 }
 
 // present returns the images that containerd has, as reference → digest.

@@ -159,11 +159,14 @@ func (c Cluster) APIServer() string {
 	return fmt.Sprintf("https://%s", netip.AddrPortFrom(c.First().IP(), apiPort))
 }
 
-// PodRanges and ServiceRanges are Pods and Services of each version of IP that the
-// cluster has.
+// LinkRanges, PodRanges and ServiceRanges are Links, Pods and Services of each version
+// of IP that the cluster has.
+func (c Cluster) LinkRanges() []netip.Prefix { return both(c.Links, c.Links6) }
+
+// PodRanges is described at LinkRanges.
 func (c Cluster) PodRanges() []netip.Prefix { return both(c.Pods, c.Pods6) }
 
-// ServiceRanges is described at PodRanges.
+// ServiceRanges is described at LinkRanges.
 func (c Cluster) ServiceRanges() []netip.Prefix { return both(c.Services, c.Services6) }
 
 func both(v4, v6 netip.Prefix) []netip.Prefix {

@@ -251,6 +251,13 @@ func TestNodeGoesAndComesBack(t *testing.T) {
 	if _, err := ask(w.hosts[0].Name(), w.hosts[1].IP()); err != nil {
 		t.Errorf("the others: %v", err)
 	}
+	// Nobody answers in its place: neither at once nor from elsewhere.
+	for _, from := range []string{"", w.hosts[0].Name()} {
+		var timeout net.Error
+		if _, err := ask(from, third.IP()); !errors.As(err, &timeout) || !timeout.Timeout() {
+			t.Errorf("%q → the node that is lost: %v, want silence", from, err)
+		}
+	}
 	w.up(t, third)
 	for _, from := range w.hosts[:2] {
 		if _, err := ask(from.Name(), podsOf(third)[0]); err != nil {
@@ -308,6 +315,10 @@ func nothingLeft(t *testing.T, w world) {
 	rules, err := netlink.RuleList(netlink.FAMILY_ALL)
 	if err != nil || slices.ContainsFunc(rules, func(r netlink.Rule) bool { return r.IifName != "" }) {
 		t.Errorf("left: rules %v, %v", rules, err)
+	}
+	routes, err := netlink.RouteListFiltered(netlink.FAMILY_ALL, &netlink.Route{Type: unix.RTN_UNREACHABLE}, netlink.RT_FILTER_TYPE)
+	if err != nil || slices.ContainsFunc(routes, func(r netlink.Route) bool { return r.Priority == 1<<16 }) {
+		t.Errorf("left: routes %v, %v", routes, err)
 	}
 	if entries, err := os.ReadDir(netnsDir); err == nil {
 		t.Errorf("left: %s with %v", netnsDir, entries)

@@ -64,7 +64,7 @@ func (Step) Undo(b *steps.Bringup, nodes []topology.Host) error {
 	if b.Record.Alive() {
 		return errors.Join(errs...)
 	}
-	errs = append(errs, removeNetns(b.Cluster.Switch()))
+	errs = append(errs, removeNetns(b.Cluster.Switch()), openAgain(b.Cluster))
 	if b.Record.NetnsDir {
 		// Not empty: another program has put its own there meanwhile.
 		if err := os.Remove(netnsDir); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENOTEMPTY) {
@@ -91,6 +91,9 @@ func (Step) Traces(b *steps.Bringup, nodes []topology.Host) []string {
 	}
 	if _, err := os.Stat(Netns(b.Cluster.Switch())); err == nil && !b.Record.Alive() {
 		found = append(found, "network namespace "+b.Cluster.Switch())
+	}
+	if closed(b.Cluster) && !b.Record.Alive() {
+		found = append(found, "routes to nowhere")
 	}
 	return found
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -31,6 +32,9 @@ func connect(c topology.Cluster) error {
 	if err := makeSwitch(c); err != nil {
 		return err
 	}
+	if err := keepInside(c); err != nil {
+		return fmt.Errorf("network: %w", err)
+	}
 	return inSwitch(c, func(sw *netlink.Handle) error {
 		for _, h := range c.Hosts() {
 			ns, err := netns.GetFromName(h.Name())
@@ -46,6 +50,71 @@ func connect(c topology.Cluster) error {
 		}
 		return nil
 	})
+}
+
+// keepInside lets the machine send what is for a node that is lost to the first one,
+// where it gets no answer, as with a machine without power; and what is for the first
+// one nowhere. Without these routes it would leave over the machine's own.
+func keepInside(c topology.Cluster) error {
+	for _, r := range ranges(c) {
+		if err := netlink.RouteReplace(nowhere(r)); err != nil {
+			return fmt.Errorf("route %s: %w", r, err)
+		}
+	}
+	first := c.First()
+	link, err := netlink.LinkByName(first.Link())
+	if errors.As(err, new(netlink.LinkNotFoundError)) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, r := range c.LinkRanges() {
+		if err := netlink.RouteReplace(&netlink.Route{LinkIndex: link.Attrs().Index, Dst: ipNet(r), Gw: alike(first.IPs(), r).AsSlice()}); err != nil {
+			return fmt.Errorf("route %s: %w", r, err)
+		}
+	}
+	return nil
+}
+
+// ranges are all addresses of the cluster.
+func ranges(c topology.Cluster) []netip.Prefix {
+	return slices.Concat(c.LinkRanges(), c.PodRanges(), c.ServiceRanges())
+}
+
+// possible are all addresses that a cluster of this name can have had.
+func possible(c topology.Cluster) []netip.Prefix {
+	if dual, err := c.Apply(topology.Request{DualStack: true}); err == nil {
+		c = dual
+	}
+	return ranges(c)
+}
+
+// nowhere is a route that refuses, where no other one leads.
+func nowhere(r netip.Prefix) *netlink.Route {
+	return &netlink.Route{Dst: ipNet(r), Type: unix.RTN_UNREACHABLE, Priority: 1 << 16}
+}
+
+// openAgain removes what keepInside has made and is not gone with a link.
+func openAgain(c topology.Cluster) error {
+	var errs []error
+	for _, r := range possible(c) {
+		if err := netlink.RouteDel(nowhere(r)); err != nil && !errors.Is(err, unix.ESRCH) && !errors.Is(err, unix.EAFNOSUPPORT) {
+			errs = append(errs, fmt.Errorf("remove route %s: %w", r, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// closed reports whether there is a route that keepInside has made.
+func closed(c topology.Cluster) bool {
+	for _, r := range possible(c) {
+		found, _ := netlink.RouteListFiltered(netlink.FAMILY_ALL, nowhere(r), netlink.RT_FILTER_DST|netlink.RT_FILTER_TYPE|netlink.RT_FILTER_PRIORITY)
+		if len(found) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // makeSwitch makes the namespace of the switch and the bridge in it, whichever is not

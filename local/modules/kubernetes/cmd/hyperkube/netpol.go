@@ -8,6 +8,7 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -28,7 +29,7 @@ func policyController() {
 		flags      = flag.NewFlagSet("netpol", flag.ExitOnError)
 		kubeconfig = flags.String("kubeconfig", "", "path of the kubeconfig (required)")
 		node       = flags.String("node", "", "name of the node whose pods are filtered (required)")
-		services   = flags.String("service-cidr", "10.96.0.0/16", "addresses of Services")
+		services   = flags.String("service-cidr", "10.96.0.0/16", "addresses of Services; two ranges, as A,B, for both versions of IP")
 		nodePorts  = flags.String("node-ports", "30000-32767", "ports of NodePort Services")
 		period     = flags.Duration("sync-period", 30*time.Second, "time after which all rules are written again even if nothing changed")
 	)
@@ -38,8 +39,8 @@ func policyController() {
 
 	cfg := options.NewKubeRouterConfig()
 	cfg.HostnameOverride = *node
-	cfg.EnableIPv4, cfg.EnableIPv6 = true, false
-	cfg.ClusterIPCIDRs = []string{*services}
+	cfg.EnableIPv4, cfg.EnableIPv6 = true, strings.Contains(*services, ":")
+	cfg.ClusterIPCIDRs = strings.Split(*services, ",")
 	cfg.NodePortRange = *nodePorts
 	cfg.RunFirewall = true
 	cfg.IPTablesSyncPeriod = *period

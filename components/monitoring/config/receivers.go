@@ -1,0 +1,267 @@
+package config
+
+import (
+	_ "embed"
+	"errors"
+	"fmt"
+	"net"
+	"net/mail"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/alphapulse/alphapulse-infra/components/room/rule"
+)
+
+// NotificationTemplate is what people read of an alert. It stands beside
+// alertmanager.yml, as TemplateFile.
+//
+//go:embed notification.tmpl
+var NotificationTemplate string
+
+// TemplateFile is the name of the file of NotificationTemplate.
+const TemplateFile = "notification.tmpl"
+
+// Receiver is where alerts are sent. Exactly one of the kinds is set.
+type Receiver struct {
+	// Name tells it apart: small letters, digits and hyphens.
+	Name string
+
+	Slack     *Slack
+	PagerDuty *PagerDuty
+	Opsgenie  *Opsgenie
+	Teams     *Teams
+	Telegram  *Telegram
+	Email     *Email
+	Webhook   *Webhook
+
+	// CredentialFile is the path of the file with the credential that the kind asks for.
+	CredentialFile string
+
+	// Severities, Owners and Workloads of the alerts that it gets; all when empty.
+	Severities        []rule.Severity
+	Owners, Workloads []string
+	// Hours in which it gets them; nil for always.
+	Hours *Hours
+}
+
+// Slack posts to an incoming webhook; its URL is the credential.
+type Slack struct {
+	// Channel of the message; "" for that of the webhook. Newer webhooks have one only.
+	Channel string
+}
+
+// PagerDuty triggers and resolves incidents by the Events API v2; the integration's
+// routing key is the credential.
+type PagerDuty struct {
+	// URL of the API; "" for that of the United States. Elsewhere it is
+	// "https://events.eu.pagerduty.com/v2/enqueue".
+	URL string
+}
+
+// Opsgenie opens and closes alerts by the Alert API; an API key is the credential.
+type Opsgenie struct {
+	// URL of the API; "" for that of the United States. Elsewhere it is
+	// "https://api.eu.opsgenie.com/".
+	URL string
+	// Team that is told; "" leaves it to the API key's integration.
+	Team string
+}
+
+// Teams posts an adaptive card to a workflow of Microsoft Teams; its URL is the
+// credential.
+type Teams struct{}
+
+// Telegram sends a message as a bot; the bot's token is the credential.
+type Telegram struct {
+	// ChatID of the chat or the group; that of a group is below zero.
+	ChatID int64
+	// ThreadID is a topic of the group; 0 for none.
+	ThreadID int
+	// URL of the API; "" for https://api.telegram.org.
+	URL string
+}
+
+// Email sends a mail; the password is the credential, absent where the server asks for
+// none.
+type Email struct {
+	// Smarthost is the server that takes the mail, e.g. "smtp.example.com:587". It has to
+	// speak TLS: at once on port 465, by STARTTLS on others.
+	Smarthost string
+	From      string
+	To        []string
+	// Username of the login; From when empty.
+	Username string
+}
+
+// Webhook posts alerts in Alertmanager's own format; the URL is the credential.
+type Webhook struct{}
+
+// Hours are times of a week.
+type Hours struct {
+	// Days, e.g. "monday:friday" or "sunday"; all when empty.
+	Days []string
+	// From and To, e.g. "08:00" and "18:00"; the whole day when both are empty.
+	From, To string
+	// Location by its name in the time zone database, e.g. "Europe/Berlin", which
+	// Alertmanager's image has to have; UTC when empty.
+	Location string
+	// Outside turns it round: what is left of the week.
+	Outside bool
+}
+
+// kinds names those that are set.
+func (r Receiver) kinds() []string {
+	var set []string
+	for _, k := range []struct {
+		name string
+		is   bool
+	}{
+		{"Slack", r.Slack != nil}, {"PagerDuty", r.PagerDuty != nil}, {"Opsgenie", r.Opsgenie != nil}, {"Teams", r.Teams != nil},
+		{"Telegram", r.Telegram != nil}, {"Email", r.Email != nil}, {"Webhook", r.Webhook != nil},
+	} {
+		if k.is {
+			set = append(set, k.name)
+		}
+	}
+	return set
+}
+
+// AsksForCredential tells whether the kind cannot do without one.
+func (r Receiver) AsksForCredential() bool { return r.Email == nil }
+
+// CredentialIsURL tells whether the credential is the address that is posted to.
+func (r Receiver) CredentialIsURL() bool { return r.Slack != nil || r.Teams != nil || r.Webhook != nil }
+
+// Port is the one that it is reached on.
+func (r Receiver) Port() int {
+	if r.Email != nil {
+		_, port, _ := net.SplitHostPort(r.Email.Smarthost)
+		n, _ := strconv.Atoi(port)
+		return n
+	}
+	return 443
+}
+
+var receiverName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?$`)
+
+// ValidateReceivers reports everything that is wrong with them, each by its name.
+func ValidateReceivers(all []Receiver) error {
+	var problems []error
+	names := map[string]bool{receiverNone: true, receiverHeartbeat: true}
+	for i, r := range all {
+		if !receiverName.MatchString(r.Name) {
+			problems = append(problems, fmt.Errorf("receiver %d is called %q: want small letters, digits and hyphens", i+1, r.Name))
+		} else if names[r.Name] {
+			problems = append(problems, fmt.Errorf("receiver %d is called %q, as another one is: give it another name", i+1, r.Name))
+		}
+		names[r.Name] = true
+		for _, problem := range r.problems() {
+			problems = append(problems, fmt.Errorf("receiver %s: %w", r.Name, problem))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+func (r Receiver) problems() []error {
+	var problems []error
+	problem := func(format string, v ...any) { problems = append(problems, fmt.Errorf(format, v...)) }
+	if set := r.kinds(); len(set) != 1 {
+		problem("its kinds are %v: want exactly one of Slack, PagerDuty, Opsgenie, Teams, Telegram, Email and Webhook", set)
+	}
+	for _, s := range r.Severities {
+		if s != rule.Critical && s != rule.Warning {
+			problem("severity %q: want %s or %s", s, rule.Critical, rule.Warning)
+		}
+	}
+	for _, u := range r.urls() {
+		if parsed, err := url.Parse(u); err != nil || parsed.Scheme != "https" || parsed.Hostname() == "" || parsed.Port() != "" && parsed.Port() != "443" {
+			problem("URL %q: want an https URL on port 443, which is all that the network policy lets out", u)
+		}
+	}
+	if r.Telegram != nil && r.Telegram.ChatID == 0 {
+		problem("ChatID is missing: the bot's getUpdates shows it once somebody has written to it")
+	}
+	if r.Email != nil {
+		problems = append(problems, r.Email.problems()...)
+	}
+	if r.Hours != nil {
+		problems = append(problems, r.Hours.problems()...)
+	}
+	return problems
+}
+
+func (r Receiver) urls() []string {
+	var urls []string
+	if r.PagerDuty != nil {
+		urls = append(urls, r.PagerDuty.URL)
+	}
+	if r.Opsgenie != nil {
+		urls = append(urls, r.Opsgenie.URL)
+	}
+	if r.Telegram != nil {
+		urls = append(urls, r.Telegram.URL)
+	}
+	return slices.DeleteFunc(urls, func(u string) bool { return u == "" })
+}
+
+func (e Email) problems() []error {
+	var problems []error
+	host, port, err := net.SplitHostPort(e.Smarthost)
+	if n, convErr := strconv.Atoi(port); err != nil || host == "" || convErr != nil || n < 1 || n > 65535 {
+		problems = append(problems, fmt.Errorf("smarthost %q: want a host and a port, such as smtp.example.com:587", e.Smarthost))
+	}
+	if len(e.To) == 0 {
+		problems = append(problems, errors.New("to is missing: name at least one address"))
+	}
+	for _, address := range append([]string{e.From}, e.To...) {
+		if _, err := mail.ParseAddress(address); err != nil {
+			problems = append(problems, fmt.Errorf("address %q: want one such as alerts@example.com", address))
+		}
+	}
+	return problems
+}
+
+var weekdays = []string{"sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"}
+
+func (h Hours) problems() []error {
+	var problems []error
+	problem := func(format string, v ...any) { problems = append(problems, fmt.Errorf("hours: "+format, v...)) }
+	for _, days := range h.Days {
+		first, last, isRange := strings.Cut(days, ":")
+		if !isRange {
+			last = first
+		}
+		from, to := slices.Index(weekdays, first), slices.Index(weekdays, last)
+		if from < 0 || to < 0 || to < from {
+			problem("days %q: want days in the order of a week that begins with sunday, such as monday:friday", days)
+		}
+	}
+	from, to := clock(h.From), clock(h.To)
+	switch {
+	case h.From == "" && h.To == "":
+	case from < 0 || to < 0:
+		problem("from %q to %q: want times such as 08:00, at most 24:00", h.From, h.To)
+	case from >= to:
+		problem("from %q to %q: want From before To; for a night give the day, and Outside", h.From, h.To)
+	}
+	if _, err := time.LoadLocation(h.Location); err != nil {
+		problem("location %q: want a name of the time zone database, such as Europe/Berlin", h.Location)
+	}
+	return problems
+}
+
+// clock is a time in minutes, or -1.
+func clock(text string) int {
+	if text == "24:00" {
+		return 24 * 60
+	}
+	t, err := time.Parse("15:04", text)
+	if err != nil {
+		return -1
+	}
+	return t.Hour()*60 + t.Minute()
+}

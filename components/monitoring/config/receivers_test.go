@@ -1,0 +1,68 @@
+package config
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/alphapulse/alphapulse-infra/components/room/rule"
+)
+
+func TestValidateReceiversReportsEverything(t *testing.T) {
+	err := ValidateReceivers([]Receiver{
+		{Name: "Chat Room", Slack: &Slack{}},
+		{Name: "a", Slack: &Slack{}},
+		{Name: "a", Slack: &Slack{}},
+		{Name: "heartbeat", Webhook: &Webhook{}},
+		{Name: "nothing"},
+		{Name: "both", Slack: &Slack{}, Teams: &Teams{}},
+		{Name: "soft", Teams: &Teams{}, Severities: []rule.Severity{"page"}},
+		{Name: "plain", PagerDuty: &PagerDuty{URL: "http://events.example.com"}},
+		{Name: "port", Opsgenie: &Opsgenie{URL: "https://api.example.com:8443/"}},
+		{Name: "bot", Telegram: &Telegram{}},
+		{Name: "mail", Email: &Email{Smarthost: "smtp.example.com", From: "nobody", To: nil}},
+		{Name: "never", Webhook: &Webhook{}, Hours: &Hours{Days: []string{"friday:monday", "fri"}, From: "18:00", To: "08:00", Location: "Berlin"}},
+		{Name: "clock", Webhook: &Webhook{}, Hours: &Hours{From: "8", To: "25:00"}},
+	})
+	if err == nil {
+		t.Fatal("accepted")
+	}
+	for _, want := range []string{
+		`receiver 1 is called "Chat Room"`, `receiver 3 is called "a", as another one is`, `receiver 4 is called "heartbeat"`,
+		"receiver nothing: its kinds are []", "receiver both: its kinds are [Slack Teams]", `receiver soft: severity "page"`,
+		`receiver plain: URL "http://events.example.com"`, `receiver port: URL "https://api.example.com:8443/"`,
+		"receiver bot: ChatID is missing", `smarthost "smtp.example.com"`, "to is missing", `address "nobody"`,
+		`days "friday:monday"`, `days "fri"`, `from "18:00" to "08:00": want From before To`, `location "Berlin"`, `from "8" to "25:00"`,
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("not reported: %s\n%v", want, err)
+		}
+	}
+}
+
+func TestReceiversThatAreRight(t *testing.T) {
+	if err := ValidateReceivers([]Receiver{
+		{Name: "chat", Slack: &Slack{Channel: "#alerts"}, Hours: &Hours{Days: []string{"monday:friday", "sunday"}, From: "08:00", To: "24:00", Location: "Europe/Berlin"}},
+		{Name: "page", PagerDuty: &PagerDuty{URL: "https://events.eu.pagerduty.com/v2/enqueue"}, Severities: []rule.Severity{rule.Critical, rule.Warning}},
+		{Name: "genie", Opsgenie: &Opsgenie{URL: "https://api.eu.opsgenie.com/", Team: "platform"}},
+		{Name: "teams", Teams: &Teams{}, Hours: &Hours{Days: []string{"saturday"}, Outside: true}},
+		{Name: "bot", Telegram: &Telegram{ChatID: -100123, ThreadID: 4}},
+		{Name: "mail", Email: &Email{Smarthost: "smtp.example.com:465", From: "AlphaPulse <alerts@example.com>", To: []string{"a@example.com"}}},
+		{Name: "hook", Webhook: &Webhook{}, Owners: []string{"platform"}, Workloads: []string{"database"}},
+	}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestReceiversPorts(t *testing.T) {
+	for _, c := range []struct {
+		r    Receiver
+		port int
+	}{
+		{Receiver{Slack: &Slack{}}, 443}, {Receiver{Email: &Email{Smarthost: "smtp.example.com:587"}}, 587},
+		{Receiver{Email: &Email{Smarthost: "[2001:db8::1]:465"}}, 465}, {Receiver{Telegram: &Telegram{}}, 443},
+	} {
+		if got := c.r.Port(); got != c.port {
+			t.Errorf("%v is reached on %d, want %d", c.r.kinds(), got, c.port)
+		}
+	}
+}
