@@ -35,11 +35,10 @@ type member struct {
 
 // cluster is some members on addresses of their own, with the same ports.
 type cluster struct {
-	members       []*member
-	rest, sql     int
-	mu            sync.Mutex
-	hosts         []string
-	serviceTarget string
+	members   []*member
+	rest, sql int
+	mu        sync.Mutex
+	hosts     []string
 }
 
 func newCluster(t *testing.T, secure *tls.Config, names ...string) *cluster {
