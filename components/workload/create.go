@@ -67,6 +67,8 @@ func (p Pod) volumes(ctx *pulumi.Context, c *Created, opts ...pulumi.ResourceOpt
 			}
 			c.Claim = claim
 			args.PersistentVolumeClaim = &corev1.PersistentVolumeClaimVolumeSourceArgs{ClaimName: claim}
+		case v.Scratch != nil:
+			args.Ephemeral = v.Scratch.source(p.Identity)
 		case v.Empty != nil:
 			source := &corev1.EmptyDirVolumeSourceArgs{SizeLimit: pulumi.String(v.Empty.Size)}
 			if v.Empty.Memory {

@@ -70,13 +70,16 @@ type Mount struct {
 	ReadOnly bool
 }
 
-// Volume is what the processes of a workload mount: exactly one of Data, Empty and Files.
+// Volume is what the processes of a workload mount: exactly one of Data, Scratch, Empty
+// and Files.
 type Volume struct {
 	Name string
 	// HostName is the name on a Docker host, where it differs.
 	HostName string
 	// Data holds what users stored.
 	Data *Data
+	// Scratch is deleted with its pod; a Docker host has none.
+	Scratch *Scratch
 	// Empty is writable and begins empty.
 	Empty *Empty
 	// Files are read. Keys are the ones that the volume shows, in order; nil for all.
