@@ -140,7 +140,9 @@ func (a *Args) backups() []kind {
 	}
 }
 
-func (a *Args) schedules() []kind { return append(a.backups(), kind{name: "proof", kind: "Proof", schedule: a.Proof}) }
+func (a *Args) schedules() []kind {
+	return append(a.backups(), kind{name: "proof", kind: "Proof", schedule: a.Proof})
+}
 
 // watched is where the backups are seen. Schedules that cannot be read have been refused.
 func (a *Args) watched(name string) observe.Watched {

@@ -172,4 +172,3 @@ func (a *Args) store(name string) workload.Pod {
 func (a *Args) credentials() pulumi.StringMap {
 	return pulumi.StringMap{"ROOT_ACCESS_KEY": a.Access.Key, "ROOT_SECRET_KEY": a.Access.KeySecret}
 }
-

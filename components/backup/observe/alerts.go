@@ -62,13 +62,14 @@ func Alerts(w Watched) []rule.Group {
 
 func (w Watched) runs() []rule.Rule {
 	overdue := func(after time.Duration) int { return int((after + grace).Seconds()) }
-	return []rule.Rule{
+	backups, proofs := w.backups()+"-.+|"+w.Name+"-first-.+", w.proof()+"-.+"
+	rules := []rule.Rule{
 		rule.Alert("BackupOverdue", rule.Critical, "5m",
 			fmt.Sprintf(`time() - (%s) > %d`, w.lastBackup(), overdue(w.Between)),
 			"The database has no recent backup",
 			"The newest backup is {{ $value | humanizeDuration }} old, and another one should be there. A restore takes longer the older it is, and is impossible if there is none."),
 		rule.Alert("BackupFailed", rule.Warning, "",
-			failed(w.backups()+"-.+|"+w.Name+"-first-.+", w.lastBackup()),
+			failed(backups, w.lastBackup()),
 			"A backup of the database failed",
 			"The last backup that began has failed with all its attempts. The next one is taken by schedule."),
 		rule.Alert("BackupProofOverdue", rule.Critical, "5m",
@@ -76,20 +77,25 @@ func (w Watched) runs() []rule.Rule {
 			"Nobody knows whether the backups can be restored",
 			"The last time that a backup was restored and found whole is {{ $value | humanizeDuration }} ago. Another proof should have been made."),
 		rule.Alert("BackupProofFailed", rule.Critical, "",
-			failed(w.proof()+"-.+", last(w.proof())),
+			failed(proofs, last(w.proof())),
 			"The newest backup could not be restored",
 			"The newest backup was restored into a volume of its own, and that failed or what came out is not whole. Until a proof succeeds, count on an older backup."),
 	}
+	// That the job failed is the same.
+	for i, jobs := range map[int]string{1: backups, 3: proofs} {
+		rules[i].Silences = []rule.Silence{{Matchers: []string{`alertname="JobFailed"`, fmt.Sprintf("job_name=~%q", jobs)}}}
+	}
+	return rules
 }
 
 // archive tells of the write-ahead log's way into the repository.
 func (w Watched) archive() []rule.Rule {
 	waiting := rule.On(w.Database, `max(pg_wal_size_bytes{$job})`) + fmt.Sprintf(" - %d", w.LogSize)
 	return []rule.Rule{
-		rule.Alert("BackupArchiveFailing", rule.Warning, "5m",
-			rule.On(w.Database, `max(increase(pg_stat_archiver_failed_count{$job}[10m])) > 0 and max(pg_stat_archiver_last_archive_age{$job} and on (instance) increase(pg_stat_archiver_failed_count{$job}[10m]) > 0) > 300`),
+		rule.Alert("BackupArchiveFailing", rule.Warning, "1m",
+			rule.On(w.Database, `max(increase(pg_stat_archiver_failed_count{$job}[10m])) > 0 and max(increase(pg_stat_archiver_archived_count{$job}[10m])) == 0`),
 			"The database's log is not archived",
-			"The last of the write-ahead log went into the repository {{ $value | humanizeDuration }} ago, and what came since would be lost with the volumes."),
+			"For ten minutes nothing of the write-ahead log could be put into the repository, {{ $value | humanize }} times. What was committed since would be lost with the volumes. The database goes on, and the log waits on its volume."),
 		rule.Alert("BackupArchiveQueueFull", rule.Critical, "1m",
 			fmt.Sprintf("%s > %d", waiting, w.QueueMax/2),
 			"The log that waits for the archive is about to be dropped",
