@@ -12,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/alphapulse/alphapulse-infra/components/backup/observe"
-	"github.com/alphapulse/alphapulse-infra/components/database/pgbackrest"
+	"github.com/alphapulse/alphapulse-infra/components/database"
 	"github.com/alphapulse/alphapulse-infra/components/room"
 	"github.com/alphapulse/alphapulse-infra/components/workload"
 )
@@ -25,18 +25,34 @@ type Args struct {
 	Image, AgentImage pulumi.StringInput
 	// Store is the S3 server on a volume; nil where the repository is elsewhere.
 	Store *Store
-	// Access is how the repository is reached.
-	Access Access
+	// Archive is the repository.
+	Archive database.Archive
 	// Database is what is backed up.
-	Database Database
+	Database database.Backed
+	// Scratch is the size of a volume that the whole database fits into, and StorageClass
+	// its class; "" takes the cluster's default.
+	Scratch      resource.Quantity
+	StorageClass string
 	// Full, Differential, Incremental and Proof are the schedules, in cron's notation
 	// and UTC.
 	Full, Differential, Incremental, Proof string
 	// Resources of a pod that takes a backup, and of one that proves it.
 	Resources room.Resources
-	// Generation names what the first backup is of: the repository and the generation of
-	// the database's volumes. Each has one as soon as it is there.
-	Generation string
+	// First names what the first backup is of, which is taken at once: the repository and
+	// the generation of the database's volumes.
+	First string
+	// Wanted is looked for in a repository before anything is restored; nil for nothing.
+	Wanted *Wanted
+}
+
+// Wanted is what a restore needs.
+type Wanted struct {
+	// Target is "latest", a backup's label, or a time with its zone.
+	Target string
+	// Archive is the repository.
+	Archive database.Archive
+	// Generation of the volumes that are to be filled.
+	Generation int
 }
 
 // Store is an S3 server on a volume.
@@ -55,35 +71,6 @@ type Store struct {
 	Protect bool
 }
 
-// Access is how a repository is reached.
-type Access struct {
-	pgbackrest.Repository
-	// Authority is the PEM certificate that vouches for the endpoint; nil where the
-	// system's do. Repository.CAFile follows from it.
-	Authority pulumi.StringInput
-	// Key and KeySecret log in; Passphrase encrypts.
-	Key, KeySecret, Passphrase pulumi.StringInput
-}
-
-// Database is what is backed up.
-type Database struct {
-	// Stanza is what pgBackRest calls it.
-	Stanza string
-	// Members are the names of its pods in DNS.
-	Members []string
-	pgbackrest.Server
-	// Volume is the folder in which DataDir lies, and Storage the size of a volume that
-	// all of it fits into.
-	Volume       string
-	Storage      resource.Quantity
-	StorageClass string
-	// TLS are tls.crt, tls.key and ca.crt by which members know who takes a backup.
-	TLS pulumi.StringMap
-	// QueueMax is how much of the log waits for an archive that is away, in bytes, and
-	// LogSize how much the server keeps anyway.
-	QueueMax, LogSize int64
-}
-
 // User is the numeric uid and gid of "postgres" in the database's image.
 const User = 1000
 
@@ -97,7 +84,6 @@ func (a *Args) Validate() error {
 	}
 	needed := []required{
 		{"Namespace", a.Namespace}, {"Image", a.Image}, {"AgentImage", a.AgentImage},
-		{"Access.Key", a.Access.Key}, {"Access.KeySecret", a.Access.KeySecret}, {"Access.Passphrase", a.Access.Passphrase},
 	}
 	if s := a.Store; s != nil {
 		needed = append(needed, required{"Store.Image", s.Image}, required{"Store.Certificate", s.Certificate}, required{"Store.Key", s.Key})
@@ -113,11 +99,19 @@ func (a *Args) Validate() error {
 			problem("%s is missing: set it", n.name)
 		}
 	}
-	if err := a.Access.Validate(); err != nil {
+	if err := a.Archive.Validate(); err != nil {
 		problems = append(problems, err)
 	}
-	if len(a.Database.Members) == 0 || a.Database.Stanza == "" || a.Database.Volume == "" {
-		problem("Database needs Stanza, Volume and at least one of Members")
+	if a.Wanted != nil {
+		if err := a.Wanted.Archive.Validate(); err != nil {
+			problems = append(problems, err)
+		}
+	}
+	if len(a.Database.Members) == 0 || a.Database.Stanza == "" || a.Database.Volume == "" || a.Database.TLS == nil {
+		problem("Database needs Stanza, Volume, TLS and at least one of Members")
+	}
+	if a.Scratch.Sign() <= 0 {
+		problem("Scratch is %s: set a size that the database fits into", a.Scratch.String())
 	}
 	if err := a.Resources.Validate(); err != nil {
 		problem("Resources: %w", err)

@@ -4,6 +4,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/api/resource"
 
+	"github.com/alphapulse/alphapulse-infra/components/database"
 	"github.com/alphapulse/alphapulse-infra/components/database/pgbackrest"
 	"github.com/alphapulse/alphapulse-infra/components/room"
 )
@@ -12,7 +13,7 @@ import (
 func Defaults() Args {
 	return Args{
 		Resources: room.ResourcesOf("100m", "256Mi", "2", "1Gi"),
-		Access:    Access{Repository: pgbackrest.Repository{Region: "us-east-1", Full: 2, Differential: 6}},
+		Archive:   database.Archive{Repository: pgbackrest.Repository{Region: "us-east-1", Full: 2, Differential: 6}},
 		// No two of them begin at the same time.
 		Full:         "0 0 * * 0",
 		Differential: "0 0 * * 1-6",
@@ -29,3 +30,6 @@ func DefaultStore() Store {
 		Storage:   resource.MustParse("50Gi"),
 	}
 }
+
+// LeastMemory of a pod that proves: a server with 128 MiB of shared buffers runs in it.
+var LeastMemory = resource.MustParse("256Mi")

@@ -10,8 +10,12 @@ func Taker(name string) room.Identity {
 	return room.Identity{Name: name, Instance: name, Component: "backup"}
 }
 
-// Prover is the identity of the pods that read the repository: the proof, and the look at
-// it before a restore.
+// Looker is the identity of the pod that looks into a repository before a restore.
+func Looker(name string) room.Identity {
+	return room.Identity{Name: name + "-restore", Instance: name, Component: "backup-restore"}
+}
+
+// Prover is the identity of the pod that proves.
 func Prover(name string) room.Identity {
 	return room.Identity{Name: name + "-proof", Instance: name, Component: "backup-proof"}
 }
@@ -29,7 +33,10 @@ func (a *Args) Facts(name string, _ room.Target) room.Facts {
 			{Identity: Taker(name), Replicas: 2, Containers: []room.Resources{a.Resources}},
 			{Identity: Prover(name), Replicas: 1, Containers: []room.Resources{a.Resources}},
 		},
-		Claims: []room.Claim{{Name: Prover(name).Name, Size: a.Database.Storage}},
+		Claims: []room.Claim{{Name: Prover(name).Name, Size: a.Scratch}},
+	}
+	if a.Wanted != nil {
+		f.Workloads = append(f.Workloads, room.Workload{Identity: Looker(name), Replicas: 1, Containers: []room.Resources{a.Resources}})
 	}
 	if a.Store != nil {
 		store := StoreOf(name)

@@ -11,9 +11,17 @@ import (
 // Backup is what keeps the database's backups.
 type Backup struct {
 	pulumi.ResourceState
+
+	// Found is what a restore waits for: the look into the repository. It is empty where
+	// nothing is to be restored.
+	Found []pulumi.Resource
+
+	name string
+	args *Args
 }
 
-// NewBackup creates the backup: the S3 server first, where there is one.
+// NewBackup creates what a database needs to begin: the S3 server, where there is one, and
+// a look into the repository, where a restore is wanted. Schedule creates the rest.
 func NewBackup(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) (*Backup, error) {
 	if args == nil {
 		args = &Args{}
@@ -21,11 +29,12 @@ func NewBackup(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Reso
 	if err := args.Validate(); err != nil {
 		return nil, err
 	}
-	b := &Backup{}
+	b := &Backup{name: name, args: args}
 	if err := ctx.RegisterComponentResource("alphapulse:index:Backup", name, b, opts...); err != nil {
 		return nil, err
 	}
 	parent := pulumi.Parent(b)
+	var store []pulumi.Resource
 	if args.Store != nil {
 		pod := args.store(name)
 		login, err := content.Secret(ctx, pod.Name+"-login", args.Namespace, pod.Identity, "", args.credentials(), parent)
@@ -33,17 +42,30 @@ func NewBackup(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Reso
 			return nil, fmt.Errorf("login: %w", err)
 		}
 		pod.Processes[0].Credentials = login
-		if _, err := pod.Create(ctx, parent); err != nil {
+		created, err := pod.Create(ctx, parent)
+		if err != nil {
 			return nil, fmt.Errorf("store: %w", err)
 		}
+		store = append(store, created.Workload)
 	}
-	pod, jobs := args.taking(name)
-	if _, err := pod.CreateJobs(ctx, jobs, parent); err != nil {
-		return nil, err
-	}
-	pod, jobs = args.reading(name)
-	if _, err := pod.CreateJobs(ctx, jobs, parent); err != nil {
-		return nil, err
+	if args.Wanted != nil {
+		pod, jobs := args.looker(name)
+		var err error
+		if b.Found, err = pod.CreateJobs(ctx, jobs, parent, pulumi.DependsOn(store)); err != nil {
+			return nil, err
+		}
 	}
 	return b, ctx.RegisterResourceOutputs(b, pulumi.Map{})
+}
+
+// Schedule creates what backs the database up and proves it, once the database is there.
+func (b *Backup) Schedule(ctx *pulumi.Context, database pulumi.Resource) error {
+	parent := pulumi.Parent(b)
+	pod, jobs := b.args.taker(b.name)
+	if _, err := pod.CreateJobs(ctx, jobs, parent, pulumi.DependsOn([]pulumi.Resource{database})); err != nil {
+		return err
+	}
+	pod, jobs = b.args.prover(b.name)
+	_, err := pod.CreateJobs(ctx, jobs, parent)
+	return err
 }

@@ -1,11 +1,13 @@
 package backup
 
 import (
+	"fmt"
 	"path"
 	"strconv"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"github.com/alphapulse/alphapulse-infra/components/database"
 	"github.com/alphapulse/alphapulse-infra/components/database/pgbackrest"
 	"github.com/alphapulse/alphapulse-infra/components/workload"
 )
@@ -23,15 +25,6 @@ const (
 	agentDir      = "/opt/agent"
 )
 
-// AuthorityFile in ConfigDir vouches for the repository's endpoint.
-const AuthorityFile = "repository-ca.crt"
-
-// ConfigFile and SecretFile are pgBackRest's files in ConfigDir and SecretDir.
-const (
-	ConfigFile = "pgbackrest.conf"
-	SecretFile = "repository.conf"
-)
-
 // Endpoint of the S3 server of the backup called name, as pods of the namespace reach it.
 func Endpoint(name, namespace string) string {
 	return StoreHost(name, namespace) + ":" + strconv.Itoa(StorePort)
@@ -40,28 +33,12 @@ func Endpoint(name, namespace string) string {
 // StoreHost is the host in the S3 server's certificate.
 func StoreHost(name, namespace string) string { return StoreOf(name).Name + "." + namespace + ".svc" }
 
-// Files are a configuration of pgBackRest with what it needs to reach the repository.
-func (a *Access) Files(config string) *workload.Files {
-	data := pulumi.StringMap{ConfigFile: pulumi.String(config)}
-	if a.Authority != nil {
-		data[AuthorityFile] = a.Authority
-	}
-	return &workload.Files{Name: "pgbackrest", Data: data}
-}
-
-// Secret is what pgBackRest includes: what logs in to the repository and decrypts it.
-func (a *Access) Secret() *workload.Files {
-	text := pulumi.ToSecret(pulumi.All(a.Key, a.KeySecret, a.Passphrase).ApplyT(func(v []any) (string, error) {
-		return pgbackrest.Secret(pgbackrest.Secrets{Key: v[0].(string), KeySecret: v[1].(string), Passphrase: v[2].(string)})
-	})).(pulumi.StringOutput)
-	return workload.Hidden("pgbackrest-secret", pulumi.StringMap{SecretFile: text})
-}
-
 // volumes that every pod with pgBackRest has; members are those that it reaches.
-func (a *Args) volumes(members []string) ([]workload.Volume, []workload.Mount) {
-	d := &a.Database
-	host := pgbackrest.Host{Stanza: d.Stanza, Repository: a.Access.Repository, Server: d.Server, Members: members}
-	config, secret := a.Access.Files(host.Render()), a.Access.Secret()
+func (a *Args) volumes(archive *database.Archive, members []string) ([]workload.Volume, []workload.Mount) {
+	config, secret := archive.Files("pgbackrest", pgbackrest.ConfigDir, func(r pgbackrest.Repository) string {
+		h := pgbackrest.Host{Stanza: a.Database.Stanza, Repository: r, Server: a.Database.Server, Members: members}
+		return h.Render()
+	})
 	return []workload.Volume{
 			{Name: "tmp", Empty: &workload.Empty{Size: "256Mi"}}, workload.Folder(config), workload.Folder(secret),
 		}, []workload.Mount{
@@ -79,57 +56,69 @@ func (a *Args) backrest(name string, mounts []workload.Mount, command ...string)
 	}
 }
 
-// How long a run may take, in seconds, with its attempts. The first backup begins before
-// there is a database.
-const (
-	backupDeadline = 12 * 3600
-	proofDeadline  = 12 * 3600
-)
+// deadline of a run with its attempts, in seconds.
+const deadline = 12 * 3600
 
-// taking are the pods that take backups. An incremental one is a full one where there is
-// none yet, and a stanza that is there already is left alone.
-func (a *Args) taking(name string) (workload.Pod, []workload.Job) {
-	volumes, mounts := a.volumes(a.Database.Members)
-	certificate := workload.Hidden("pgbackrest-tls", a.Database.TLS)
-	volumes = append(volumes, workload.Folder(certificate))
-	mounts = append(mounts, workload.Mount{Volume: certificate.Name, Path: pgbackrest.TLSDir, ReadOnly: true})
-	job := func(of, kind, schedule string, retries int) workload.Job {
+// taker is the pod that takes backups, and its jobs: the first, which is taken at once,
+// and those by schedule. An incremental one is a full one where there is none yet, and a
+// stanza that is there already is left alone.
+func (a *Args) taker(name string) (workload.Pod, []workload.Job) {
+	volumes, mounts := a.volumes(&a.Archive, a.Database.Members)
+	tls := a.Database.TLS
+	volumes = append(volumes, workload.Folder(tls))
+	mounts = append(mounts, workload.Mount{Volume: tls.Name, Path: pgbackrest.TLSDir, ReadOnly: true})
+	job := func(of, kind, schedule string) workload.Job {
 		return workload.Job{
-			Name: name + "-" + of, Schedule: schedule, DeadlineSeconds: backupDeadline, Retries: retries,
+			Name: name + "-" + of, Schedule: schedule, DeadlineSeconds: deadline, Retries: 5,
 			Init:      []workload.Process{a.backrest("stanza", mounts, "stanza-create")},
 			Processes: []workload.Process{a.backrest("backup", mounts, "--type="+kind, "backup")},
 		}
 	}
-	first := job("first", "incr", "", 60)
-	first.Name += "-" + a.Generation
-	jobs := []workload.Job{first}
+	jobs := []workload.Job{job("first-"+a.First, "incr", "")}
 	for _, k := range a.backups() {
-		jobs = append(jobs, job(k.name, k.kind, k.schedule, 3))
+		jobs = append(jobs, job(k.name, k.kind, k.schedule))
 	}
 	return workload.Pod{Identity: Taker(name), Placement: a.Placement, Volumes: volumes}, jobs
 }
 
-// reading are the pods that read the repository and no member.
-func (a *Args) reading(name string) (workload.Pod, []workload.Job) {
-	volumes, mounts := a.volumes(nil)
+// prover is the pod that restores the newest backup into a volume of its own and looks
+// through it. It reaches the repository and no member.
+func (a *Args) prover(name string) (workload.Pod, []workload.Job) {
+	volumes, mounts := a.volumes(&a.Archive, nil)
 	volumes = append(volumes,
-		workload.Volume{Name: "agent", Empty: &workload.Empty{Size: "64Mi"}},
 		workload.Volume{Name: "shared-memory", Empty: &workload.Empty{Size: "256Mi", Memory: true}},
-		workload.Volume{Name: "scratch", Scratch: &workload.Scratch{Size: a.Database.Storage, StorageClass: a.Database.StorageClass}},
+		workload.Volume{Name: "scratch", Scratch: &workload.Scratch{Size: a.Scratch, StorageClass: a.StorageClass}},
 	)
-	agent := workload.Mount{Volume: "agent", Path: agentDir}
-	prove := a.backrest("prove", append(mounts, agent,
-		workload.Mount{Volume: "shared-memory", Path: "/dev/shm"}, workload.Mount{Volume: "scratch", Path: a.Database.Volume}))
-	prove.Command = []string{path.Join(agentDir, "agent"), "prove"}
-	prove.Env["PGDATA"] = pulumi.String(a.Database.DataDir)
-	return workload.Pod{Identity: Prover(name), Placement: a.Placement, Volumes: volumes}, []workload.Job{{
-		Name: Prover(name).Name, Schedule: a.Proof, DeadlineSeconds: proofDeadline, Retries: 1,
+	mounts = append(mounts, workload.Mount{Volume: "shared-memory", Path: "/dev/shm"}, workload.Mount{Volume: "scratch", Path: a.Database.Volume})
+	agent, job := a.agent(Prover(name).Name, mounts, "prove")
+	job.Schedule, job.Retries = a.Proof, 1
+	return workload.Pod{Identity: Prover(name), Placement: a.Placement, Volumes: append(volumes, agent)}, []workload.Job{job}
+}
+
+// looker is the pod that asks the repository, before anything is changed, whether it has
+// what is to be restored.
+func (a *Args) looker(name string) (workload.Pod, []workload.Job) {
+	volumes, mounts := a.volumes(&a.Wanted.Archive, nil)
+	identity := Looker(name)
+	agent, job := a.agent(fmt.Sprintf("%s-g%d", identity.Name, a.Wanted.Generation), mounts, "check", "-target", a.Wanted.Target)
+	job.DeadlineSeconds, job.Awaited = 300, true
+	return workload.Pod{Identity: identity, Placement: a.Placement, Volumes: append(volumes, agent)}, []workload.Job{job}
+}
+
+// agent is a job that runs the agent beside pgBackRest's programs.
+func (a *Args) agent(name string, mounts []workload.Mount, command ...string) (workload.Volume, workload.Job) {
+	folder := workload.Mount{Volume: "agent", Path: agentDir}
+	run := a.backrest(command[0], append(mounts[:len(mounts):len(mounts)], folder))
+	run.Command = append([]string{path.Join(agentDir, "agent")}, command...)
+	run.Env["PGDATA"] = pulumi.String(a.Database.DataDir)
+	return workload.Volume{Name: folder.Volume, Empty: &workload.Empty{Size: "64Mi"}}, workload.Job{
+		Name: name, DeadlineSeconds: deadline,
 		Init: []workload.Process{{
-			Name: "agent", Image: a.AgentImage, User: User, Args: pulumi.ToStringArray([]string{"install", agentDir}),
-			Resources: a.Resources, Mounts: []workload.Mount{agent},
+			Name: "agent-install", Image: a.AgentImage, User: User, Args: pulumi.ToStringArray([]string{"install", agentDir}),
+			Resources: a.Resources, Mounts: []workload.Mount{folder},
 		}},
-		Processes: []workload.Process{prove},
-	}}
+		Processes: []workload.Process{run},
+	}
 }
 
 // store is the S3 server.
@@ -170,5 +159,5 @@ func (a *Args) store(name string) workload.Pod {
 
 // credentials are the variables by which the S3 server knows its one user.
 func (a *Args) credentials() pulumi.StringMap {
-	return pulumi.StringMap{"ROOT_ACCESS_KEY": a.Access.Key, "ROOT_SECRET_KEY": a.Access.KeySecret}
+	return pulumi.StringMap{"ROOT_ACCESS_KEY": a.Archive.Key, "ROOT_SECRET_KEY": a.Archive.KeySecret}
 }
