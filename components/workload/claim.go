@@ -2,7 +2,6 @@ package workload
 
 import (
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
-	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/api/resource"
 
@@ -22,44 +21,22 @@ type Data struct {
 	Protect bool
 }
 
-// Scratch is a volume that begins empty and is deleted with its pod: for more than a
-// node's own disk may have to take.
-type Scratch struct {
-	// Size of the volume.
-	Size resource.Quantity
-	// StorageClass of the volume; "" takes the cluster's default.
-	StorageClass string
-}
-
-// source is a generic ephemeral volume.
-func (s *Scratch) source(i room.Identity) *corev1.EphemeralVolumeSourceArgs {
-	return &corev1.EphemeralVolumeSourceArgs{VolumeClaimTemplate: &corev1.PersistentVolumeClaimTemplateArgs{
-		Metadata: &metav1.ObjectMetaArgs{Labels: pulumi.ToStringMap(i.Labels())},
-		Spec:     spec(s.Size, s.StorageClass),
-	}}
-}
-
-// spec asks for a volume that one node writes.
-func spec(size resource.Quantity, class string) *corev1.PersistentVolumeClaimSpecArgs {
+// claim creates a ReadWriteOnce claim that is called like the workload.
+func (d *Data) claim(ctx *pulumi.Context, i room.Identity, namespace pulumi.StringInput, opts ...pulumi.ResourceOption) (pulumi.StringOutput, error) {
 	spec := &corev1.PersistentVolumeClaimSpecArgs{
 		AccessModes: pulumi.ToStringArray([]string{"ReadWriteOnce"}),
 		Resources: &corev1.VolumeResourceRequirementsArgs{
-			Requests: pulumi.StringMap{"storage": pulumi.String(size.String())},
+			Requests: pulumi.StringMap{"storage": pulumi.String(d.Size.String())},
 		},
 	}
-	if class != "" {
-		spec.StorageClassName = pulumi.String(class)
+	if d.StorageClass != "" {
+		spec.StorageClassName = pulumi.String(d.StorageClass)
 	}
-	return spec
-}
-
-// claim creates a ReadWriteOnce claim that is called like the workload.
-func (d *Data) claim(ctx *pulumi.Context, i room.Identity, namespace pulumi.StringInput, opts ...pulumi.ResourceOption) (pulumi.StringOutput, error) {
 	meta := Meta(i.Name, namespace, i)
 	// A class that binds on first use stays Pending until a pod needs the claim;
 	// awaiting it here would wait for a pod that waits for the claim.
 	meta.Annotations = Unawaited
-	claim, err := corev1.NewPersistentVolumeClaim(ctx, i.Name, &corev1.PersistentVolumeClaimArgs{Metadata: meta, Spec: spec(d.Size, d.StorageClass)},
+	claim, err := corev1.NewPersistentVolumeClaim(ctx, i.Name, &corev1.PersistentVolumeClaimArgs{Metadata: meta, Spec: spec},
 		append(opts[:len(opts):len(opts)],
 			// Kubernetes never moves a bound claim to another class: an edit of the
 			// class must not turn into a replacement of the data.

@@ -6,8 +6,29 @@ import (
 
 	batchv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/batch/v1"
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
+	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/alphapulse/alphapulse-infra/components/room"
 )
+
+// Scratch is a volume that begins empty and is deleted with its pod: for more than a
+// node's own disk may have to take.
+type Scratch struct {
+	// Size of the volume.
+	Size resource.Quantity
+	// StorageClass of the volume; "" takes the cluster's default.
+	StorageClass string
+}
+
+// source is a generic ephemeral volume.
+func (s *Scratch) source(i room.Identity) *corev1.EphemeralVolumeSourceArgs {
+	return &corev1.EphemeralVolumeSourceArgs{VolumeClaimTemplate: &corev1.PersistentVolumeClaimTemplateArgs{
+		Metadata: &metav1.ObjectMetaArgs{Labels: pulumi.ToStringMap(i.Labels())},
+		Spec:     (&Data{Size: s.Size, StorageClass: s.StorageClass}).spec(),
+	}}
+}
 
 // Job is a pod that ends. It is rendered as every other pod is.
 type Job struct {
