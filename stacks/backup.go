@@ -115,6 +115,9 @@ func (s *Stack) checkBackup(p *settings.Problems) {
 		}
 		b.Mode = BackupOff
 	}
+	if b.Mode == BackupVolume {
+		s.Backups.Store = &b.Store
+	}
 	if b.Mode == BackupS3 {
 		for _, needed := range []struct{ key, value string }{
 			{"databaseBackupEndpoint", b.Own.Endpoint}, {"databaseBackupBucket", b.Own.Bucket},
@@ -215,7 +218,6 @@ func (s *Stack) arrangeBackup() {
 	a.Archive.Repository = b.Own.repository(a.Archive.Repository, s.Name)
 	if b.Mode == BackupVolume {
 		b.Store.StorageClass, b.Store.Protect = s.Cluster.StorageClass, s.Platform.Protect
-		a.Store = &b.Store
 		a.Archive.Endpoint, a.Archive.PathStyle = backup.Endpoint(backupName, s.Cluster.Namespace), true
 		a.Archive.Bucket = backup.Bucket
 	}
@@ -260,7 +262,7 @@ func (s *Stack) backupCredentials(c *platform.Credentials) {
 		certificate := s.Database.StoreCertificate(backup.StoreHost(backupName, s.Cluster.Namespace))
 		a.Store.Certificate, a.Store.Key = certificate["tls.crt"], certificate["tls.key"]
 		// What every client is shown is no secret, though it follows from one.
-		a.Archive.Authority = pulumi.Unsecret(certificate["ca.crt"]).(pulumi.StringOutput)
+		a.Archive.Authority = pulumi.Unsecret(certificate["ca.crt"].ToStringOutput()).(pulumi.StringOutput)
 		a.Archive.Key, a.Archive.KeySecret = pulumi.String(storeUser), c.BackupStore
 	}
 	if !b.fills {

@@ -56,6 +56,13 @@ func (a *Args) backrest(name string, mounts []workload.Mount, command ...string)
 	}
 }
 
+// passing places pods that hold nothing: they give way to those that do.
+func (a *Args) passing() workload.Placement {
+	p := a.Placement
+	p.PriorityClass = nil
+	return p
+}
+
 // deadline of a run with its attempts, in seconds.
 const deadline = 12 * 3600
 
@@ -78,7 +85,7 @@ func (a *Args) taker(name string) (workload.Pod, []workload.Job) {
 	for _, k := range a.backups() {
 		jobs = append(jobs, job(k.name, k.kind, k.schedule))
 	}
-	return workload.Pod{Identity: Taker(name), Placement: a.Placement, Volumes: volumes}, jobs
+	return workload.Pod{Identity: Taker(name), Placement: a.passing(), Volumes: volumes}, jobs
 }
 
 // prover is the pod that restores the newest backup into a volume of its own and looks
@@ -92,7 +99,7 @@ func (a *Args) prover(name string) (workload.Pod, []workload.Job) {
 	mounts = append(mounts, workload.Mount{Volume: "shared-memory", Path: "/dev/shm"}, workload.Mount{Volume: "scratch", Path: a.Database.Volume})
 	agent, job := a.agent(Prover(name).Name, mounts, "prove")
 	job.Schedule, job.Retries = a.Proof, 1
-	return workload.Pod{Identity: Prover(name), Placement: a.Placement, Volumes: append(volumes, agent)}, []workload.Job{job}
+	return workload.Pod{Identity: Prover(name), Placement: a.passing(), Volumes: append(volumes, agent)}, []workload.Job{job}
 }
 
 // looker is the pod that asks the repository, before anything is changed, whether it has
@@ -102,7 +109,7 @@ func (a *Args) looker(name string) (workload.Pod, []workload.Job) {
 	identity := Looker(name)
 	agent, job := a.agent(fmt.Sprintf("%s-g%d", identity.Name, a.Wanted.Generation), mounts, "check", "-target", a.Wanted.Target)
 	job.DeadlineSeconds, job.Awaited = 300, true
-	return workload.Pod{Identity: identity, Placement: a.Placement, Volumes: append(volumes, agent)}, []workload.Job{job}
+	return workload.Pod{Identity: identity, Placement: a.passing(), Volumes: append(volumes, agent)}, []workload.Job{job}
 }
 
 // agent is a job that runs the agent beside pgBackRest's programs.
@@ -115,7 +122,7 @@ func (a *Args) agent(name string, mounts []workload.Mount, command ...string) (w
 		Name: name, DeadlineSeconds: deadline,
 		Init: []workload.Process{{
 			Name: "agent-install", Image: a.AgentImage, User: User, Args: pulumi.ToStringArray([]string{"install", agentDir}),
-			Resources: a.Resources, Mounts: []workload.Mount{folder},
+			Resources: database.AgentResources, Mounts: []workload.Mount{folder},
 		}},
 		Processes: []workload.Process{run},
 	}
