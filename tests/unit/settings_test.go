@@ -70,6 +70,8 @@ var edits = map[string]edit{
 	"takeOver":        {value: `["Namespace/trading"]`, live: true},
 	"clusterMoveTo":   {value: "0b9e4f6c-0000-4000-8000-000000000000", live: true},
 	"apiServerPorts":  {value: `["16443"]`},
+	"dnsCidrs":        {value: `["198.51.100.53/32"]`},
+	"dnsPorts":        {value: `["1053"]`},
 
 	"dockerHost": {value: "ssh://operator@builder.example.com", with: pushing},
 
