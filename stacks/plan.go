@@ -27,6 +27,13 @@ func (s *Stack) planned() plan {
 	p := plan{links: s.links(), volumes: pulumi.StringMap{}}
 	watch := s.Monitoring
 	var scraping []room.Link
+	// What a room is linked to within itself is told by its own alerts.
+	watch.Consumers = map[string][]string{}
+	for _, l := range p.links {
+		if l.From.Workload != nil && l.To.Workload != nil {
+			watch.Consumers[l.To.Workload.Name] = append(watch.Consumers[l.To.Workload.Name], l.From.Workload.Name)
+		}
+	}
 	for _, r := range s.rooms() {
 		f := r.facts(r.name, s.Target)
 		p.facts = append(p.facts, f)
@@ -46,12 +53,6 @@ func (s *Stack) planned() plan {
 			scraping = append(scraping, room.Link{
 				From: room.Of(monitoring.PrometheusOf(monitoringName)), To: room.Of(w.Identity), Ports: []int{w.Scrape.Port}, Zone: room.Watch,
 			})
-		}
-	}
-	watch.Consumers = map[string][]string{}
-	for _, l := range p.links {
-		if l.From.Workload != nil && l.To.Workload != nil {
-			watch.Consumers[l.To.Workload.Name] = append(watch.Consumers[l.To.Workload.Name], l.From.Workload.Name)
 		}
 	}
 	p.links = append(p.links, scraping...)
