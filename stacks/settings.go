@@ -43,6 +43,8 @@ type Stack struct {
 	// Warnings are what a user should know, one line each, though nothing is refused.
 	Warnings []string
 
+	// databaseFrom is what a new database is filled from; "" for nothing.
+	databaseFrom string
 	// volumes are the claims whose sizes users set, by name.
 	volumes map[string]sized
 }
