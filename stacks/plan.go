@@ -6,6 +6,7 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"github.com/alphapulse/alphapulse-infra/components/database"
 	"github.com/alphapulse/alphapulse-infra/components/monitoring"
 	"github.com/alphapulse/alphapulse-infra/components/platform"
 	"github.com/alphapulse/alphapulse-infra/components/room"
@@ -34,6 +35,10 @@ func (s *Stack) planned() plan {
 			watch.Consumers[l.To.Workload.Name] = append(watch.Consumers[l.To.Workload.Name], l.From.Workload.Name)
 		}
 	}
+	server := database.Server(databaseName).Name
+	through(watch.Consumers, server, database.Pooler(databaseName).Name)
+	// Alerts on the members are about the set that runs them.
+	watch.Consumers[database.Set(databaseName, s.Database.Generation)] = watch.Consumers[server]
 	for _, r := range s.rooms() {
 		f := r.facts(r.name, s.Target)
 		p.facts = append(p.facts, f)
@@ -57,6 +62,15 @@ func (s *Stack) planned() plan {
 	}
 	p.links = append(p.links, scraping...)
 	return p
+}
+
+// through makes those who reach a workload by way of another its consumers, too.
+func through(consumers map[string][]string, workload, way string) {
+	for _, of := range consumers[way] {
+		if of != workload && !slices.Contains(consumers[workload], of) {
+			consumers[workload] = append(consumers[workload], of)
+		}
+	}
 }
 
 // on places every room on the platform.

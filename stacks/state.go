@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/api/resource"
 
+	"github.com/alphapulse/alphapulse-infra/components/database"
 	"github.com/alphapulse/alphapulse-infra/components/room"
 	"github.com/alphapulse/alphapulse-infra/stacks/settings"
 )
@@ -24,6 +26,10 @@ type Previous struct {
 	// Cluster is what tells the cluster apart; "" on a Docker host, and in stacks of a
 	// release that did not ask.
 	Cluster string
+	// Generation of the database's volumes; 0 before the first update. Restored names what
+	// it was filled with; "" for a new database.
+	Generation int
+	Restored   string
 	// Volumes are the sizes of the claims, by name.
 	Volumes map[string]string
 }
@@ -34,6 +40,9 @@ const (
 	outputNamespace = "namespace"
 	outputVolumes   = "volumes"
 	outputCluster   = "cluster"
+
+	outputGeneration = "databaseGeneration"
+	outputRestored   = "databaseRestored"
 )
 
 // previous reads the stack's own outputs, before anything is registered.
@@ -55,6 +64,10 @@ func previous(ctx *pulumi.Context) (Previous, error) {
 	p.Target, _ = result.Outputs[outputTarget].(string)
 	p.Namespace, _ = result.Outputs[outputNamespace].(string)
 	p.Cluster, _ = result.Outputs[outputCluster].(string)
+	p.Restored, _ = result.Outputs[outputRestored].(string)
+	if generation, ok := result.Outputs[outputGeneration].(float64); ok {
+		p.Generation = int(generation)
+	}
 	if volumes, ok := result.Outputs[outputVolumes].(map[string]any); ok {
 		for claim, size := range volumes {
 			p.Volumes[claim], _ = size.(string)
@@ -90,13 +103,21 @@ func (s *Stack) keeps(p *settings.Problems, before Previous) {
 	if before.Namespace != "" && before.Namespace != s.Cluster.Namespace {
 		p.Add("namespace", "%q: the stack's data is in namespace %q and would stay behind: set that one, or use another stack", s.Cluster.Namespace, before.Namespace)
 	}
-	for _, claim := range slices.Sorted(maps.Keys(s.volumes)) {
-		had, ok := before.Volumes[claim]
-		if !ok {
+	s.databaseFormer(p, before)
+	told := map[string]bool{}
+	for _, claim := range slices.Sorted(maps.Keys(before.Volumes)) {
+		had := before.Volumes[claim]
+		v, ok := s.volumes[claim]
+		if strings.HasPrefix(claim, database.Claims(databaseName)) {
+			v, ok = s.volumes[databaseName] // each member's
+		} else if claim == databaseName {
+			ok = false // a single server's stays as it is
+		}
+		if !ok || told[v.key] {
 			continue
 		}
-		v := s.volumes[claim]
 		if q, err := resource.ParseQuantity(had); err == nil && v.size.Cmp(q) < 0 {
+			told[v.key] = true
 			p.Add(v.key, "%s is smaller than the %s that volume %s has: a volume cannot shrink, set at least %s", v.size.String(), had, claim, had)
 		}
 	}

@@ -30,17 +30,17 @@ func StoreOf(name string) room.Identity {
 func (a *Args) Facts(name string, _ room.Target) room.Facts {
 	f := room.Facts{
 		Workloads: []room.Workload{
-			{Identity: Taker(name), Replicas: 2, Containers: []room.Resources{a.Resources}},
-			{Identity: Prover(name), Replicas: 1, Containers: []room.Resources{a.Resources}},
+			{Identity: Taker(name), Replicas: 2, Ordered: true, Containers: []room.Resources{a.Resources}},
+			{Identity: Prover(name), Replicas: 1, Ordered: true, Containers: []room.Resources{a.Resources}},
 		},
 		Claims: []room.Claim{{Name: Prover(name).Name, Size: a.Scratch}},
 	}
 	if a.Wanted != nil {
-		f.Workloads = append(f.Workloads, room.Workload{Identity: Looker(name), Replicas: 1, Containers: []room.Resources{a.Resources}})
+		f.Workloads = append(f.Workloads, room.Workload{Identity: Looker(name), Replicas: 1, Ordered: true, Containers: []room.Resources{a.Resources}})
 	}
 	if a.Store != nil {
 		store := StoreOf(name)
-		f.Workloads = append(f.Workloads, room.Workload{Identity: store, Replicas: 1, Containers: []room.Resources{a.Store.Resources}})
+		f.Workloads = append(f.Workloads, room.Workload{Identity: store, Replicas: 1, Ordered: true, Containers: []room.Resources{a.Store.Resources}})
 		f.Claims = append(f.Claims, room.Claim{Name: store.Name, Size: a.Store.Storage})
 		f.Services = []string{store.Name}
 	}

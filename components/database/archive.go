@@ -3,10 +3,14 @@ package database
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"path"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/alphapulse/alphapulse-infra/components/database/pgbackrest"
 	"github.com/alphapulse/alphapulse-infra/components/room"
@@ -183,4 +187,47 @@ func (a *Args) Backed(name string) Backed {
 // tls.key and ca.crt.
 func (a *Args) StoreCertificate(host string) pulumi.StringMap {
 	return a.certificate("tls", host).Data
+}
+
+// GenerationOf tells to which generation of the database called name a claim belongs; 0
+// for one that is no member's.
+func GenerationOf(name, claim string) int {
+	rest, ours := strings.CutPrefix(claim, Claims(name))
+	if !ours {
+		return 0
+	}
+	number, _, _ := strings.Cut(rest, "-")
+	generation, err := strconv.Atoi(number)
+	if err != nil {
+		return 0
+	}
+	return generation
+}
+
+// kept keeps what is left of earlier generations: their claims, and no pod.
+func (a *Args) kept(ctx *pulumi.Context, name string, opts ...pulumi.ResourceOption) ([]pulumi.Resource, error) {
+	claims := map[int]map[string]resource.Quantity{}
+	for claim, size := range a.Kept {
+		generation := GenerationOf(name, claim)
+		if claims[generation] == nil {
+			claims[generation] = map[string]resource.Quantity{}
+		}
+		claims[generation][claim] = size
+	}
+	var all []pulumi.Resource
+	for _, generation := range slices.Sorted(maps.Keys(claims)) {
+		own := *a
+		own.Generation, own.Restore = generation, nil
+		idle, err := workload.Pod{
+			Identity: Server(name), Placement: own.Placement, Kind: workload.Stateful,
+			Processes: []workload.Process{own.member(name, nil)}, GoverningService: membersService(name),
+			RevisionHistory: 10, Protect: own.Protect,
+			Members: &workload.Members{Name: own.scope(name), Labels: own.labels(name)},
+		}.Idle(ctx, claims[generation], opts...)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, idle)
+	}
+	return all, nil
 }

@@ -8,6 +8,7 @@ import (
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	rbac "k8s.io/api/rbac/v1"
 
 	"github.com/alphapulse/alphapulse-infra/components/room"
 	"github.com/alphapulse/alphapulse-infra/components/workload/rollout"
@@ -54,6 +55,8 @@ const (
 	Recreate
 	// Stateful is a StatefulSet of one pod that stops before its successor starts.
 	Stateful
+	// Once is a Job: a pod that ends, and is awaited.
+	Once
 )
 
 // Pod is one set of equal pods.
@@ -75,11 +78,22 @@ type Pod struct {
 	// Reads are the resources (plural name → API group) of its own namespace that the
 	// pod may read; none means that it has no API token.
 	Reads map[string]string
+	// Rights are what else the pod may do in its own namespace; with any it has a token.
+	Rights []rbac.PolicyRule
+	// Annotations of the pods: a changed one makes them start anew.
+	Annotations map[string]string
+	// Members make a Stateful one a set of several pods; nil for a single one.
+	Members *Members
 	// RevisionHistory is how many old revisions are kept; 0 means 3. Of a Stateful one
 	// it can never change.
 	RevisionHistory int
 	// GoverningService of a Stateful one, the name of one of Services; it can never change.
 	GoverningService string
+	// Away are labels of pods beside which it does not start, on any node that has one; nil
+	// for none.
+	Away map[string]string
+	// Group is the gid of the volumes; 0 for that of the processes.
+	Group int
 	// Protect makes Pulumi refuse to delete the StatefulSet, and keep it if the stack is
 	// destroyed all the same.
 	Protect bool
@@ -94,8 +108,10 @@ type Created struct {
 	Services []pulumi.StringOutput
 	// Objects are the names of the objects of its Files, by the files' names.
 	Objects map[string]pulumi.StringOutput
-	// Claim names the claim of the Data volume, where there is one.
-	Claim pulumi.StringOutput
+	// Claim names the claim of the Data volume, where there is one, and Claims are those of
+	// Members.
+	Claim  pulumi.StringOutput
+	Claims []pulumi.Resource
 }
 
 // grace is terminationGracePeriodSeconds: the pause before the stop, and the stop.
@@ -112,18 +128,22 @@ func (p Pod) plan() rollout.Plan {
 // so that a hardening is stated once.
 func (p Pod) template(account pulumi.StringInput, volumes corev1.VolumeArray) *corev1.PodTemplateSpecArgs {
 	user := p.Processes[0].User
+	group := user
+	if p.Group != 0 {
+		group = p.Group
+	}
 	spec := &corev1.PodSpecArgs{
 		ServiceAccountName:            account,
-		AutomountServiceAccountToken:  pulumi.Bool(len(p.Reads) > 0),
+		AutomountServiceAccountToken:  pulumi.Bool(len(p.Reads)+len(p.Rights) > 0),
 		EnableServiceLinks:            pulumi.Bool(false), // generated *_PORT variables would shadow the application's own
 		PriorityClassName:             p.PriorityClass,
 		TerminationGracePeriodSeconds: pulumi.Int(p.grace()),
-		TopologySpreadConstraints:     spread(p.Identity, p.Spread),
+		TopologySpreadConstraints:     p.spread(),
 		SecurityContext: &corev1.PodSecurityContextArgs{
 			RunAsNonRoot:        pulumi.Bool(true),
 			RunAsUser:           pulumi.Int(user),
 			RunAsGroup:          pulumi.Int(user),
-			FsGroup:             pulumi.Int(user),
+			FsGroup:             pulumi.Int(group),
 			FsGroupChangePolicy: pulumi.String("OnRootMismatch"), // a large volume is not walked at every start
 			SeccompProfile:      &corev1.SeccompProfileArgs{Type: pulumi.String("RuntimeDefault")},
 		},
@@ -134,16 +154,22 @@ func (p Pod) template(account pulumi.StringInput, volumes corev1.VolumeArray) *c
 	if p.ImagePullSecret != nil {
 		spec.ImagePullSecrets = corev1.LocalObjectReferenceArray{&corev1.LocalObjectReferenceArgs{Name: p.ImagePullSecret}}
 	}
-	annotations := pulumi.StringMap{}
+	if p.Away != nil {
+		spec.Affinity = &corev1.AffinityArgs{PodAntiAffinity: &corev1.PodAntiAffinityArgs{
+			RequiredDuringSchedulingIgnoredDuringExecution: corev1.PodAffinityTermArray{&corev1.PodAffinityTermArgs{
+				LabelSelector: &metav1.LabelSelectorArgs{MatchLabels: pulumi.ToStringMap(p.Away)},
+				TopologyKey:   pulumi.String("kubernetes.io/hostname"),
+			}},
+		}}
+	}
+	annotations := pulumi.ToStringMap(p.Annotations)
 	if p.Scrape != nil {
-		annotations = pulumi.StringMap{
-			"prometheus.io/scrape": pulumi.String("true"),
-			"prometheus.io/port":   pulumi.String(strconv.Itoa(p.Scrape.Port)),
-			"prometheus.io/path":   pulumi.String(p.Scrape.Path),
-		}
+		annotations["prometheus.io/scrape"] = pulumi.String("true")
+		annotations["prometheus.io/port"] = pulumi.String(strconv.Itoa(p.Scrape.Port))
+		annotations["prometheus.io/path"] = pulumi.String(p.Scrape.Path)
 	}
 	return &corev1.PodTemplateSpecArgs{
-		Metadata: &metav1.ObjectMetaArgs{Labels: pulumi.ToStringMap(p.Labels()), Annotations: annotations},
+		Metadata: &metav1.ObjectMetaArgs{Labels: pulumi.ToStringMap(p.podLabels()), Annotations: annotations},
 		Spec:     spec,
 	}
 }
@@ -156,24 +182,28 @@ func containers(processes []Process) corev1.ContainerArray {
 	return all
 }
 
-func spread(i room.Identity, s Spread) corev1.TopologySpreadConstraintArray {
-	if s == SpreadNone {
+func (p Pod) spread() corev1.TopologySpreadConstraintArray {
+	if p.Spread == SpreadNone {
 		return nil
+	}
+	// Each revision is spread on its own: pods of the old one, about to stop, do not push
+	// the new ones together. A member stays where its volume is.
+	revision := pulumi.ToStringArray([]string{"pod-template-hash"})
+	if p.Members != nil {
+		revision = nil
 	}
 	constraint := func(key, unsatisfiable string) corev1.TopologySpreadConstraintInput {
 		return &corev1.TopologySpreadConstraintArgs{
 			MaxSkew:           pulumi.Int(1),
 			TopologyKey:       pulumi.String(key),
 			WhenUnsatisfiable: pulumi.String(unsatisfiable),
-			LabelSelector:     &metav1.LabelSelectorArgs{MatchLabels: pulumi.ToStringMap(i.Selector())},
-			// Each revision is spread on its own: pods of the old one, about to
-			// stop, do not push the new ones together.
-			MatchLabelKeys: pulumi.ToStringArray([]string{"pod-template-hash"}),
+			LabelSelector:     p.selector(),
+			MatchLabelKeys:    revision,
 		}
 	}
 	// Zones stay a preference: a cluster in one zone is not a mistake.
 	hosts := "ScheduleAnyway"
-	if s == SpreadRequired {
+	if p.Spread == SpreadRequired {
 		hosts = "DoNotSchedule"
 	}
 	return corev1.TopologySpreadConstraintArray{
@@ -214,6 +244,10 @@ func (p Process) container() *corev1.ContainerArgs {
 			Capabilities:             &corev1.CapabilitiesArgs{Drop: pulumi.ToStringArray([]string{"ALL"})},
 		},
 	}
+	if p.OwnUser {
+		security := c.SecurityContext.(*corev1.SecurityContextArgs)
+		security.RunAsUser, security.RunAsGroup = pulumi.Int(p.User), pulumi.Int(p.User)
+	}
 	if len(p.Command) > 0 {
 		c.Command = pulumi.ToStringArray(p.Command)
 	}
@@ -221,11 +255,19 @@ func (p Process) container() *corev1.ContainerArgs {
 		c.Args = p.Args
 	}
 	var env corev1.EnvVarArray
+	for _, name := range slices.Sorted(maps.Keys(p.Fields)) {
+		env = append(env, &corev1.EnvVarArgs{Name: pulumi.String(name), ValueFrom: &corev1.EnvVarSourceArgs{
+			FieldRef: &corev1.ObjectFieldSelectorArgs{FieldPath: pulumi.String(p.Fields[name])},
+		}})
+	}
 	for _, name := range slices.Sorted(maps.Keys(p.Env)) {
 		env = append(env, &corev1.EnvVarArgs{Name: pulumi.String(name), Value: p.Env[name].ToStringOutput()})
 	}
-	if p.Env != nil {
+	if p.Env != nil || p.Fields != nil {
 		c.Env = env
+	}
+	if p.Sidecar {
+		c.RestartPolicy = pulumi.String("Always")
 	}
 	var ports corev1.ContainerPortArray
 	for _, o := range p.Ports {
@@ -333,7 +375,20 @@ func Meta(name string, namespace pulumi.StringInput, i room.Identity) *metav1.Ob
 	}
 }
 
-// selector is the label selector of a workload's pods.
-func selector(i room.Identity) *metav1.LabelSelectorArgs {
-	return &metav1.LabelSelectorArgs{MatchLabels: pulumi.ToStringMap(i.Selector())}
+// podLabels are those of the pods.
+func (p Pod) podLabels() map[string]string {
+	labels := p.Labels()
+	if p.Members != nil {
+		maps.Copy(labels, p.Members.Labels)
+	}
+	return labels
+}
+
+// selector is the label selector of the pods.
+func (p Pod) selector() *metav1.LabelSelectorArgs {
+	labels := p.Selector()
+	if p.Members != nil {
+		maps.Copy(labels, p.Members.Labels)
+	}
+	return &metav1.LabelSelectorArgs{MatchLabels: pulumi.ToStringMap(labels)}
 }

@@ -160,6 +160,8 @@ var kinds = map[string]schema.GroupVersionResource{
 	"PodDisruptionBudget":     {Group: "policy", Version: "v1", Resource: "poddisruptionbudgets"},
 	"NetworkPolicy":           {Group: "networking.k8s.io", Version: "v1", Resource: "networkpolicies"},
 	"Ingress":                 {Group: "networking.k8s.io", Version: "v1", Resource: "ingresses"},
+	"Job":                     {Group: "batch", Version: "v1", Resource: "jobs"},
+	"CronJob":                 {Group: "batch", Version: "v1", Resource: "cronjobs"},
 	"Role":                    {Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "roles"},
 	"RoleBinding":             {Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "rolebindings"},
 }

@@ -28,7 +28,9 @@ type composition struct {
 
 // The names are those of the stacks, which their own tests hold to the rules.
 var watched = composition{
-	database: database.Watched{Job: "database", Claim: "database"},
+	database: database.Watched{Job: "database", Members: []database.Member{
+		{Pod: "database-0", Claim: "database"}, {Pod: "database-1", Claim: "database-b"}, {Pod: "database-2", Claim: "database-c"},
+	}},
 	backup: backup.Watched{Name: "backup", Database: "database", Between: 6 * time.Hour, Proofs: 24 * time.Hour,
 		QueueMax: 1 << 30, LogSize: 256 << 20},
 	cache:   cache.Watched{Job: "cache", Claim: "cache"},
@@ -44,7 +46,7 @@ var watched = composition{
 // onDockerHost has no kube-state-metrics, so that nothing tells how large claims are.
 var onDockerHost = func() composition {
 	c := watched
-	c.monitoring.KubeStateMetrics, c.database.Claim, c.cache.Claim = "", "", ""
+	c.monitoring.KubeStateMetrics, c.database.Members, c.cache.Claim = "", nil, ""
 	c.backup = backup.Watched{}
 	return c
 }()

@@ -121,7 +121,7 @@ func TestBadCertificate(t *testing.T) {
 func TestAllProblemsAtOnce(t *testing.T) {
 	message := refused(t, recorder.Options{
 		Config:   map[string]string{"domain": "", "databaseStorage": "10Gi", "backendMinReplicas": "99", "typo": "1", "cacheImage": "redis"},
-		Previous: map[string]any{"volumes": map[string]any{"database": "50Gi"}, "namespace": "elsewhere"},
+		Previous: map[string]any{"volumes": map[string]any{"data-database-g1-0": "50Gi"}, "namespace": "elsewhere"},
 	})
 	for _, key := range []string{"domain:", "databaseStorage:", "backendMinReplicas:", "typo:", "cacheImage:", "namespace:"} {
 		assert.Contains(t, message, "\n"+key)
