@@ -1,7 +1,9 @@
 package preflight
 
 import (
+	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -153,5 +155,35 @@ func TestGoRegistry(t *testing.T) {
 	}
 	if r := goRegistry(t.Context(), []string{dir}); r != nil {
 		t.Errorf("everything is cached, and yet %+v", r)
+	}
+}
+
+func TestWholeCommandEndsWithItsChildren(t *testing.T) {
+	dir := t.TempDir()
+	ctx, cancel := context.WithCancel(t.Context())
+	cmd := wholeCommand(ctx, "sh", "-c", `(while :; do echo x > "$0/x"; done) & echo started; wait`, dir)
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := out.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	// The pipe ends with the last that holds it.
+	if _, err := io.Copy(io.Discard, out); err != nil {
+		t.Error(err)
+	}
+	if err := cmd.Wait(); err == nil {
+		t.Error("the command was not ended")
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		t.Error(err)
+	}
+	if left, err := filepath.Glob(dir); err != nil || len(left) > 0 {
+		t.Errorf("what it wrote to is there again: %v, %v", left, err)
 	}
 }
