@@ -50,7 +50,8 @@ func (s *Stack) planned() plan {
 	}
 	watch.Consumers = map[string][]string{}
 	for _, l := range p.links {
-		if l.From.Workload != nil && l.To.Workload != nil {
+		// What belongs to the room itself is none of its clients.
+		if l.From.Workload != nil && l.To.Workload != nil && l.From.Workload.Instance != l.To.Workload.Instance {
 			watch.Consumers[l.To.Workload.Name] = append(watch.Consumers[l.To.Workload.Name], l.From.Workload.Name)
 		}
 	}
