@@ -166,6 +166,7 @@ func (p Pod) template(account pulumi.StringInput, volumes corev1.VolumeArray) *c
 		TerminationGracePeriodSeconds: pulumi.Int(p.grace()),
 		NodeSelector:                  p.Nodes.selector(),
 		Tolerations:                   p.Nodes.tolerations(),
+		Affinity:                      apart(p.Identity, p.Spread),
 		TopologySpreadConstraints:     spread(p.Identity, p.Spread),
 		SecurityContext:               p.security(),
 		InitContainers:                containers(p.Init),
@@ -211,31 +212,55 @@ func containers(processes []Process) corev1.ContainerArray {
 	return all
 }
 
+// spread keeps hosts even where that is required, and zones as far as possible: a cluster
+// in one zone is not a mistake. Nodes whose taints the pods do not tolerate do not count
+// (nodeTaintsPolicy; Kubernetes 1.33 has it for good, 1.26 by default): else a control
+// plane would hold every worker to one pod.
 func spread(i room.Identity, s Spread) corev1.TopologySpreadConstraintArray {
-	if s == SpreadNone {
-		return nil
-	}
 	constraint := func(key, unsatisfiable string) corev1.TopologySpreadConstraintInput {
 		return &corev1.TopologySpreadConstraintArgs{
 			MaxSkew:           pulumi.Int(1),
 			TopologyKey:       pulumi.String(key),
 			WhenUnsatisfiable: pulumi.String(unsatisfiable),
-			LabelSelector:     &metav1.LabelSelectorArgs{MatchLabels: pulumi.ToStringMap(i.Selector())},
-			// Each revision is spread on its own: pods of the old one, about to
-			// stop, do not push the new ones together.
-			MatchLabelKeys: pulumi.ToStringArray([]string{"pod-template-hash"}),
+			NodeTaintsPolicy:  pulumi.String("Honor"),
+			LabelSelector:     selector(i),
+			MatchLabelKeys:    revision,
 		}
 	}
-	// Zones stay a preference: a cluster in one zone is not a mistake.
-	hosts := "ScheduleAnyway"
-	if s == SpreadRequired {
-		hosts = "DoNotSchedule"
-	}
-	return corev1.TopologySpreadConstraintArray{
-		constraint("topology.kubernetes.io/zone", "ScheduleAnyway"),
-		constraint("kubernetes.io/hostname", hosts),
+	zones := constraint("topology.kubernetes.io/zone", "ScheduleAnyway")
+	switch s {
+	case SpreadRequired:
+		return corev1.TopologySpreadConstraintArray{zones, constraint(hostname, "DoNotSchedule")}
+	case SpreadPreferred:
+		return corev1.TopologySpreadConstraintArray{zones}
+	default:
+		return nil
 	}
 }
+
+// apart asks for other hosts where that is no requirement. It is no constraint of spread:
+// of those that may be broken the scheduler forgets all on a node that lacks the key of
+// one, so that nodes without a zone would get the pods anyhow.
+func apart(i room.Identity, s Spread) corev1.AffinityPtrInput {
+	if s != SpreadPreferred {
+		return nil
+	}
+	return &corev1.AffinityArgs{PodAntiAffinity: &corev1.PodAntiAffinityArgs{
+		PreferredDuringSchedulingIgnoredDuringExecution: corev1.WeightedPodAffinityTermArray{&corev1.WeightedPodAffinityTermArgs{
+			Weight: pulumi.Int(100),
+			PodAffinityTerm: &corev1.PodAffinityTermArgs{
+				TopologyKey: pulumi.String(hostname), LabelSelector: selector(i), MatchLabelKeys: revision,
+			},
+		}},
+	}}
+}
+
+// hostname is the label that tells nodes apart.
+const hostname = "kubernetes.io/hostname"
+
+// revision lets each be spread on its own: pods of the old one, about to stop, do not push
+// the new ones together.
+var revision = pulumi.ToStringArray([]string{"pod-template-hash"})
 
 // What a container may write to the node: its logs, which the kubelet rotates, and
 // its emptyDirs, each of which has a bound of its own.
