@@ -22,9 +22,10 @@ func expose(ctx *pulumi.Context, i room.Identity, args *Args, tlsSecret pulumi.S
 		return p
 	}
 	spec := &corev1.ServiceSpecArgs{
-		Type:     pulumi.String("ClusterIP"),
-		Selector: pulumi.ToStringMap(i.Selector()),
-		Ports:    corev1.ServicePortArray{port("http", 80, args.HTTPNodePort), port("https", 443, args.HTTPSNodePort)},
+		Type:           pulumi.String("ClusterIP"),
+		IpFamilyPolicy: workload.BothFamilies,
+		Selector:       pulumi.ToStringMap(i.Selector()),
+		Ports:          corev1.ServicePortArray{port("http", 80, args.HTTPNodePort), port("https", 443, args.HTTPSNodePort)},
 	}
 	args.Balancer.service(args.Exposure, spec)
 	meta := workload.Meta(i.Name, args.Namespace, i)
