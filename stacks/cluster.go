@@ -35,6 +35,8 @@ type Cluster struct {
 	MoveTo string
 	// APIServerPorts are those on which pods reach the API server.
 	APIServerPorts []string
+	// DNSCIDRs and DNSPorts are where name servers are, beside the usual places.
+	DNSCIDRs, DNSPorts []string
 
 	// uid tells which cluster the stack is on, owner which stack it is; "" where nobody
 	// has looked.
@@ -59,6 +61,10 @@ func (s *Stack) clusterSettings(set *settings.Set) {
 		settings.Each(kindAndName), only)
 	g.Text(&c.MoveTo, "clusterMoveTo", "UID of the namespace kube-system of the cluster that the stack moves to on purpose, leaving its data behind.", only)
 	g.List(&c.APIServerPorts, "apiServerPorts", "Ports on which pods reach the API server, for the network policies; those that the cluster itself tells are added.",
+		settings.Each(portNumber), only)
+	g.List(&c.DNSCIDRs, "dnsCidrs", "Networks of name servers beside those that the common distributions have, for the network policies; 0.0.0.0/0 lets pods ask any.",
+		settings.Each(settings.CIDR), only)
+	g.List(&c.DNSPorts, "dnsPorts", "Ports of the name servers' pods, for the network policies.",
 		settings.Each(portNumber), only)
 	g.Check(func(p *settings.Problems) {
 		if strings.ContainsAny(c.Kubeconfig, "\n{") && !p.Encrypted("kubeconfig") {

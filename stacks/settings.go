@@ -74,7 +74,7 @@ func newStack(name string) (*Stack, *settings.Set) {
 	ui, edge, watch := frontend.Defaults(), ingress.Defaults(), monitoring.Defaults()
 	s := &Stack{
 		Name: name, Target: room.Kubernetes,
-		Cluster:     Cluster{EgressCIDRs: []string{"0.0.0.0/0"}, CreateNamespace: true, APIServerPorts: []string{"443", "6443"}},
+		Cluster:     Cluster{EgressCIDRs: []string{"0.0.0.0/0", "::/0"}, CreateNamespace: true, APIServerPorts: []string{"443", "6443"}, DNSPorts: []string{"53", "5353"}},
 		Host:        Host{Prefix: prefixed(name), HTTPPort: 80},
 		Application: Application{Settings: backend.DefaultSettings(), EngineEnabled: true, DashboardEnabled: true, PaperTrading: true},
 		TLS:         TLS{Mode: TLSDevelopment},

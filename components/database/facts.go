@@ -24,7 +24,7 @@ func exporterOf(name string) room.Identity {
 // one starts, and what is beside it.
 func (a *Args) Facts(name string, on room.Target) room.Facts {
 	a = a.withDefaults()
-	server := room.Workload{Identity: Server(name), Replicas: 1, Containers: []room.Resources{a.Resources}}
+	server := room.Workload{Identity: Server(name), Replicas: 1, Ordered: true, Containers: []room.Resources{a.Resources}}
 	metrics := &room.Scrape{Port: MetricsPort, Path: "/metrics"}
 	watched := observe.Watched{Job: name}
 	f := room.Facts{Claims: []room.Claim{{Name: name, Size: a.Storage}}}

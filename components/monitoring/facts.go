@@ -35,13 +35,17 @@ func (a *Args) Facts(name string, on room.Target) room.Facts {
 	one := func(i room.Identity, r room.Resources, port int, path string) room.Workload {
 		return room.Workload{Identity: i, Replicas: 1, Containers: []room.Resources{r}, Scrape: &room.Scrape{Port: port, Path: path}}
 	}
+	ordered := func(w room.Workload) room.Workload {
+		w.Ordered = true
+		return w
+	}
 	link := func(from, to room.Identity, port int) room.Link {
 		return room.Link{From: room.Of(from), To: room.Of(to), Ports: []int{port}, Zone: room.Watch}
 	}
 	f := room.Facts{
 		Workloads: []room.Workload{
-			one(prometheus, d.Prometheus.Resources, PrometheusPort, PrometheusPath+"/metrics"),
-			one(alertmanager, d.Alertmanager.Resources, AlertmanagerPort, AlertmanagerPath+"/metrics"),
+			ordered(one(prometheus, d.Prometheus.Resources, PrometheusPort, PrometheusPath+"/metrics")),
+			ordered(one(alertmanager, d.Alertmanager.Resources, AlertmanagerPort, AlertmanagerPath+"/metrics")),
 			one(grafana, d.Grafana.Resources, GrafanaPort, "/metrics"),
 		},
 		Claims: []room.Claim{

@@ -54,12 +54,14 @@ const (
 	List      Kind = "list"
 	Variables Kind = "variables"
 	Compute   Kind = "requests and limits"
+	Named     Kind = "objects by name"
 )
 
 // types says what each kind is written as.
 var types = map[Kind]Type{
 	Text: String, Number: Integer, Toggle: Boolean, Fraction: String, Amount: String,
 	Path: String, Image: String, List: Array, Variables: Object, Compute: Object,
+	Named: Object,
 }
 
 // Setting is one key of a stack's configuration.

@@ -282,28 +282,6 @@ func TestNothingAwaitsAnAddress(t *testing.T) {
 	})
 }
 
-// TestNameResolutionIsAllowed to every pod, and to no more than the resolvers' port.
-func TestNameResolutionIsAllowed(t *testing.T) {
-	eachStack(t, func(t *testing.T, s stack) {
-		found := false
-		for _, p := range recorder.Of[*networkingv1.NetworkPolicy](s.objects) {
-			if len(p.Spec.PodSelector.MatchLabels) > 0 {
-				continue
-			}
-			for _, rule := range p.Spec.Egress {
-				ports := map[corev1.Protocol]int32{}
-				for _, port := range rule.Ports {
-					ports[*port.Protocol] = port.Port.IntVal
-				}
-				assert.Equal(t, map[corev1.Protocol]int32{"UDP": 53, "TCP": 53}, ports, "NetworkPolicy %s", p.Name)
-				assert.NotEmpty(t, rule.To, "NetworkPolicy %s", p.Name)
-				found = true
-			}
-		}
-		assert.True(t, found, "no pod can resolve a name")
-	})
-}
-
 // TestExceptionsLieWithinTheirBlock: the API server refuses any other, and a block
 // that is its own exception allows nothing.
 func TestExceptionsLieWithinTheirBlock(t *testing.T) {

@@ -70,6 +70,8 @@ var edits = map[string]edit{
 	"takeOver":        {value: `["Namespace/trading"]`, live: true},
 	"clusterMoveTo":   {value: "0b9e4f6c-0000-4000-8000-000000000000", live: true},
 	"apiServerPorts":  {value: `["16443"]`},
+	"dnsCidrs":        {value: `["198.51.100.53/32"]`},
+	"dnsPorts":        {value: `["1053"]`},
 
 	"dockerHost": {value: "ssh://operator@builder.example.com", with: pushing},
 
@@ -190,6 +192,7 @@ var edits = map[string]edit{
 	"grafanaStorage":            {value: "20Gi"},
 	"alertmanagerResources":     {value: `{"limits":{"memory":"512Mi"}}`},
 	"kubeStateMetricsResources": {value: `{"limits":{"memory":"512Mi"}}`},
+	"alertReceivers":            {value: `{"chat":{"slack":{},"credential":"https://hooks.slack.com/services/T0/B0/secret"}}`},
 	"alertWebhookUrl":           {value: "https://hooks.example.com/a"},
 	"heartbeatWebhookUrl":       {value: "https://hooks.example.com/b"},
 }
