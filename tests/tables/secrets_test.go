@@ -1,4 +1,4 @@
-package unit
+package tables
 
 import (
 	"fmt"
@@ -60,7 +60,7 @@ func TestTheKubeconfigIsASecret(t *testing.T) {
 // TestThePasswordsOpenWhatTheyAreFor: what each server compares with is made from the
 // password that its clients, or its users, are given.
 func TestThePasswordsOpenWhatTheyAreFor(t *testing.T) {
-	r := record(t, "dev", nil)
+	r := sorted(t, "dev")
 	objects, err := r.Objects()
 	require.NoError(t, err)
 	file := func(secret, key string) string {

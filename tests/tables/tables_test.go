@@ -1,4 +1,6 @@
-package unit
+// Package tables has what the program makes as tables that are reviewed, and whether the
+// passwords in them open what they are for.
+package tables
 
 import (
 	"encoding/json"
@@ -26,8 +28,11 @@ func names(r *recorder.Recording, text string) string {
 	return text
 }
 
-// sorted has the resources in the order of their names, not of their registration.
-func sorted(r *recorder.Recording) *recorder.Recording {
+// sorted is what a stack makes, in the order of names and not of registration.
+func sorted(t *testing.T, stack string) *recorder.Recording {
+	t.Helper()
+	r, err := recorder.Stack(stack, nil)
+	require.NoError(t, err)
 	slices.SortFunc(r.Resources, func(a, b recorder.Resource) int { return strings.Compare(a.Label(), b.Label()) })
 	return r
 }
@@ -72,7 +77,7 @@ func environment(c corev1.Container, files map[string]map[string]string) map[str
 // TestWhatPodsAreAsked, what they read, and how long they may take: a table that is
 // reviewed, since each line is something that a user would miss.
 func TestWhatPodsAreAsked(t *testing.T) {
-	r := sorted(record(t, "prod", nil))
+	r := sorted(t, "prod")
 	objects, err := r.Objects()
 	require.NoError(t, err)
 	files := map[string]map[string]string{}
@@ -113,7 +118,7 @@ func TestWhatPodsAreAsked(t *testing.T) {
 // TestWhoTalksToWhom is a table of the network policies, of the ways in, and of what the
 // quota and the autoscaler allow.
 func TestWhoTalksToWhom(t *testing.T) {
-	r := sorted(record(t, "prod", nil))
+	r := sorted(t, "prod")
 	objects, err := r.Objects()
 	require.NoError(t, err)
 	var out table
@@ -179,7 +184,7 @@ func TestWhoTalksToWhom(t *testing.T) {
 
 // TestWhatContainersAreAsked is the table of a Docker host.
 func TestWhatContainersAreAsked(t *testing.T) {
-	r := sorted(record(t, "single", nil))
+	r := sorted(t, "single")
 	containers, err := r.Containers()
 	require.NoError(t, err)
 	var out table
