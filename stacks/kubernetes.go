@@ -41,6 +41,7 @@ func deployKubernetes(ctx *pulumi.Context, s *Stack, all func() []pulumi.Resourc
 		Owner:           s.Cluster.owner,
 		Facts:           planned.facts,
 		Links:           planned.links,
+		NameServers:     platform.NameServers{CIDRs: s.Cluster.DNSCIDRs, Ports: numbers(s.Cluster.DNSPorts)},
 		PullCredentials: optionalSecret(s.Platform.PullCredentials),
 		Protect:         s.Platform.Protect,
 	}, opts...)

@@ -171,5 +171,14 @@ func (s *Stack) identify(ctx context.Context, cluster *live.Cluster, before Prev
 			s.Cluster.APIServerPorts = append(s.Cluster.APIServerPorts, port)
 		}
 	}
+	servers, err := cluster.NameServers(ctx)
+	if err != nil {
+		return err
+	}
+	for _, cidr := range servers {
+		if !slices.Contains(s.Cluster.DNSCIDRs, cidr) {
+			s.Cluster.DNSCIDRs = append(s.Cluster.DNSCIDRs, cidr)
+		}
+	}
 	return nil
 }

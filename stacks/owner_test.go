@@ -81,9 +81,12 @@ func TestTheClusterIsRemembered(t *testing.T) {
 	slice := &discoveryv1.EndpointSlice{TypeMeta: metav1.TypeMeta{APIVersion: "discovery.k8s.io/v1", Kind: "EndpointSlice"},
 		ObjectMeta: metav1.ObjectMeta{Name: "kubernetes", Namespace: "default", Labels: map[string]string{"kubernetes.io/service-name": "kubernetes"}},
 		Ports:      []discoveryv1.EndpointPort{{Port: &port}}}
+	dns := &corev1.Service{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Service"},
+		ObjectMeta: metav1.ObjectMeta{Name: "anything", Namespace: "kube-system", Labels: map[string]string{"k8s-app": "kube-dns"}},
+		Spec:       corev1.ServiceSpec{ClusterIPs: []string{"10.233.0.3", "fd00:233::3"}}}
 	for before, refused := range map[string]bool{"": false, "here": false, "elsewhere": true} {
 		s := &Stack{Name: "dev", Cluster: Cluster{APIServerPorts: []string{"443"}}}
-		err := s.identify(t.Context(), clusterWith(system, slice), Previous{Cluster: before})
+		err := s.identify(t.Context(), clusterWith(system, slice, dns), Previous{Cluster: before})
 		if refused {
 			assert.ErrorContains(t, err, "clusterMoveTo here", before)
 			s.Cluster.MoveTo = "here"
@@ -92,6 +95,7 @@ func TestTheClusterIsRemembered(t *testing.T) {
 		}
 		require.NoError(t, err)
 		assert.Equal(t, []string{"443", "16443"}, s.Cluster.APIServerPorts, "the port that the cluster tells")
+		assert.Equal(t, []string{"10.233.0.3/32", "fd00:233::3/128"}, s.Cluster.DNSCIDRs, "the name servers that the cluster tells")
 	}
 }
 

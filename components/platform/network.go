@@ -12,13 +12,9 @@ import (
 	"github.com/alphapulse/alphapulse-infra/components/workload"
 )
 
-// nodeLocalDNS is the link-local address on which clusters with NodeLocal
-// DNSCache answer, by that add-on's own convention.
-const nodeLocalDNS = "169.254.20.10/32"
-
 // networkPolicies refuses everything in both directions, then allows name
 // resolution to every pod and to each workload what the links say.
-func networkPolicies(ctx *pulumi.Context, name string, namespace pulumi.StringInput, i room.Identity, links []room.Link, opts ...pulumi.ResourceOption) error {
+func networkPolicies(ctx *pulumi.Context, name string, namespace pulumi.StringInput, i room.Identity, links []room.Link, dns NameServers, opts ...pulumi.ResourceOption) error {
 	everyPod := &metav1.LabelSelectorArgs{}
 	both := pulumi.ToStringArray([]string{"Ingress", "Egress"})
 	if _, err := networkingv1.NewNetworkPolicy(ctx, name+"-default-deny", &networkingv1.NetworkPolicyArgs{
@@ -32,18 +28,7 @@ func networkPolicies(ctx *pulumi.Context, name string, namespace pulumi.StringIn
 		Spec: &networkingv1.NetworkPolicySpecArgs{
 			PodSelector: everyPod,
 			PolicyTypes: pulumi.ToStringArray([]string{"Egress"}),
-			Egress: networkingv1.NetworkPolicyEgressRuleArray{&networkingv1.NetworkPolicyEgressRuleArgs{
-				To: networkingv1.NetworkPolicyPeerArray{
-					&networkingv1.NetworkPolicyPeerArgs{NamespaceSelector: &metav1.LabelSelectorArgs{
-						MatchLabels: pulumi.StringMap{"kubernetes.io/metadata.name": pulumi.String("kube-system")},
-					}},
-					&networkingv1.NetworkPolicyPeerArgs{IpBlock: &networkingv1.IPBlockArgs{Cidr: pulumi.String(nodeLocalDNS)}},
-				},
-				Ports: networkingv1.NetworkPolicyPortArray{
-					&networkingv1.NetworkPolicyPortArgs{Protocol: pulumi.String("UDP"), Port: pulumi.Int(53)},
-					&networkingv1.NetworkPolicyPortArgs{Protocol: pulumi.String("TCP"), Port: pulumi.Int(53)},
-				},
-			}},
+			Egress:      networkingv1.NetworkPolicyEgressRuleArray{dns.rule()},
 		},
 	}, opts...); err != nil {
 		return err
@@ -92,11 +77,17 @@ func acceptsNetwork(p policy) bool {
 	return slices.ContainsFunc(p.ingress, func(r rule) bool { return r.end.Network != nil })
 }
 
+// peers are what one end means; nil for everything. A rule without peers is the one form
+// that means pods, nodes and the world to whoever enforces it: Cilium applies no ipBlock
+// to addresses of pods and nodes, not 0.0.0.0/0 either.
 func peers(e room.End) networkingv1.NetworkPolicyPeerArray {
 	if e.Workload != nil {
 		return networkingv1.NetworkPolicyPeerArray{&networkingv1.NetworkPolicyPeerArgs{
 			PodSelector: &metav1.LabelSelectorArgs{MatchLabels: pulumi.ToStringMap(e.Workload.Selector())},
 		}}
+	}
+	if e.Network.Everything() {
+		return nil
 	}
 	var out networkingv1.NetworkPolicyPeerArray
 	for _, cidr := range e.Network.CIDRs {

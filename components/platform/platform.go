@@ -36,6 +36,8 @@ type Args struct {
 	Facts []room.Facts
 	// Links say who talks to whom. Everything else is refused in both directions.
 	Links []room.Link
+	// NameServers beside those of the common distributions.
+	NameServers NameServers
 	// PullCredentials are credentials of image registries in the form of Docker's
 	// config.json; nil for public images.
 	PullCredentials pulumi.StringInput
@@ -48,6 +50,9 @@ func (a *Args) validate() error {
 	var problems []error
 	if a.Namespace == "" {
 		problems = append(problems, errors.New("platform: Namespace is empty: name the namespace to create"))
+	}
+	if err := a.NameServers.validate(); err != nil {
+		problems = append(problems, err)
 	}
 	for _, l := range a.Links {
 		if err := l.Validate(); err != nil {
@@ -120,7 +125,7 @@ func NewPlatform(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Re
 	}, parent); err != nil {
 		return nil, err
 	}
-	if err := networkPolicies(ctx, name, p.Namespace, i, args.Links, parent); err != nil {
+	if err := networkPolicies(ctx, name, p.Namespace, i, args.Links, args.NameServers, parent); err != nil {
 		return nil, err
 	}
 	if args.PullCredentials != nil {

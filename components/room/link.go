@@ -1,6 +1,10 @@
 package room
 
-import "fmt"
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+)
 
 // Network is a part of the world outside of the stack.
 type Network struct {
@@ -8,6 +12,15 @@ type Network struct {
 	CIDRs []string
 	// Except are CIDRs within CIDRs that do not.
 	Except []string
+}
+
+// Everything tells whether every address of one or of both families belongs to the
+// network, whoever has it: a pod, a node, or something outside of the cluster.
+func (n Network) Everything() bool {
+	return len(n.Except) == 0 && slices.ContainsFunc(n.CIDRs, func(cidr string) bool {
+		p, err := netip.ParsePrefix(cidr)
+		return err == nil && p.Bits() == 0
+	})
 }
 
 // Anywhere is every address.

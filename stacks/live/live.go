@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -107,6 +108,34 @@ func (c *Cluster) APIServerPorts(ctx context.Context) ([]int, error) {
 	}
 	slices.Sort(ports)
 	return ports, nil
+}
+
+// NameServers are the addresses of the cluster's DNS Service, as networks; nil where the
+// user may not see it. A cache on each node answers at that very address, so that it is
+// what a network policy sees.
+func (c *Cluster) NameServers(ctx context.Context) ([]string, error) {
+	list, err := c.client.Resource(kinds["Service"]).Namespace(metav1.NamespaceSystem).
+		List(ctx, metav1.ListOptions{LabelSelector: "k8s-app in (kube-dns,coredns)"})
+	if apierrors.IsForbidden(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var networks []string
+	for _, s := range list.Items {
+		addresses, _, err := unstructured.NestedStringSlice(s.Object, "spec", "clusterIPs")
+		if err != nil {
+			return nil, fmt.Errorf("the Service %s: %w", s.GetName(), err)
+		}
+		for _, a := range addresses {
+			if ip, err := netip.ParseAddr(a); err == nil { // not that of a headless one, "None"
+				networks = append(networks, netip.PrefixFrom(ip, ip.BitLen()).String())
+			}
+		}
+	}
+	slices.Sort(networks)
+	return slices.Compact(networks), nil
 }
 
 // Object is one that is there.
