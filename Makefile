@@ -136,6 +136,7 @@ test-library:
 
 # Not checked: that images are pulled at each start (tags are pinned and nodes may
 # be offline), and that user ids are above 10000 (they are those of the images).
+# Kubernetes' scheduler says where the pods go; vet would read all of Kubernetes for it.
 .PHONY: manifests
 manifests:
 	@rm -rf .local/rendered/prod
@@ -144,6 +145,8 @@ manifests:
 	  --ignore-test container-image-pull-policy,container-security-context-user-group-id \
 	  .local/rendered/prod/*.yaml >.local/rendered/prod.score || true
 	@if grep CRITICAL .local/rendered/prod.score >&2; then exit 1; fi; grep -c '^\[OK\]' .local/rendered/prod.score >/dev/null && echo 'ok  kube-score: nothing critical in prod'
+	@go run ./cmd/render -stack dev -out .local/rendered/dev
+	@RENDERED=$(CURDIR)/.local/rendered go test -C tests/scheduler -vet=off ./...
 
 .PHONY: test-local
 test-local:

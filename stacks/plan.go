@@ -39,7 +39,7 @@ func (s *Stack) planned() plan {
 // on places every room on the platform.
 func (s *Stack) on(ground *platform.Platform) {
 	for _, r := range s.rooms() {
-		*r.place = workload.Placement{Namespace: ground.Namespace}
+		*r.place = workload.Placement{Namespace: ground.Namespace, Nodes: s.Cluster.nodesOf(r.name), PlatformUsers: !s.Cluster.AssignUserIDs}
 		if r.data {
 			r.place.PriorityClass = ground.StatefulPriority
 		}

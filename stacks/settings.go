@@ -55,7 +55,7 @@ type sized struct {
 
 // declared are the rooms in the order in which their settings are read and documented.
 var declared = []func(*Stack, *settings.Set){
-	(*Stack).platformSettings, (*Stack).clusterSettings, (*Stack).hostSettings, (*Stack).buildSettings,
+	(*Stack).platformSettings, (*Stack).clusterSettings, (*Stack).placementSettings, (*Stack).hostSettings, (*Stack).buildSettings,
 	(*Stack).databaseSettings, (*Stack).cacheSettings,
 	(*Stack).backendSettings, (*Stack).engineSettings, (*Stack).dashboardSettings, (*Stack).applicationSettings,
 	(*Stack).frontendSettings, (*Stack).edgeSettings, (*Stack).tlsSettings, (*Stack).monitoringSettings,
@@ -74,7 +74,7 @@ func newStack(name string) (*Stack, *settings.Set) {
 	ui, edge, watch := frontend.Defaults(), ingress.Defaults(), monitoring.Defaults()
 	s := &Stack{
 		Name: name, Target: room.Kubernetes,
-		Cluster:     Cluster{EgressCIDRs: []string{"0.0.0.0/0", "::/0"}, CreateNamespace: true, APIServerPorts: []string{"443", "6443"}, DNSPorts: []string{"53", "5353"}},
+		Cluster:     Cluster{EgressCIDRs: []string{"0.0.0.0/0", "::/0"}, CreateNamespace: true, APIServerPorts: []string{"443", "6443"}, DNSPorts: []string{"53", "5353"}, AssignUserIDs: true},
 		Host:        Host{Prefix: prefixed(name), HTTPPort: 80},
 		Application: Application{Settings: backend.DefaultSettings(), EngineEnabled: true, DashboardEnabled: true, PaperTrading: true},
 		TLS:         TLS{Mode: TLSDevelopment},

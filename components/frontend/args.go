@@ -48,7 +48,7 @@ type Args struct {
 	Replicas int
 	// Resources of one pod.
 	Resources room.Resources
-	// SpreadRequired leaves a pod pending rather than put two on one host.
+	// SpreadRequired is workload.SpreadRequired.
 	SpreadRequired bool
 }
 

@@ -21,6 +21,8 @@ const (
 	HTTPSPort = 8443
 	// MetricsPort is the exporter's.
 	MetricsPort = 9113
+	// HealthPort answers probes where the others expect a PROXY protocol header.
+	HealthPort = 8082
 	// StatusPort is nginx' own, on the loopback address of a pod.
 	StatusPort = 8081
 )
@@ -110,13 +112,16 @@ type Args struct {
 	Exposure Exposure
 	// HTTPNodePort and HTTPSNodePort with exposure nodePort; 0 lets Kubernetes choose.
 	HTTPNodePort, HTTPSNodePort int
+	// Balancer is what the cloud's load balancer, or the controller of the Ingress object,
+	// is told.
+	Balancer Balancer
 	// IngressClass of the Ingress object; "" takes the cluster's default class.
 	IngressClass string
 	// PublicHTTPSPort is the port that clients use for HTTPS.
 	PublicHTTPSPort int
 	// TrustedProxies are the CIDRs whose X-Forwarded-* headers are believed. Empty
-	// trusts nobody, but with exposure ingress every private address: the controller
-	// runs at one, and nothing outside the cluster reaches the edge then.
+	// trusts nobody, but with exposure ingress or the PROXY protocol every private
+	// address: the controller or the balancer has one.
 	TrustedProxies []string
 	// Limits per client address and edge pod; nil takes the default.
 	Limits *nginx.Limits
@@ -142,7 +147,7 @@ type Args struct {
 	Resources room.Resources
 	// ExporterResources of the exporter.
 	ExporterResources room.Resources
-	// SpreadRequired leaves a pod pending rather than put two on one host.
+	// SpreadRequired is workload.SpreadRequired.
 	SpreadRequired bool
 }
 
@@ -158,7 +163,7 @@ func (a *Args) Validated() (*Args, error) {
 // withDefaults gives a copy with every default filled in.
 func (a *Args) withDefaults() *Args {
 	d := room.Fill(*a, Defaults())
-	if len(d.TrustedProxies) == 0 && d.Exposure == IngressObject {
+	if len(d.TrustedProxies) == 0 && (d.Exposure == IngressObject || d.Balancer.ProxyProtocol) {
 		d.TrustedProxies = privateNetworks
 	}
 	return &d
@@ -187,6 +192,9 @@ func (a *Args) validate() error {
 	}
 	if a.HTTPNodePort != 0 && a.HTTPNodePort == a.HTTPSNodePort {
 		problem("HTTPNodePort and HTTPSNodePort are both %d: give them different ports", a.HTTPNodePort)
+	}
+	if err := a.Balancer.validate(a.Exposure); err != nil {
+		problem("Balancer: %w", err)
 	}
 	if a.IngressClass != "" && a.Exposure != IngressObject {
 		problem("IngressClass %q needs Exposure %q, not %q", a.IngressClass, IngressObject, a.Exposure)
@@ -286,6 +294,8 @@ func (a *Args) config(place Place, hosts ...string) *nginx.Config {
 		TrustedProxies:  a.TrustedProxies,
 		Limits:          *a.Limits,
 		CertificateFile: TLSDir + "/" + CertificateKey, KeyFile: TLSDir + "/" + PrivateKey,
+		ProxyProtocol:    a.Balancer.ProxyProtocol,
+		HealthPort:       a.healthPort(),
 		HSTSSeconds:      max(0, a.HSTSSeconds),
 		HSTSPreload:      a.HSTSPreload,
 		BodyPauseSeconds: a.BodyPauseSeconds,

@@ -115,7 +115,7 @@ func (a *Args) AlertmanagerArguments() pulumi.StringArray {
 		pulumi.String("--storage.path=" + AlertmanagerData),
 		pulumi.Sprintf("--web.external-url=%s%s", a.ExternalURL, AlertmanagerPath),
 		pulumi.String("--web.route-prefix=" + AlertmanagerPath),
-		pulumi.Sprintf("--web.listen-address=0.0.0.0:%d", AlertmanagerPort),
+		pulumi.Sprintf("--web.listen-address=:%d", AlertmanagerPort),
 		// One instance has no cluster to join.
 		pulumi.String("--cluster.listen-address="),
 	}

@@ -22,6 +22,9 @@ type Service struct {
 	Port               Port
 }
 
+// BothFamilies asks for addresses of both families of IP where the cluster has both.
+const BothFamilies = pulumi.String("PreferDualStack")
+
 // Unawaited keeps Pulumi from waiting for a Service's endpoints or an address: the
 // workload's own rollout is awaited, and awaiting endpoints would wait for a pod that is
 // created later.
@@ -31,7 +34,8 @@ func (s Service) create(ctx *pulumi.Context, i room.Identity, namespace pulumi.S
 	meta := Meta(s.Name, namespace, i)
 	meta.Annotations = Unawaited
 	spec := &corev1.ServiceSpecArgs{
-		Selector: pulumi.ToStringMap(i.Selector()),
+		IpFamilyPolicy: BothFamilies,
+		Selector:       pulumi.ToStringMap(i.Selector()),
 		Ports: corev1.ServicePortArray{&corev1.ServicePortArgs{
 			Name: pulumi.String(s.Port.Name), Port: pulumi.Int(s.Port.Number), TargetPort: pulumi.String(s.Port.Name),
 		}},

@@ -15,7 +15,7 @@ func Objects[T any](g *Group, p *map[string]T, key, description string, options 
 	s := g.declare(Named, key, map[string]any{}, description, options)
 	s.read = func(raw string, fail failer) {
 		var given map[string]json.RawMessage
-		if err := decode(raw, &given); err != nil {
+		if err := Decode(raw, &given); err != nil {
 			fail("", "it is not an object of objects: set it in the stack file, or with `pulumi config set --path %s.NAME.FIELD VALUE`", key)
 			return
 		}

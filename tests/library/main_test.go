@@ -58,8 +58,7 @@ func TestComponentsAreALibrary(t *testing.T) {
 			}
 		}
 	}
-	// One pod each of the database, the cache and monitoring's four, two of headroom, and
-	// those that may still terminate.
+	// One pod each of the database, the cache and monitoring's four, one that kube-state-metrics starts and one that it ends in a rollout, and two of headroom.
 	if pods := m.all["ResourceQuota/ground"]["spec"].ObjectValue()["hard"].ObjectValue()["pods"].StringValue(); pods != "10" {
 		t.Errorf("a quota of %s pods, want 10", pods)
 	}
