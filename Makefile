@@ -20,7 +20,7 @@ LOCALFLAGS ?=
 
 # Modules with code of ours; the others below local/modules pin what is built of others'.
 TOOL_MODULES := local/modules/helpers local/modules/vulncheck
-MODULES := . local docker/backend docker/frontend docker/agent tests/rules tests/minors $(TOOL_MODULES)
+MODULES := . local docker/backend docker/frontend docker/agent tests/rules tests/minors tests/library $(TOOL_MODULES)
 
 # What is shipped, or what users run: known vulnerabilities in it fail the tests.
 SHIPPED := . docker/agent docker/backend docker/frontend local
@@ -69,7 +69,7 @@ pulumi: local ## run pulumi on the clone's state: ARGS="stack output"
 ifdef PKG
 test: test-pkg
 else
-test: fmt workflows vet lint vulncheck test-root test-rules test-minors manifests test-local test-tools test-agent test-backend test-frontend ## everything that needs no cluster; PKG=components/cache one package alone
+test: fmt workflows vet lint vulncheck test-root test-rules test-minors test-library manifests test-local test-tools test-agent test-backend test-frontend ## everything that needs no cluster; PKG=components/cache one package alone
 endif
 
 # One folder of one module, and what is below it.
@@ -128,6 +128,11 @@ test-minors:
 	@rc=0; for f in go.mod kubernetes-1.36.mod kubernetes-1.35.mod; do \
 	  RENDERED=$(CURDIR)/.local/rendered/minors go test -C tests/minors -modfile=$$f -count=1 ./... || rc=1; \
 	done; exit $$rc
+
+# The components in somebody else's program.
+.PHONY: test-library
+test-library:
+	@go test -C tests/library ./...
 
 # Not checked: that images are pulled at each start (tags are pinned and nodes may
 # be offline), and that user ids are above 10000 (they are those of the images).

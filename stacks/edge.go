@@ -139,6 +139,9 @@ func (s *Stack) tlsSettings(set *settings.Set) {
 func (s *Stack) arrangeEdge() {
 	a := s.Edge
 	a.SpreadRequired = s.Cluster.SpreadRequired
+	if a.HSTSSeconds == 0 {
+		a.HSTSSeconds = ingress.NoHSTS
+	}
 	a.RequestTimeoutSeconds = s.Backend.RequestTimeoutSeconds + answerMargin
 	a.Routes = ingress.Routes{
 		UI:         &ingress.Upstream{Port: frontend.DefaultPort, Hidden: hide(s.Frontend.MetricsPath)},

@@ -1,10 +1,7 @@
 package stacks
 
 import (
-	"errors"
 	"fmt"
-	"net/url"
-	"strings"
 
 	"github.com/prometheus/common/model"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -34,42 +31,13 @@ func (s *Stack) monitoringSettings(set *settings.Set) {
 	s.volume(g, monitoringName+"-grafana", &a.Grafana.Storage, "grafanaStorage", "Size of Grafana's volume. It can grow, never shrink.", smallest, only)
 	g.Resources(&a.Alertmanager.Resources, "alertmanagerResources", "Alertmanager", floor(monitoring.LeastMemory.Alertmanager))
 	g.Resources(&a.KubeStateMetrics.Resources, "kubeStateMetricsResources", "kube-state-metrics", floor(monitoring.LeastMemory.KubeStateMetrics), only)
-	g.SecretText(&a.Alertmanager.WebhookURL, "alertWebhookUrl", "URL that Alertmanager posts alerts to; without it alerts show in the user interfaces only.", settings.Valid(receiver))
-	g.SecretText(&a.Alertmanager.HeartbeatURL, "heartbeatWebhookUrl", "URL that Alertmanager posts the dead-man's switch to.", settings.Valid(receiver))
+	s.receiverSettings(g)
 }
 
 // duration is for settings.Valid: one of Prometheus' own.
 func duration(v string) error {
 	if d, err := model.ParseDuration(v); err != nil || d == 0 {
 		return fmt.Errorf("%q is not a duration: write e.g. 200h or 15d", v)
-	}
-	return nil
-}
-
-// apis are services that read a format of their own and answer 400 to Alertmanager's, by
-// the ends of their hosts.
-var apis = map[string]string{
-	"hooks.slack.com": "Slack", "slack.com": "Slack",
-	"events.pagerduty.com": "PagerDuty", "events.eu.pagerduty.com": "PagerDuty",
-	"discord.com": "Discord", "discordapp.com": "Discord",
-	"webhook.office.com": "Microsoft Teams", "outlook.office.com": "Microsoft Teams",
-	"logic.azure.com": "Microsoft Teams", "api.powerplatform.com": "Microsoft Teams",
-	"api.opsgenie.com": "Opsgenie", "api.eu.opsgenie.com": "Opsgenie",
-	"api.telegram.org": "Telegram", "chat.googleapis.com": "Google Chat", "api.pushover.net": "Pushover",
-	"alert.victorops.com": "Splunk On-Call", "webexapis.com": "Webex",
-}
-
-// receiver is for settings.Valid. The address is a secret: no message repeats it.
-func receiver(v string) error {
-	u, err := url.Parse(v)
-	if err != nil || u.Scheme != "https" || u.Hostname() == "" || (u.Port() != "" && u.Port() != "443") {
-		return errors.New("the value is not an https URL on port 443, which is all that the network policy lets out")
-	}
-	for host := strings.TrimSuffix(strings.ToLower(u.Hostname()), "."); host != ""; {
-		if service, known := apis[host]; known {
-			return fmt.Errorf("the value is an address of %s, which reads a format of its own and refuses Alertmanager's: name a receiver of Alertmanager's webhook format, such as a relay to %[1]s", service)
-		}
-		_, host, _ = strings.Cut(host, ".")
 	}
 	return nil
 }

@@ -6,7 +6,6 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"github.com/alphapulse/alphapulse-infra/components/monitoring"
 	"github.com/alphapulse/alphapulse-infra/components/platform"
 	"github.com/alphapulse/alphapulse-infra/components/room"
 	"github.com/alphapulse/alphapulse-infra/components/workload"
@@ -25,8 +24,6 @@ type plan struct {
 // planned folds the facts of the rooms, and tells monitoring what there is to watch.
 func (s *Stack) planned() plan {
 	p := plan{links: s.links(), volumes: pulumi.StringMap{}}
-	watch := s.Monitoring
-	var scraping []room.Link
 	for _, r := range s.rooms() {
 		f := r.facts(r.name, s.Target)
 		p.facts = append(p.facts, f)
@@ -34,27 +31,8 @@ func (s *Stack) planned() plan {
 		for _, c := range f.Claims {
 			p.volumes[c.Name] = pulumi.String(c.Size.String())
 		}
-		if r.name == monitoringName {
-			continue // it scrapes itself
-		}
-		watch.Rules, watch.Panels = append(watch.Rules, f.Rules...), append(watch.Panels, f.Panels...)
-		for _, w := range f.Workloads {
-			if w.Scrape == nil {
-				continue
-			}
-			watch.Scraped = append(watch.Scraped, w)
-			scraping = append(scraping, room.Link{
-				From: room.Of(monitoring.PrometheusOf(monitoringName)), To: room.Of(w.Identity), Ports: []int{w.Scrape.Port}, Zone: room.Watch,
-			})
-		}
 	}
-	watch.Consumers = map[string][]string{}
-	for _, l := range p.links {
-		if l.From.Workload != nil && l.To.Workload != nil {
-			watch.Consumers[l.To.Workload.Name] = append(watch.Consumers[l.To.Workload.Name], l.From.Workload.Name)
-		}
-	}
-	p.links = append(p.links, scraping...)
+	p.links = append(p.links, s.Monitoring.Watch(monitoringName, p.links, p.facts...)...)
 	return p
 }
 

@@ -19,5 +19,14 @@ func Defaults() Args {
 	}
 }
 
+// withDefaults is a copy with every default filled in.
+func (a *Args) withDefaults() *Args {
+	d := room.Fill(*a, Defaults())
+	if a.MaxConnections == 0 {
+		d.MaxConnections = min(d.MaxConnections, MostConnections(d.Resources.Limits.Memory.Value()))
+	}
+	return &d
+}
+
 // Major version of PostgreSQL: a volume that another one has made does not open.
 const Major = "17"

@@ -25,8 +25,8 @@ const (
 	webhookKey       = "webhook-url"
 	heartbeatKey     = "heartbeat-url"
 
-	// webhookName is the receiver of Alertmanager.WebhookURL.
-	webhookName = "webhook"
+	// WebhookName is the receiver of Alertmanager.WebhookURL.
+	WebhookName = "webhook"
 )
 
 // How long Alertmanager may take to answer for the first time, and to stop, in seconds.
@@ -47,7 +47,7 @@ type Receiver struct {
 func (a *Alertmanager) receivers() []Receiver {
 	all := slices.Clone(a.Receivers)
 	if a.WebhookURL != nil {
-		all = append(all, Receiver{Receiver: config.Receiver{Name: webhookName, Webhook: &config.Webhook{}}, Credential: a.WebhookURL})
+		all = append(all, Receiver{Receiver: config.Receiver{Name: WebhookName, Webhook: &config.Webhook{}}, Credential: a.WebhookURL})
 	}
 	return all
 }
@@ -88,7 +88,7 @@ func (a *Args) AlertmanagerFiles() (files map[string]string, receivers pulumi.St
 	receivers = pulumi.StringMap{}
 	for _, r := range a.Alertmanager.receivers() {
 		to, key, name := r.Receiver, r.Name, "the credential of receiver "+r.Name
-		if a.Alertmanager.WebhookURL != nil && r.Name == webhookName {
+		if a.Alertmanager.WebhookURL != nil && r.Name == WebhookName {
 			key, name = webhookKey, "Alertmanager.WebhookURL"
 		}
 		if r.Credential != nil {

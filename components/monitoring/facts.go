@@ -35,13 +35,17 @@ func (a *Args) Facts(name string, on room.Target) room.Facts {
 	one := func(i room.Identity, r room.Resources, port int, path string) room.Workload {
 		return room.Workload{Identity: i, Replicas: 1, Containers: []room.Resources{r}, Scrape: &room.Scrape{Port: port, Path: path}}
 	}
+	ordered := func(w room.Workload) room.Workload {
+		w.Ordered = true
+		return w
+	}
 	link := func(from, to room.Identity, port int) room.Link {
 		return room.Link{From: room.Of(from), To: room.Of(to), Ports: []int{port}, Zone: room.Watch}
 	}
 	f := room.Facts{
 		Workloads: []room.Workload{
-			one(prometheus, d.Prometheus.Resources, PrometheusPort, PrometheusPath+"/metrics"),
-			one(alertmanager, d.Alertmanager.Resources, AlertmanagerPort, AlertmanagerPath+"/metrics"),
+			ordered(one(prometheus, d.Prometheus.Resources, PrometheusPort, PrometheusPath+"/metrics")),
+			ordered(one(alertmanager, d.Alertmanager.Resources, AlertmanagerPort, AlertmanagerPath+"/metrics")),
 			one(grafana, d.Grafana.Resources, GrafanaPort, "/metrics"),
 		},
 		Claims: []room.Claim{
@@ -67,4 +71,31 @@ func (a *Args) Facts(name string, on room.Target) room.Facts {
 		f.Links = append(f.Links, room.Link{From: room.Of(alertmanager), To: room.Outside(room.Internet), Ports: ports, Zone: room.Exit})
 	}
 	return f
+}
+
+// Watch lets the monitoring called name take up what rooms say about themselves: rules,
+// panels and scraping, and by links who asks whom. It returns the links of scraping, which
+// have to be allowed, too. The rooms may include the monitoring, which scrapes itself.
+func (a *Args) Watch(name string, links []room.Link, rooms ...room.Facts) []room.Link {
+	var scraping []room.Link
+	for _, f := range rooms {
+		a.Rules, a.Panels = append(a.Rules, f.Rules...), append(a.Panels, f.Panels...)
+		for _, w := range f.Workloads {
+			if w.Scrape == nil || w.Instance == name {
+				continue
+			}
+			a.Scraped = append(a.Scraped, w)
+			scraping = append(scraping, room.Link{
+				From: room.Of(PrometheusOf(name)), To: room.Of(w.Identity), Ports: []int{w.Scrape.Port}, Zone: room.Watch,
+			})
+		}
+	}
+	a.Consumers = map[string][]string{}
+	for _, l := range links {
+		// What belongs to the room itself is none of its clients.
+		if l.From.Workload != nil && l.To.Workload != nil && l.From.Workload.Instance != l.To.Workload.Instance {
+			a.Consumers[l.To.Workload.Name] = append(a.Consumers[l.To.Workload.Name], l.From.Workload.Name)
+		}
+	}
+	return scraping
 }

@@ -21,18 +21,24 @@ type Totals struct {
 // for jobs and for an operator's debugging pod, and two Services.
 var Headroom = room.Facts{
 	Workloads: []room.Workload{{
-		Identity: room.Identity{Name: "headroom"}, Replicas: 2,
+		Identity: room.Identity{Name: "headroom"}, Replicas: 2, Ordered: true,
 		Containers: []room.Resources{room.ResourcesOf("250m", "256Mi", "1", "1Gi")},
 	}},
 	Services: []string{"", ""},
 }
 
-// Sum adds up what the rooms need while every workload rolls out at its maximum scale.
+// Sum adds up what the rooms need while every workload rolls out at its maximum scale,
+// and all the pods that it replaces take their whole grace to terminate: a quota counts
+// them until they are gone, and the controllers ask again ever more seldom after a
+// refusal.
 func Sum(facts ...room.Facts) Totals {
 	var t Totals
 	for _, f := range facts {
 		for _, w := range f.Workloads {
 			pods := w.Replicas + w.Surge
+			if !w.Ordered {
+				pods += w.Replicas
+			}
 			for range pods {
 				for _, c := range w.Containers {
 					t.Requests.CPU.Add(c.Requests.CPU)

@@ -71,6 +71,9 @@ type Workload struct {
 	// Surge is how many pods more a rolling update starts at once; 0 for what stops a
 	// pod first.
 	Surge int
+	// Ordered: a pod is not replaced before it has ended, as in a StatefulSet. Pods of
+	// others are replaced at once, and count until their grace is over.
+	Ordered bool
 	// Containers are the resources of every container of a pod, sidecars included.
 	Containers []Resources
 	// Members are the names of the containers of a workload on a Docker host that has

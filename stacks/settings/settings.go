@@ -55,12 +55,14 @@ const (
 	Variables Kind = "variables"
 	Compute   Kind = "requests and limits"
 	Structure Kind = "object"
+	Named     Kind = "objects by name"
 )
 
 // types says what each kind is written as.
 var types = map[Kind]Type{
 	Text: String, Number: Integer, Toggle: Boolean, Fraction: String, Amount: String,
 	Path: String, Image: String, List: Array, Variables: Object, Compute: Object, Structure: Object,
+	Named: Object,
 }
 
 // Setting is one key of a stack's configuration.

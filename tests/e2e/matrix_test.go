@@ -126,13 +126,16 @@ func testReachability(t *testing.T) {
 		pod := startProbe(t, s.namespace, name, s.labels, "sleep")
 		wg.Go(func() {
 			defer func() { stopProbe(t, s.namespace, name); <-slots }()
-			// The enforcement on the node learns of a new pod by a watch.
-			time.Sleep(2 * time.Second)
 			var dials sync.WaitGroup
 			for _, to := range targets {
 				dials.Go(func() {
 					want := reaches(policies.Items, namespaces, pod, &to.pod, to.port)
 					err := connects(t.Context(), s.namespace, name, to, want)
+					// The enforcement on the node learns of a new pod by a watch.
+					for learn := 0; (err == nil) != want && learn < 10; learn++ {
+						time.Sleep(2 * time.Second)
+						err = connects(t.Context(), s.namespace, name, to, want)
+					}
 					mu.Lock()
 					defer mu.Unlock()
 					pair := s.name + " → " + to.String()

@@ -18,36 +18,75 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// testSpread asks where replicas are: as a preference, as a rule, and where a node takes
-// none. The rule holds from then on.
+// testSpread asks where three replicas are: as a preference and as a rule, on three
+// nodes and where one takes none. The rule holds from then on.
 func (f *fleet) testSpread(t *testing.T) {
+	const (
+		preferred, required = "false", "true"
+		three, tainted      = "on three nodes", "updated while the control plane's node is tainted"
+		taint               = "node-role.kubernetes.io/control-plane:NoSchedule"
+	)
 	if together := apart(t); len(together) > 0 {
 		t.Errorf("preferred: %v", together)
 	}
-	f.deploy(t, "spreadRequired=true", "edgeReplicas=3")
-	if on := placement(t)["edge"]; len(slices.Compact(slices.Clone(on))) != 3 {
-		t.Errorf("required: three edge pods on %v", on)
-	}
+	f.spreads(t, three, preferred, 3, "")
+	must(t, "kubectl", "--", "taint", "node", firstNode, taint)
+	roll(t, "edge")
+	settled(t, namespace)
+	f.spreads(t, tainted, preferred, 2, "")
+	must(t, "kubectl", "--", "taint", "node", firstNode, taint+"-")
+
+	f.deploy(t, "spreadRequired=true")
 	if together := apart(t); len(together) > 0 {
 		t.Errorf("required: %v", together)
 	}
-	// To the rule a tainted node is one without pods: the third waits rather than share,
+	f.spreads(t, three, required, 3, "")
+	// To the rule a tainted node is one without pods: a new pod waits rather than share,
 	// and the update, which stops no pod before another serves, waits with it.
-	const taint = "node-role.kubernetes.io/control-plane:NoSchedule"
 	must(t, "kubectl", "--", "taint", "node", firstNode, taint)
 	l := startLoad(t, f.lb, f.out)
 	roll(t, "edge")
-	eventually(t, 2*time.Minute, "the third edge pod waits", func(context.Context) (string, bool) {
+	eventually(t, 2*time.Minute, "an edge pod waits", func(context.Context) (string, bool) {
 		waiting := pending(t)
-		return fmt.Sprintf("%v, waiting %v", placement(t)["edge"], waiting), len(waiting["edge"]) > 0
+		return fmt.Sprintf("%v, waiting %v", placement(t)["edge"], waiting), strings.Contains(strings.Join(waiting["edge"], ""), spreadText)
 	})
-	waiting := pending(t)
+	f.spreads(t, tainted, required, 3, "yes, until the taint is gone")
 	must(t, "kubectl", "--", "taint", "node", firstNode, taint+"-")
 	settled(t, namespace)
-	all := l.settleDown(t, time.Minute)
-	f.row(append(append([]string{"update of three edge pods, spreadRequired, one node tainted"}, tallies(all)...), "when the taint is gone", words(waiting))...)
-	none(t, "update with a tainted node", all)
+	none(t, "update with a tainted node", l.settleDown(t, time.Minute))
 	f.deploy(t, "edgeReplicas=2")
+}
+
+// spreadText is in why a pod waits that the rule keeps from the nodes.
+const spreadText = "topology spread constraints"
+
+// spreads adds a row with the nodes of the edge's pods that run, of which there are to
+// be so many, and asserts that a pod waits only where that is told.
+func (f *fleet) spreads(t *testing.T, situation, required string, nodes int, waits string) {
+	t.Helper()
+	var on []string
+	for _, p := range pods(t, namespace)["edge"] {
+		if ready(&p) {
+			on = append(on, p.Spec.NodeName)
+		}
+	}
+	slices.Sort(on)
+	counts := map[string]int{}
+	for _, n := range on {
+		counts[n]++
+	}
+	if len(counts) != nodes {
+		t.Errorf("%s, spreadRequired %s: edge pods on %v, want %d nodes", situation, required, on, nodes)
+	}
+	waiting := pending(t)["edge"]
+	if (len(waiting) > 0) != (waits != "") {
+		t.Errorf("%s, spreadRequired %s: waiting %v", situation, required, waiting)
+	}
+	var cells []string
+	for _, n := range slices.Sorted(maps.Keys(counts)) {
+		cells = append(cells, fmt.Sprintf("%d on %s", counts[n], n))
+	}
+	f.spread = append(f.spread, []string{situation, required, strings.Join(cells, ", "), or(waits, "no")})
 }
 
 // none fails the test for requests that have failed.
@@ -112,7 +151,9 @@ func (f *fleet) testLoadBalancer(t *testing.T) {
 	f.publish(t, other, f.lb.nodes)
 	has := placement(t)["edge"]
 	for i, node := range f.nodes {
-		for policy, port := range map[string]string{"Local": "443", "Cluster": "8443"} {
+		row := []string{node, map[bool]string{true: "yes", false: "no"}[slices.Contains(has, node)]}
+		for _, service := range [][2]string{{"Local", "443"}, {"Cluster", "8443"}} {
+			policy, port := service[0], service[1]
 			marker := fmt.Sprintf("/e2e-%s-%s", policy, node)
 			want := policy == "Cluster" || slices.Contains(has, node)
 			eventually(t, time.Minute, fmt.Sprintf("%s, policy %s, edge pods on %v: answers %v", node, policy, has, want), func(ctx context.Context) (string, bool) {
@@ -120,6 +161,7 @@ func (f *fleet) testLoadBalancer(t *testing.T) {
 				return fmt.Sprint(err), (err == nil) == want
 			})
 			if !want {
+				row = append(row, "no answer")
 				continue
 			}
 			client := ""
@@ -134,7 +176,9 @@ func (f *fleet) testLoadBalancer(t *testing.T) {
 			if kept != (policy == "Local") {
 				t.Errorf("%s, policy %s: client address kept %v: %s", node, policy, kept, client)
 			}
+			row = append(row, "answers; the edge sees "+map[bool]string{true: "the client", false: "the node, " + client}[kept])
 		}
+		f.balanced = append(f.balanced, row)
 	}
 }
 
@@ -201,7 +245,7 @@ func (f *fleet) testDrain(t *testing.T) {
 		settled(t, namespace)
 		back := since(begun)
 		all := l.settleDown(t, time.Minute)
-		f.row(append(append([]string{fmt.Sprintf("drain of %s (with %s), %s", node, or(strings.Join(single, ", "), "replicas only"), took)}, tallies(all)...), back.String(), words(waiting))...)
+		f.fault(fmt.Sprintf("drain of %s (with %s), which took %s", node, or(strings.Join(single, " and "), "replicas only"), took), all, back.String(), words(waiting))
 		if len(single) > 0 {
 			all = map[string]tally{"page": all["page"]} // all that needs no volume
 		}
@@ -234,7 +278,7 @@ func words(waiting map[string][]string) string {
 		why := waiting[name][0]
 		for text, short := range map[string]string{
 			"PersistentVolume's node affinity": "the volume is on the node",
-			"topology spread constraints":      "no other node takes it",
+			spreadText:                         "would share a node",
 			notStarted:                         "waits for one of these",
 		} {
 			if strings.Contains(why, text) {

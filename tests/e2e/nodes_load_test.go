@@ -104,9 +104,9 @@ func (y tally) outage() time.Duration {
 
 func (y tally) String() string {
 	if y.failed == 0 {
-		return fmt.Sprintf("0 of %d failed", y.sent)
+		return fmt.Sprintf("0 of %d", y.sent)
 	}
-	return fmt.Sprintf("%d of %d failed, within %.1f s (%s)", y.failed, y.sent, y.outage().Seconds(), y.example)
+	return fmt.Sprintf("%d of %d, within %.1f s (%s)", y.failed, y.sent, y.outage().Seconds(), reason(y.example))
 }
 
 // load sends requests through the balancer until it is stopped.

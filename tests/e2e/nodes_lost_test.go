@@ -48,13 +48,21 @@ func nodeReady(t testing.TB, name string) bool {
 }
 
 // moved reports whether every pod of the stack that can be elsewhere than on the node
-// is, and ready.
+// is, and ready. One that the rule of spread keeps waiting cannot.
 func moved(t testing.TB, node string) (string, bool) {
 	t.Helper()
 	var missing []string
+	waits := map[string]int32{}
+	for name, why := range pending(t) {
+		for _, w := range why {
+			if strings.Contains(w, spreadText) {
+				waits[name]++
+			}
+		}
+	}
 	for name, list := range pods(t, namespace) {
 		for _, p := range list {
-			if _, bound := stays(p); bound {
+			if _, bound := stays(p); bound || p.Spec.NodeName == "" && waits[name] > 0 {
 				continue
 			}
 			if p.Spec.NodeName == node || !ready(&p) {
@@ -67,7 +75,7 @@ func moved(t testing.TB, node string) (string, bool) {
 		t.Fatal(err)
 	}
 	for _, d := range deployments.Items {
-		if d.Status.AvailableReplicas < *d.Spec.Replicas {
+		if d.Status.AvailableReplicas+waits[d.Name] < *d.Spec.Replicas {
 			missing = append(missing, d.Name+" (count)")
 		}
 	}
@@ -105,6 +113,7 @@ const lossWindow = probeTries*probeEvery + answerWithin + 2*time.Second
 // testKill cuts the power of a node under load, and gives it back.
 func (f *fleet) testKill(t *testing.T) {
 	createNamespace(t, otherNamespace)
+	f.deploy(t, "edgeReplicas=3")
 	node := f.victim(t)
 	volumePod(t, node)
 	written := func() string {
@@ -146,12 +155,17 @@ func (f *fleet) testKill(t *testing.T) {
 	})
 	waiting["a pod with a claim there"] = []string{"the volume is on the node"}
 	all := l.settleDown(t, time.Minute)
-	f.row(append(append([]string{fmt.Sprintf("power cut of %s, noticed after %s", node, noticed)}, tallies(all)...), served.String(), words(waiting))...)
+	f.fault(fmt.Sprintf("power cut of %s, noticed after %s", node, noticed), all, served.String(), words(waiting))
 	for name, y := range all {
 		if y.outage() > lossWindow {
 			t.Errorf("power cut of %s: %s: %s, want at most %s of failures", node, name, y, lossWindow)
 		}
 	}
+
+	const missing = "with a node missing"
+	f.spreads(t, missing, "true", 2, "yes, until the node is back")
+	f.deploy(t, "spreadRequired=false")
+	f.spreads(t, missing, "false", 2, "")
 
 	begun = time.Now()
 	must(t, "node", "start", node)
@@ -160,7 +174,7 @@ func (f *fleet) testKill(t *testing.T) {
 		return got, got == "started\nstarted\n"
 	})
 	settled(t, namespace)
-	f.row(fmt.Sprintf("%s back", node), "", "", "", since(begun).String(), words(pending(t)))
+	f.fault(fmt.Sprintf("%s back", node), nil, since(begun).String(), words(pending(t)))
 	f.loseFirst(t)
 }
 
@@ -176,7 +190,7 @@ func (f *fleet) loseFirst(t *testing.T) {
 	settled(t, namespace)
 	back := since(begun)
 	all := l.settleDown(t, 2*time.Minute)
-	f.row(append(append([]string{fmt.Sprintf("power cut of %s (control plane, %s) for 10 s", firstNode, strings.Join(singles(placement(t), firstNode), ", "))}, tallies(all)...), back.String()+" after the start", "nothing")...)
+	f.fault(fmt.Sprintf("power cut of %s (control plane, %s) for 10 s", firstNode, strings.Join(singles(placement(t), firstNode), ", ")), all, back.String()+" from the start", "nothing")
 	if y := all["page"]; y.outage() > lossWindow {
 		t.Errorf("power cut of %s: pages: %s", firstNode, y)
 	}
@@ -191,6 +205,11 @@ func (f *fleet) testCut(t *testing.T) {
 	must(t, "kubectl", "--", "delete", "pod", "--namespace", namespace, "--selector", nameLabel+"="+engine)
 	settled(t, namespace)
 	must(t, "kubectl", "--", "uncordon", firstNode)
+	// The node that was away has none of what replicas serve.
+	for _, name := range replicated {
+		roll(t, name)
+	}
+	settled(t, namespace)
 	node := pods(t, namespace)[engine][0].Spec.NodeName
 
 	ctx, stop := context.WithCancel(t.Context())
@@ -217,6 +236,12 @@ func (f *fleet) testCut(t *testing.T) {
 		return fmt.Sprint(seen), len(seen) == 1
 	})
 
+	with := ""
+	for _, name := range replicated {
+		if slices.Contains(placement(t)[name], node) {
+			with += ", " + name
+		}
+	}
 	l := startLoad(t, f.lb, f.out)
 	time.Sleep(2 * time.Second)
 	must(t, "node", "cut", node)
@@ -236,8 +261,7 @@ func (f *fleet) testCut(t *testing.T) {
 	all := l.settleDown(t, time.Minute)
 	stop()
 	wg.Wait()
-	f.row(append(append([]string{fmt.Sprintf("%s, with the engine, cut off; another trades after %s", node, trades)}, tallies(all)...), served.String(), words(waiting))...)
-	t.Logf("%d looks at all engines, at most %d of them traded", samples, most)
+	f.fault(fmt.Sprintf("%s, with the engine%s, cut off; another engine trades after %s, at most %d did in %d looks at all", node, with, trades, most, samples), all, served.String(), words(waiting))
 	if most > 1 || samples < 20 {
 		t.Errorf("%d engines traded at the same time, in %d looks", most, samples)
 	}
@@ -269,27 +293,49 @@ func (f *fleet) leaders(ctx context.Context, name string) []string {
 // testUndo undoes a rollout with kubectl, on nodes that have not seen the older
 // revision's configuration.
 func (f *fleet) testUndo(t *testing.T) {
-	f.deploy(t, "edgeApiRate=1001")
+	// The largest scale is for testQuota.
+	f.deploy(t, "edgeApiRate=1001", "backendMinReplicas=4")
 	l := startLoad(t, f.lb, f.out)
 	begun := time.Now()
 	must(t, "kubectl", "--", "rollout", "undo", "--namespace", namespace, "deployment/edge")
-	out, err := try(t, "kubectl", "--", "rollout", "status", "--namespace", namespace, "deployment/edge", "--timeout=45s")
-	took := since(begun)
+	out, err := try(t, "kubectl", "--", "rollout", "status", "--namespace", namespace, "deployment/edge", "--timeout=25s")
 	t.Logf("rollout undo: %v\n%s", err, last(out, 5))
-	result := "undone after " + took.String()
+	result, waiting := "undone", "nothing"
 	if err != nil {
-		result = "not undone: older configuration is gone"
+		result, waiting = "not undone", "edge ("+f.notMounted(t)+")"
 		must(t, "kubectl", "--", "rollout", "undo", "--namespace", namespace, "deployment/edge")
 	}
 	settled(t, namespace)
 	all := l.settleDown(t, time.Minute)
-	f.row(append(append([]string{"`kubectl rollout undo` of the edge: " + result}, tallies(all)...), took.String(), "nothing")...)
+	f.fault("`kubectl rollout undo` of the edge: "+result, all, since(begun).String(), waiting)
 	none(t, "rollout undo", all)
 }
 
-// testQuota replaces all pods twice in a row, so that pods that terminate slowly and
-// two revisions of new ones are there at the same time.
+// notMounted tells why a pod of the edge has no configuration.
+func (f *fleet) notMounted(t *testing.T) string {
+	t.Helper()
+	events, err := cluster.CoreV1().Events(namespace).List(t.Context(), metav1.ListOptions{FieldSelector: "reason=FailedMount"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range slices.Backward(events.Items) {
+		if strings.HasPrefix(e.InvolvedObject.Name, "edge-") && strings.Contains(e.Message, "not found") {
+			t.Log(e.Message)
+			return "its ConfigMap is gone"
+		}
+	}
+	t.Error("no event tells that an edge pod lacks its configuration")
+	return "not started"
+}
+
+// testQuota replaces all pods twice in a row at the largest scale, so that pods that
+// terminate slowly and two revisions of new ones are there at the same time. All count.
 func (f *fleet) testQuota(t *testing.T) {
+	eventually(t, time.Minute, "the API at its largest scale", func(context.Context) (string, bool) {
+		on := placement(t)["backend"]
+		return fmt.Sprint(on), len(on) == 4
+	})
+	settled(t, namespace)
 	l := startLoad(t, f.lb, f.out)
 	begun := metav1.Now()
 	for range 2 {
@@ -311,8 +357,9 @@ func (f *fleet) testQuota(t *testing.T) {
 		}
 	}
 	all := l.settleDown(t, time.Minute)
-	f.row(append(append([]string{fmt.Sprintf("every replica replaced, and again 5 s later: pods refused by the quota %d times", refused)}, tallies(all)...), took.String(), "nothing")...)
-	// Pods that terminate count, and the quota has room for one update: a second one waits
-	// for them, which takes longer and nobody notices.
+	f.fault(fmt.Sprintf("every replica replaced at the largest scale, and again 5 s later: the quota refused %d pods", refused), all, took.String(), "nothing")
 	none(t, "two updates at once", all)
+	if refused > 0 {
+		t.Errorf("the quota refused %d pods while others terminated", refused)
+	}
 }

@@ -3,16 +3,12 @@
 package e2e
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
-	"text/tabwriter"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -30,12 +26,13 @@ type fleet struct {
 	file  string   // of the stack's settings
 	out   outputs
 	lb    *balancer
-	rows  [][]string
+	tables
 }
 
 // TestNodes is one test because the cluster that its parts break is the same. It
-// prints what each fault has cost; docs/resilience.md begins with that table.
+// prints what each fault has cost; docs/resilience.md begins with these tables.
 func TestNodes(t *testing.T) {
+	kept := keys(t)
 	f := newFleet(t)
 	for _, part := range []struct {
 		name string
@@ -55,41 +52,32 @@ func TestNodes(t *testing.T) {
 		})
 	}
 	f.print()
-}
-
-func (f *fleet) row(cells ...string) { f.rows = append(f.rows, cells) }
-
-// print writes the table as Markdown.
-func (f *fleet) print() {
-	var b bytes.Buffer
-	w := tabwriter.NewWriter(&b, 0, 0, 1, ' ', 0)
-	line := func(cells []string) { _, _ = fmt.Fprintln(w, "|", strings.Join(cells, "\t| ")+"\t|") }
-	line([]string{"fault", "pages", "reads", "writes", "all pods serve after", "pending meanwhile"})
-	line([]string{"---", "---", "---", "---", "---", "---"})
-	for _, r := range f.rows {
-		line(r)
+	if left := keys(t); !slices.Equal(left, kept) {
+		t.Errorf("kubeconfigs in the folder for temporary files: %v, before %v", left, kept)
 	}
-	_ = w.Flush()
-	fmt.Printf("\n%s\n", b.String())
 }
 
-// tallies are the cells of what each kind of request saw.
-func tallies(all map[string]tally) []string {
-	return []string{all["page"].String(), all["read"].String(), all["write"].String()}
+// keys are the copies of the kubeconfig that the Kubernetes provider leaves.
+func keys(t *testing.T) []string {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(os.TempDir(), "kubeconfig*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
 }
 
 // newFleet grows the running cluster and deploys the stack for several nodes. Both are
 // undone at the end: the nodes go with the cluster, the settings are those of the file.
 func newFleet(t *testing.T) *fleet {
 	t.Helper()
-	begun := time.Now()
-	must(t, "up", "--nodes", "3")
-	t.Logf("three nodes after %s", since(begun))
+	f := &fleet{}
+	f.grow(t)
 	raw, err := os.ReadFile(filepath.Join(root, "Pulumi."+stack+".yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fleet{file: filepath.Join(t.TempDir(), "Pulumi."+stack+".yaml")}
+	f.file = filepath.Join(t.TempDir(), "Pulumi."+stack+".yaml")
 	if err := os.WriteFile(f.file, raw, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +89,7 @@ func newFleet(t *testing.T) *fleet {
 			pulumi(t, "up", "--stack", stack, "--yes", "--skip-preview", "--suppress-outputs")
 		}
 	})
-	f.deploy(t, "edgeExposure=loadBalancer", "edgePublicPort=443", "backendMinReplicas=2", "edgeApiRate=1000", "edgeApiBurst=1000", "edgeConnections=1000")
+	f.deploy(t, "edgeExposure=loadBalancer", "edgePublicPort=443", "edgeReplicas=3", "backendMinReplicas=2", "edgeApiRate=1000", "edgeApiBurst=1000", "edgeConnections=1000")
 	nodes, err := cluster.CoreV1().Nodes().List(t.Context(), metav1.ListOptions{})
 	if err != nil {
 		t.Fatal(err)

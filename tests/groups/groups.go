@@ -47,8 +47,8 @@ func onDev(name, about string, need time.Duration, paths ...string) group {
 
 // nodes grows the cluster, so that nothing else can follow on it.
 func nodes() group {
-	g := onDev("nodes", "three nodes under load: spread, drains, a node that is killed or cut off", 15*time.Minute,
-		"local/internal/node", "tests/e2e/nodes_faults_test.go", "tests/e2e/nodes_load_test.go", "tests/e2e/nodes_lost_test.go", "tests/e2e/nodes_test.go")
+	g := onDev("nodes", "three nodes under load: spread, drains, a node that is killed or cut off", 12*time.Minute,
+		"local/internal/node", "tests/e2e/nodes_faults_test.go", "tests/e2e/nodes_load_test.go", "tests/e2e/nodes_lost_test.go", "tests/e2e/nodes_tables_test.go", "tests/e2e/nodes_test.go")
 	g.last = true
 	return g
 }

@@ -66,6 +66,7 @@ func TestBadInput(t *testing.T) {
 		{"prometheusRetention", "forever", []string{`"forever"`, "200h"}},
 		{"tlsMode", "provided", []string{"tlsCertificate", "tlsPrivateKey", "--secret"}},
 		{"alertWebhookUrl", "https://hook.example.com/secret", []string{"stored in plain text", "--secret alertWebhookUrl"}},
+		{"alertReceivers", `{"chat":{"slack":{},"credential":"https://hooks.slack.com/services/T0/B0/x"}}`, []string{"stored in plain text", "--secret alertReceivers"}},
 		{"databaseResources", `{"requests":{"memory":"64Mi"},"limits":{"memory":"128Mi"}}`, []string{"128Mi is too small", "256Mi"}},
 		{"databaseMaxConnections", "900", []string{"900 is too many", "4Gi", "at most 409"}},
 		{"cachePolicy", "sometimes", []string{`"sometimes"`, "allkeys-lru", "noeviction"}},

@@ -207,6 +207,7 @@ var edits = map[string]edit{
 	"grafanaStorage":            {value: "20Gi"},
 	"alertmanagerResources":     {value: `{"limits":{"memory":"512Mi"}}`},
 	"kubeStateMetricsResources": {value: `{"limits":{"memory":"512Mi"}}`},
+	"alertReceivers":            {value: `{"chat":{"slack":{},"credential":"https://hooks.slack.com/services/T0/B0/secret"}}`},
 	"alertWebhookUrl":           {value: "https://hooks.example.com/a"},
 	"heartbeatWebhookUrl":       {value: "https://hooks.example.com/b"},
 }

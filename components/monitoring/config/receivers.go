@@ -28,30 +28,31 @@ const TemplateFile = "notification.tmpl"
 // Receiver is where alerts are sent. Exactly one of the kinds is set.
 type Receiver struct {
 	// Name tells it apart: small letters, digits and hyphens.
-	Name string
+	Name string `json:"-"`
 
-	Slack     *Slack
-	PagerDuty *PagerDuty
-	Opsgenie  *Opsgenie
-	Teams     *Teams
-	Telegram  *Telegram
-	Email     *Email
-	Webhook   *Webhook
+	Slack     *Slack     `json:"slack"`
+	PagerDuty *PagerDuty `json:"pagerDuty"`
+	Opsgenie  *Opsgenie  `json:"opsgenie"`
+	Teams     *Teams     `json:"teams"`
+	Telegram  *Telegram  `json:"telegram"`
+	Email     *Email     `json:"email"`
+	Webhook   *Webhook   `json:"webhook"`
 
 	// CredentialFile is the path of the file with the credential that the kind asks for.
-	CredentialFile string
+	CredentialFile string `json:"-"`
 
 	// Severities, Owners and Workloads of the alerts that it gets; all when empty.
-	Severities        []rule.Severity
-	Owners, Workloads []string
+	Severities []rule.Severity `json:"severities"`
+	Owners     []string        `json:"owners"`
+	Workloads  []string        `json:"workloads"`
 	// Hours in which it gets them; nil for always.
-	Hours *Hours
+	Hours *Hours `json:"hours"`
 }
 
 // Slack posts to an incoming webhook; its URL is the credential.
 type Slack struct {
 	// Channel of the message; "" for that of the webhook. Newer webhooks have one only.
-	Channel string
+	Channel string `json:"channel"`
 }
 
 // PagerDuty triggers and resolves incidents by the Events API v2; the integration's
@@ -59,16 +60,16 @@ type Slack struct {
 type PagerDuty struct {
 	// URL of the API; "" for that of the United States. Elsewhere it is
 	// "https://events.eu.pagerduty.com/v2/enqueue".
-	URL string
+	URL string `json:"url"`
 }
 
 // Opsgenie opens and closes alerts by the Alert API; an API key is the credential.
 type Opsgenie struct {
 	// URL of the API; "" for that of the United States. Elsewhere it is
 	// "https://api.eu.opsgenie.com/".
-	URL string
+	URL string `json:"url"`
 	// Team that is told; "" leaves it to the API key's integration.
-	Team string
+	Team string `json:"team"`
 }
 
 // Teams posts an adaptive card to a workflow of Microsoft Teams; its URL is the
@@ -78,11 +79,11 @@ type Teams struct{}
 // Telegram sends a message as a bot; the bot's token is the credential.
 type Telegram struct {
 	// ChatID of the chat or the group; that of a group is below zero.
-	ChatID int64
+	ChatID int64 `json:"chatId"`
 	// ThreadID is a topic of the group; 0 for none.
-	ThreadID int
+	ThreadID int `json:"threadId"`
 	// URL of the API; "" for https://api.telegram.org.
-	URL string
+	URL string `json:"url"`
 }
 
 // Email sends a mail; the password is the credential, absent where the server asks for
@@ -90,11 +91,11 @@ type Telegram struct {
 type Email struct {
 	// Smarthost is the server that takes the mail, e.g. "smtp.example.com:587". It has to
 	// speak TLS: at once on port 465, by STARTTLS on others.
-	Smarthost string
-	From      string
-	To        []string
+	Smarthost string   `json:"smarthost"`
+	From      string   `json:"from"`
+	To        []string `json:"to"`
 	// Username of the login; From when empty.
-	Username string
+	Username string `json:"username"`
 }
 
 // Webhook posts alerts in Alertmanager's own format; the URL is the credential.
@@ -103,14 +104,15 @@ type Webhook struct{}
 // Hours are times of a week.
 type Hours struct {
 	// Days, e.g. "monday:friday" or "sunday"; all when empty.
-	Days []string
+	Days []string `json:"days"`
 	// From and To, e.g. "08:00" and "18:00"; the whole day when both are empty.
-	From, To string
+	From string `json:"from"`
+	To   string `json:"to"`
 	// Location by its name in the time zone database, e.g. "Europe/Berlin", which
 	// Alertmanager's image has to have; UTC when empty.
-	Location string
+	Location string `json:"location"`
 	// Outside turns it round: what is left of the week.
-	Outside bool
+	Outside bool `json:"outside"`
 }
 
 // kinds names those that are set.

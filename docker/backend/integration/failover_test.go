@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -230,6 +231,8 @@ func (v *visitors) report(t testing.TB) {
 	}
 }
 
+var retried = regexp.MustCompile(`(?m)^database_retries_total\{query="[^"]+"\} [1-9]`)
+
 func TestFailoverIsLatencyNotErrors(t *testing.T) {
 	for name, c := range map[string]struct{ pooled, standby, cached bool }{
 		"straight":         {},
@@ -263,8 +266,9 @@ func TestFailoverIsLatencyNotErrors(t *testing.T) {
 			if status, body := s.get(api.url + "/ready"); status != 200 {
 				t.Errorf("afterwards: %d %s", status, body)
 			}
-			if _, text := s.get(api.url + "/metrics"); !strings.Contains(text, `database_retries_total{query="save watchlist"}`) {
-				t.Error("no write met the failover: this proves nothing")
+			// Which query of a request it is that the failover meets, is chance.
+			if _, text := s.get(api.url + "/metrics"); !retried.MatchString(text) {
+				t.Error("no request met the failover: this proves nothing")
 			} else if c.standby == strings.Contains(text, `database_reads_total{server="standby"} 0`) {
 				t.Errorf("reads from a standby: %v wanted", c.standby)
 			}

@@ -70,6 +70,23 @@ func Missing(ctx context.Context, names ...string) []string {
 	return missing(ctx, table, root, cache, names)
 }
 
+// BuiltBefore tells whether the cache holds some build of each named tool: then Go's
+// own caches hold most of what the next one takes.
+func BuiltBefore(names ...string) bool {
+	cache, err := paths.Cache()
+	return err == nil && builtBefore(cache, names)
+}
+
+func builtBefore(cache string, names []string) bool {
+	for _, name := range names {
+		// A broken link is one to an older build.
+		if found, err := filepath.Glob(filepath.Join(cache, name, "*", name)); err != nil || len(found) == 0 {
+			return false
+		}
+	}
+	return true
+}
+
 func missing(ctx context.Context, table []unit, root, cache string, names []string) []string {
 	var absent []string
 	for _, u := range table {

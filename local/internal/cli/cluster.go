@@ -31,7 +31,11 @@ status is 0 only if the cluster is ready.`,
 	where: func(st node.State) string {
 		var nodes []string
 		for _, n := range st.Nodes {
-			nodes = append(nodes, fmt.Sprintf("node %s %s at %s in zone %s", n.Name, n.State, n.IP, n.Zone))
+			line := fmt.Sprintf("node %s %s at %s in zone %s", n.Name, n.State, n.IP, n.Zone)
+			if n.Memory > 0 {
+				line += fmt.Sprintf(", %d MiB of memory", n.Memory>>20)
+			}
+			nodes = append(nodes, line)
 		}
 		return fmt.Sprintf("API %s\n%s", topology.Local().APIServer(), strings.Join(nodes, "\n"))
 	},

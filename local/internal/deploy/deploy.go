@@ -226,6 +226,7 @@ func check(ctx context.Context, r *progress.Reporter, nodes topology.Request) er
 				needs.GoModules = append(needs.GoModules, dir)
 			}
 		}
+		needs.FirstBuild = needs.FirstBuild || !build.BuiltBefore(missing...)
 	}
 	return preflight.Run(ctx, needs)
 }

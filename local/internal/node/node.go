@@ -77,6 +77,8 @@ type Member struct {
 	IP    string
 	Zone  string
 	State string // running, cut off or stopped
+	// Memory that it and its pods hold, in bytes; 0 if it does not run.
+	Memory uint64
 }
 
 // States of a node.

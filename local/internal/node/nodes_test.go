@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -22,6 +23,8 @@ import (
 	"github.com/alphapulse/alphapulse-infra/local/internal/node"
 	"github.com/alphapulse/alphapulse-infra/local/internal/node/plan"
 	"github.com/alphapulse/alphapulse-infra/local/internal/node/topology"
+	"github.com/alphapulse/alphapulse-infra/local/internal/paths"
+	"github.com/alphapulse/alphapulse-infra/local/internal/preflight"
 )
 
 // several are lives of clusters with more than one node.
@@ -33,16 +36,52 @@ func several() []life {
 			u.crash(t, "a network of the third node", func() bool { return exists("/run/netns/" + nodeName + "-3") })
 		}},
 		{"three nodes and their faults", threeNodes},
-		{"three nodes with both versions of IP, kill -9 of all", func(t *testing.T) {
-			local(t, "up", "--nodes", "3", "--dual-stack")
-			reaches(t, three(t, true))
-			for _, pid := range initPIDs() {
-				if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-					t.Error(err)
-				}
-			}
-		}},
+		{"three nodes with both versions of IP, kill -9 of all, twice", powerOff},
 	}
+}
+
+// powerOff kills all processes of a cluster with every kind of route. What they leave
+// is in the way neither of this clone's next start nor of one that knows nothing of
+// the nodes.
+func powerOff(t *testing.T) {
+	local(t, "up", "--nodes", "3", "--dual-stack")
+	hosts := three(t, true)
+	reaches(t, hosts)
+	kill := func() {
+		for _, pid := range initPIDs() {
+			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+				t.Error(err)
+			}
+		}
+		until(t, "all first processes are gone", func() bool {
+			st, err := node.Status(t.Context())
+			return err == nil && !st.Running
+		})
+	}
+	fits := func(what string) {
+		needs, err := node.Needs(t.Context(), topology.Request{})
+		if err == nil {
+			err = preflight.Run(t.Context(), needs)
+		}
+		if err != nil || len(needs.Ranges) == 0 {
+			t.Errorf("%s: the machine is refused for what the cluster left: %v, looked for %v", what, err, needs.Ranges)
+		}
+	}
+	kill()
+	fits("in this clone")
+	if out := local(t, "up"); !strings.Contains(out, "remove what a crash left behind") {
+		t.Error("up did not tell that it removed leftovers")
+	}
+	reaches(t, hosts)
+	kill()
+	state, err := paths.State("cluster", "cluster.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(state); err != nil {
+		t.Fatal(err)
+	}
+	fits("in a clone that knows of one node")
 }
 
 // three is what a cluster of three nodes consists of.

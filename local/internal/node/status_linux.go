@@ -13,6 +13,7 @@ import (
 
 	"github.com/alphapulse/alphapulse-infra/local/internal/node/plan"
 	"github.com/alphapulse/alphapulse-infra/local/internal/node/services"
+	"github.com/alphapulse/alphapulse-infra/local/internal/node/steps/cgroup"
 	"github.com/alphapulse/alphapulse-infra/local/internal/node/steps/network"
 )
 
@@ -71,7 +72,7 @@ func (t *target) status() State {
 		return st
 	}
 	for _, h := range t.Cluster.Hosts() {
-		n := Member{Name: h.Name(), IP: h.IP().String(), Zone: h.Zone, State: NodeRunning}
+		n := Member{Name: h.Name(), IP: h.IP().String(), Zone: h.Zone, State: NodeRunning, Memory: cgroup.Memory(h.Name())}
 		switch {
 		case !t.Record.Node(h.Name()).Alive():
 			n.State = NodeStopped

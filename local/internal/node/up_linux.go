@@ -133,6 +133,7 @@ func (t *target) needs(ctx context.Context) (preflight.Needs, error) {
 		}
 	}
 	missing := build.Missing(ctx, p.Tools...)
+	n.FirstBuild = !build.BuiltBefore(missing...)
 	for _, tool := range build.Tools() {
 		dir := filepath.Join(root, filepath.FromSlash(tool.Module))
 		if slices.Contains(missing, tool.Name) && !slices.Contains(n.GoModules, dir) {

@@ -23,6 +23,9 @@ const (
 	// MinDiskCold is the room, in bytes, for Go's download and build caches, the
 	// finished programs and the images.
 	MinDiskCold = 20 * gib
+	// MinDiskAgain is the room, in bytes, for the same where the programs were built
+	// before, so that Go's caches hold most of it.
+	MinDiskAgain = 8 * gib
 	// MinDiskWarm is the room, in bytes, for the images and data of a running
 	// cluster.
 	MinDiskWarm = 4 * gib
@@ -49,6 +52,8 @@ type Needs struct {
 	CacheDir string
 	// GoModules are the folders of the Go modules that have to be compiled.
 	GoModules []string
+	// FirstBuild: some of these were never compiled on this machine.
+	FirstBuild bool
 	// Debian are the packages that have to be downloaded.
 	Debian []string
 	// NPM: packages have to be downloaded from npm's registry.
@@ -182,8 +187,11 @@ func (f Facts) sizes(n Needs) []string {
 			p = append(p, fmt.Sprintf("%s are free on the disk of %s, and %s %s: free %s there", size(free), dir, why, size(want), size(want-free)))
 		}
 	}
-	if n.cold() {
+	switch {
+	case n.cold() && n.FirstBuild:
 		disk(n.CacheDir, f.CacheFree, MinDiskCold, "downloads, builds and images need")
+	case n.cold():
+		disk(n.CacheDir, f.CacheFree, MinDiskAgain, "builds and images need")
 	}
 	if !n.cold() || !f.OneDisk {
 		disk(n.StateDir, f.StateFree, MinDiskWarm, "the "+n.what()+" needs")

@@ -15,7 +15,7 @@ import (
 func needs() Needs {
 	return Needs{
 		Root: true, Ports: []int{30443, 30080}, Ranges: []string{"10.250.0.0/30", "10.244.0.0/16", "10.96.0.0/16"}, Links: []string{"alphapulse0", "alphapulse2"},
-		StateDir: "/repo/.local/cluster", CacheDir: "/root/.cache/x", GoModules: []string{"/repo/local/modules/kubernetes"}, Debian: []string{"ipset"}, NPM: true,
+		StateDir: "/repo/.local/cluster", CacheDir: "/root/.cache/x", GoModules: []string{"/repo/local/modules/kubernetes"}, FirstBuild: true, Debian: []string{"ipset"}, NPM: true,
 	}
 }
 
@@ -55,6 +55,8 @@ func TestCheck(t *testing.T) {
 		{"enough memory to run", func(f *Facts, n *Needs) { f.Memory, n.GoModules = MinMemoryWarm, nil }, nil},
 		{"unknown memory", func(f *Facts, _ *Needs) { f.Memory = 0 }, nil},
 		{"disk to build", func(f *Facts, _ *Needs) { f.CacheFree, f.StateFree = 5*gib, 5*gib }, []string{"5.0 GiB are free", "/root/.cache/x", "20.0 GiB", "free 15.0 GiB"}},
+		{"disk to build again", func(f *Facts, n *Needs) { f.CacheFree, f.StateFree, n.FirstBuild = 7*gib, 7*gib, false }, []string{"7.0 GiB are free", "/root/.cache/x", "8.0 GiB"}},
+		{"enough disk to build again", func(f *Facts, n *Needs) { f.CacheFree, f.StateFree, n.FirstBuild = 8*gib, 8*gib, false }, nil},
 		{"two disks", func(f *Facts, _ *Needs) { f.OneDisk, f.StateFree = false, 1*gib }, []string{"1.0 GiB are free", "/repo/.local/cluster"}},
 		{"disk to run", func(f *Facts, n *Needs) { f.CacheFree, f.StateFree, n.GoModules = 1*gib, 1*gib, nil }, []string{"/repo/.local/cluster", "4.0 GiB"}},
 		{"enough disk to run", func(f *Facts, n *Needs) { f.CacheFree, f.StateFree, n.GoModules = 5*gib, 5*gib, nil }, nil},

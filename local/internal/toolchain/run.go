@@ -60,9 +60,23 @@ func (t *Toolchain) Run(ctx context.Context, dir string, streams Streams, args .
 		}()
 	}
 
+	all, err := paths.StateDir("tmp")
+	if err != nil {
+		return err
+	}
+	temporary, remove, err := scratch(all)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if failed := remove(); failed != nil {
+			err = errors.Join(err, failed)
+		}
+	}()
+
 	cmd := exec.Command(t.Path, args...)
 	cmd.Dir = dir
-	cmd.Env = t.environ(dir)
+	cmd.Env = append(t.environ(dir), "TMPDIR="+temporary)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = streams.In, streams.Out, streams.Err
 	// On a terminal Pulumi must stay in the foreground group to ask questions,
 	// and gets the interrupt key from the terminal itself. Elsewhere it gets a

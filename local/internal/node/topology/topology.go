@@ -159,14 +159,13 @@ func (c Cluster) APIServer() string {
 	return fmt.Sprintf("https://%s", netip.AddrPortFrom(c.First().IP(), apiPort))
 }
 
-// LinkRanges, PodRanges and ServiceRanges are Links, Pods and Services of each version
-// of IP that the cluster has.
+// LinkRanges are Links of each version of IP that the cluster has.
 func (c Cluster) LinkRanges() []netip.Prefix { return both(c.Links, c.Links6) }
 
-// PodRanges is described at LinkRanges.
+// PodRanges are Pods, likewise.
 func (c Cluster) PodRanges() []netip.Prefix { return both(c.Pods, c.Pods6) }
 
-// ServiceRanges is described at LinkRanges.
+// ServiceRanges are Services, likewise.
 func (c Cluster) ServiceRanges() []netip.Prefix { return both(c.Services, c.Services6) }
 
 func both(v4, v6 netip.Prefix) []netip.Prefix {

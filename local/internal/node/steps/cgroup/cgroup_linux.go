@@ -219,6 +219,42 @@ func PIDs(node string) ([]int, error) {
 	return pids, nil
 }
 
+// Memory returns the bytes that the node's processes hold, those of its pods included:
+// what the kubelet calls the working set, without files that were only read. It is 0
+// if that is unknown.
+func Memory(node string) uint64 {
+	all, err := roots()
+	if err != nil {
+		return 0
+	}
+	for _, root := range all {
+		if n := memory(filepath.Join(root, node)); n > 0 {
+			return n
+		}
+	}
+	return 0
+}
+
+// memory reads the working set of a cgroup of either version.
+func memory(dir string) uint64 {
+	for usage, idle := range map[string]string{"memory.current": "inactive_file", "memory.usage_in_bytes": "total_inactive_file"} {
+		b, err := os.ReadFile(filepath.Join(dir, usage))
+		if err != nil {
+			continue
+		}
+		used, _ := strconv.ParseUint(strings.TrimSpace(string(b)), 10, 64)
+		stat, _ := os.ReadFile(filepath.Join(dir, "memory.stat"))
+		for line := range strings.Lines(string(stat)) {
+			if name, value, _ := strings.Cut(strings.TrimSpace(line), " "); name == idle {
+				files, _ := strconv.ParseUint(value, 10, 64)
+				return used - min(files, used)
+			}
+		}
+		return used
+	}
+	return 0
+}
+
 // remove removes the node's cgroups. No process may be left in them.
 func remove(node string) error {
 	all, err := roots()

@@ -32,3 +32,23 @@ func TestCgroupsOfVersion2(t *testing.T) {
 		t.Errorf("the node's leaf: %v", err)
 	}
 }
+
+func TestMemoryIsTheWorkingSet(t *testing.T) {
+	for name, files := range map[string]map[string]string{
+		"version 1": {"memory.usage_in_bytes": "5000\n", "memory.stat": "inactive_file 1\ntotal_inactive_file 2000\n"},
+		"version 2": {"memory.current": "5000\n", "memory.stat": "anon 7\ninactive_file 2000\n"},
+	} {
+		dir := t.TempDir()
+		if got := memory(dir); got != 0 {
+			t.Errorf("%s: %d bytes of no cgroup", name, got)
+		}
+		for file, text := range files {
+			if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := memory(dir); got != 3000 {
+			t.Errorf("%s: %d bytes, want 3000", name, got)
+		}
+	}
+}
