@@ -187,6 +187,10 @@ e2e: local groups ## the whole proof on the local cluster and engine, from nothi
 ci: groups ## what .ci/run does once everything is installed: make test, make e2e GROUP=core, the other groups while 80 minutes last
 	@.local/bin/groups ci -budget $(or $(BUDGET),80m) -elapsed $(or $(ELAPSED),0)
 
+.PHONY: mutation
+mutation: ## put faults into the code one by one and tell which ones no test notices: PART=components
+	@go run ./tests/mutation $(if $(PART),-part $(PART))
+
 .PHONY: bench
 bench: local ## measure the dev stack, which is left running, and one backend alone; print ratios
 	@rc=0; $(LOCAL) deploy $(LOCALFLAGS); \

@@ -54,8 +54,8 @@ const (
 	List      Kind = "list"
 	Variables Kind = "variables"
 	Compute   Kind = "requests and limits"
-	Structure Kind = "object"
 	Named     Kind = "objects by name"
+	Structure Kind = "object"
 )
 
 // types says what each kind is written as.

@@ -1,7 +1,6 @@
 package unit
 
 import (
-	"maps"
 	"strconv"
 	"strings"
 	"testing"
@@ -14,10 +13,7 @@ import (
 
 func record(t *testing.T, stack string, with map[string]string) *recorder.Recording {
 	t.Helper()
-	config, err := recorder.StackConfig(stack)
-	require.NoError(t, err)
-	maps.Copy(config, with)
-	r, err := recorder.Run(recorder.Options{Stack: stack, Config: config})
+	r, err := recorder.Stack(stack, with)
 	require.NoError(t, err)
 	return r
 }

@@ -84,7 +84,7 @@ func TestARoomFromOutside(t *testing.T) {
 		amount := quota.Spec.Hard[what]
 		return amount.Value()
 	}
-	assert.Equal(t, int64(4), pods(with, corev1.ResourcePods)-pods(without, corev1.ResourcePods), "its share of the quota: three and one that surges")
+	assert.Equal(t, int64(7), pods(with, corev1.ResourcePods)-pods(without, corev1.ResourcePods), "its share of the quota: three, one that surges, and three that end")
 	assert.Equal(t, int64(2), pods(with, corev1.ResourceServices)-pods(without, corev1.ResourceServices))
 
 	var reached []string
