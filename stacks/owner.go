@@ -124,7 +124,7 @@ func objectOf(inputs resource.PropertyMap) (kind, name string) {
 // its first object.
 func (s *Stack) look(ctx *pulumi.Context, before Previous) error {
 	if s.Target != room.Kubernetes {
-		return nil
+		return s.lookAtEngine(ctx, before)
 	}
 	cluster, err := live.Connect(s.Cluster.Kubeconfig, s.Cluster.Context)
 	if err == nil {

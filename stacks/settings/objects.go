@@ -2,6 +2,7 @@ package settings
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -83,7 +84,8 @@ func fieldNames(t reflect.Type) []string {
 
 // mistyped says which field has a value of another type, without the value.
 func mistyped(err error) string {
-	if e, ok := err.(*json.UnmarshalTypeError); ok {
+	var e *json.UnmarshalTypeError
+	if errors.As(err, &e) {
 		kind := map[reflect.Kind]string{reflect.String: "a text", reflect.Slice: "a list", reflect.Bool: "true or false"}[e.Type.Kind()]
 		if kind == "" {
 			kind = "a whole number"
