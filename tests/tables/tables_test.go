@@ -41,7 +41,7 @@ func sorted(t *testing.T, stack string) *recorder.Recording {
 // table is lines of a golden file.
 type table struct{ strings.Builder }
 
-func (t *table) line(format string, v ...any) { fmt.Fprintf(t, format+"\n", v...) }
+func (t *table) line(format string, v ...any) { _, _ = fmt.Fprintf(t, format+"\n", v...) }
 
 func (t *table) probe(kind string, p *corev1.Probe) {
 	if p == nil {
