@@ -18,7 +18,7 @@ import (
 // it is refused, with and without a preview, before anything is changed; handed over on
 // purpose it is not.
 func testStranger(t *testing.T) {
-	const name = "e2e-stranger"
+	const name = "e2e-theirs"
 	ns := another(t, name, small(30380, 30743, "stranger.localhost")...)
 	createNamespace(t, ns)
 	theirs := metav1.ObjectMeta{Name: "theirs", Labels: map[string]string{"app": "theirs"}}
