@@ -26,6 +26,9 @@ type Previous struct {
 	// Cluster is what tells the cluster apart; "" on a Docker host, and in stacks of a
 	// release that did not ask.
 	Cluster string
+	// Engine is what tells the Docker engine apart; "" on a cluster, and in stacks of a
+	// release that did not ask.
+	Engine string
 	// Volumes are the sizes of the claims, by name.
 	Volumes map[string]string
 }
@@ -36,6 +39,7 @@ const (
 	outputNamespace = "namespace"
 	outputVolumes   = "volumes"
 	outputCluster   = "cluster"
+	outputEngine    = "dockerEngine"
 )
 
 // previous reads the stack's own outputs, before anything is registered.
@@ -56,6 +60,7 @@ func previous(ctx *pulumi.Context) (Previous, error) {
 	p := Previous{Volumes: map[string]string{}}
 	p.Target, _ = result.Outputs[outputTarget].(string)
 	p.Namespace, _ = result.Outputs[outputNamespace].(string)
+	p.Engine, _ = result.Outputs[outputEngine].(string)
 	p.Cluster, _ = result.Outputs[outputCluster].(string)
 	if volumes, ok := result.Outputs[outputVolumes].(map[string]any); ok {
 		for claim, size := range volumes {

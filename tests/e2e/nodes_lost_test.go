@@ -163,7 +163,7 @@ func (f *fleet) testKill(t *testing.T) {
 	}
 
 	const missing = "with a node missing"
-	f.spreads(t, missing, "true", 2, "yes, until the node is back")
+	f.spreads(t, missing, "true", 2, "")
 	f.deploy(t, "spreadRequired=false")
 	f.spreads(t, missing, "false", 2, "")
 

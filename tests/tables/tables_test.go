@@ -15,6 +15,7 @@ import (
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/alphapulse/alphapulse-infra/tests/golden"
 	"github.com/alphapulse/alphapulse-infra/tests/recorder"
@@ -40,7 +41,7 @@ func sorted(t *testing.T, stack string) *recorder.Recording {
 // table is lines of a golden file.
 type table struct{ strings.Builder }
 
-func (t *table) line(format string, v ...any) { fmt.Fprintf(t, format+"\n", v...) }
+func (t *table) line(format string, v ...any) { _, _ = fmt.Fprintf(t, format+"\n", v...) }
 
 func (t *table) probe(kind string, p *corev1.Probe) {
 	if p == nil {
@@ -127,7 +128,11 @@ func TestWhoTalksToWhom(t *testing.T) {
 		case p.IPBlock != nil:
 			return p.IPBlock.CIDR + " but " + strings.Join(p.IPBlock.Except, ",")
 		case p.NamespaceSelector != nil:
-			return "namespace " + fmt.Sprint(p.NamespaceSelector.MatchLabels)
+			where := "namespaces " + metav1.FormatLabelSelector(p.NamespaceSelector)
+			if p.PodSelector != nil {
+				where += ", pods " + metav1.FormatLabelSelector(p.PodSelector)
+			}
+			return where
 		}
 		return p.PodSelector.MatchLabels["app.kubernetes.io/name"]
 	}
@@ -141,11 +146,17 @@ func TestWhoTalksToWhom(t *testing.T) {
 	for _, p := range recorder.Of[*networkingv1.NetworkPolicy](objects) {
 		out.line("policy %s of %s: %v", p.Name, p.Spec.PodSelector.MatchLabels["app.kubernetes.io/name"], p.Spec.PolicyTypes)
 		for _, rule := range p.Spec.Ingress {
+			if len(rule.From) == 0 {
+				out.line("  from anybody: %s", ports(rule.Ports))
+			}
 			for _, from := range rule.From {
 				out.line("  from %s: %s", peer(from), ports(rule.Ports))
 			}
 		}
 		for _, rule := range p.Spec.Egress {
+			if len(rule.To) == 0 {
+				out.line("  to anybody: %s", ports(rule.Ports))
+			}
 			for _, to := range rule.To {
 				out.line("  to %s: %s", peer(to), ports(rule.Ports))
 			}

@@ -219,3 +219,16 @@ func TestStacksLiveSideBySide(t *testing.T) {
 func TestRunsAreEqual(t *testing.T) {
 	assert.Empty(t, recorder.Changed(record(t, "prod", nil), record(t, "prod", nil)))
 }
+
+// TestNothingIsMadeWhereTheNamespaceIsRefused: every other object waits for it, those
+// outside of it, too.
+func TestNothingIsMadeWhereTheNamespaceIsRefused(t *testing.T) {
+	r := prod(t, nil)
+	namespaces := r.Find("kubernetes:core/v1:Namespace", "")
+	require.Len(t, namespaces, 1)
+	for _, x := range r.Resources {
+		if x.Kubernetes() && x.Kind() != "Namespace" {
+			assert.Contains(t, x.RPC.GetDependencies(), urn(namespaces[0]), "%s may be made though the namespace is somebody else's", x.Label())
+		}
+	}
+}

@@ -229,6 +229,7 @@ var onHost = map[string]edit{
 	"maxConnections":         {value: "20"},
 	"edgePublicPort":         {value: "9443"},
 	"edgeHstsSeconds":        {value: "60"},
+	"dockerHostMoveTo":       {value: "7TRN:IPZB:QYBB:VPBQ:UMPP:KARE:6ZNR:XE6T:7EWV:PKF4:ZOJD:TPYS", live: true},
 	"deleteVolumes":          {value: "true"},
 	"edgePublicHttpPort":     {value: "8088"},
 	"grafanaLoopbackPort":    {value: "13000"},
