@@ -20,7 +20,7 @@ LOCALFLAGS ?=
 
 # Modules with code of ours; the others below local/modules pin what is built of others'.
 TOOL_MODULES := local/modules/helpers local/modules/vulncheck
-MODULES := . local docker/backend docker/frontend docker/agent tests/rules tests/minors $(TOOL_MODULES)
+MODULES := . local docker/backend docker/frontend docker/agent tests/rules tests/minors tests/library $(TOOL_MODULES)
 
 # What is shipped, or what users run: known vulnerabilities in it fail the tests.
 SHIPPED := . docker/agent docker/backend docker/frontend local
@@ -69,7 +69,7 @@ pulumi: local ## run pulumi on the clone's state: ARGS="stack output"
 ifdef PKG
 test: test-pkg
 else
-test: fmt workflows vet lint vulncheck test-root test-rules test-minors manifests test-local test-tools test-agent test-backend test-frontend ## everything that needs no cluster; PKG=components/cache one package alone
+test: fmt workflows vet lint vulncheck test-root test-rules test-minors test-library manifests test-local test-tools test-agent test-backend test-frontend ## everything that needs no cluster; PKG=components/cache one package alone
 endif
 
 # One folder of one module, and what is below it.
@@ -129,8 +129,14 @@ test-minors:
 	  RENDERED=$(CURDIR)/.local/rendered/minors go test -C tests/minors -modfile=$$f -count=1 ./... || rc=1; \
 	done; exit $$rc
 
+# The components in somebody else's program.
+.PHONY: test-library
+test-library:
+	@go test -C tests/library ./...
+
 # Not checked: that images are pulled at each start (tags are pinned and nodes may
 # be offline), and that user ids are above 10000 (they are those of the images).
+# Kubernetes' scheduler says where the pods go; vet would read all of Kubernetes for it.
 .PHONY: manifests
 manifests:
 	@rm -rf .local/rendered/prod
@@ -139,6 +145,8 @@ manifests:
 	  --ignore-test container-image-pull-policy,container-security-context-user-group-id \
 	  .local/rendered/prod/*.yaml >.local/rendered/prod.score || true
 	@if grep CRITICAL .local/rendered/prod.score >&2; then exit 1; fi; grep -c '^\[OK\]' .local/rendered/prod.score >/dev/null && echo 'ok  kube-score: nothing critical in prod'
+	@go run ./cmd/render -stack dev -out .local/rendered/dev
+	@RENDERED=$(CURDIR)/.local/rendered go test -C tests/scheduler -vet=off ./...
 
 .PHONY: test-local
 test-local:
@@ -178,6 +186,10 @@ e2e: local groups ## the whole proof on the local cluster and engine, from nothi
 .PHONY: ci
 ci: groups ## what .ci/run does once everything is installed: make test, make e2e GROUP=core, the other groups while 80 minutes last
 	@.local/bin/groups ci -budget $(or $(BUDGET),80m) -elapsed $(or $(ELAPSED),0)
+
+.PHONY: mutation
+mutation: ## put faults into the code one by one and tell which ones no test notices: PART=components
+	@go run ./tests/mutation $(if $(PART),-part $(PART))
 
 .PHONY: bench
 bench: local ## measure the dev stack, which is left running, and one backend alone; print ratios

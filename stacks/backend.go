@@ -16,6 +16,8 @@ type Application struct {
 	backend.Settings
 	// EngineEnabled and DashboardEnabled run the process.
 	EngineEnabled, DashboardEnabled bool
+	// PaperTrading makes the engine trade with simulated money.
+	PaperTrading bool
 	// DashboardImage is the dashboard's own; nil for the API's.
 	DashboardImage pulumi.StringInput
 	// SecretEnv are further variables of API and engine, secret.
@@ -80,7 +82,7 @@ func (s *Stack) engineSettings(set *settings.Set) {
 	g.Path(&e.MetricsPath, "engineMetricsPath", "Path of the engine's metrics on metricsPort; - for a build that has none.", needed)
 	g.Path(&e.LivenessPath, "engineLivenessPath", "Path that answers on metricsPort while the engine works; - for none.", settings.Only(room.Kubernetes), needed)
 	g.Bool(&a.TradingEnabled, "tradingEnabled", "Let the engine trade.")
-	g.Bool(&a.PaperTrading, "paperTrading", "Trade with simulated money when trading is enabled.")
+	g.Bool(&s.Application.PaperTrading, "paperTrading", "Trade with simulated money when trading is enabled.")
 	g.Check(func(p *settings.Problems) {
 		if a.TradingEnabled && !s.Application.EngineEnabled {
 			p.Add("tradingEnabled", "true needs engineEnabled true: API pods never trade")
@@ -139,7 +141,7 @@ func (s *Stack) arrangeBackend() {
 		a.Dashboard = nil
 	}
 	a.SpreadRequired = s.Cluster.SpreadRequired
-	a.Settings = app.Settings
+	a.Settings, a.RealMoney = app.Settings, !app.PaperTrading
 	// Third-party keys are for who trades, and for who shows it.
 	for _, p := range []*backend.Process{&a.API, a.Engine} {
 		if p == nil {

@@ -20,7 +20,7 @@ type Cluster struct {
 	Kubeconfig string
 	// Context of the kubeconfig; "" for its current one.
 	Context string
-	// SpreadRequired leaves a replica pending rather than put two on one host.
+	// SpreadRequired is workload.SpreadRequired for every workload of several pods.
 	SpreadRequired bool
 	// StorageClass of new volumes; "" for the cluster's default.
 	StorageClass string
@@ -38,6 +38,12 @@ type Cluster struct {
 	// DNSCIDRs and DNSPorts are where name servers are, beside the usual places.
 	DNSCIDRs, DNSPorts []string
 
+	// nodes are those of every pod, and of the rooms that have their own.
+	nodes map[string]*nodes
+
+	// AssignUserIDs gives pods the numeric users that their images are made for.
+	AssignUserIDs bool
+
 	// uid tells which cluster the stack is on, owner which stack it is; "" where nobody
 	// has looked.
 	uid, owner string
@@ -52,7 +58,7 @@ func (s *Stack) clusterSettings(set *settings.Set) {
 	g.Text(&c.Namespace, "namespace", "Namespace of every object; by default alphapulse- and the stack's name. It cannot change later.", only)
 	g.Text(&c.Kubeconfig, "kubeconfig", "Path or content of the kubeconfig, the content as a secret; by default KUBECONFIG or ~/.kube/config.", only)
 	g.Text(&c.Context, "kubeContext", "Context of the kubeconfig; by default its current one.", only)
-	g.Bool(&c.SpreadRequired, "spreadRequired", "Leave a replica pending rather than put two of a workload on one host.", only)
+	g.Bool(&c.SpreadRequired, "spreadRequired", "Leave a replica pending rather than put two more of a workload on one host than on another that may run it; a single host gets all.", only)
 	g.Text(&c.StorageClass, "storageClass", "StorageClass of new volumes; by default the cluster's default class. Existing volumes keep theirs.", only)
 	g.List(&c.EgressCIDRs, "egressCidrs", "Networks that API and engine may reach on TCP 443, for exchanges and news; private addresses only where listed explicitly.",
 		settings.Each(settings.CIDR), only)
@@ -66,6 +72,7 @@ func (s *Stack) clusterSettings(set *settings.Set) {
 		settings.Each(settings.CIDR), only)
 	g.List(&c.DNSPorts, "dnsPorts", "Ports of the name servers' pods, for the network policies.",
 		settings.Each(portNumber), only)
+	g.Bool(&c.AssignUserIDs, "assignUserIds", "Give pods the numeric users that their images are made for; false leaves them to the cluster, which has ranges of its own, as OpenShift does.", only)
 	g.Check(func(p *settings.Problems) {
 		if strings.ContainsAny(c.Kubeconfig, "\n{") && !p.Encrypted("kubeconfig") {
 			p.Add("kubeconfig", "the content is stored in plain text: set it again with `cat FILE | pulumi config set --secret kubeconfig`, and renew its credentials; only a path may stay plain")

@@ -68,9 +68,13 @@ func deployDocker(ctx *pulumi.Context, s *Stack, all func() []pulumi.Resource) (
 	if err := c.guard(ctx, all()); err != nil {
 		return nil, err
 	}
-	return c.outputs(ctx, pulumi.Map{
+	target := pulumi.Map{
 		outputVolumes:   pulumi.ToStringMap(host.Volumes),
 		"urls":          edge.URLs,
 		"caCertificate": edge.CACertificate,
-	})
+	}
+	if s.Host.id != "" {
+		target[outputEngine] = pulumi.String(s.Host.id)
+	}
+	return c.outputs(ctx, target)
 }

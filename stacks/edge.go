@@ -47,6 +47,7 @@ func (s *Stack) edgeSettings(set *settings.Set) {
 		settings.OneOf(ingress.NodePort, ingress.LoadBalancer, ingress.IngressObject), only)
 	g.Text(&a.IngressClass, "edgeIngressClass", "Class of the Ingress object; needed when edgeExposure is ingress.",
 		settings.While(func() bool { return a.Exposure == ingress.IngressObject }, "edgeExposure is ingress"), only)
+	s.balancerSettings(g)
 	g.Int(&a.HTTPNodePort, "edgeHttpNodePort", "Node port of plain HTTP.", settings.Between(30000, 32767), choose, only)
 	g.Int(&a.HTTPSNodePort, "edgeHttpsNodePort", "Node port of HTTPS.", settings.Between(30000, 32767), choose, only)
 	g.Port(&a.PublicHTTPSPort, "edgePublicPort", "Port of HTTPS as users see it; the URLs and redirects carry it. A Docker host publishes it.")
@@ -67,6 +68,7 @@ func (s *Stack) edgeSettings(set *settings.Set) {
 	g.Int(&a.HeaderKilobytes, "edgeHeaderKilobytes", "Longest request line, and longest line of a request's header; four times as much in all.", settings.Between(1, 64), settings.In("KiB"))
 	g.Int(&a.ResponseHeaderKilobytes, "edgeResponseHeaderKilobytes", "Longest header of a service's answer.", settings.Between(4, 256), settings.In("KiB"))
 	g.Check(s.checkExposure)
+	g.Check(s.checkBalancer)
 }
 
 // trusted is for settings.Each: whoever is believed can be anybody else, so that it is
@@ -137,6 +139,9 @@ func (s *Stack) tlsSettings(set *settings.Set) {
 func (s *Stack) arrangeEdge() {
 	a := s.Edge
 	a.SpreadRequired = s.Cluster.SpreadRequired
+	if a.HSTSSeconds == 0 {
+		a.HSTSSeconds = ingress.NoHSTS
+	}
 	a.RequestTimeoutSeconds = s.Backend.RequestTimeoutSeconds + answerMargin
 	a.Routes = ingress.Routes{
 		UI:         &ingress.Upstream{Port: frontend.DefaultPort, Hidden: hide(s.Frontend.MetricsPath)},

@@ -22,6 +22,11 @@ type Host struct {
 	HTTPPort int
 	// GrafanaPort and PrometheusPort are published on the loopback address; 0 for none.
 	GrafanaPort, PrometheusPort int
+	// MoveTo is the ID of the engine that the stack moves to on purpose.
+	MoveTo string
+
+	// id tells which engine the stack is on; "" where nobody has asked.
+	id string
 }
 
 func (s *Stack) hostSettings(set *settings.Set) {
@@ -29,6 +34,7 @@ func (s *Stack) hostSettings(set *settings.Set) {
 	g := set.Group("Docker host", "The Docker engine that the stack runs on. One that only builds images is named here, too.")
 	g.Text(&h.Address, "dockerHost", "Address of the Docker engine that the stack runs on, or that builds its images; by default DOCKER_HOST or the local socket.",
 		settings.Valid(engineAddress))
+	g.Text(&h.MoveTo, "dockerHostMoveTo", "ID of the engine (`docker info`) that the stack moves to on purpose, leaving its data behind.", only)
 	g.Bool(&h.DeleteVolumes, "deleteVolumes", "Let a destroy delete the data, too; by default it stays on the host and is found again.", only)
 	g.Int(&h.HTTPPort, "edgePublicHttpPort", "Published port of plain HTTP, which redirects to HTTPS.", settings.Between(1, 65535), none, only)
 	g.Int(&h.GrafanaPort, "grafanaLoopbackPort", "Port of Grafana on the host's loopback address.", settings.Between(1, 65535), none, only)

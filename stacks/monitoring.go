@@ -1,13 +1,19 @@
 package stacks
 
 import (
+	"errors"
 	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
 
 	"github.com/prometheus/common/model"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/alphapulse/alphapulse-infra/components/monitoring"
+	"github.com/alphapulse/alphapulse-infra/components/monitoring/config"
 	"github.com/alphapulse/alphapulse-infra/components/platform"
 	"github.com/alphapulse/alphapulse-infra/components/room"
 	"github.com/alphapulse/alphapulse-infra/stacks/settings"
@@ -38,6 +44,118 @@ func (s *Stack) monitoringSettings(set *settings.Set) {
 func duration(v string) error {
 	if d, err := model.ParseDuration(v); err != nil || d == 0 {
 		return fmt.Errorf("%q is not a duration: write e.g. 200h or 15d", v)
+	}
+	return nil
+}
+
+// namedReceiver is one of alertReceivers.
+type namedReceiver struct {
+	config.Receiver
+	// Credential that the kind asks for.
+	Credential string `json:"credential"`
+}
+
+// receiverSettings say where alerts go.
+func (s *Stack) receiverSettings(g *settings.Group) {
+	a := &s.Monitoring.Alertmanager
+	named := map[string]namedReceiver{}
+	settings.Objects(g, &named, "alertReceivers",
+		"Who gets which alerts, by a name of your own: one of slack, pagerDuty, opsgenie, teams, telegram, email and webhook with its credential, "+
+			"and the severities, owners, workloads and hours that it is for; docs/receivers.md has one of each. Without receivers alerts show in the user interfaces only.",
+		settings.Secret)
+	g.SecretText(&a.WebhookURL, "alertWebhookUrl", "URL that every alert is posted to in Alertmanager's own format: the receiver called webhook.", settings.Valid(receiver))
+	g.SecretText(&a.HeartbeatURL, "heartbeatWebhookUrl", "URL that Alertmanager posts the dead-man's switch to.", settings.Valid(receiver))
+	g.Check(func(p *settings.Problems) {
+		var all []config.Receiver
+		for _, name := range slices.Sorted(maps.Keys(named)) {
+			r := named[name]
+			r.Name = name
+			for _, problem := range r.problems() {
+				p.Add("alertReceivers."+name, "%v", problem)
+			}
+			if p.Meant("alertWebhookUrl") && name == monitoring.WebhookName {
+				p.Add("alertReceivers."+name, "alertWebhookUrl is the receiver of that name: choose another one")
+			}
+			all = append(all, r.Receiver)
+			a.Receivers = append(a.Receivers, r.receiver())
+		}
+		if err := config.ValidateReceivers(all); err != nil {
+			for problem := range strings.SplitSeq(err.Error(), "\n") {
+				p.Add("alertReceivers", "%s", problem)
+			}
+		}
+	})
+}
+
+// receiver is the component's, with the credential as a secret.
+func (r namedReceiver) receiver() monitoring.Receiver {
+	to := monitoring.Receiver{Receiver: r.Receiver}
+	if c := strings.TrimSpace(r.Credential); c != "" {
+		to.Credential = pulumi.ToSecret(pulumi.String(c)).(pulumi.StringOutput)
+	}
+	return to
+}
+
+// problems are those of the credential, which no message repeats.
+func (r namedReceiver) problems() []error {
+	c := strings.TrimSpace(r.Credential)
+	switch {
+	case c == "" && r.AsksForCredential():
+		return []error{fmt.Errorf("its credential is missing: `pulumi config set --secret --path alertReceivers.%s.credential`", r.Name)}
+	case c == "":
+		return nil
+	case r.Webhook != nil:
+		if err := receiver(c); err != nil {
+			return []error{fmt.Errorf("credential: %w", err)}
+		}
+	case r.CredentialIsURL():
+		if err := public(c); err != nil {
+			return []error{fmt.Errorf("credential: %w", err)}
+		}
+	case r.Email == nil && strings.ContainsFunc(c, func(r rune) bool { return r <= ' ' || r > '~' }):
+		return []error{errors.New("credential: it holds spaces or line breaks: set the key or the token alone")}
+	}
+	return nil
+}
+
+// apis are services that read a format of their own and answer 400 to Alertmanager's, by
+// the ends of their hosts; with the kind of receiver that writes it, if there is one.
+var apis = map[string]struct{ service, kind string }{
+	"hooks.slack.com": {"Slack", "slack"}, "slack.com": {"Slack", "slack"},
+	"events.pagerduty.com": {"PagerDuty", "pagerDuty"}, "events.eu.pagerduty.com": {"PagerDuty", "pagerDuty"},
+	"webhook.office.com": {"Microsoft Teams", "teams"}, "outlook.office.com": {"Microsoft Teams", "teams"},
+	"logic.azure.com": {"Microsoft Teams", "teams"}, "api.powerplatform.com": {"Microsoft Teams", "teams"},
+	"api.opsgenie.com": {"Opsgenie", "opsgenie"}, "api.eu.opsgenie.com": {"Opsgenie", "opsgenie"},
+	"api.telegram.org": {"Telegram", "telegram"},
+	"discord.com":      {service: "Discord"}, "discordapp.com": {service: "Discord"},
+	"chat.googleapis.com": {service: "Google Chat"}, "api.pushover.net": {service: "Pushover"},
+	"alert.victorops.com": {service: "Splunk On-Call"}, "webexapis.com": {service: "Webex"},
+}
+
+// public checks that the network policy lets a URL out. It is a secret: no message
+// repeats it.
+func public(v string) error {
+	if !config.LetOut(v) {
+		return errors.New("the value is not an https URL on port 443, which is all that the network policy lets out")
+	}
+	return nil
+}
+
+// receiver is for settings.Valid: an address that reads Alertmanager's own format.
+func receiver(v string) error {
+	if err := public(v); err != nil {
+		return err
+	}
+	u, _ := url.Parse(v)
+	for host := strings.TrimSuffix(strings.ToLower(u.Hostname()), "."); host != ""; {
+		if api, known := apis[host]; known {
+			remedy := "name a relay that reads Alertmanager's format"
+			if api.kind != "" {
+				remedy = fmt.Sprintf("set it as the credential of alertReceivers.NAME with %s: {}", api.kind)
+			}
+			return fmt.Errorf("the value is an address of %s, which reads a format of its own and refuses Alertmanager's: %s", api.service, remedy)
+		}
+		_, host, _ = strings.Cut(host, ".")
 	}
 	return nil
 }

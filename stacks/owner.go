@@ -47,12 +47,27 @@ func (o *owner) refuse(ctx context.Context, kind, name string) error {
 	}
 	// A replacement is created, too: what the stack has made itself carries its labels.
 	ours := found.Labels["app.kubernetes.io/managed-by"] == "pulumi" && found.Labels["app.kubernetes.io/part-of"] == "alphapulse"
-	if o.deployed && ours {
+	if ours && o.deployed {
 		return nil
+	}
+	// An update that was killed leaves objects that its state does not know.
+	if ours {
+		if mine, err := o.owns(ctx); err != nil || mine {
+			return err
+		}
 	}
 	return fmt.Errorf("%s %s exists in namespace %s and is not of this stack: "+
 		"give it another name, use another namespace, or hand it over on purpose with `pulumi config set --path 'takeOver[0]' %s/%s`",
 		kind, name, o.namespace, kind, name)
+}
+
+// owns tells whether the stack has made the namespace.
+func (o *owner) owns(ctx context.Context) (bool, error) {
+	n, err := o.cluster.Get(ctx, "Namespace", o.namespace, o.namespace)
+	if err != nil {
+		return false, fmt.Errorf("namespace %s: whose is it? %w", o.namespace, err)
+	}
+	return n != nil && n.Annotations[platform.OwnerAnnotation] == o.stack, nil
 }
 
 // refuseNamespace lets a stack come back to the namespace that its own destroy has left
@@ -124,7 +139,7 @@ func objectOf(inputs resource.PropertyMap) (kind, name string) {
 // its first object.
 func (s *Stack) look(ctx *pulumi.Context, before Previous) error {
 	if s.Target != room.Kubernetes {
-		return nil
+		return s.lookAtEngine(ctx, before)
 	}
 	cluster, err := live.Connect(s.Cluster.Kubeconfig, s.Cluster.Context)
 	if err == nil {

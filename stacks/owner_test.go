@@ -60,6 +60,11 @@ func TestNothingOfSomebodyElsesIsTakenOver(t *testing.T) {
 		{what: "a stranger's object", there: []runtime.Object{configMap("cache", nil)}, kind: "ConfigMap", name: "cache", refused: "ConfigMap cache exists in namespace trading"},
 		{what: "a stranger's object, later", there: []runtime.Object{configMap("cache", nil)}, kind: "ConfigMap", name: "cache", deployed: true, refused: "takeOver[0]"},
 		{what: "another stack's object", there: []runtime.Object{configMap("cache", ours)}, kind: "ConfigMap", name: "cache", refused: "is not of this stack"},
+		{what: "its own, from an update that was killed", there: []runtime.Object{namespaceOf(me), configMap("cache", ours)}, kind: "ConfigMap", name: "cache"},
+		{what: "another stack's object in a namespace that is not its own", there: []runtime.Object{namespaceOf(""), configMap("cache", ours)},
+			kind: "ConfigMap", name: "cache", refused: "is not of this stack"},
+		{what: "a stranger's object in its own namespace", there: []runtime.Object{namespaceOf(me), configMap("cache", nil)},
+			kind: "ConfigMap", name: "cache", refused: "is not of this stack"},
 		{what: "a replacement of its own", there: []runtime.Object{configMap("cache", ours)}, kind: "ConfigMap", name: "cache", deployed: true},
 	} {
 		t.Run(c.what, func(t *testing.T) {

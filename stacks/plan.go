@@ -7,7 +7,6 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/alphapulse/alphapulse-infra/components/database"
-	"github.com/alphapulse/alphapulse-infra/components/monitoring"
 	"github.com/alphapulse/alphapulse-infra/components/platform"
 	"github.com/alphapulse/alphapulse-infra/components/room"
 	"github.com/alphapulse/alphapulse-infra/components/workload"
@@ -26,19 +25,6 @@ type plan struct {
 // planned folds the facts of the rooms, and tells monitoring what there is to watch.
 func (s *Stack) planned() plan {
 	p := plan{links: s.links(), volumes: pulumi.StringMap{}}
-	watch := s.Monitoring
-	var scraping []room.Link
-	// What a room is linked to within itself is told by its own alerts.
-	watch.Consumers = map[string][]string{}
-	for _, l := range p.links {
-		if l.From.Workload != nil && l.To.Workload != nil {
-			watch.Consumers[l.To.Workload.Name] = append(watch.Consumers[l.To.Workload.Name], l.From.Workload.Name)
-		}
-	}
-	server := database.Server(databaseName).Name
-	through(watch.Consumers, server, database.Pooler(databaseName).Name)
-	// Alerts on the members are about the set that runs them.
-	watch.Consumers[database.Set(databaseName, s.Database.Generation)] = watch.Consumers[server]
 	for _, r := range s.rooms() {
 		f := r.facts(r.name, s.Target)
 		p.facts = append(p.facts, f)
@@ -46,37 +32,19 @@ func (s *Stack) planned() plan {
 		for _, c := range f.Claims {
 			p.volumes[c.Name] = pulumi.String(c.Size.String())
 		}
-		if r.name == monitoringName {
-			continue // it scrapes itself
-		}
-		watch.Rules, watch.Panels = append(watch.Rules, f.Rules...), append(watch.Panels, f.Panels...)
-		for _, w := range f.Workloads {
-			if w.Scrape == nil {
-				continue
-			}
-			watch.Scraped = append(watch.Scraped, w)
-			scraping = append(scraping, room.Link{
-				From: room.Of(monitoring.PrometheusOf(monitoringName)), To: room.Of(w.Identity), Ports: []int{w.Scrape.Port}, Zone: room.Watch,
-			})
-		}
 	}
-	p.links = append(p.links, scraping...)
+	p.links = append(p.links, s.Monitoring.Watch(monitoringName, p.links, p.facts...)...)
+	// Alerts on the members are about the set that runs them.
+	if s.Target == room.Kubernetes {
+		s.Monitoring.Consumers[database.Set(databaseName, s.Database.Generation)] = s.Monitoring.Consumers[database.Server(databaseName).Name]
+	}
 	return p
-}
-
-// through makes those who reach a workload by way of another its consumers, too.
-func through(consumers map[string][]string, workload, way string) {
-	for _, of := range consumers[way] {
-		if of != workload && !slices.Contains(consumers[workload], of) {
-			consumers[workload] = append(consumers[workload], of)
-		}
-	}
 }
 
 // on places every room on the platform.
 func (s *Stack) on(ground *platform.Platform) {
 	for _, r := range s.rooms() {
-		*r.place = workload.Placement{Namespace: ground.Namespace}
+		*r.place = workload.Placement{Namespace: ground.Namespace, Nodes: s.Cluster.nodesOf(r.name), PlatformUsers: !s.Cluster.AssignUserIDs}
 		if r.data {
 			r.place.PriorityClass = ground.StatefulPriority
 		}

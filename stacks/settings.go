@@ -62,7 +62,7 @@ type sized struct {
 
 // declared are the rooms in the order in which their settings are read and documented.
 var declared = []func(*Stack, *settings.Set){
-	(*Stack).platformSettings, (*Stack).clusterSettings, (*Stack).hostSettings, (*Stack).buildSettings,
+	(*Stack).platformSettings, (*Stack).clusterSettings, (*Stack).placementSettings, (*Stack).hostSettings, (*Stack).buildSettings,
 	(*Stack).databaseSettings, (*Stack).backupSettings, (*Stack).cacheSettings,
 	(*Stack).backendSettings, (*Stack).engineSettings, (*Stack).dashboardSettings, (*Stack).applicationSettings,
 	(*Stack).frontendSettings, (*Stack).edgeSettings, (*Stack).tlsSettings, (*Stack).monitoringSettings,
@@ -81,9 +81,9 @@ func newStack(name string) (*Stack, *settings.Set) {
 	ui, edge, watch := frontend.Defaults(), ingress.Defaults(), monitoring.Defaults()
 	s := &Stack{
 		Name: name, Target: room.Kubernetes,
-		Cluster:     Cluster{EgressCIDRs: []string{"0.0.0.0/0", "::/0"}, CreateNamespace: true, APIServerPorts: []string{"443", "6443"}, DNSPorts: []string{"53", "5353"}},
+		Cluster:     Cluster{EgressCIDRs: []string{"0.0.0.0/0", "::/0"}, CreateNamespace: true, APIServerPorts: []string{"443", "6443"}, DNSPorts: []string{"53", "5353"}, AssignUserIDs: true},
 		Host:        Host{Prefix: prefixed(name), HTTPPort: 80},
-		Application: Application{Settings: backend.DefaultSettings(), EngineEnabled: true, DashboardEnabled: true},
+		Application: Application{Settings: backend.DefaultSettings(), EngineEnabled: true, DashboardEnabled: true, PaperTrading: true},
 		TLS:         TLS{Mode: TLSDevelopment},
 		Backup:      Backup{Store: backup.DefaultStore(), Own: Bucket{Region: saved.Archive.Region}},
 		Database:    &db, Backups: &saved, Cache: &store, Backend: &app, Frontend: &ui, Edge: &edge, Monitoring: &watch,

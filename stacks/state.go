@@ -30,6 +30,9 @@ type Previous struct {
 	// it was filled with; "" for a new database.
 	Generation int
 	Restored   string
+	// Engine is what tells the Docker engine apart; "" on a cluster, and in stacks of a
+	// release that did not ask.
+	Engine string
 	// Volumes are the sizes of the claims, by name.
 	Volumes map[string]string
 }
@@ -40,6 +43,7 @@ const (
 	outputNamespace = "namespace"
 	outputVolumes   = "volumes"
 	outputCluster   = "cluster"
+	outputEngine    = "dockerEngine"
 
 	outputGeneration = "databaseGeneration"
 	outputRestored   = "databaseRestored"
@@ -63,6 +67,7 @@ func previous(ctx *pulumi.Context) (Previous, error) {
 	p := Previous{Volumes: map[string]string{}}
 	p.Target, _ = result.Outputs[outputTarget].(string)
 	p.Namespace, _ = result.Outputs[outputNamespace].(string)
+	p.Engine, _ = result.Outputs[outputEngine].(string)
 	p.Cluster, _ = result.Outputs[outputCluster].(string)
 	p.Restored, _ = result.Outputs[outputRestored].(string)
 	if generation, ok := result.Outputs[outputGeneration].(float64); ok {

@@ -17,7 +17,9 @@ const User = 1000
 
 // Process is what every backend workload has in common: an image and what it reads.
 type Process struct {
-	// Image reference, with a tag or digest.
+	// Image reference, with a tag or digest; nil takes the reference backend's for the API,
+	// and the API's for the others. An image of its own has the Port, Args and paths that
+	// are given and no others.
 	Image pulumi.StringInput
 	// Command replaces the image's entrypoint when not empty.
 	Command []string
@@ -44,29 +46,30 @@ type Process struct {
 	StartupSeconds int
 }
 
-// Args configure a Backend.
+// Args configure a Backend. What is zero takes the value of Defaults.
 type Args struct {
 	workload.Placement
-	// Settings are the plain variables that every workload reads.
+	// Settings are the plain variables that every workload reads; the zero value takes
+	// DefaultSettings, with what follows from the arguments.
 	Settings Settings
 	// Access is how every workload reaches the stores; nil for a build that needs none.
 	Access *Access
-	// API serves REST and WebSockets; it is scaled by Scaling.
+	// API serves REST and WebSockets; it is scaled by Scaling, which is taken as a whole.
 	API     Process
 	Scaling Scaling
 	// Engine is the singleton that collects data and trades; nil for a build without one.
 	Engine *Process
 	// TradingEnabled lets the engine trade. The API pods never do.
 	TradingEnabled bool
-	// PaperTrading makes the engine trade with simulated money.
-	PaperTrading bool
+	// RealMoney is what the engine trades with; else it is simulated.
+	RealMoney bool
 	// Dashboard is the real-time dashboard; nil for a build without one.
 	Dashboard *Process
 	// RequestTimeoutSeconds bounds one request, and so the drain of a stopping pod.
 	RequestTimeoutSeconds int
 	// WaitImage has sh, printf and nc in it (busybox); an init container of it waits for
-	// the database of Access instead of letting the application crash-loop. nil waits for
-	// nothing.
+	// the database of Access, where there is one, instead of letting the application
+	// crash-loop.
 	WaitImage pulumi.StringInput
 	// SpreadRequired leaves a pod pending rather than put two API pods on one host.
 	SpreadRequired bool
@@ -82,9 +85,6 @@ func (a *Args) Validate() error {
 	for _, err := range a.Scaling.validate() {
 		problem("%w", err)
 	}
-	if a.WaitImage != nil && a.Access == nil {
-		problem("WaitImage needs Access to know what to wait for")
-	}
 	if a.RequestTimeoutSeconds < 1 {
 		problem("RequestTimeoutSeconds is %d: want at least 1", a.RequestTimeoutSeconds)
 	}
@@ -92,9 +92,6 @@ func (a *Args) Validate() error {
 		problem("API.Port is missing: pass the port that the API listens on")
 	}
 	for _, p := range a.processes() {
-		if p.Image == nil {
-			problem("%s: Image is missing", p.role)
-		}
 		if err := p.Resources.Validate(); err != nil {
 			problem("%s: Resources: %w", p.role, err)
 		}

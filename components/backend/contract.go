@@ -151,6 +151,9 @@ type Settings struct {
 	StressTestEnabled, ComplianceReporting bool
 }
 
+// IsZero tells whether nothing was said.
+func (s Settings) IsZero() bool { return s == Settings{} }
+
 // Environment renders the settings under the application's names.
 func (s Settings) Environment() map[string]string {
 	return map[string]string{

@@ -21,14 +21,56 @@ func Defaults() Args {
 			Image: image, Args: []string{"engine"}, Port: 9090, Resources: room.ResourcesOf("500m", "1Gi", "1", "2Gi"),
 			LivenessPath: "/health", MetricsPath: "/metrics", StartupSeconds: 180,
 		},
-		PaperTrading: true,
-		WaitImage:    pulumi.String("docker.io/library/busybox:1.37"),
+		WaitImage: pulumi.String("docker.io/library/busybox:1.37"),
 		Dashboard: &Process{
 			Args: []string{"dashboard"}, Port: 8050, Resources: room.ResourcesOf("250m", "256Mi", "500m", "512Mi"),
 			LivenessPath: "/api/health", ReadinessPath: "/api/health", MetricsPath: "/metrics", StartupSeconds: 180,
 		},
 		RequestTimeoutSeconds: 30,
 	}
+}
+
+// withDefaults is a copy with every default filled in.
+func (a *Args) withDefaults() *Args {
+	own := Defaults()
+	api := a.API.or(own.API)
+	own.API = api
+	ports := [2]int{own.Engine.Port, own.Dashboard.Port}
+	optional := func(given, own *Process) *Process {
+		if given == nil {
+			return nil
+		}
+		own.Image = api.Image
+		filled := given.or(*own)
+		return &filled
+	}
+	own.Engine, own.Dashboard = optional(a.Engine, own.Engine), optional(a.Dashboard, own.Dashboard)
+	d := *a
+	d.API, d.Engine, d.Dashboard = Process{}, own.Engine, own.Dashboard
+	d = room.Fill(d, own)
+	d.Scaling = d.Scaling.paced()
+	if a.Settings.IsZero() {
+		d.Settings = DefaultSettings()
+		d.Settings.APIPort, d.Settings.MetricsPort, d.Settings.DashboardPort = api.Port, ports[0], ports[1]
+		if d.Engine != nil {
+			d.Settings.MetricsPort = d.Engine.Port
+		}
+		if d.Dashboard != nil {
+			d.Settings.DashboardPort = d.Dashboard.Port
+		}
+		d.Settings.PrometheusEnabled, d.Settings.RequestTimeoutSeconds = api.MetricsPath != "", d.RequestTimeoutSeconds
+	}
+	return &d
+}
+
+// or is a process with what it does not say taken from own. An image of its own has the
+// port, the arguments and the paths that the process names, and no others.
+func (p Process) or(own Process) Process {
+	if p.Image != nil {
+		own.Port, own.Args = 0, nil
+		own.LivenessPath, own.ReadinessPath, own.MetricsPath = "", "", ""
+	}
+	return room.Fill(p, own)
 }
 
 // DefaultSettings are what the processes read when nobody says otherwise; ports,

@@ -26,6 +26,7 @@ func Dashboard(name string) room.Identity {
 // Facts of the backend called name at full scale. A workload whose build serves no
 // metrics is not watched, so that its absence is not an alarm.
 func (a *Args) Facts(name string, on room.Target) room.Facts {
+	a = a.withDefaults()
 	var f room.Facts
 	var watched observe.Watched
 	for _, r := range a.running(name) {

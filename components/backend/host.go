@@ -26,8 +26,9 @@ func NewDockerBackend(ctx *pulumi.Context, name string, host *workload.Host, arg
 	if args != nil {
 		own = *args
 	}
+	own = *own.withDefaults()
 	// What a cluster alone has; nothing of it is read here.
-	own.Namespace, own.WaitImage = pulumi.String(host.Prefix()), nil
+	own.Namespace = pulumi.String(host.Prefix())
 	own.Scaling = Scaling{Min: own.Scaling.Min, Max: own.Scaling.Min, CPUUtilization: 100, MemoryUtilization: 100}
 	if err := own.Validate(); err != nil {
 		return nil, err

@@ -31,6 +31,7 @@ func NewBackend(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Res
 	if args == nil {
 		args = &Args{}
 	}
+	args = args.withDefaults()
 	if err := args.Validate(); err != nil {
 		return nil, err
 	}
@@ -101,7 +102,7 @@ func (a *Args) create(ctx *pulumi.Context, r running, settings pulumi.StringInpu
 
 // autoscaler owns the number of the API's pods.
 func autoscaler(ctx *pulumi.Context, i room.Identity, args *Args, deployment pulumi.StringInput, opts ...pulumi.ResourceOption) error {
-	scaling := args.Scaling.paced()
+	scaling := args.Scaling
 	_, err := autoscalingv2.NewHorizontalPodAutoscaler(ctx, i.Name, &autoscalingv2.HorizontalPodAutoscalerArgs{
 		Metadata: workload.Meta(i.Name, args.Namespace, i),
 		Spec: &autoscalingv2.HorizontalPodAutoscalerSpecArgs{

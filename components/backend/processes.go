@@ -49,7 +49,7 @@ var neverTrades = map[string]string{
 func (a *Args) trades() map[string]string {
 	return map[string]string{
 		"TRADING_ENABLED": strconv.FormatBool(a.TradingEnabled),
-		"PAPER_TRADING":   strconv.FormatBool(a.PaperTrading),
+		"PAPER_TRADING":   strconv.FormatBool(!a.RealMoney),
 		"WEB_CONCURRENCY": "1",
 	}
 }
@@ -125,7 +125,7 @@ func waitScript(database string) string {
 // connections: an application that exits without one would crash-loop, with
 // growing pauses, long after the database is back.
 func (a *Args) waitForDatabase() []workload.Process {
-	if a.WaitImage == nil {
+	if a.Access == nil {
 		return nil
 	}
 	return []workload.Process{{

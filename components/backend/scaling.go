@@ -18,6 +18,9 @@ type Scaling struct {
 	Up, Down Pace
 }
 
+// IsZero tells whether nothing was said.
+func (s Scaling) IsZero() bool { return s == Scaling{} }
+
 // Pace is how fast the number of replicas changes in one direction.
 type Pace struct {
 	// StabilizationSeconds is how long a proposal has to hold: the most cautious one of

@@ -37,7 +37,7 @@ var ExporterResources = room.ResourcesOf("20m", "32Mi", "200m", "64Mi")
 // LeastMemory leaves half of it for the server itself.
 var LeastMemory = resource.MustParse("64Mi")
 
-// Args configure a Cache.
+// Args configure a Cache. What is zero takes the value of Defaults.
 type Args struct {
 	workload.Placement
 	// Image of Redis 7 or later, Debian edition (uid 999).
@@ -46,7 +46,7 @@ type Args struct {
 	ExporterImage pulumi.StringInput
 	// Resources of the server; half of the memory limit is for the data.
 	Resources room.Resources
-	// Policy says which keys are dropped when the memory is full; "" takes DefaultPolicy.
+	// Policy says which keys are dropped when the memory is full, one of Policies.
 	Policy string
 	// Storage is the volume's size. It may grow later, never shrink.
 	Storage resource.Quantity
@@ -63,11 +63,12 @@ type Args struct {
 	Protect bool
 }
 
-// validated is the arguments, or all that is wrong.
+// validated is a copy with every default filled in, or all that is wrong.
 func (a *Args) validated(name string) (*Args, error) {
 	if a == nil {
 		a = &Args{}
 	}
+	a = a.withDefaults()
 	return a, a.Validate(name)
 }
 
@@ -75,7 +76,7 @@ func (a *Args) validated(name string) (*Args, error) {
 func (a *Args) MaxMemoryBytes() int64 { return MaxMemory(a.Resources.Limits.Memory.Value()) }
 
 // Config is redis.conf.
-func (a *Args) Config() string { return RenderConfig(a.MaxMemoryBytes(), a.policy()) }
+func (a *Args) Config() string { return RenderConfig(a.MaxMemoryBytes(), a.Policy) }
 
 // ACL is users.acl, secret.
 func (a *Args) ACL() pulumi.StringOutput {
@@ -91,13 +92,6 @@ func (a *Args) ExporterPasswords(host string) pulumi.StringOutput {
 	})).(pulumi.StringOutput)
 }
 
-func (a *Args) policy() string {
-	if a.Policy == "" {
-		return DefaultPolicy
-	}
-	return a.Policy
-}
-
 // Validate reports everything that keeps the cache called name from being created.
 func (a *Args) Validate(name string) error {
 	var problems []error
@@ -106,7 +100,7 @@ func (a *Args) Validate(name string) error {
 		name  string
 		value pulumi.StringInput
 	}{
-		{"Namespace", a.Namespace}, {"Image", a.Image}, {"ExporterImage", a.ExporterImage},
+		{"Namespace", a.Namespace},
 		{"ApplicationPassword", a.ApplicationPassword}, {"MonitoringPassword", a.MonitoringPassword},
 	} {
 		if required.value == nil {
@@ -123,7 +117,7 @@ func (a *Args) Validate(name string) error {
 		problem("Storage is %s: with limits.memory %s the append-only file may take %s; raise Storage or lower the memory",
 			a.Storage.String(), memory.String(), least.String())
 	}
-	if !slices.Contains(Policies, a.policy()) {
+	if !slices.Contains(Policies, a.Policy) {
 		problem("Policy is %q: want one of %s", a.Policy, strings.Join(Policies, ", "))
 	}
 	for _, err := range workload.ValidateAliases(name, a.AliasServices) {

@@ -117,7 +117,7 @@ func good() *Args {
 }
 
 func TestArgsThatAreRefused(t *testing.T) {
-	if err := good().Validate("cache"); err != nil {
+	if _, err := good().validated("cache"); err != nil {
 		t.Fatalf("good arguments: %v", err)
 	}
 	for _, c := range []struct {
@@ -125,7 +125,7 @@ func TestArgsThatAreRefused(t *testing.T) {
 		edit func(*Args)
 		want []string
 	}{
-		{"nothing given", func(a *Args) { *a = Args{} }, []string{"Namespace", "Image", "ExporterImage", "ApplicationPassword", "MonitoringPassword", "limits.memory"}},
+		{"nothing given", func(a *Args) { *a = Args{} }, []string{"Namespace", "ApplicationPassword", "MonitoringPassword"}},
 		{"memory too small", func(a *Args) { a.Resources = room.ResourcesOf("1", "32Mi", "1", "63Mi") }, []string{"63Mi", "64Mi"}},
 		{"volume too small for the memory", func(a *Args) { a.Storage = resource.MustParse("4Gi") }, []string{"Storage is 4Gi", "4160Mi"}},
 		{"no policy of Redis'", func(a *Args) { a.Policy = "sometimes" }, []string{`"sometimes"`, DefaultPolicy, NoEviction}},
@@ -134,7 +134,7 @@ func TestArgsThatAreRefused(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			a := good()
 			c.edit(a)
-			err := a.Validate("cache")
+			_, err := a.validated("cache")
 			if err == nil {
 				t.Fatal("accepted")
 			}

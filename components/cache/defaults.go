@@ -19,5 +19,11 @@ func Defaults() Args {
 	}
 }
 
+// withDefaults is a copy with every default filled in.
+func (a *Args) withDefaults() *Args {
+	d := room.Fill(*a, Defaults())
+	return &d
+}
+
 // LeastVersion of Redis: its append-only file is a folder, and clients are bounded.
 const LeastVersion = "7"

@@ -19,9 +19,10 @@ func exporterOf(name string) room.Identity {
 // Facts of the cache called name: one server, whose pod is stopped before the next one
 // starts, and its exporter.
 func (a *Args) Facts(name string, on room.Target) room.Facts {
+	a = a.withDefaults()
 	server := room.Workload{Identity: Server(name), Replicas: 1, Ordered: true, Containers: []room.Resources{a.Resources}}
 	metrics := &room.Scrape{Port: MetricsPort, Path: "/metrics"}
-	watched := observe.Watched{Job: name, KeepsEverything: a.policy() == NoEviction}
+	watched := observe.Watched{Job: name, KeepsEverything: a.Policy == NoEviction}
 	f := room.Facts{Claims: []room.Claim{{Name: name, Size: a.Storage}}}
 	if on == room.Kubernetes {
 		watched.Claim = name

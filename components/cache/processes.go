@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"fmt"
 	"net"
 	"path"
 	"strconv"
@@ -85,9 +86,11 @@ func (a *Args) exporter(name string, on room.Target) workload.Process {
 	return workload.Process{
 		Name: "exporter", Identity: exporterOf(name), Image: a.ExporterImage, User: workload.Nobody,
 		Env: pulumi.ToStringMap(map[string]string{
-			"REDIS_ADDR":          "redis://" + net.JoinHostPort(serverHost(name, on), strconv.Itoa(Port)),
-			"REDIS_USER":          MonitoringUser,
-			"REDIS_PASSWORD_FILE": ExporterFile,
+			"REDIS_ADDR": "redis://" + net.JoinHostPort(serverHost(name, on), strconv.Itoa(Port)),
+			"REDIS_USER": MonitoringUser,
+			// Its default is IPv4 alone.
+			"REDIS_EXPORTER_WEB_LISTEN_ADDRESS": fmt.Sprintf(":%d", MetricsPort),
+			"REDIS_PASSWORD_FILE":               ExporterFile,
 			// The limit and the policy are in INFO; CONFIG would also show secrets.
 			"REDIS_EXPORTER_CONFIG_COMMAND": "-",
 			// It would query whatever address a caller names.

@@ -63,7 +63,7 @@ var (
 	LeastStorage = resource.MustParse("1Gi")
 )
 
-// Args configure a Database.
+// Args configure a Database. What is zero takes the value of Defaults.
 type Args struct {
 	workload.Placement
 	// Image of TimescaleDB on PostgreSQL 17: on a cluster the HA edition with Patroni and
@@ -107,8 +107,7 @@ type Args struct {
 	ExporterImage pulumi.StringInput
 	// Resources of the server; its settings are computed from the limits.
 	Resources room.Resources
-	// MaxConnections of the server; 0 takes the recommendation for the memory: 25, 50,
-	// 75 and 100 for a limit of up to 2, 4, 6 GiB and more.
+	// MaxConnections of the server; 0 takes as many of the default's as the memory carries.
 	MaxConnections int
 	// Storage is the volume's size. It may grow later, never shrink.
 	Storage resource.Quantity
@@ -131,11 +130,12 @@ type Args struct {
 	Protect bool
 }
 
-// validated is the arguments, or all that is wrong.
+// validated is a copy with every default filled in, or all that is wrong.
 func (a *Args) validated(name string) (*Args, error) {
 	if a == nil {
 		a = &Args{}
 	}
+	a = a.withDefaults()
 	return a, a.Validate(name)
 }
 

@@ -28,5 +28,14 @@ const (
 	HostImage = "docker.io/timescale/timescaledb:2.19.3-pg17"
 )
 
+// withDefaults is a copy with every default filled in.
+func (a *Args) withDefaults() *Args {
+	d := room.Fill(*a, Defaults())
+	if a.MaxConnections == 0 {
+		d.MaxConnections = min(d.MaxConnections, MostConnections(d.Resources.Limits.Memory.Value()))
+	}
+	return &d
+}
+
 // Major version of PostgreSQL: a volume that another one has made does not open.
 const Major = "17"

@@ -29,6 +29,7 @@ func exporterOf(name string) room.Identity {
 // Facts of the database called name: its members, each of which is stopped before it
 // starts anew, and its poolers; on a Docker host one server, and what is beside it.
 func (a *Args) Facts(name string, on room.Target) room.Facts {
+	a = a.withDefaults()
 	server := room.Workload{Identity: Server(name), Replicas: 1, Ordered: true, Containers: []room.Resources{a.Resources}}
 	metrics := &room.Scrape{Port: MetricsPort, Path: "/metrics"}
 	watched := observe.Watched{Job: name}

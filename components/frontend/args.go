@@ -28,36 +28,33 @@ const preStopSeconds = 10
 // DrainSeconds is what the server may need for its last requests.
 const DrainSeconds = 15
 
-// Args configure a Frontend.
+// Args configure a Frontend. What is zero takes the value of Defaults.
 type Args struct {
 	workload.Placement
-	// Image reference, with a tag or digest.
+	// Image reference, with a tag or digest; nil takes the reference frontend's.
 	Image pulumi.StringInput
-	// Port that the server listens on, given to it as PORT; 0 means DefaultPort.
+	// Port that the server listens on, given to it as PORT.
 	Port int
 	// Env are the run-time settings of the UI. They are public: browsers read them.
 	Env map[string]string
-	// LivenessPath and ReadinessPath; "" means "/healthz".
+	// LivenessPath and ReadinessPath answer while the server works, and can serve.
 	LivenessPath, ReadinessPath string
-	// MetricsPath is scraped by Prometheus; "" when the build serves no metrics.
+	// MetricsPath is scraped by Prometheus; "" when an Image of the user's own serves no
+	// metrics.
 	MetricsPath string
-	// StartupSeconds is how long the server may take to answer for the first time;
-	// 0 means 60.
+	// StartupSeconds is how long the server may take to answer for the first time.
 	StartupSeconds int
-	// Replicas; 0 means 2.
+	// Replicas of the pod.
 	Replicas int
-	// Resources of one pod; the zero value takes DefaultResources.
+	// Resources of one pod.
 	Resources room.Resources
-	// SpreadRequired leaves a pod pending rather than put two on one host.
+	// SpreadRequired is workload.SpreadRequired.
 	SpreadRequired bool
 }
 
 // Writable are the paths that the UI's images write to under a read-only root; the
 // second is where a Next.js server keeps its cache.
 var Writable = map[string]string{"tmp": "/tmp", "next-cache": "/app/.next/cache"}
-
-// DefaultResources of one pod.
-var DefaultResources = room.ResourcesOf("250m", "512Mi", "500m", "1Gi")
 
 // Validated is a copy with every default filled in, or all that is wrong.
 func (a *Args) Validated() (*Args, error) {
@@ -67,25 +64,11 @@ func (a *Args) Validated() (*Args, error) {
 
 // withDefaults gives a copy with every default filled in.
 func (a *Args) withDefaults() *Args {
-	d := *a
-	if d.Port == 0 {
-		d.Port = DefaultPort
+	defaults := Defaults()
+	if a.Image != nil {
+		defaults.MetricsPath = "" // which the reference's image has
 	}
-	if d.LivenessPath == "" {
-		d.LivenessPath = "/healthz"
-	}
-	if d.ReadinessPath == "" {
-		d.ReadinessPath = "/healthz"
-	}
-	if d.StartupSeconds == 0 {
-		d.StartupSeconds = 60
-	}
-	if d.Replicas == 0 {
-		d.Replicas = 2
-	}
-	if d.Resources == (room.Resources{}) {
-		d.Resources = DefaultResources
-	}
+	d := room.Fill(*a, defaults)
 	return &d
 }
 
@@ -97,9 +80,6 @@ func (a *Args) validate() error {
 	problem := func(format string, v ...any) { problems = append(problems, fmt.Errorf("frontend: "+format, v...)) }
 	if a.Namespace == nil {
 		problem("Namespace is missing: pass the namespace to create the objects in")
-	}
-	if a.Image == nil {
-		problem("Image is missing")
 	}
 	// Below 1024 a port needs a capability that the pods do not have everywhere.
 	if a.Port < 1024 || a.Port > 65535 {

@@ -3,6 +3,8 @@ package frontend
 import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/alphapulse/alphapulse-infra/components/room"
 )
 
 // Defaults are the arguments of the reference frontend; what has no sensible default
@@ -14,7 +16,7 @@ func Defaults() Args {
 		LivenessPath: "/healthz", ReadinessPath: "/healthz", MetricsPath: "/metrics",
 		StartupSeconds: 60,
 		Replicas:       2,
-		Resources:      DefaultResources,
+		Resources:      room.ResourcesOf("250m", "512Mi", "500m", "1Gi"),
 	}
 }
 

@@ -31,7 +31,7 @@ func TestFacts(t *testing.T) {
 	require.Len(t, facts.Workloads, 1)
 	w := facts.Workloads[0]
 	assert.Equal(t, 3, w.Replicas+w.Surge, "two replicas and one that surges")
-	assert.Equal(t, []room.Resources{DefaultResources}, w.Containers)
+	assert.Equal(t, []room.Resources{Defaults().Resources}, w.Containers)
 	assert.Equal(t, []string{"ui", "ui-pods"}, facts.Services)
 	assert.Equal(t, UI("ui"), w.Identity)
 }
@@ -39,7 +39,6 @@ func TestFacts(t *testing.T) {
 func TestValidateNamesWhatIsWrong(t *testing.T) {
 	for want, spoil := range map[string]func(*Args){
 		"Namespace is missing":       func(a *Args) { a.Namespace = nil },
-		"Image is missing":           func(a *Args) { a.Image = nil },
 		"Port 80: want":              func(a *Args) { a.Port = 80 },
 		`LivenessPath "healthz"`:     func(a *Args) { a.LivenessPath = "healthz" },
 		`MetricsPath "metrics"`:      func(a *Args) { a.MetricsPath = "metrics" },
@@ -53,7 +52,7 @@ func TestValidateNamesWhatIsWrong(t *testing.T) {
 		spoil(a)
 		assert.ErrorContains(t, a.withDefaults().validate(), want)
 	}
-	err := (&Args{}).withDefaults().validate()
+	err := (&Args{Port: 80}).withDefaults().validate()
 	assert.ErrorContains(t, err, "Namespace")
-	assert.ErrorContains(t, err, "Image", "all problems are reported at once")
+	assert.ErrorContains(t, err, "Port 80", "all problems are reported at once")
 }

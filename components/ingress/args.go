@@ -21,6 +21,8 @@ const (
 	HTTPSPort = 8443
 	// MetricsPort is the exporter's.
 	MetricsPort = 9113
+	// HealthPort answers probes where the others expect a PROXY protocol header.
+	HealthPort = 8082
 	// StatusPort is nginx' own, on the loopback address of a pod.
 	StatusPort = 8081
 )
@@ -48,6 +50,9 @@ const (
 
 // Exposures lists the ways in.
 var Exposures = []Exposure{NodePort, LoadBalancer, ClusterIP, IngressObject}
+
+// NoHSTS is a value of Args.HSTSSeconds.
+const NoHSTS = -1
 
 // Upstream is a service behind the edge.
 type Upstream struct {
@@ -88,7 +93,7 @@ type TLS struct {
 	Key pulumi.StringInput
 }
 
-// Args configure an Ingress.
+// Args configure an Ingress. What is zero takes the value of Defaults.
 type Args struct {
 	workload.Placement
 	// Image of nginx-unprivileged, 1.28 or newer. Its stop signal is SIGQUIT, by
@@ -107,22 +112,25 @@ type Args struct {
 	Exposure Exposure
 	// HTTPNodePort and HTTPSNodePort with exposure nodePort; 0 lets Kubernetes choose.
 	HTTPNodePort, HTTPSNodePort int
+	// Balancer is what the cloud's load balancer, or the controller of the Ingress object,
+	// is told.
+	Balancer Balancer
 	// IngressClass of the Ingress object; "" takes the cluster's default class.
 	IngressClass string
-	// PublicHTTPSPort is the port that clients use for HTTPS; 0 means 443.
+	// PublicHTTPSPort is the port that clients use for HTTPS.
 	PublicHTTPSPort int
 	// TrustedProxies are the CIDRs whose X-Forwarded-* headers are believed. Empty
-	// trusts nobody, but with exposure ingress every private address: the controller
-	// runs at one, and nothing outside the cluster reaches the edge then.
+	// trusts nobody, but with exposure ingress or the PROXY protocol every private
+	// address: the controller or the balancer has one.
 	TrustedProxies []string
-	// Limits per client address and edge pod; nil takes nginx.DefaultLimits.
+	// Limits per client address and edge pod; nil takes the default.
 	Limits *nginx.Limits
-	// HSTSSeconds is how long a browser insists on HTTPS after a visit; 0 sends no such
+	// HSTSSeconds is how long a browser insists on HTTPS after a visit; NoHSTS sends no such
 	// header. A browser that remembers it insists on every port of the host.
 	HSTSSeconds int
-	// MaxBodyMegabytes bounds a request's body; 0 means 10.
+	// MaxBodyMegabytes bounds a request's body.
 	MaxBodyMegabytes int
-	// RequestTimeoutSeconds is how long a service may take to answer; 0 means 35.
+	// RequestTimeoutSeconds is how long a service may take to answer.
 	RequestTimeoutSeconds int
 	// PrometheusPassword is for user "admin" of /prometheus, which has no login of
 	// its own; nil keeps Prometheus unreachable from outside.
@@ -133,21 +141,15 @@ type Args struct {
 	BodyPauseSeconds, HeaderKilobytes, ResponseHeaderKilobytes int
 	TraceSampling                                              float64
 
-	// Replicas; 0 means 2.
+	// Replicas of the pod.
 	Replicas int
-	// Resources of nginx; the zero value takes DefaultResources.
+	// Resources of nginx.
 	Resources room.Resources
-	// ExporterResources of the exporter; the zero value takes DefaultExporterResources.
+	// ExporterResources of the exporter.
 	ExporterResources room.Resources
-	// SpreadRequired leaves a pod pending rather than put two on one host.
+	// SpreadRequired is workload.SpreadRequired.
 	SpreadRequired bool
 }
-
-// DefaultResources and DefaultExporterResources of one pod's containers.
-var (
-	DefaultResources         = room.ResourcesOf("250m", "128Mi", "1", "256Mi")
-	DefaultExporterResources = room.ResourcesOf("10m", "16Mi", "100m", "64Mi")
-)
 
 // privateNetworks are where a controller's pods and nodes are (RFC 1918, 6598, 4193).
 var privateNetworks = []string{"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"}
@@ -160,31 +162,9 @@ func (a *Args) Validated() (*Args, error) {
 
 // withDefaults gives a copy with every default filled in.
 func (a *Args) withDefaults() *Args {
-	d := *a
-	fill := func(to *int, value int) {
-		if *to == 0 {
-			*to = value
-		}
-	}
-	fill(&d.PublicHTTPSPort, 443)
-	fill(&d.MaxBodyMegabytes, 10)
-	fill(&d.RequestTimeoutSeconds, 35)
-	fill(&d.Replicas, 2)
-	fill(&d.BodyPauseSeconds, nginx.DefaultBodyPauseSeconds)
-	fill(&d.HeaderKilobytes, nginx.DefaultHeaderKilobytes)
-	fill(&d.ResponseHeaderKilobytes, nginx.DefaultResponseHeaderKilobytes)
-	if d.Limits == nil {
-		limits := nginx.DefaultLimits()
-		d.Limits = &limits
-	}
-	if len(d.TrustedProxies) == 0 && d.Exposure == IngressObject {
+	d := room.Fill(*a, Defaults())
+	if len(d.TrustedProxies) == 0 && (d.Exposure == IngressObject || d.Balancer.ProxyProtocol) {
 		d.TrustedProxies = privateNetworks
-	}
-	if d.Resources == (room.Resources{}) {
-		d.Resources = DefaultResources
-	}
-	if d.ExporterResources == (room.Resources{}) {
-		d.ExporterResources = DefaultExporterResources
 	}
 	return &d
 }
@@ -193,15 +173,8 @@ func (a *Args) withDefaults() *Args {
 func (a *Args) validate() error {
 	var problems []error
 	problem := func(format string, v ...any) { problems = append(problems, fmt.Errorf("ingress: "+format, v...)) }
-	for _, required := range []struct {
-		name    string
-		missing bool
-	}{
-		{"Namespace", a.Namespace == nil}, {"Image", a.Image == nil}, {"ExporterImage", a.ExporterImage == nil},
-	} {
-		if required.missing {
-			problem("%s is missing", required.name)
-		}
+	if a.Namespace == nil {
+		problem("Namespace is missing: pass the namespace to create the objects in")
 	}
 	if !slices.Contains(Exposures, a.Exposure) {
 		problem("Exposure %q: want one of %q", a.Exposure, Exposures)
@@ -219,6 +192,9 @@ func (a *Args) validate() error {
 	}
 	if a.HTTPNodePort != 0 && a.HTTPNodePort == a.HTTPSNodePort {
 		problem("HTTPNodePort and HTTPSNodePort are both %d: give them different ports", a.HTTPNodePort)
+	}
+	if err := a.Balancer.validate(a.Exposure); err != nil {
+		problem("Balancer: %w", err)
 	}
 	if a.IngressClass != "" && a.Exposure != IngressObject {
 		problem("IngressClass %q needs Exposure %q, not %q", a.IngressClass, IngressObject, a.Exposure)
@@ -318,7 +294,9 @@ func (a *Args) config(place Place, hosts ...string) *nginx.Config {
 		TrustedProxies:  a.TrustedProxies,
 		Limits:          *a.Limits,
 		CertificateFile: TLSDir + "/" + CertificateKey, KeyFile: TLSDir + "/" + PrivateKey,
-		HSTSSeconds:      a.HSTSSeconds,
+		ProxyProtocol:    a.Balancer.ProxyProtocol,
+		HealthPort:       a.healthPort(),
+		HSTSSeconds:      max(0, a.HSTSSeconds),
 		HSTSPreload:      a.HSTSPreload,
 		BodyPauseSeconds: a.BodyPauseSeconds,
 		HeaderKilobytes:  a.HeaderKilobytes, ResponseHeaderKilobytes: a.ResponseHeaderKilobytes,

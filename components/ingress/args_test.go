@@ -100,7 +100,7 @@ func TestFacts(t *testing.T) {
 	require.Len(t, facts.Workloads, 1)
 	w := facts.Workloads[0]
 	assert.Equal(t, 3, w.Replicas+w.Surge, "two replicas and one that surges")
-	assert.Equal(t, []room.Resources{DefaultResources, DefaultExporterResources}, w.Containers)
+	assert.Equal(t, []room.Resources{Defaults().Resources, Defaults().ExporterResources}, w.Containers)
 	assert.Equal(t, []string{"edge"}, facts.Services)
 	assert.Equal(t, Edge("edge"), w.Identity)
 }
@@ -108,8 +108,6 @@ func TestFacts(t *testing.T) {
 func TestValidateNamesWhatIsWrong(t *testing.T) {
 	for want, spoil := range map[string]func(*Args){
 		"Namespace is missing":             func(a *Args) { a.Namespace = nil },
-		"Image is missing":                 func(a *Args) { a.Image = nil },
-		"ExporterImage is missing":         func(a *Args) { a.ExporterImage = nil },
 		`Exposure "gateway": want one of`:  func(a *Args) { a.Exposure = "gateway" },
 		"HTTPNodePort 30080":               func(a *Args) { a.HTTPNodePort = 30080 },
 		"HTTPNodePort 70000: want":         func(a *Args) { a.Exposure, a.HTTPNodePort = NodePort, 70000 },
@@ -133,7 +131,7 @@ func TestValidateNamesWhatIsWrong(t *testing.T) {
 		assert.ErrorContains(t, a.withDefaults().validate(), want)
 	}
 	err := (&Args{}).withDefaults().validate()
-	for _, want := range []string{"Namespace", "Image", "ExporterImage", "Exposure", "Routes.UI", "Routes.API"} {
+	for _, want := range []string{"Namespace", "Routes.UI", "Routes.API"} {
 		assert.ErrorContains(t, err, want, "all problems are reported at once")
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/alphapulse/alphapulse-infra/components/ingress/nginx"
+	"github.com/alphapulse/alphapulse-infra/components/room"
 )
 
 // Defaults are the arguments of an edge that a cloud's load balancer leads to, sized as
@@ -18,12 +19,12 @@ func Defaults() Args {
 		PublicHTTPSPort:  443,
 		Limits:           &limits,
 		HSTSSeconds:      31536000,
-		MaxBodyMegabytes: 10,
+		MaxBodyMegabytes: 10, RequestTimeoutSeconds: 35,
 		BodyPauseSeconds: nginx.DefaultBodyPauseSeconds,
 		HeaderKilobytes:  nginx.DefaultHeaderKilobytes, ResponseHeaderKilobytes: nginx.DefaultResponseHeaderKilobytes,
 		Replicas:          2,
-		Resources:         DefaultResources,
-		ExporterResources: DefaultExporterResources,
+		Resources:         room.ResourcesOf("250m", "128Mi", "1", "256Mi"),
+		ExporterResources: room.ResourcesOf("10m", "16Mi", "100m", "64Mi"),
 	}
 }
 

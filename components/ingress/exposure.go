@@ -22,17 +22,17 @@ func expose(ctx *pulumi.Context, i room.Identity, args *Args, tlsSecret pulumi.S
 		return p
 	}
 	spec := &corev1.ServiceSpecArgs{
-		Type:     pulumi.String("ClusterIP"),
-		Selector: pulumi.ToStringMap(i.Selector()),
-		Ports:    corev1.ServicePortArray{port("http", 80, args.HTTPNodePort), port("https", 443, args.HTTPSNodePort)},
+		Type:           pulumi.String("ClusterIP"),
+		IpFamilyPolicy: workload.BothFamilies,
+		Selector:       pulumi.ToStringMap(i.Selector()),
+		Ports:          corev1.ServicePortArray{port("http", 80, args.HTTPNodePort), port("https", 443, args.HTTPSNodePort)},
 	}
-	switch args.Exposure {
-	case NodePort, LoadBalancer:
-		spec.Type = pulumi.String(map[Exposure]string{NodePort: "NodePort", LoadBalancer: "LoadBalancer"}[args.Exposure])
-		spec.ExternalTrafficPolicy = pulumi.String("Local")
-	}
+	args.Balancer.service(args.Exposure, spec)
 	meta := workload.Meta(i.Name, args.Namespace, i)
-	meta.Annotations = workload.Unawaited // a cluster without a load balancer or controller never gives an address
+	meta.Annotations = workload.Unawaited
+	if args.Exposure != IngressObject {
+		meta.Annotations = args.Balancer.annotations()
+	}
 	service, err := corev1.NewService(ctx, i.Name, &corev1.ServiceArgs{Metadata: meta, Spec: spec}, opts...)
 	if err != nil {
 		return pulumi.StringOutput{}, fmt.Errorf("service: %w", err)
@@ -78,7 +78,7 @@ func ingressObject(ctx *pulumi.Context, i room.Identity, args *Args, service pul
 		spec.IngressClassName = pulumi.String(args.IngressClass)
 	}
 	meta := workload.Meta(i.Name, args.Namespace, i)
-	meta.Annotations = workload.Unawaited // a cluster without a load balancer or controller never gives an address
+	meta.Annotations = args.Balancer.annotations()
 	object, err := networkingv1.NewIngress(ctx, i.Name, &networkingv1.IngressArgs{Metadata: meta, Spec: spec}, opts...)
 	if err != nil {
 		return pulumi.StringOutput{}, fmt.Errorf("ingress: %w", err)

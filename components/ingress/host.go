@@ -55,6 +55,7 @@ func NewDockerIngress(ctx *pulumi.Context, name string, host *workload.Host, arg
 	filled := *args
 	filled.Namespace, filled.Exposure = pulumi.String(host.Prefix()), ClusterIP
 	filled.HTTPNodePort, filled.HTTPSNodePort, filled.IngressClass = 0, 0, ""
+	filled.Balancer = Balancer{}
 	own, err := filled.Validated()
 	if err := errors.Join(err, on.validate(own)); err != nil {
 		return nil, err

@@ -57,6 +57,11 @@ func (a *Args) server(name string, config pulumi.StringInput, secrets *Secrets) 
 	volumes, mounts := workload.Writable("512Mi", "64Mi", map[string]string{"tmp": tempDir})
 	files, fileMounts := a.files(config, secrets)
 	health := workload.Probe{Path: nginx.HealthPath, Port: "http", PeriodSeconds: 10, TimeoutSeconds: 3, Failures: 3}
+	ports := []workload.Port{{Name: "http", Number: HTTPPort}, {Name: "https", Number: HTTPSPort}}
+	if port := a.healthPort(); port != 0 {
+		health.Port = "health"
+		ports = append(ports, workload.Port{Name: "health", Number: port})
+	}
 	ready := health
 	ready.PeriodSeconds, ready.Failures = 5, 2
 	return workload.Process{
@@ -64,7 +69,7 @@ func (a *Args) server(name string, config pulumi.StringInput, secrets *Secrets) 
 		// Not the image's entrypoint, which edits files that are read-only here.
 		Command:   (&nginx.Config{TempDir: tempDir}).Command(ConfigDir + "/" + ConfigKey),
 		Resources: a.Resources,
-		Ports:     []workload.Port{{Name: "http", Number: HTTPPort}, {Name: "https", Number: HTTPSPort}},
+		Ports:     ports,
 		Mounts:    append(mounts, fileMounts...),
 
 		StartupSeconds: startupSeconds, Alive: &health, Ready: &ready,

@@ -37,20 +37,20 @@ type Images struct {
 
 // Prometheus sizes Prometheus.
 type Prometheus struct {
-	// Resources of the pod; 500m/1Gi to 1/2Gi when zero.
+	// Resources of the pod.
 	Resources room.Resources
-	// Storage of the samples; 20Gi when zero. The oldest are dropped when they
+	// Storage of the samples. The oldest are dropped when they
 	// fill four fifths of it, whatever Retention says.
 	Storage resource.Quantity
-	// Retention is a Prometheus duration, e.g. "15d" or "200h"; "200h" when empty.
+	// Retention is a Prometheus duration, e.g. "15d" or "200h".
 	Retention string
 }
 
 // Alertmanager sizes Alertmanager and says where alerts go.
 type Alertmanager struct {
-	// Resources of the pod; 50m/64Mi to 200m/128Mi when zero.
+	// Resources of the pod.
 	Resources room.Resources
-	// Storage of silences and of what was notified; 1Gi when zero.
+	// Storage of silences and of what was notified.
 	Storage resource.Quantity
 	// Receivers of alerts, each of those that it asks for.
 	Receivers []Receiver
@@ -66,9 +66,9 @@ type Alertmanager struct {
 
 // Grafana sizes Grafana.
 type Grafana struct {
-	// Resources of the pod; 250m/512Mi to 500m/1Gi when zero.
+	// Resources of the pod.
 	Resources room.Resources
-	// Storage of what users add to the provisioned dashboards; 10Gi when zero.
+	// Storage of what users add to the provisioned dashboards.
 	Storage resource.Quantity
 	// Password of the user "admin"; a secret. Changing it changes the login.
 	Password pulumi.StringInput
@@ -76,11 +76,11 @@ type Grafana struct {
 
 // KubeStateMetrics sizes kube-state-metrics.
 type KubeStateMetrics struct {
-	// Resources of the pod; 50m/64Mi to 200m/128Mi when zero.
+	// Resources of the pod.
 	Resources room.Resources
 }
 
-// Args configure a Monitoring.
+// Args configure a Monitoring. What is zero takes the value of Defaults.
 type Args struct {
 	// Placement names the only namespace that is monitored.
 	workload.Placement
@@ -91,7 +91,7 @@ type Args struct {
 	Grafana          Grafana
 	KubeStateMetrics KubeStateMetrics
 	// APIServerPorts are those on which pods reach the API server, whose address is known
-	// to the cluster only; 443 and 6443, which most clusters use, when nil.
+	// to the cluster only; by default those that most clusters use.
 	APIServerPorts []int
 	// Rules and Panels are those of the rooms, in the rooms' order; monitoring adds its
 	// own.
@@ -131,29 +131,7 @@ func (a *Args) Validated(name string) (*Args, error) {
 }
 
 func (a *Args) withDefaults(name string) *Args {
-	d := *a
-	own := Defaults()
-	if d.APIServerPorts == nil {
-		d.APIServerPorts = own.APIServerPorts
-	}
-	for _, r := range []struct{ to, from *room.Resources }{
-		{&d.Prometheus.Resources, &own.Prometheus.Resources}, {&d.Alertmanager.Resources, &own.Alertmanager.Resources},
-		{&d.Grafana.Resources, &own.Grafana.Resources}, {&d.KubeStateMetrics.Resources, &own.KubeStateMetrics.Resources},
-	} {
-		if r.to.IsZero() {
-			*r.to = *r.from
-		}
-	}
-	for _, q := range []struct{ to, from *resource.Quantity }{
-		{&d.Prometheus.Storage, &own.Prometheus.Storage}, {&d.Alertmanager.Storage, &own.Alertmanager.Storage}, {&d.Grafana.Storage, &own.Grafana.Storage},
-	} {
-		if q.to.IsZero() {
-			*q.to = *q.from
-		}
-	}
-	if d.Prometheus.Retention == "" {
-		d.Prometheus.Retention = own.Prometheus.Retention
-	}
+	d := room.Fill(*a, Defaults())
 	d.Watched.Prometheus = PrometheusOf(name).Name
 	d.Watched.Alertmanager = AlertmanagerOf(name).Name
 	d.Watched.Grafana = GrafanaOf(name).Name
@@ -174,10 +152,6 @@ func (a *Args) validate() error {
 		{"Namespace", "pass the namespace to create the objects in", a.Namespace == nil},
 		{"ExternalURL", "pass the address of Grafana as users see it", a.ExternalURL == nil},
 		{"Grafana.Password", "pass the password of Grafana's admin user", a.Grafana.Password == nil},
-		{"Images.Prometheus", "pass an image reference", a.Images.Prometheus == nil},
-		{"Images.Alertmanager", "pass an image reference", a.Images.Alertmanager == nil},
-		{"Images.Grafana", "pass an image reference", a.Images.Grafana == nil},
-		{"Images.KubeStateMetrics", "pass an image reference", a.Images.KubeStateMetrics == nil},
 	} {
 		if required.missing {
 			problem("%s is missing: %s", required.name, required.remedy)

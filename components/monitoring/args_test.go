@@ -175,8 +175,7 @@ func TestValidateReportsEverything(t *testing.T) {
 		t.Fatal("accepted")
 	}
 	for _, want := range []string{
-		"Namespace is missing", "ExternalURL is missing", "Grafana.Password is missing", "Images.Prometheus is missing",
-		"Images.Alertmanager is missing", "Images.Grafana is missing", "Images.KubeStateMetrics is missing",
+		"Namespace is missing", "ExternalURL is missing", "Grafana.Password is missing",
 		`Prometheus.Retention is "forever"`, `Prometheus.Storage is "-1Gi"`, "requests.cpu 2 is above limits.cpu 1",
 		"the group capacity is evaluated every", "two with one file or uid",
 	} {

@@ -72,3 +72,30 @@ func (a *Args) Facts(name string, on room.Target) room.Facts {
 	}
 	return f
 }
+
+// Watch lets the monitoring called name take up what rooms say about themselves: rules,
+// panels and scraping, and by links who asks whom. It returns the links of scraping, which
+// have to be allowed, too. The rooms may include the monitoring, which scrapes itself.
+func (a *Args) Watch(name string, links []room.Link, rooms ...room.Facts) []room.Link {
+	var scraping []room.Link
+	for _, f := range rooms {
+		a.Rules, a.Panels = append(a.Rules, f.Rules...), append(a.Panels, f.Panels...)
+		for _, w := range f.Workloads {
+			if w.Scrape == nil || w.Instance == name {
+				continue
+			}
+			a.Scraped = append(a.Scraped, w)
+			scraping = append(scraping, room.Link{
+				From: room.Of(PrometheusOf(name)), To: room.Of(w.Identity), Ports: []int{w.Scrape.Port}, Zone: room.Watch,
+			})
+		}
+	}
+	a.Consumers = map[string][]string{}
+	for _, l := range links {
+		// What belongs to the room itself is none of its clients.
+		if l.From.Workload != nil && l.To.Workload != nil && l.From.Workload.Instance != l.To.Workload.Instance {
+			a.Consumers[l.To.Workload.Name] = append(a.Consumers[l.To.Workload.Name], l.From.Workload.Name)
+		}
+	}
+	return scraping
+}

@@ -67,7 +67,7 @@ func (a *Args) PrometheusArguments() pulumi.StringArray {
 		pulumi.String("--storage.tsdb.path=" + PrometheusData),
 		pulumi.Sprintf("--web.external-url=%s%s", a.ExternalURL, PrometheusPath),
 		pulumi.String("--web.route-prefix=" + PrometheusPath),
-		pulumi.Sprintf("--web.listen-address=0.0.0.0:%d", PrometheusPort),
+		pulumi.Sprintf("--web.listen-address=:%d", PrometheusPort),
 	}
 }
 

@@ -168,7 +168,7 @@ func (p *Platform) ground(ctx *pulumi.Context, name string, args *Args, i room.I
 		Metadata:    &metav1.ObjectMetaArgs{Name: pulumi.String(args.Namespace + "-stateful"), Labels: pulumi.ToStringMap(i.Labels())},
 		Value:       pulumi.Int(100000),
 		Description: pulumi.String("Workloads of " + args.Namespace + " that hold data: the last to be preempted."),
-	}, opts...)
+	}, append(slices.Clone(opts), pulumi.DependsOn([]pulumi.Resource{ns}))...) // nothing is made where the namespace is refused
 	if err != nil {
 		return fmt.Errorf("priority class: %w", err)
 	}

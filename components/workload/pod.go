@@ -22,27 +22,11 @@ type Placement struct {
 	PriorityClass pulumi.StringPtrInput
 	// ImagePullSecret names a Secret with registry credentials; nil for public images.
 	ImagePullSecret pulumi.StringPtrInput
-}
-
-// Spread says how a workload's pods are distributed over zones and hosts.
-type Spread int
-
-const (
-	// SpreadNone is for workloads of one pod.
-	SpreadNone Spread = iota
-	// SpreadPreferred asks for even distribution and schedules all the same
-	// where the cluster is too small for it.
-	SpreadPreferred
-	// SpreadRequired leaves a pod pending rather than put two on one host.
-	SpreadRequired
-)
-
-// SpreadOf is SpreadRequired or SpreadPreferred.
-func SpreadOf(required bool) Spread {
-	if required {
-		return SpreadRequired
-	}
-	return SpreadPreferred
+	// Nodes are the ones that the pods may run on; the zero value is for all without taints.
+	Nodes Nodes
+	// PlatformUsers leaves the numeric users and groups of the pods to the cluster, which
+	// has ranges of its own; else they are those that the images are made for.
+	PlatformUsers bool
 }
 
 // Kind is what creates the pods.
@@ -127,40 +111,23 @@ func (p Pod) plan() rollout.Plan {
 // template builds the pod template: every workload of every component goes through it,
 // so that a hardening is stated once.
 func (p Pod) template(account pulumi.StringInput, volumes corev1.VolumeArray) *corev1.PodTemplateSpecArgs {
-	user := p.Processes[0].User
-	group := user
-	if p.Group != 0 {
-		group = p.Group
-	}
 	spec := &corev1.PodSpecArgs{
 		ServiceAccountName:            account,
 		AutomountServiceAccountToken:  pulumi.Bool(len(p.Reads)+len(p.Rights) > 0),
 		EnableServiceLinks:            pulumi.Bool(false), // generated *_PORT variables would shadow the application's own
 		PriorityClassName:             p.PriorityClass,
 		TerminationGracePeriodSeconds: pulumi.Int(p.grace()),
+		NodeSelector:                  p.Nodes.selector(),
+		Tolerations:                   p.Nodes.tolerations(),
+		Affinity:                      p.apart(),
 		TopologySpreadConstraints:     p.spread(),
-		SecurityContext: &corev1.PodSecurityContextArgs{
-			RunAsNonRoot:        pulumi.Bool(true),
-			RunAsUser:           pulumi.Int(user),
-			RunAsGroup:          pulumi.Int(user),
-			FsGroup:             pulumi.Int(group),
-			FsGroupChangePolicy: pulumi.String("OnRootMismatch"), // a large volume is not walked at every start
-			SeccompProfile:      &corev1.SeccompProfileArgs{Type: pulumi.String("RuntimeDefault")},
-		},
-		InitContainers: containers(p.Init),
-		Containers:     containers(p.Processes),
-		Volumes:        volumes,
+		SecurityContext:               p.security(),
+		InitContainers:                containers(p.Init),
+		Containers:                    containers(p.Processes),
+		Volumes:                       volumes,
 	}
 	if p.ImagePullSecret != nil {
 		spec.ImagePullSecrets = corev1.LocalObjectReferenceArray{&corev1.LocalObjectReferenceArgs{Name: p.ImagePullSecret}}
-	}
-	if p.Away != nil {
-		spec.Affinity = &corev1.AffinityArgs{PodAntiAffinity: &corev1.PodAntiAffinityArgs{
-			RequiredDuringSchedulingIgnoredDuringExecution: corev1.PodAffinityTermArray{&corev1.PodAffinityTermArgs{
-				LabelSelector: &metav1.LabelSelectorArgs{MatchLabels: pulumi.ToStringMap(p.Away)},
-				TopologyKey:   pulumi.String("kubernetes.io/hostname"),
-			}},
-		}}
 	}
 	annotations := pulumi.ToStringMap(p.Annotations)
 	if p.Scrape != nil {
@@ -174,42 +141,29 @@ func (p Pod) template(account pulumi.StringInput, volumes corev1.VolumeArray) *c
 	}
 }
 
+// security is what all containers of the pod have in common.
+func (p Pod) security() *corev1.PodSecurityContextArgs {
+	s := &corev1.PodSecurityContextArgs{
+		RunAsNonRoot:        pulumi.Bool(true),
+		FsGroupChangePolicy: pulumi.String("OnRootMismatch"), // a large volume is not walked at every start
+		SeccompProfile:      &corev1.SeccompProfileArgs{Type: pulumi.String("RuntimeDefault")},
+	}
+	if !p.PlatformUsers {
+		user := pulumi.Int(p.Processes[0].User)
+		s.RunAsUser, s.RunAsGroup, s.FsGroup = user, user, user
+		if p.Group != 0 {
+			s.FsGroup = pulumi.Int(p.Group)
+		}
+	}
+	return s
+}
+
 func containers(processes []Process) corev1.ContainerArray {
 	var all corev1.ContainerArray
 	for _, p := range processes {
 		all = append(all, p.container())
 	}
 	return all
-}
-
-func (p Pod) spread() corev1.TopologySpreadConstraintArray {
-	if p.Spread == SpreadNone {
-		return nil
-	}
-	// Each revision is spread on its own: pods of the old one, about to stop, do not push
-	// the new ones together. A member stays where its volume is.
-	revision := pulumi.ToStringArray([]string{"pod-template-hash"})
-	if p.Members != nil {
-		revision = nil
-	}
-	constraint := func(key, unsatisfiable string) corev1.TopologySpreadConstraintInput {
-		return &corev1.TopologySpreadConstraintArgs{
-			MaxSkew:           pulumi.Int(1),
-			TopologyKey:       pulumi.String(key),
-			WhenUnsatisfiable: pulumi.String(unsatisfiable),
-			LabelSelector:     p.selector(),
-			MatchLabelKeys:    revision,
-		}
-	}
-	// Zones stay a preference: a cluster in one zone is not a mistake.
-	hosts := "ScheduleAnyway"
-	if p.Spread == SpreadRequired {
-		hosts = "DoNotSchedule"
-	}
-	return corev1.TopologySpreadConstraintArray{
-		constraint("topology.kubernetes.io/zone", "ScheduleAnyway"),
-		constraint("kubernetes.io/hostname", hosts),
-	}
 }
 
 // What a container may write to the node: its logs, which the kubelet rotates, and

@@ -27,6 +27,9 @@ type Service struct {
 	Selects map[string]string
 }
 
+// BothFamilies asks for addresses of both families of IP where the cluster has both.
+const BothFamilies = pulumi.String("PreferDualStack")
+
 // Unawaited keeps Pulumi from waiting for a Service's endpoints or an address: the
 // workload's own rollout is awaited, and awaiting endpoints would wait for a pod that is
 // created later.
@@ -37,7 +40,7 @@ func (s Service) create(ctx *pulumi.Context, i room.Identity, namespace pulumi.S
 	meta.Annotations = Unawaited
 	selector := i.Selector()
 	maps.Copy(selector, s.Selects)
-	spec := &corev1.ServiceSpecArgs{Selector: pulumi.ToStringMap(selector)}
+	spec := &corev1.ServiceSpecArgs{IpFamilyPolicy: BothFamilies, Selector: pulumi.ToStringMap(selector)}
 	var ports corev1.ServicePortArray
 	for _, p := range append([]Port{s.Port}, s.More...) {
 		ports = append(ports, &corev1.ServicePortArgs{

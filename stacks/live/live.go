@@ -126,7 +126,7 @@ func (c *Cluster) NameServers(ctx context.Context) ([]string, error) {
 	for _, s := range list.Items {
 		addresses, _, err := unstructured.NestedStringSlice(s.Object, "spec", "clusterIPs")
 		if err != nil {
-			return nil, fmt.Errorf("Service %s: %w", s.GetName(), err)
+			return nil, fmt.Errorf("the Service %s: %w", s.GetName(), err)
 		}
 		for _, a := range addresses {
 			if ip, err := netip.ParseAddr(a); err == nil { // not that of a headless one, "None"

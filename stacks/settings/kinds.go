@@ -175,7 +175,7 @@ func (g *Group) Variables(p *map[string]string, key, description string, options
 	s := g.declare(Variables, key, def, description, options)
 	s.read = func(raw string, fail failer) {
 		var given map[string]any
-		if err := decode(raw, &given); err != nil {
+		if err := Decode(raw, &given); err != nil {
 			fail("", "it is not an object of strings: set it in the stack file, or with `pulumi config set --path %s.NAME VALUE`", key)
 			return
 		}
@@ -199,8 +199,21 @@ func (g *Group) Variables(p *map[string]string, key, description string, options
 	}
 }
 
-// decode keeps numbers as they were written and refuses trailing data.
-func decode(text string, into any) error {
+// Object declares an object that a reader of its own understands, e.g. a part of a
+// Kubernetes object; it is empty by default. Each line of the error is a problem.
+func (g *Group) Object(key, description string, read func(raw string) error, options ...Option) {
+	s := g.declare(Structure, key, map[string]any{}, description, options)
+	s.read = func(raw string, fail failer) {
+		if err := read(raw); err != nil {
+			for line := range strings.SplitSeq(err.Error(), "\n") {
+				fail("", "%s", line)
+			}
+		}
+	}
+}
+
+// Decode reads one value of JSON; it keeps numbers as they were written and refuses trailing data.
+func Decode(text string, into any) error {
 	d := json.NewDecoder(strings.NewReader(text))
 	d.UseNumber()
 	if err := d.Decode(into); err != nil {
@@ -256,7 +269,7 @@ func (g *Group) Resources(p *room.Resources, key, who string, options ...Option)
 // resources reads a resources object over what there is.
 func resources(r room.Resources, key, raw string, fail failer) (room.Resources, bool) {
 	var given map[string]any
-	if err := decode(raw, &given); err != nil {
+	if err := Decode(raw, &given); err != nil {
 		fail("", "%q is not an object: set e.g. `pulumi config set --path %s.limits.memory 2Gi`", raw, key)
 		return r, false
 	}

@@ -2,6 +2,7 @@ package settings
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -10,12 +11,12 @@ import (
 )
 
 // Objects declares values of one shape by their names, e.g. receivers. A field of T is
-// written as its name in Go with a small first letter; another name is refused.
+// written as its tag for JSON says; another name is refused.
 func Objects[T any](g *Group, p *map[string]T, key, description string, options ...Option) {
 	s := g.declare(Named, key, map[string]any{}, description, options)
 	s.read = func(raw string, fail failer) {
 		var given map[string]json.RawMessage
-		if err := decode(raw, &given); err != nil {
+		if err := Decode(raw, &given); err != nil {
 			fail("", "it is not an object of objects: set it in the stack file, or with `pulumi config set --path %s.NAME.FIELD VALUE`", key)
 			return
 		}
@@ -42,48 +43,40 @@ func shaped(t reflect.Type, raw json.RawMessage, sub string, fail failer) bool {
 	if t.Kind() != reflect.Struct {
 		return true
 	}
+	names, types := fields(t)
 	var given map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &given); err != nil || given == nil {
-		fail(sub, "it is not an object: its fields are %s", strings.Join(fieldNames(t), ", "))
+		fail(sub, "it is not an object: its fields are %s", strings.Join(names, ", "))
 		return false
 	}
 	ok := true
 	for _, name := range slices.Sorted(maps.Keys(given)) {
-		i := slices.Index(fieldNames(t), name)
-		if i < 0 {
-			fail(sub+"."+name, "no such field; did you mean %s?", nearest(name, fieldNames(t)))
+		if types[name] == nil {
+			fail(sub+"."+name, "no such field; did you mean %s?", nearest(name, names))
 			ok = false
 			continue
 		}
-		ok = shaped(fields(t)[i].Type, given[name], sub+"."+name, fail) && ok
+		ok = shaped(types[name], given[name], sub+"."+name, fail) && ok
 	}
 	return ok
 }
 
-// fields of a struct and of those embedded in it that a setting can have.
-func fields(t reflect.Type) []reflect.StructField {
-	var all []reflect.StructField
+// fields of a struct and of those embedded in it that a setting can have: their names as
+// they are written, in order, and their types.
+func fields(t reflect.Type) (names []string, types map[string]reflect.Type) {
+	types = map[string]reflect.Type{}
 	for _, f := range reflect.VisibleFields(t) {
-		if !f.Anonymous && f.Tag.Get("json") != "-" {
-			all = append(all, f)
+		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); !f.Anonymous && name != "-" {
+			names, types[name] = append(names, name), f.Type
 		}
 	}
-	return all
-}
-
-// fieldNames are those of fields, as they are written.
-func fieldNames(t reflect.Type) []string {
-	var names []string
-	for _, f := range fields(t) {
-		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		names = append(names, name)
-	}
-	return names
+	return names, types
 }
 
 // mistyped says which field has a value of another type, without the value.
 func mistyped(err error) string {
-	if e, ok := err.(*json.UnmarshalTypeError); ok {
+	var e *json.UnmarshalTypeError
+	if errors.As(err, &e) {
 		kind := map[reflect.Kind]string{reflect.String: "a text", reflect.Slice: "a list", reflect.Bool: "true or false"}[e.Type.Kind()]
 		if kind == "" {
 			kind = "a whole number"

@@ -55,12 +55,13 @@ const (
 	Variables Kind = "variables"
 	Compute   Kind = "requests and limits"
 	Named     Kind = "objects by name"
+	Structure Kind = "object"
 )
 
 // types says what each kind is written as.
 var types = map[Kind]Type{
 	Text: String, Number: Integer, Toggle: Boolean, Fraction: String, Amount: String,
-	Path: String, Image: String, List: Array, Variables: Object, Compute: Object,
+	Path: String, Image: String, List: Array, Variables: Object, Compute: Object, Structure: Object,
 	Named: Object,
 }
 

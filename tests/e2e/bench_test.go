@@ -99,7 +99,7 @@ func BenchmarkUpdate(b *testing.B) {
 func BenchmarkPreview(b *testing.B) {
 	settled(b, namespace)
 	objects := filepath.Join(b.TempDir(), "objects.json")
-	n := writeObjects(b, objects)
+	n := writeObjects(b, objects, "")
 	pulumi(b, "preview", "--stack", stack, "--suppress-outputs", "--expect-no-changes") // links the program if a source is newer
 	for b.Loop() {
 		begun := time.Now()
@@ -116,9 +116,39 @@ func BenchmarkPreview(b *testing.B) {
 	}
 }
 
-// writeObjects writes the stack's objects of Kubernetes as the program asks for them, and
-// returns how many there are.
-func writeObjects(b *testing.B, file string) int {
+// BenchmarkUp deploys the stack from nothing until every workload is ready: with Pulumi,
+// and with kubectl the same objects. The ratio is wanted to be at most 1.1. It leaves the
+// stack deployed, without the data that it had.
+func BenchmarkUp(b *testing.B) {
+	settled(b, namespace)
+	dir := b.TempDir()
+	objects, belongings := filepath.Join(dir, "objects.json"), filepath.Join(dir, "belongings.json")
+	n := writeObjects(b, objects, "")
+	writeObjects(b, belongings, "Namespace") // it outlives the stack, and is found again
+	for b.Loop() {
+		pulumi(b, "destroy", "--stack", stack, "--yes", "--skip-preview", "--suppress-outputs")
+		begun := time.Now()
+		must(b, "kubectl", "--", "apply", "--server-side", "--force-conflicts", "--filename", objects)
+		for _, kind := range []string{"deployment", "statefulset"} {
+			must(b, "kubectl", "--", "rollout", "status", kind, "--selector", "app.kubernetes.io/part-of=alphapulse",
+				"--namespace", namespace, "--timeout", "15m")
+		}
+		kubectl := time.Since(begun)
+		must(b, "kubectl", "--", "delete", "--filename", belongings, "--wait", "--timeout", "5m")
+		begun = time.Now()
+		pulumi(b, "up", "--stack", stack, "--yes", "--skip-preview", "--suppress-outputs")
+		up := time.Since(begun)
+		b.ReportMetric(up.Seconds()/kubectl.Seconds(), "up/kubectl")
+		b.ReportMetric(up.Seconds(), "up_s")
+		b.ReportMetric(kubectl.Seconds(), "kubectl_s")
+		b.ReportMetric(float64(n), "objects")
+		b.ReportMetric(0, "ns/op")
+	}
+}
+
+// writeObjects writes the stack's objects of Kubernetes as the program asks for them, but
+// those of one kind, and returns how many there are.
+func writeObjects(b *testing.B, file, but string) int {
 	b.Helper()
 	var state struct {
 		Deployment struct {
@@ -133,7 +163,7 @@ func writeObjects(b *testing.B, file string) int {
 	}
 	var items []any
 	for _, r := range state.Deployment.Resources {
-		if r.Inputs["apiVersion"] != nil && strings.HasPrefix(r.Type, "kubernetes:") {
+		if r.Inputs["apiVersion"] != nil && strings.HasPrefix(r.Type, "kubernetes:") && (but == "" || r.Inputs["kind"] != but) {
 			items = append(items, plain(b, r.Inputs))
 		}
 	}

@@ -39,6 +39,7 @@ func TestCore(t *testing.T) {
 			"Browser":              testBrowser,
 			"Reachability":         testReachability,
 			"SecondStack":          testSecondStack,
+			"Stranger":             testStranger,
 			"ProdDestroyKeepsData": testProd,
 		} {
 			t.Run(name, func(t *testing.T) {

@@ -132,13 +132,18 @@ func testReachability(t *testing.T) {
 		pod := startProbe(t, s.namespace, name, s.labels, "sleep")
 		wg.Go(func() {
 			defer func() { stopProbe(t, s.namespace, name); <-slots }()
-			// The enforcement on the node learns of a new pod by a watch.
-			time.Sleep(2 * time.Second)
 			var dials sync.WaitGroup
 			for _, to := range targets {
 				dials.Go(func() {
 					want := reaches(policies.Items, namespaces, pod, &to.pod, to.port)
 					err := connects(t.Context(), s.namespace, name, to, want)
+					// The enforcement on the node learns of a new pod by a watch, and the
+					// autoscaler may have taken the pod that was dialled.
+					for learn := 0; (err == nil) != want && learn < 10; learn++ {
+						time.Sleep(2 * time.Second)
+						to = present(t, to)
+						err = connects(t.Context(), s.namespace, name, to, want)
+					}
 					mu.Lock()
 					defer mu.Unlock()
 					pair := s.name + " → " + to.String()
@@ -173,6 +178,28 @@ func testReachability(t *testing.T) {
 		}
 		t.Logf("%s → %s", s.name, strings.Join(open, " "))
 	}
+}
+
+// present returns the socket on a pod that is there: its own, or another one of the
+// same workload, whose labels and therefore policies are the same.
+func present(t testing.TB, s socket) socket {
+	t.Helper()
+	list, err := cluster.CoreV1().Pods(s.pod.Namespace).List(t.Context(), metav1.ListOptions{LabelSelector: labels.Set(identity(s.pod.Labels)).String()})
+	if err != nil {
+		t.Errorf("pods of %s: %v", s.name, err)
+		return s
+	}
+	for _, p := range list.Items {
+		if p.UID == s.pod.UID && p.DeletionTimestamp == nil {
+			return s
+		}
+	}
+	for _, p := range list.Items {
+		if p.DeletionTimestamp == nil && ready(&p) && metav1.GetControllerOf(&p) != nil {
+			s.pod = p
+		}
+	}
+	return s
 }
 
 func verdict(allowed bool) string {

@@ -163,7 +163,7 @@ func (f *fleet) testKill(t *testing.T) {
 	}
 
 	const missing = "with a node missing"
-	f.spreads(t, missing, "true", 2, "yes, until the node is back")
+	f.spreads(t, missing, "true", 2, "")
 	f.deploy(t, "spreadRequired=false")
 	f.spreads(t, missing, "false", 2, "")
 
@@ -331,6 +331,11 @@ func (f *fleet) notMounted(t *testing.T) string {
 // testQuota replaces all pods twice in a row at the largest scale, so that pods that
 // terminate slowly and two revisions of new ones are there at the same time. All count.
 func (f *fleet) testQuota(t *testing.T) {
+	eventually(t, time.Minute, "the API at its largest scale", func(context.Context) (string, bool) {
+		on := placement(t)["backend"]
+		return fmt.Sprint(on), len(on) == 4
+	})
+	settled(t, namespace)
 	l := startLoad(t, f.lb, f.out)
 	begun := metav1.Now()
 	for range 2 {

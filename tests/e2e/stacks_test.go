@@ -81,7 +81,7 @@ func testSecondStack(t *testing.T) {
 	before := uidsWithout(t, autoscaled)
 	const name = "e2e-second"
 	ns := another(t, name, small(30180, 30543, "second.localhost")...)
-	up(t, name)
+	killed(t, name, ns)
 	settled(t, ns)
 	o := outputsOf(t, name)
 	if o.Namespace != ns {

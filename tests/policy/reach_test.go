@@ -3,6 +3,7 @@ package policy
 import (
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -146,6 +147,28 @@ func TestAnywhereIsAnywhere(t *testing.T) {
 			assert.False(t, reaches(8081), "%s reaches nginx' own figures", who)
 			assert.True(t, asks(6443), "Prometheus does not reach an API server at the address of: %s", who)
 			assert.False(t, asks(22), "Prometheus may open any port of: %s", who)
+		}
+	})
+}
+
+// TestBothFamiliesOfIP: Services ask for both where the cluster has both, and nobody is
+// told to listen on addresses of IPv4 alone.
+func TestBothFamiliesOfIP(t *testing.T) {
+	eachStack(t, func(t *testing.T, s stack) {
+		for _, o := range recorder.Of[*corev1.Service](s.objects) {
+			if assert.NotNil(t, o.Spec.IPFamilyPolicy, "Service %s", o.Name) {
+				assert.Equal(t, corev1.IPFamilyPolicyPreferDualStack, *o.Spec.IPFamilyPolicy, "Service %s", o.Name)
+			}
+		}
+		for _, w := range s.workloads {
+			for _, c := range recorder.Containers(w.Template.Spec) {
+				for _, arg := range c.Args {
+					assert.NotContains(t, arg, "listen-address=0.0.0.0", "%s container %s", w.Object, c.Name)
+				}
+				if strings.Contains(c.Image, "redis_exporter") {
+					assert.Contains(t, c.Env, corev1.EnvVar{Name: "REDIS_EXPORTER_WEB_LISTEN_ADDRESS", Value: ":9121"}, "its default is IPv4 alone")
+				}
+			}
 		}
 	})
 }

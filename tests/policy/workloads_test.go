@@ -167,25 +167,32 @@ func volumeNamed(w recorder.Workload, name string) corev1.Volume {
 	return w.Template.Spec.Volumes[i]
 }
 
-// TestReplicasSpread over zones and hosts; where a stack insists on it, a host never
-// holds two.
+// TestReplicasSpread over zones and hosts; tests/scheduler shows what that does.
 func TestReplicasSpread(t *testing.T) {
 	eachStack(t, func(t *testing.T, s stack) {
-		hosts := corev1.ScheduleAnyway
-		if strings.HasPrefix(s.name, "prod") {
-			hosts = corev1.DoNotSchedule
-		}
+		required := strings.HasPrefix(s.name, "prod")
 		for _, w := range s.workloads {
 			if s.mostReplicas(w) < 2 {
 				continue
 			}
-			want := map[string]corev1.UnsatisfiableConstraintAction{"topology.kubernetes.io/zone": corev1.ScheduleAnyway, "kubernetes.io/hostname": hosts}
+			want := map[string]corev1.UnsatisfiableConstraintAction{"topology.kubernetes.io/zone": corev1.ScheduleAnyway}
+			if required {
+				want["kubernetes.io/hostname"] = corev1.DoNotSchedule
+			} else {
+				terms := w.Template.Spec.Affinity.PodAntiAffinity.PreferredDuringSchedulingIgnoredDuringExecution
+				require.Len(t, terms, 1, "%s may run on one host", w.Object)
+				assert.Equal(t, "kubernetes.io/hostname", terms[0].PodAffinityTerm.TopologyKey)
+				m, err := metav1.LabelSelectorAsSelector(terms[0].PodAffinityTerm.LabelSelector)
+				require.NoError(t, err)
+				assert.True(t, m.Matches(labels.Set(w.Template.Labels)), "%s keeps away from other pods", w.Object)
+			}
 			for _, c := range w.Template.Spec.TopologySpreadConstraints {
 				assert.Equal(t, want[c.TopologyKey], c.WhenUnsatisfiable, "%s over %s", w.Object, c.TopologyKey)
 				m, err := metav1.LabelSelectorAsSelector(c.LabelSelector)
 				require.NoError(t, err)
 				assert.True(t, m.Matches(labels.Set(w.Template.Labels)), "%s spreads other pods over %s", w.Object, c.TopologyKey)
 				assert.Equal(t, int32(1), c.MaxSkew, "%s over %s", w.Object, c.TopologyKey)
+				assert.Equal(t, corev1.NodeInclusionPolicyHonor, *c.NodeTaintsPolicy, "%s over %s", w.Object, c.TopologyKey)
 				delete(want, c.TopologyKey)
 			}
 			assert.Empty(t, want, "%s is not spread", w.Object)

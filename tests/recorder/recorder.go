@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -137,6 +138,16 @@ func Run(o Options) (*Recording, error) {
 		}
 	}
 	return r, err
+}
+
+// Stack runs the whole program as a stack's file says, with some settings beside.
+func Stack(name string, with map[string]string) (*Recording, error) {
+	config, err := StackConfig(name)
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(config, with)
+	return Run(Options{Stack: name, Config: config})
 }
 
 // Program runs any program on the recorder's mocks: a component alone, as a user of

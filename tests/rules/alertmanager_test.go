@@ -91,7 +91,7 @@ func TestCriticalMutesItsWarning(t *testing.T) {
 		t.Fatalf("%d inhibit rules without any that is asked for, want 1", len(loaded.InhibitRules))
 	}
 	rule := inhibit.NewInhibitRule(loaded.InhibitRules[0])
-	critical := model.LabelSet{"alertname": "VolumeFilling", "severity": "critical", "persistentvolumeclaim": "database"}
+	critical := model.LabelSet{"alertname": "VolumeFilling", "severity": "critical", "persistentvolumeclaim": "database", "job": "database"}
 	if !rule.SourceMatchers.Matches(critical) {
 		t.Error("a critical alert mutes nothing")
 	}
@@ -102,6 +102,7 @@ func TestCriticalMutesItsWarning(t *testing.T) {
 		"its warning":                {model.LabelSet{"severity": "warning"}, true},
 		"itself":                     {model.LabelSet{}, false},
 		"the warning of another":     {model.LabelSet{"severity": "warning", "alertname": "CacheDown"}, false},
+		"the warning of another job": {model.LabelSet{"severity": "warning", "job": "cache"}, false},
 		"the warning of another PVC": {model.LabelSet{"severity": "warning", "persistentvolumeclaim": "cache"}, false},
 	} {
 		target := critical.Merge(c.change)

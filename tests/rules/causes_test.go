@@ -228,7 +228,7 @@ func TestOneCauseIsOnePage(t *testing.T) {
 					continue
 				}
 				group := ""
-				for label := range route.GroupBy {
+				for _, label := range slices.Sorted(maps.Keys(route.GroupBy)) {
 					group += fmt.Sprintf("%s=%s ", label, a[label])
 				}
 				sent[alertname+": "+group] = append(sent[alertname], a.String())

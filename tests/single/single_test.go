@@ -115,7 +115,6 @@ func answers(t testing.TB, o outputs) {
 		{"ui", "/", "<title", ""},
 		{"api", "/api/market/status", `"status":"open"`, ""},
 		{"dashboard", "/", "<title", ""},
-		{"grafana", "/api/user", `"login":"admin"`, o.GrafanaPassword},
 		{"prometheus", "/api/v1/query?query=count(up==1)", `"success"`, o.PrometheusPassword},
 	} {
 		url := o.URLs[e.name] + e.path
@@ -123,6 +122,15 @@ func answers(t testing.TB, o outputs) {
 			status, body, err := request(t, c, http.MethodGet, url, nil, e.password)
 			return fmt.Sprintf("%d %.160q %v", status, body, err), err == nil && status == http.StatusOK && strings.Contains(string(body), e.want)
 		})
+	}
+	// The edge passes no password of a request on to Grafana: its login form takes one.
+	form := map[string]string{"user": "admin", "password": o.GrafanaPassword}
+	eventually(t, 2*time.Minute, "Grafana's login", func() (string, bool) {
+		status, body, err := request(t, c, http.MethodPost, o.URLs["grafana"]+"/login", form, "")
+		return fmt.Sprintf("%d %.160q %v", status, body, err), err == nil && status == http.StatusOK
+	})
+	if status, body, err := request(t, c, http.MethodGet, o.URLs["grafana"]+"/api/user", nil, ""); err != nil || status != http.StatusOK || !strings.Contains(string(body), `"login":"admin"`) {
+		t.Errorf("Grafana after the login: %d %.160q %v, want the admin", status, body, err)
 	}
 	// Each that is to be scraped is.
 	eventually(t, 2*time.Minute, "targets of Prometheus", func() (string, bool) {

@@ -86,7 +86,7 @@ var alone = map[string]struct {
 		registers: []string{"StatefulSet/ledger-g1", "PersistentVolumeClaim/data-ledger-g1-0", "PersistentVolumeClaim/data-ledger-g1-1", "Service/ledger",
 			"Service/ledger-members", "Service/ledger-read", "Service/ledger-pooler", "Service/postgres", "Deployment/ledger-pooler", "PodDisruptionBudget/ledger-g1"},
 		broken: func(ctx *pulumi.Context) error {
-			_, err := database.NewDatabase(ctx, "ledger", &database.Args{Storage: resource.MustParse("1Mi"), AliasServices: []string{"Not A Name"}})
+			_, err := database.NewDatabase(ctx, "ledger", &database.Args{Resources: room.ResourcesOf("0", "1Gi", "1", "1Gi"), Storage: resource.MustParse("1Mi"), AliasServices: []string{"Not A Name"}})
 			return err
 		},
 		says: []string{"Namespace is missing", "AgentImage is missing", "SuperuserPassword is missing", "requests.cpu", "Storage is 1Mi", `"Not A Name"`, "Instances is 0"},
@@ -102,10 +102,10 @@ var alone = map[string]struct {
 		},
 		registers: []string{"StatefulSet/sessions", "PersistentVolumeClaim/sessions", "Service/sessions", "PodDisruptionBudget/sessions"},
 		broken: func(ctx *pulumi.Context) error {
-			_, err := cache.NewCache(ctx, "sessions", &cache.Args{Policy: "sometimes", AliasServices: []string{"sessions"}})
+			_, err := cache.NewCache(ctx, "sessions", &cache.Args{Resources: room.ResourcesOf("1", "1Mi", "1", "1Mi"), Policy: "sometimes", AliasServices: []string{"sessions"}})
 			return err
 		},
-		says: []string{"Namespace is missing", "ApplicationPassword is missing", "limits.memory is 0", `"sometimes"`, `"sessions" is given twice`},
+		says: []string{"Namespace is missing", "ApplicationPassword is missing", "limits.memory is 1Mi", `"sometimes"`, `"sessions" is given twice`},
 	},
 	"Backend": {
 		compose: func(ctx *pulumi.Context) error {
@@ -123,12 +123,12 @@ var alone = map[string]struct {
 		registers: []string{"Deployment/shop", "Deployment/shop-engine", "HorizontalPodAutoscaler/shop", "Service/shop", "Secret/shop-credentials"},
 		broken: func(ctx *pulumi.Context) error {
 			_, err := backend.NewBackend(ctx, "shop", &backend.Args{
-				Scaling: backend.Scaling{Min: 3, Max: 2, CPUUtilization: 700}, WaitImage: ownImage,
-				API: backend.Process{LivenessPath: "alive"},
+				Scaling: backend.Scaling{Min: 3, Max: 2, CPUUtilization: 700}, RequestTimeoutSeconds: -1,
+				API: backend.Process{Image: ownImage, LivenessPath: "alive"},
 			})
 			return err
 		},
-		says: []string{"Namespace is missing", "Min 3 and Max 2", "CPUUtilization is 700", "needs Access", "RequestTimeoutSeconds is 0", "API.Port is missing", "api: Image is missing", `path "alive"`},
+		says: []string{"Namespace is missing", "Min 3 and Max 2", "CPUUtilization is 700", "RequestTimeoutSeconds is -1", "API.Port is missing", `path "alive"`},
 	},
 	"Frontend": {
 		compose: func(ctx *pulumi.Context) error {
@@ -140,7 +140,7 @@ var alone = map[string]struct {
 			_, err := frontend.NewFrontend(ctx, "pages", &frontend.Args{Port: 80, LivenessPath: "alive", Env: map[string]string{"a b": "c", "PORT": "1"}})
 			return err
 		},
-		says: []string{"Namespace is missing", "Image is missing", "Port 80", `LivenessPath "alive"`, `"a b"`, "PORT follows from Port"},
+		says: []string{"Namespace is missing", "Port 80", `LivenessPath "alive"`, `"a b"`, "PORT follows from Port"},
 	},
 	"Ingress": {
 		compose: func(ctx *pulumi.Context) error {
@@ -160,7 +160,7 @@ var alone = map[string]struct {
 			})
 			return err
 		},
-		says: []string{"Namespace is missing", "Image is missing", `Exposure "window"`, "70000", `IngressClass "any"`, "Certificate and Key go together", "Routes.UI is missing", "Routes.API is missing"},
+		says: []string{"Namespace is missing", `Exposure "window"`, "70000", `IngressClass "any"`, "Certificate and Key go together", "Routes.UI is missing", "Routes.API is missing"},
 	},
 	"Image": {
 		compose: func(ctx *pulumi.Context) error {
@@ -194,7 +194,7 @@ var alone = map[string]struct {
 			_, err := monitoring.NewMonitoring(ctx, "watch", &monitoring.Args{Prometheus: monitoring.Prometheus{Retention: "for ever"}})
 			return err
 		},
-		says: []string{"Namespace is missing", "Images.Prometheus", "for ever", "Password"},
+		says: []string{"Namespace is missing", "for ever", "Password"},
 	},
 }
 

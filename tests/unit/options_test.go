@@ -1,7 +1,6 @@
 package unit
 
 import (
-	"maps"
 	"strconv"
 	"strings"
 	"testing"
@@ -14,10 +13,7 @@ import (
 
 func record(t *testing.T, stack string, with map[string]string) *recorder.Recording {
 	t.Helper()
-	config, err := recorder.StackConfig(stack)
-	require.NoError(t, err)
-	maps.Copy(config, with)
-	r, err := recorder.Run(recorder.Options{Stack: stack, Config: config})
+	r, err := recorder.Stack(stack, with)
 	require.NoError(t, err)
 	return r
 }
@@ -222,4 +218,17 @@ func TestStacksLiveSideBySide(t *testing.T) {
 // update of nothing changes nothing.
 func TestRunsAreEqual(t *testing.T) {
 	assert.Empty(t, recorder.Changed(record(t, "prod", nil), record(t, "prod", nil)))
+}
+
+// TestNothingIsMadeWhereTheNamespaceIsRefused: every other object waits for it, those
+// outside of it, too.
+func TestNothingIsMadeWhereTheNamespaceIsRefused(t *testing.T) {
+	r := prod(t, nil)
+	namespaces := r.Find("kubernetes:core/v1:Namespace", "")
+	require.Len(t, namespaces, 1)
+	for _, x := range r.Resources {
+		if x.Kubernetes() && x.Kind() != "Namespace" {
+			assert.Contains(t, x.RPC.GetDependencies(), urn(namespaces[0]), "%s may be made though the namespace is somebody else's", x.Label())
+		}
+	}
 }

@@ -15,6 +15,12 @@ type Config struct {
 	Upstreams Upstreams
 	// HTTPPort and HTTPSPort are the ports that nginx listens on.
 	HTTPPort, HTTPSPort int
+	// ProxyProtocol says that every connection to HTTPPort and HTTPSPort begins with a
+	// PROXY protocol header, which names the client where a trusted proxy sends it. Such a
+	// proxy knows nothing of HTTP: X-Forwarded-* headers are believed of nobody then.
+	ProxyProtocol bool
+	// HealthPort serves HealthPath to whoever sends no such header; 0 for none.
+	HealthPort int
 	// StatusPort serves stub_status on StatusAddress; "" is the loopback address.
 	StatusPort    int
 	StatusAddress string

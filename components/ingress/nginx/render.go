@@ -135,6 +135,14 @@ type host struct {
 // At gives the public host of a name.
 func (v view) At(name string) host { return host{Config: v.Config, Host: name} }
 
+// Proxied ends the listen directives of ports that expect a PROXY protocol header.
+func (c *Config) Proxied() string {
+	if c.ProxyProtocol {
+		return " proxy_protocol"
+	}
+	return ""
+}
+
 // StatusListen is the address and port of stub_status.
 func (c *Config) StatusListen() string {
 	address := c.StatusAddress

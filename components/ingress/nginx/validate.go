@@ -36,6 +36,9 @@ func (c *Config) Validate() error {
 			problem("%s %d: want a port from 1 to 65535", p.name, p.number)
 		}
 	}
+	if c.HealthPort < 0 || c.HealthPort > 65535 {
+		problem("HealthPort %d: want a port from 1 to 65535, or 0 for none", c.HealthPort)
+	}
 	if c.StatusAddress != "" {
 		if _, err := netip.ParseAddr(c.StatusAddress); err != nil {
 			problem("StatusAddress %q: want an IP address of the host that nginx runs on", c.StatusAddress)

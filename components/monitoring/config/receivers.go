@@ -180,7 +180,7 @@ func (r Receiver) problems() []error {
 		}
 	}
 	for _, u := range r.urls() {
-		if parsed, err := url.Parse(u); err != nil || parsed.Scheme != "https" || parsed.Hostname() == "" || parsed.Port() != "" && parsed.Port() != "443" {
+		if !LetOut(u) {
 			problem("URL %q: want an https URL on port 443, which is all that the network policy lets out", u)
 		}
 	}
@@ -194,6 +194,13 @@ func (r Receiver) problems() []error {
 		problems = append(problems, r.Hours.problems()...)
 	}
 	return problems
+}
+
+// LetOut tells whether the network policy lets Alertmanager post to a URL: by https, to
+// port 443.
+func LetOut(raw string) bool {
+	u, err := url.Parse(raw)
+	return err == nil && u.Scheme == "https" && u.Hostname() != "" && (u.Port() == "" || u.Port() == "443")
 }
 
 func (r Receiver) urls() []string {

@@ -66,3 +66,20 @@ func TestReceiversPorts(t *testing.T) {
 		}
 	}
 }
+
+// TestEveryReceiverIsToldTheEnd of an alert, or its incident stays open for ever.
+func TestEveryReceiverIsToldTheEnd(t *testing.T) {
+	for kind, r := range map[string]Receiver{
+		"slack": {Slack: &Slack{}}, "pagerduty": {PagerDuty: &PagerDuty{}}, "opsgenie": {Opsgenie: &Opsgenie{}}, "teams": {Teams: &Teams{}},
+		"telegram": {Telegram: &Telegram{ChatID: 1}}, "email": {Email: &Email{}}, "webhook": {Webhook: &Webhook{}},
+	} {
+		r.Name = "us"
+		file, err := Alertmanager{Receivers: []Receiver{r}, DeadMansSwitch: "Switch"}.Render()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Count(file, "send_resolved: true") != 1 || strings.Contains(file, "send_resolved: false") {
+			t.Errorf("%s is not told that an alert is over:\n%s", kind, file)
+		}
+	}
+}

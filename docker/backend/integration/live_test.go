@@ -620,6 +620,12 @@ func TestLiveStream(t *testing.T) {
 	conn := s.websocket(api)
 	s.prices(conn)
 	api.stop()
+	isSentAway(t, conn)
+}
+
+// isSentAway reads a stream to its end, which has to be that the process goes away.
+func isSentAway(t *testing.T, conn *websocket.Conn) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	for {
@@ -627,7 +633,7 @@ func TestLiveStream(t *testing.T) {
 			if websocket.CloseStatus(err) != websocket.StatusGoingAway {
 				t.Errorf("the stream ended with %v", err)
 			}
-			break
+			return
 		}
 	}
 }

@@ -92,18 +92,7 @@ func TestSocketsAreToldBeforeTheEnd(t *testing.T) {
 	}
 	var wg sync.WaitGroup
 	for _, conn := range conns {
-		wg.Go(func() {
-			ctx, cancel := context.WithTimeout(t.Context(), patience)
-			defer cancel()
-			for {
-				if _, _, err := conn.Read(ctx); err != nil {
-					if websocket.CloseStatus(err) != websocket.StatusGoingAway {
-						t.Errorf("the stream ended with %v", err)
-					}
-					return
-				}
-			}
-		})
+		wg.Go(func() { isSentAway(t, conn) })
 	}
 	wg.Wait()
 }

@@ -166,12 +166,12 @@ func TestDashboardScripts(t *testing.T) {
 			waits: [[0, 0], [0, 1], [2, 1], [60, 1]].map(([attempt, random]) => stream.backoff(attempt, random)),
 			asked: [[1013, 'full; retry-after=3'], [1012, 'Retry-After: 0.5'], [1001, 'stopping'], [1006, 'retry-after=3'], [1013, 'retry-after=9999']].map(([c, r]) => stream.askedToWait(c, r)),
 			pieces: chart.pieces([[0, 1], [60, 2], [150, 3], [241, 4], [300, 5]], 60).map(p => p.length),
-			ticks: [chart.ticks(100010, 100050), chart.ticks(0.1, 0.5), chart.ticks(99, 101)].map(t => t.values.map(v => v.toFixed(t.digits))),
+			ticks: [chart.ticks(100010, 100050), chart.ticks(0.1, 0.5), chart.ticks(99, 101), chart.ticks(100000.6, 100006.7)].map(t => t.values.map(v => v.toFixed(t.digits))),
 		});
 	})() !== null`)
 	p.await("the scripts", `window.found`)
 	const want = `{"waits":[100,1000,4000,15000],"asked":[3000,500,0,0,60000],"pieces":[3,2],` +
-		`"ticks":[["100020","100040"],["0.2","0.4"],["99","100","101"]]}`
+		`"ticks":[["100020","100040"],["0.2","0.4"],["99","100","101"],["100002","100004","100006"]]}`
 	if got := eval[string](p, `window.found`); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

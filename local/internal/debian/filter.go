@@ -56,10 +56,6 @@ func (r Recipe) filter(from, to string) (err error) {
 	buf := bufio.NewWriterSize(f, 1<<20)
 	out := tar.NewWriter(buf)
 
-	type ca struct {
-		name string
-		pem  []byte
-	}
 	var cas []ca
 	dirs := map[string]bool{}
 	src := tar.NewReader(bufio.NewReaderSize(in, 1<<20))
@@ -100,37 +96,51 @@ func (r Recipe) filter(from, to string) (err error) {
 			}
 		}
 	}
-	if len(cas) > 0 {
-		sort.Slice(cas, func(i, j int) bool { return cas[i].name < cas[j].name })
-		var all bytes.Buffer
-		for _, c := range cas {
-			all.Write(bytes.TrimSpace(c.pem))
-			all.WriteByte('\n')
-		}
-		for d, missing := path.Dir(bundle), []string(nil); ; d = path.Dir(d) {
-			if d == "/" || dirs[d] {
-				slices.Reverse(missing)
-				for _, m := range missing {
-					if err := out.WriteHeader(normal(&tar.Header{Typeflag: tar.TypeDir, Mode: 0o755}, m)); err != nil {
-						return err
-					}
-				}
-				break
-			}
-			missing = append(missing, d)
-		}
-		h := normal(&tar.Header{Typeflag: tar.TypeReg, Mode: 0o644, Size: int64(all.Len())}, bundle)
-		if err := out.WriteHeader(h); err != nil {
-			return err
-		}
-		if _, err := out.Write(all.Bytes()); err != nil {
-			return err
-		}
+	if err := gather(out, cas, dirs); err != nil {
+		return err
 	}
 	if err := out.Close(); err != nil {
 		return err
 	}
 	return buf.Flush()
+}
+
+// ca is the certificate of an authority.
+type ca struct {
+	name string
+	pem  []byte
+}
+
+// gather writes the authorities to one file, and the folders above it that are not in
+// dirs.
+func gather(out *tar.Writer, cas []ca, dirs map[string]bool) error {
+	if len(cas) == 0 {
+		return nil
+	}
+	sort.Slice(cas, func(i, j int) bool { return cas[i].name < cas[j].name })
+	var all bytes.Buffer
+	for _, c := range cas {
+		all.Write(bytes.TrimSpace(c.pem))
+		all.WriteByte('\n')
+	}
+	for d, missing := path.Dir(bundle), []string(nil); ; d = path.Dir(d) {
+		if d == "/" || dirs[d] {
+			slices.Reverse(missing)
+			for _, m := range missing {
+				if err := out.WriteHeader(normal(&tar.Header{Typeflag: tar.TypeDir, Mode: 0o755}, m)); err != nil {
+					return err
+				}
+			}
+			break
+		}
+		missing = append(missing, d)
+	}
+	h := normal(&tar.Header{Typeflag: tar.TypeReg, Mode: 0o644, Size: int64(all.Len())}, bundle)
+	if err := out.WriteHeader(h); err != nil {
+		return err
+	}
+	_, err := out.Write(all.Bytes())
+	return err
 }
 
 func (r Recipe) wants(name string) bool {

@@ -60,7 +60,12 @@ func Up(ctx context.Context, r *progress.Reporter, nodes topology.Request) error
 	}
 
 	args := []string{"up", "--stack", Stack, "--yes", "--skip-preview", "--suppress-outputs"}
-	args = append(args, renewed(r, Stack, where)...)
+	more, done, err := renewed(r, root, Stack, where, args)
+	if err != nil {
+		return err
+	}
+	defer done()
+	args = append(args, more...)
 	if err := selectStack(ctx, r, tools, root); err != nil {
 		return err
 	}
@@ -90,19 +95,6 @@ func settle(ctx context.Context, r *progress.Reporter, tools *toolchain.Toolchai
 	}
 	s := r.Step(fmt.Sprintf("look what became of %d operations of a run that was killed", n))
 	return s.Done(tools.Quiet(ctx, root, s.Writer(), "refresh", "--stack", Stack, "--yes", "--skip-preview", "--clear-pending-creates"))
-}
-
-// renewed returns the options that `pulumi up` needs when the local cluster or
-// engine that the stack's state speaks of was erased and another stands in its
-// place: Pulumi then looks what is left, which is nothing, and creates it again.
-// Generated credentials, which are no part of it, stay.
-func renewed(r *progress.Reporter, stack string, now target) []string {
-	was, err := remembered(stack)
-	if err != nil || was == nil || !was.Local || !now.Local || was.UID == now.UID {
-		return nil
-	}
-	r.Infof("%s is a new one: everything is created again, generated credentials stay", now)
-	return []string{"--refresh"}
 }
 
 // where chooses the cluster.
@@ -290,7 +282,12 @@ func Pulumi(ctx context.Context, r *progress.Reporter, args []string) error {
 		}
 	}
 	if now != nil && command(args) == "up" {
-		args = append(slices.Clone(args), renewed(r, stack, *now)...)
+		more, done, err := renewed(r, root, stack, *now, args)
+		if err != nil {
+			return err
+		}
+		defer done()
+		args = append(slices.Clone(args), more...)
 		if err := remember(stack, *now); err != nil {
 			return err
 		}

@@ -243,25 +243,6 @@ func TestSingleIsReached(t *testing.T) {
 	}
 }
 
-func TestRenewed(t *testing.T) {
-	clone(t)
-	var out bytes.Buffer
-	r := progress.New(&out, false, t.TempDir())
-	now := target{Local: true, UID: "2"}
-	if args := renewed(r, Stack, now); args != nil {
-		t.Errorf("%v for a stack that was never deployed", args)
-	}
-	if err := remember(Stack, target{Local: true, UID: "1"}); err != nil {
-		t.Fatal(err)
-	}
-	if args := renewed(r, Stack, now); !slices.Equal(args, []string{"--refresh"}) || !strings.Contains(out.String(), "new one") {
-		t.Errorf("%v, said %q; want a refresh, and why", args, out.String())
-	}
-	if args := renewed(r, Stack, target{Local: true, UID: "1"}); args != nil {
-		t.Errorf("%v for the same cluster", args)
-	}
-}
-
 // TestRouteDocker is about a machine without a running local engine: a clone made
 // for the test has none, whatever else runs.
 func TestRouteDocker(t *testing.T) {

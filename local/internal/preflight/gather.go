@@ -15,7 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
+	"syscall"
 )
 
 // Gather finds out what Check has to know for these needs. It changes nothing.
@@ -134,14 +134,16 @@ func aptRegistry(ctx context.Context) *Registry {
 	defer func() { _ = os.RemoveAll(tmp) }()
 	_ = os.Chmod(tmp, 0o777) // apt downloads as a user of its own
 	ctx, cancel := context.WithTimeoutCause(ctx, 2*registryTimeout, fmt.Errorf("no answer within %s", 2*registryTimeout))
-	defer cancel()
 	results := make(chan Registry, len(urls))
+	// The folder is removed when nobody writes to it any more.
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
 	for i, url := range urls {
-		go func() {
+		wg.Go(func() {
 			url := strings.TrimSpace(url)
-			cmd := exec.CommandContext(ctx, "/usr/lib/apt/apt-helper", "-o", "Acquire::Retries=0", "-o", fmt.Sprintf("Acquire::http::Timeout=%d", int(registryTimeout.Seconds())),
+			cmd := wholeCommand(ctx, "/usr/lib/apt/apt-helper", "-o", "Acquire::Retries=0", "-o", fmt.Sprintf("Acquire::http::Timeout=%d", int(registryTimeout.Seconds())),
 				"download-file", url, filepath.Join(tmp, strconv.Itoa(i)))
-			cmd.WaitDelay = time.Second // its workers may hold the pipe
 			var errs bytes.Buffer
 			cmd.Stderr = &errs
 			err := cmd.Run()
@@ -152,7 +154,7 @@ func aptRegistry(ctx context.Context) *Registry {
 				err = errors.New(strings.TrimPrefix(firstLine(errs.String()), "E: "))
 			}
 			results <- Registry{Address: url, Err: err}
-		}()
+		})
 	}
 	for range urls {
 		result := <-results
@@ -163,6 +165,14 @@ func aptRegistry(ctx context.Context) *Registry {
 		r.Address, r.Err = result.Address, result.Err
 	}
 	return r
+}
+
+// wholeCommand returns a command that ends, when ctx does, with all that it has started.
+func wholeCommand(ctx context.Context, name string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	return cmd
 }
 
 func npmRegistry(ctx context.Context) *Registry {

@@ -25,7 +25,7 @@ const (
 	MinDiskCold = 20 * gib
 	// MinDiskAgain is the room, in bytes, for the same where the programs were built
 	// before, so that Go's caches hold most of it.
-	MinDiskAgain = 8 * gib
+	MinDiskAgain = 6 * gib
 	// MinDiskWarm is the room, in bytes, for the images and data of a running
 	// cluster.
 	MinDiskWarm = 4 * gib

@@ -1,7 +1,9 @@
 package preflight
 
 import (
+	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -55,8 +57,8 @@ func TestCheck(t *testing.T) {
 		{"enough memory to run", func(f *Facts, n *Needs) { f.Memory, n.GoModules = MinMemoryWarm, nil }, nil},
 		{"unknown memory", func(f *Facts, _ *Needs) { f.Memory = 0 }, nil},
 		{"disk to build", func(f *Facts, _ *Needs) { f.CacheFree, f.StateFree = 5*gib, 5*gib }, []string{"5.0 GiB are free", "/root/.cache/x", "20.0 GiB", "free 15.0 GiB"}},
-		{"disk to build again", func(f *Facts, n *Needs) { f.CacheFree, f.StateFree, n.FirstBuild = 7*gib, 7*gib, false }, []string{"7.0 GiB are free", "/root/.cache/x", "8.0 GiB"}},
-		{"enough disk to build again", func(f *Facts, n *Needs) { f.CacheFree, f.StateFree, n.FirstBuild = 8*gib, 8*gib, false }, nil},
+		{"disk to build again", func(f *Facts, n *Needs) { f.CacheFree, f.StateFree, n.FirstBuild = 5*gib, 5*gib, false }, []string{"5.0 GiB are free", "/root/.cache/x", "6.0 GiB"}},
+		{"enough disk to build again", func(f *Facts, n *Needs) { f.CacheFree, f.StateFree, n.FirstBuild = 6*gib, 6*gib, false }, nil},
 		{"two disks", func(f *Facts, _ *Needs) { f.OneDisk, f.StateFree = false, 1*gib }, []string{"1.0 GiB are free", "/repo/.local/cluster"}},
 		{"disk to run", func(f *Facts, n *Needs) { f.CacheFree, f.StateFree, n.GoModules = 1*gib, 1*gib, nil }, []string{"/repo/.local/cluster", "4.0 GiB"}},
 		{"enough disk to run", func(f *Facts, n *Needs) { f.CacheFree, f.StateFree, n.GoModules = 5*gib, 5*gib, nil }, nil},
@@ -153,5 +155,35 @@ func TestGoRegistry(t *testing.T) {
 	}
 	if r := goRegistry(t.Context(), []string{dir}); r != nil {
 		t.Errorf("everything is cached, and yet %+v", r)
+	}
+}
+
+func TestWholeCommandEndsWithItsChildren(t *testing.T) {
+	dir := t.TempDir()
+	ctx, cancel := context.WithCancel(t.Context())
+	cmd := wholeCommand(ctx, "sh", "-c", `(while :; do echo x > "$0/x"; done) & echo started; wait`, dir)
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := out.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	// The pipe ends with the last that holds it.
+	if _, err := io.Copy(io.Discard, out); err != nil {
+		t.Error(err)
+	}
+	if err := cmd.Wait(); err == nil {
+		t.Error("the command was not ended")
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		t.Error(err)
+	}
+	if left, err := filepath.Glob(dir); err != nil || len(left) > 0 {
+		t.Errorf("what it wrote to is there again: %v, %v", left, err)
 	}
 }

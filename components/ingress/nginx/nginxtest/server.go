@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -149,6 +150,11 @@ func StartIn(t testing.TB, c nginx.Config, in Container) *Server {
 	s := &Server{Config: c, log: &lockedBuffer{}, exited: make(chan error, 1)}
 	s.roots = Files(t, &s.Config)
 	s.Config.HTTPPort, s.Config.HTTPSPort, s.Config.StatusPort = FreePort(t), FreePort(t), FreePort(t)
+	probed := s.Config.HTTPPort
+	if s.Config.ProxyProtocol {
+		s.Config.HealthPort = FreePort(t)
+		probed = s.Config.HealthPort
+	}
 	text, err := s.Config.Render()
 	check(t, err)
 	completed := s.Config.Command("/nginx.conf")[3]
@@ -174,7 +180,7 @@ func StartIn(t testing.TB, c nginx.Config, in Container) *Server {
 			t.Fatalf("nginx exited (%v):\n%s", err, s.Log())
 		default:
 		}
-		response, err := http.Get("http://127.0.0.1:" + strconv.Itoa(s.Config.HTTPPort) + nginx.HealthPath)
+		response, err := http.Get("http://127.0.0.1:" + strconv.Itoa(probed) + nginx.HealthPath)
 		if err != nil {
 			return false
 		}
@@ -227,7 +233,11 @@ func (s *Server) Client(t testing.TB, from string) *http.Client {
 			if from == "::1" {
 				host = from
 			}
-			return d.DialContext(ctx, network, net.JoinHostPort(host, strconv.Itoa(to)))
+			c, err := d.DialContext(ctx, network, net.JoinHostPort(host, strconv.Itoa(to)))
+			if err == nil && s.Config.ProxyProtocol {
+				_, err = io.WriteString(c, "PROXY UNKNOWN\r\n") // a balancer that speaks for itself
+			}
+			return c, err
 		},
 		TLSClientConfig: &tls.Config{RootCAs: s.roots},
 	}

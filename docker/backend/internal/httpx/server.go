@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -39,12 +40,12 @@ const finishMargin = 4 * time.Second
 
 // Run listens on the server's addresses and serves as Serve does.
 func (s *Server) Run(ctx context.Context) error {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.Address)
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", everywhere(s.Address))
 	if err != nil {
 		return err
 	}
 	if s.ProbeAddress != "" {
-		probes, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.ProbeAddress)
+		probes, err := (&net.ListenConfig{}).Listen(ctx, "tcp", everywhere(s.ProbeAddress))
 		if err != nil {
 			return errors.Join(err, listener.Close())
 		}
@@ -117,4 +118,13 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	}
 	s.Log.Info("stopped")
 	return nil
+}
+
+// everywhere makes of all addresses of IPv4, which is how a host is usually told to listen
+// everywhere, all addresses of both families: a pod may have an address of IPv6 alone.
+func everywhere(address string) string {
+	if port, found := strings.CutPrefix(address, "0.0.0.0:"); found {
+		return ":" + port
+	}
+	return address
 }

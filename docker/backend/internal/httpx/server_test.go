@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -301,5 +302,29 @@ func TestAddressInUse(t *testing.T) {
 	err = (&Server{Address: l.Addr().String(), Router: router, Log: slog.New(slog.DiscardHandler)}).Run(t.Context())
 	if err == nil || !strings.Contains(err.Error(), l.Addr().String()) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestBothFamilies: a pod whose address is of IPv6 is reached, probes included, though it
+// was told to listen on all addresses of IPv4, as hosts usually are.
+func TestBothFamilies(t *testing.T) {
+	router, _ := newRouter(t, time.Second)
+	listening := make(chan net.Addr, 1)
+	s := &Server{Address: "0.0.0.0:0", Router: router, Log: slog.New(slog.DiscardHandler), Listening: func(a net.Addr) { listening <- a }}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	port := (<-listening).(*net.TCPAddr).Port
+	for _, host := range []string{"127.0.0.1", "::1"} {
+		c, err := new(net.Dialer).DialContext(t.Context(), "tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+		if err != nil {
+			t.Errorf("%s: %v", host, err)
+			continue
+		}
+		_ = c.Close()
+	}
+	stop()
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }

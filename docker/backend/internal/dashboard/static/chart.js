@@ -25,11 +25,14 @@ export function pieces(points, step) {
 	return all;
 }
 
-/** Round values between low and high, three or so of them. */
+/** Round values between low and high, three or so of them: one alone would tell no scale. */
 export function ticks(low, high) {
 	const raw = (high - low) / 3;
 	const size = 10 ** Math.floor(Math.log10(raw));
-	const step = [1, 2, 5, 10].map((n) => n * size).find((n) => n >= raw);
+	const count = (step) => Math.floor(high / step) - Math.ceil(low / step) + 1;
+	const steps = [1, 2, 5, 10].map((n) => n * size);
+	const widest = steps.find((n) => n >= raw);
+	const step = steps.findLast((n) => n <= widest && count(n) >= 2);
 	const values = [];
 	for (let v = Math.ceil(low / step) * step; v <= high; v += step) values.push(v);
 	return { values, digits: Math.max(0, Math.min(2, -Math.floor(Math.log10(step)))) };
