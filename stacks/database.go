@@ -94,6 +94,27 @@ func (s *Stack) databaseFormer(p *settings.Problems, before Previous) {
 	}
 }
 
+// databaseVolume is the volume that a setting sizes which has this claim: each member's is
+// the database's, a single server's stays as it is.
+func databaseVolume(claim string) string {
+	switch {
+	case strings.HasPrefix(claim, database.Claims(databaseName)):
+		return databaseName
+	case claim == databaseName:
+		return ""
+	default:
+		return claim
+	}
+}
+
+// databaseConsumers makes the server's consumers those of the set that runs the members:
+// alerts on it are about that.
+func (s *Stack) databaseConsumers(consumers map[string][]string) {
+	if s.Target == room.Kubernetes {
+		consumers[database.Set(databaseName, s.Database.Generation)] = consumers[database.Server(databaseName).Name]
+	}
+}
+
 // alpine is the image of a single server.
 var alpine = regexp.MustCompile(`(^|/)timescaledb(:|@|$)`)
 

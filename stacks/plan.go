@@ -6,7 +6,6 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"github.com/alphapulse/alphapulse-infra/components/database"
 	"github.com/alphapulse/alphapulse-infra/components/platform"
 	"github.com/alphapulse/alphapulse-infra/components/room"
 	"github.com/alphapulse/alphapulse-infra/components/workload"
@@ -34,10 +33,7 @@ func (s *Stack) planned() plan {
 		}
 	}
 	p.links = append(p.links, s.Monitoring.Watch(monitoringName, p.links, p.facts...)...)
-	// Alerts on the members are about the set that runs them.
-	if s.Target == room.Kubernetes {
-		s.Monitoring.Consumers[database.Set(databaseName, s.Database.Generation)] = s.Monitoring.Consumers[database.Server(databaseName).Name]
-	}
+	s.databaseConsumers(s.Monitoring.Consumers)
 	return p
 }
 

@@ -4,13 +4,11 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/api/resource"
 
-	"github.com/alphapulse/alphapulse-infra/components/database"
 	"github.com/alphapulse/alphapulse-infra/components/room"
 	"github.com/alphapulse/alphapulse-infra/stacks/settings"
 )
@@ -112,12 +110,7 @@ func (s *Stack) keeps(p *settings.Problems, before Previous) {
 	told := map[string]bool{}
 	for _, claim := range slices.Sorted(maps.Keys(before.Volumes)) {
 		had := before.Volumes[claim]
-		v, ok := s.volumes[claim]
-		if strings.HasPrefix(claim, database.Claims(databaseName)) {
-			v, ok = s.volumes[databaseName] // each member's
-		} else if claim == databaseName {
-			ok = false // a single server's stays as it is
-		}
+		v, ok := s.volumes[databaseVolume(claim)]
 		if !ok || told[v.key] {
 			continue
 		}

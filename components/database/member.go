@@ -12,7 +12,7 @@ import (
 
 	"github.com/alphapulse/alphapulse-infra/components/database/patroni"
 	"github.com/alphapulse/alphapulse-infra/components/database/pgbouncer"
-	"github.com/alphapulse/alphapulse-infra/components/ingress/certs"
+	"github.com/alphapulse/alphapulse-infra/components/room/certs"
 	"github.com/alphapulse/alphapulse-infra/components/room"
 	"github.com/alphapulse/alphapulse-infra/components/workload"
 )

@@ -5,7 +5,7 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"github.com/alphapulse/alphapulse-infra/components/ingress/certs"
+	"github.com/alphapulse/alphapulse-infra/components/room/certs"
 	"github.com/alphapulse/alphapulse-infra/components/ingress/nginx"
 )
 

@@ -86,10 +86,10 @@ var alone = map[string]struct {
 		registers: []string{"StatefulSet/ledger-g1", "PersistentVolumeClaim/data-ledger-g1-0", "PersistentVolumeClaim/data-ledger-g1-1", "Service/ledger",
 			"Service/ledger-members", "Service/ledger-read", "Service/ledger-pooler", "Service/postgres", "Deployment/ledger-pooler", "PodDisruptionBudget/ledger-g1"},
 		broken: func(ctx *pulumi.Context) error {
-			_, err := database.NewDatabase(ctx, "ledger", &database.Args{Resources: room.ResourcesOf("0", "1Gi", "1", "1Gi"), Storage: resource.MustParse("1Mi"), AliasServices: []string{"Not A Name"}})
+			_, err := database.NewDatabase(ctx, "ledger", &database.Args{Resources: room.ResourcesOf("0", "1Gi", "1", "1Gi"), Storage: resource.MustParse("1Mi"), AliasServices: []string{"Not A Name"}, Instances: 4})
 			return err
 		},
-		says: []string{"Namespace is missing", "AgentImage is missing", "SuperuserPassword is missing", "requests.cpu", "Storage is 1Mi", `"Not A Name"`, "Instances is 0"},
+		says: []string{"Namespace is missing", "PoolingPassword is missing", "SuperuserPassword is missing", "requests.cpu", "Storage is 1Mi", `"Not A Name"`, "Instances is 4"},
 	},
 	"Cache": {
 		compose: func(ctx *pulumi.Context) error {

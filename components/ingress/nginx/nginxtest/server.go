@@ -19,7 +19,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/alphapulse/alphapulse-infra/components/ingress/certs"
+	"github.com/alphapulse/alphapulse-infra/components/room/certs"
 	"github.com/alphapulse/alphapulse-infra/components/ingress/nginx"
 )
 
