@@ -92,7 +92,7 @@ func testReachability(t *testing.T) {
 	var targets []socket
 	for _, name := range sortedKeys(running) {
 		p := running[name][0]
-		for _, c := range p.Spec.Containers {
+		for _, c := range slices.Concat(p.Spec.InitContainers, p.Spec.Containers) {
 			for _, port := range c.Ports {
 				targets = append(targets, socket{name, p, int(port.ContainerPort)})
 			}
