@@ -101,6 +101,8 @@ func (a *Args) members(name string, f *memberFiles, credentials, control pulumi.
 		Annotations: map[string]string{"alphapulse.io/restarts-with": content.Digest("", map[string]string{"parameters": f.restart})},
 		Members:     &workload.Members{Name: a.scope(name), Labels: a.labels(name), Replicas: a.Instances, After: state},
 	}
+	// PostgreSQL looks up the name of the user that it runs as, and a peer's.
+	pod.PlatformUsers = false
 	if a.Instances > 1 {
 		pod.Spread = workload.SpreadOf(a.SpreadRequired)
 	}
