@@ -154,7 +154,8 @@ func (d *data) print() {
 // writers write as the application does: with its login, through the pooler.
 func writers(t *testing.T) *rows.Load {
 	t.Helper()
-	return &rows.Load{URL: login(t, database.Name), Dial: fromNode, Writers: 6, Timeout: waits, Lifetime: 10 * time.Second}
+	// About 200 rows a second: writers that never pause would take the whole machine.
+	return &rows.Load{URL: login(t, database.Name), Dial: fromNode, Writers: 6, Timeout: waits, Pause: 20 * time.Millisecond, Lifetime: 10 * time.Second}
 }
 
 // fromNode connects from the network of the first node, which its pods let in: this
