@@ -32,6 +32,9 @@ func (s *Stack) databaseSettings(set *settings.Set) {
 		settings.AtLeast(database.LeastStorage, "the write-ahead log does not fit"))
 	g.Text(&s.databaseFrom, "databaseFrom", "What a new database is filled from: volume, for the single server's of releases before databaseInstances, which is stopped, copied and kept.",
 		settings.OneOf("", fromVolume), only)
+	s.former.Image = pulumi.String(database.HostImage)
+	g.Image(&s.former.Image, "databaseFromImage", "Image that the former single server ran, where it was another one than by default.",
+		settings.While(func() bool { return s.databaseFrom == fromVolume }, "databaseFrom is volume"), only)
 	g.Int(&a.MaxConnections, "databaseMaxConnections", "Connections that the database accepts, as many as its memory carries.", settings.Between(database.LeastConnections, 1000))
 	g.List(&a.AliasServices, "databaseAliases", "Further Service names of the database, for builds that hard-code a host name.", settings.Each(settings.ServiceName))
 	g.Check(func(p *settings.Problems) {
@@ -90,7 +93,8 @@ func (s *Stack) databaseFormer(p *settings.Problems, before Previous) {
 	case !former && s.databaseFrom != "":
 		p.Warn("databaseFrom", "it has no effect: the stack has no volume of a single server; `pulumi config rm databaseFrom`")
 	case former && s.databaseFrom != "":
-		s.Database.Former = &database.Former{Image: pulumi.String(database.HostImage), Size: size}
+		s.former.Size = size
+		s.Database.Former = &s.former
 	}
 }
 

@@ -10,11 +10,11 @@ import (
 
 	"github.com/alphapulse/alphapulse-infra/components/frontend"
 	"github.com/alphapulse/alphapulse-infra/components/ingress"
-	"github.com/alphapulse/alphapulse-infra/components/room/certs"
 	"github.com/alphapulse/alphapulse-infra/components/ingress/nginx"
 	"github.com/alphapulse/alphapulse-infra/components/monitoring"
 	"github.com/alphapulse/alphapulse-infra/components/platform"
 	"github.com/alphapulse/alphapulse-infra/components/room"
+	"github.com/alphapulse/alphapulse-infra/components/room/certs"
 	"github.com/alphapulse/alphapulse-infra/stacks/settings"
 )
 

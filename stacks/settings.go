@@ -50,6 +50,8 @@ type Stack struct {
 
 	// databaseFrom is what a new database is filled from; "" for nothing.
 	databaseFrom string
+	// former is the single server that it means.
+	former database.Former
 	// volumes are the claims whose sizes users set, by name.
 	volumes map[string]sized
 }

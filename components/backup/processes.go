@@ -59,6 +59,7 @@ func (a *Args) backrest(name string, mounts []workload.Mount, command ...string)
 // passing places pods that hold nothing: they give way to those that do.
 func (a *Args) passing() workload.Placement {
 	p := a.Placement
+	p.PlatformUsers = false // they run the members' own server
 	p.PriorityClass = nil
 	return p
 }

@@ -108,6 +108,8 @@ func (a *Args) members(name string, f *memberFiles, credentials, control pulumi.
 		Members:     &workload.Members{Name: a.scope(name), Labels: a.labels(name), Replicas: a.Instances, After: state},
 	}
 	a.archiving(name, &pod)
+	// PostgreSQL looks up the name of the user that it runs as, and a peer's.
+	pod.PlatformUsers = false
 	if a.Instances > 1 {
 		pod.Spread = workload.SpreadOf(a.SpreadRequired)
 	}

@@ -12,8 +12,8 @@ import (
 
 	"github.com/alphapulse/alphapulse-infra/components/database/patroni"
 	"github.com/alphapulse/alphapulse-infra/components/database/pgbouncer"
-	"github.com/alphapulse/alphapulse-infra/components/room/certs"
 	"github.com/alphapulse/alphapulse-infra/components/room"
+	"github.com/alphapulse/alphapulse-infra/components/room/certs"
 	"github.com/alphapulse/alphapulse-infra/components/workload"
 )
 

@@ -27,7 +27,7 @@ func (a *Args) pooler(name string, f *memberFiles, control pulumi.StringInput) w
 		Spread: workload.SpreadOf(a.SpreadRequired),
 		Init: []workload.Process{{
 			Name: "agent", Image: a.AgentImage, Sidecar: true,
-			Args:        pulumi.ToStringArray([]string{"pooler", "-members", membersService(name), "-service", name, "-ca", pgbouncer.TLSDir + "/ca.crt"}),
+			Args:        pulumi.ToStringArray([]string{"pooler", "-members", membersService(name), "-service", name, "-read", ReadName, "-ca", pgbouncer.TLSDir + "/ca.crt"}),
 			Credentials: control,
 			Resources:   AgentResources,
 			Ports:       []workload.Port{{Name: controlName, Number: pgbouncer.ControlPort}},

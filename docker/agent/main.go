@@ -326,6 +326,7 @@ func serve(ctx context.Context, address string, handler http.Handler) error {
 func runPooler(ctx context.Context, log *slog.Logger, args []string) error {
 	finder := &gate.Finder{Log: log}
 	console := pooler.Console{}
+	readers := &pooler.Readers{Finder: finder, Log: log}
 	var folder, readFolder, ca, listen string
 	flags := flag.NewFlagSet("pooler", flag.ContinueOnError)
 	flags.StringVar(&finder.Members, "members", "", "name that has all members' addresses")
@@ -335,6 +336,7 @@ func runPooler(ctx context.Context, log *slog.Logger, args []string) error {
 	flags.StringVar(&readFolder, "standby", "/run/standby", "folder of the socket that leads to a standby")
 	flags.StringVar(&ca, "ca", "", "file of the authorities that sign members' certificates")
 	flags.StringVar(&console.Socket, "console", "/run/pgbouncer", "folder of PgBouncer's socket")
+	flags.StringVar(&readers.Database, "read", "", "PgBouncer's name of the standbys")
 	flags.IntVar(&console.Port, "console-port", 6432, "port in the name of PgBouncer's socket")
 	flags.StringVar(&listen, "listen", fmt.Sprintf(":%d", pooler.Port), "address to answer /pause and /resume on")
 	if err := flags.Parse(args); err != nil {
@@ -378,6 +380,10 @@ func runPooler(ctx context.Context, log *slog.Logger, args []string) error {
 	}
 	if err := control.Recover(ctx); err != nil {
 		log.Debug("nothing was paused", "err", err)
+	}
+	if readers.Database != "" {
+		readers.Reconnect = console.Reconnect
+		wg.Go(func() { readers.Run(ctx) })
 	}
 	wg.Go(func() { failed <- serve(ctx, listen, control.Handler()) })
 	err := <-failed

@@ -25,7 +25,9 @@ import (
 
 // testGrow makes three members of one by setting.
 func (d *data) testGrow(t *testing.T) {
-	d.under(t, "1 → 3 members by setting", func(context.Context) { d.deploy(t, "databaseInstances=3") }).nobody(t)
+	d.under(t, "1 → 3 members by setting", func(context.Context) {
+		d.deploy(t, "databaseInstances=3", "edgeApiRate=1000", "edgeApiBurst=1000", "edgeConnections=1000")
+	}).nobody(t)
 	if n := len(members(t)); n != 3 {
 		t.Fatalf("%d members, want 3", n)
 	}
@@ -43,7 +45,12 @@ func (d *data) testShrink(t *testing.T) {
 // testReaders asks both endpoints of the pooler who answers.
 func (d *data) testReaders(t *testing.T) {
 	for in, standby := range map[string]bool{database.Name: false, database.ReadName: true} {
-		conn, err := pgx.Connect(t.Context(), login(t, in))
+		config, err := pgx.ParseConfig(login(t, in))
+		if err != nil {
+			t.Fatal(err)
+		}
+		config.DialFunc = fromNode
+		conn, err := pgx.ConnectConfig(t.Context(), config)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -18,6 +19,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -152,7 +154,37 @@ func (d *data) print() {
 // writers write as the application does: with its login, through the pooler.
 func writers(t *testing.T) *rows.Load {
 	t.Helper()
-	return &rows.Load{URL: login(t, database.Name), Writers: 6, Timeout: waits, Lifetime: 10 * time.Second}
+	// About 200 rows a second: writers that never pause would take the whole machine.
+	return &rows.Load{URL: login(t, database.Name), Dial: fromNode, Writers: 6, Timeout: waits, Pause: 20 * time.Millisecond, Lifetime: 10 * time.Second}
+}
+
+// fromNode connects from the network of the first node, which its pods let in: this
+// machine is a stranger to them.
+func fromNode(ctx context.Context, network, address string) (net.Conn, error) {
+	type made struct {
+		conn net.Conn
+		err  error
+	}
+	done := make(chan made)
+	go func() {
+		// Not unlocked: the thread, which is in another network then, ends with this.
+		runtime.LockOSThread()
+		conn, err := func() (net.Conn, error) {
+			ns, err := os.Open("/run/netns/" + firstNode)
+			if err != nil {
+				return nil, err
+			}
+			defer func() { _ = ns.Close() }()
+			if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
+				return nil, fmt.Errorf("enter %s: %w", ns.Name(), err)
+			}
+			// An address needs no further thread.
+			return (&net.Dialer{}).DialContext(ctx, network, address)
+		}()
+		done <- made{conn, err}
+	}()
+	m := <-done
+	return m.conn, m.err
 }
 
 // login is the application's own, as it is written into the pods, from this machine.
@@ -227,7 +259,7 @@ func promoted(t testing.TB, was string) {
 func watchPrimaries(t testing.TB) (most func() int) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	client := &http.Client{Timeout: 500 * time.Millisecond, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := &http.Client{Timeout: 500 * time.Millisecond, Transport: &http.Transport{DisableKeepAlives: true, DialContext: fromNode}}
 	found := 0
 	var wg sync.WaitGroup
 	wg.Go(func() {

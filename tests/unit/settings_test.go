@@ -95,6 +95,7 @@ var edits = map[string]edit{
 	"databaseStopWithoutStandby": {value: "true"},
 	"databaseDirect":             {value: "true", with: map[string]string{"maxConnections": "10"}},
 	"databaseFrom":               {value: "volume", live: true},
+	"databaseFromImage":          {value: "docker.io/timescale/timescaledb:2.20.0-pg17", with: map[string]string{"databaseFrom": "volume"}, live: true},
 	"databaseExporterImage":      {value: "docker.io/prometheuscommunity/postgres-exporter:v0.20.0"},
 	"databaseResources":          {value: `{"limits":{"memory":"8Gi"}}`},
 	"databaseStorage":            {value: "200Gi"},
