@@ -110,9 +110,8 @@ func (a *Args) members(name string, f *memberFiles, credentials, control pulumi.
 	a.archiving(name, &pod)
 	// PostgreSQL looks up the name of the user that it runs as, and a peer's.
 	pod.PlatformUsers = false
-	if a.Instances > 1 {
-		pod.Spread = workload.SpreadOf(a.SpreadRequired)
-	}
+	// Of a single one, too: more or fewer members must not have those start anew that stay.
+	pod.Spread = workload.SpreadOf(a.SpreadRequired)
 	return pod
 }
 

@@ -137,7 +137,7 @@ func (a *Args) roles(ctx *pulumi.Context, name string, opts ...pulumi.ResourceOp
 			}
 			declared[i] = login{l.Name, l.Kind, verifier}
 		}
-		raw, err := json.Marshal(map[string]any{"database": Name, "owner": ApplicationRole, "logins": declared})
+		raw, err := json.Marshal(map[string]any{"database": Name, "owner": ApplicationRole, "copies": min(1, a.Instances-1), "logins": declared})
 		return string(raw) + "\n", err
 	}), nil
 }
@@ -219,7 +219,7 @@ func (a *Args) member(name string, credentials pulumi.StringInput) workload.Proc
 // as declared.
 func (a *Args) keeper(control pulumi.StringInput) workload.Process {
 	return workload.Process{
-		Name: "agent", Image: a.AgentImage, Args: pulumi.ToStringArray([]string{"member", fmt.Sprintf("-copies=%d", min(1, a.Instances-1))}),
+		Name: "agent", Image: a.AgentImage, Args: pulumi.ToStringArray([]string{"member"}),
 		Credentials: control,
 		Resources:   AgentResources,
 		Ports:       []workload.Port{{Name: "agent", Number: agentPort}},

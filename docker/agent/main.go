@@ -175,7 +175,6 @@ func runMember(ctx context.Context, log *slog.Logger, args []string) error {
 	flags.StringVar(&a.Member, "member", patroni.Address("127.0.0.1"), "address of this pod's Patroni")
 	flags.StringVar(&socket, "socket", "/var/run/postgresql", "folder of the server's socket")
 	flags.StringVar(&listen, "listen", ":8010", "address to answer /ready on")
-	flags.IntVar(&roles.Copies, "copies", 0, "standbys that must confirm commits before the application's role is made")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}

@@ -25,9 +25,9 @@ import (
 
 // testGrow makes three members of one by setting.
 func (d *data) testGrow(t *testing.T) {
-	d.under(t, "1 → 3 members by setting", func(context.Context) {
-		d.deploy(t, "databaseInstances=3", "edgeApiRate=1000", "edgeApiBurst=1000", "edgeConnections=1000")
-	}).nobody(t)
+	// All users are one address here.
+	d.deploy(t, "edgeApiRate=1000", "edgeApiBurst=1000", "edgeConnections=1000")
+	d.under(t, "1 → 3 members by setting", func(context.Context) { d.deploy(t, "databaseInstances=3") }).nobody(t)
 	if n := len(members(t)); n != 3 {
 		t.Fatalf("%d members, want 3", n)
 	}
@@ -49,7 +49,7 @@ func (d *data) testReaders(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		config.DialFunc = fromNode
+		config.DialFunc = throughPooler
 		conn, err := pgx.ConnectConfig(t.Context(), config)
 		if err != nil {
 			t.Fatal(err)
@@ -65,14 +65,7 @@ func (d *data) testReaders(t *testing.T) {
 // testPlanned has what an operator does by day.
 func (d *data) testPlanned(t *testing.T) {
 	p := primary(t)
-	d.under(t, "planned switchover", func(ctx context.Context) {
-		// As the pod itself does before it stops.
-		before := p.Spec.Containers[0].Lifecycle.PreStop.Exec.Command
-		if out, err := execute(ctx, namespace, p.Name, p.Spec.Containers[0].Name, before...); err != nil {
-			t.Errorf("%v: %v: %s", before, err, out)
-		}
-		promoted(t, p.Name)
-	}).nobody(t)
+	d.under(t, "planned switchover", func(context.Context) { handOver(t, p) }).nobody(t)
 
 	p = primary(t)
 	d.under(t, "primary's pod deleted", func(context.Context) {
@@ -86,6 +79,16 @@ func (d *data) testPlanned(t *testing.T) {
 		roll(t, database.Pooler("database").Name)
 		settled(t, namespace)
 	}).nobody(t)
+}
+
+// handOver has a primary give its role away, as its pod does before it stops.
+func handOver(t *testing.T, p corev1.Pod) {
+	t.Helper()
+	before := p.Spec.Containers[0].Lifecycle.PreStop.Exec.Command
+	if out, err := execute(t.Context(), namespace, p.Name, p.Spec.Containers[0].Name, before...); err != nil {
+		t.Errorf("%v: %v: %s", before, err, out)
+	}
+	promoted(t, p.Name)
 }
 
 // testKilled takes the primary away without a word.

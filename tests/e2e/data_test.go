@@ -5,14 +5,17 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -25,6 +28,7 @@ import (
 
 	"github.com/alphapulse/alphapulse-infra/components/database"
 	"github.com/alphapulse/alphapulse-infra/components/database/patroni"
+	"github.com/alphapulse/alphapulse-infra/components/database/pgbouncer"
 	"github.com/alphapulse/alphapulse-infra/tests/e2e/internal/rows"
 )
 
@@ -155,12 +159,12 @@ func (d *data) print() {
 func writers(t *testing.T) *rows.Load {
 	t.Helper()
 	// About 200 rows a second: writers that never pause would take the whole machine.
-	return &rows.Load{URL: login(t, database.Name), Dial: fromNode, Writers: 6, Timeout: waits, Pause: 20 * time.Millisecond, Lifetime: 10 * time.Second}
+	return &rows.Load{URL: login(t, database.Name), Dial: throughPooler, Writers: 6, Timeout: waits, Pause: 20 * time.Millisecond, Lifetime: 10 * time.Second}
 }
 
-// fromNode connects from the network of the first node, which its pods let in: this
-// machine is a stranger to them.
-func fromNode(ctx context.Context, network, address string) (net.Conn, error) {
+// from connects from the network of a node, which its own pods let in: this machine is a
+// stranger to them.
+func from(ctx context.Context, node, address string) (net.Conn, error) {
 	type made struct {
 		conn net.Conn
 		err  error
@@ -170,7 +174,7 @@ func fromNode(ctx context.Context, network, address string) (net.Conn, error) {
 		// Not unlocked: the thread, which is in another network then, ends with this.
 		runtime.LockOSThread()
 		conn, err := func() (net.Conn, error) {
-			ns, err := os.Open("/run/netns/" + firstNode)
+			ns, err := os.Open("/run/netns/" + node)
 			if err != nil {
 				return nil, err
 			}
@@ -179,12 +183,32 @@ func fromNode(ctx context.Context, network, address string) (net.Conn, error) {
 				return nil, fmt.Errorf("enter %s: %w", ns.Name(), err)
 			}
 			// An address needs no further thread.
-			return (&net.Dialer{}).DialContext(ctx, network, address)
+			return (&net.Dialer{}).DialContext(ctx, "tcp", address)
 		}()
 		done <- made{conn, err}
 	}()
 	m := <-done
 	return m.conn, m.err
+}
+
+// throughPooler connects to one of the poolers' pods, as their Service does.
+func throughPooler(ctx context.Context, _, _ string) (net.Conn, error) {
+	list, err := cluster.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: nameLabel + "=" + database.Pooler("database").Name})
+	if err != nil {
+		return nil, err
+	}
+	err = errors.New("no pooler is ready")
+	for _, i := range rand.Perm(len(list.Items)) {
+		p := list.Items[i]
+		if !ready(&p) || p.DeletionTimestamp != nil {
+			continue
+		}
+		var conn net.Conn
+		if conn, err = from(ctx, p.Spec.NodeName, net.JoinHostPort(p.Status.PodIP, strconv.Itoa(pgbouncer.Port))); err == nil {
+			return conn, nil
+		}
+	}
+	return nil, err
 }
 
 // login is the application's own, as it is written into the pods, from this machine.
@@ -206,11 +230,8 @@ func login(t *testing.T, in string) string {
 		if err != nil || u.Host == "" {
 			continue
 		}
-		service, err := cluster.CoreV1().Services(namespace).Get(t.Context(), u.Hostname(), metav1.GetOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		u.Host, u.Path, u.RawQuery = net.JoinHostPort(service.Spec.ClusterIP, u.Port()), "/"+in, "sslmode=require&connect_timeout=30"
+		// Any address: the poolers' pods are found one by one.
+		u.Host, u.Path, u.RawQuery = "127.0.0.1:5432", "/"+in, "sslmode=require&connect_timeout=30"
 		return u.String()
 	}
 	t.Fatal("no pod of the API is given DATABASE_URL")
@@ -259,7 +280,6 @@ func promoted(t testing.TB, was string) {
 func watchPrimaries(t testing.TB) (most func() int) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	client := &http.Client{Timeout: 500 * time.Millisecond, Transport: &http.Transport{DisableKeepAlives: true, DialContext: fromNode}}
 	found := 0
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -273,6 +293,12 @@ func watchPrimaries(t testing.TB) (most func() int) {
 			now := 0
 			for _, p := range list.Items {
 				asking.Go(func() {
+					client := &http.Client{Timeout: 500 * time.Millisecond, Transport: &http.Transport{
+						DisableKeepAlives: true,
+						DialContext: func(ctx context.Context, _, address string) (net.Conn, error) {
+							return from(ctx, p.Spec.NodeName, address)
+						},
+					}}
 					res, err := client.Get("http://" + net.JoinHostPort(p.Status.PodIP, fmt.Sprint(patroni.Port)) + "/primary")
 					if err != nil {
 						return

@@ -40,11 +40,12 @@ func TestNodes(t *testing.T) {
 	}{
 		{"Spread", f.testSpread},
 		{"LoadBalancer", f.testLoadBalancer},
-		{"Drain", f.testDrain},
 		{"Kill", f.testKill},
 		{"Cut", f.testCut},
 		{"Undo", f.testUndo},
 		{"Quota", f.testQuota},
+		{"Drain", f.testDrain},
+		{"LosePrimary", f.testLosePrimary},
 	} {
 		t.Run(part.name, func(t *testing.T) {
 			picture(t, namespace)
