@@ -21,9 +21,9 @@ import (
 // backedUp is a stack of its own whose backups lie on a volume.
 const backedUp = "e2e-backup"
 
-// testBackup backs a database up and restores it as an operator does, with the commands
+// TestBackup backs a database up and restores it as an operator does, with the commands
 // of docs/operations.md.
-func testBackup(t *testing.T) {
+func TestBackup(t *testing.T) {
 	must(t, "images", "versitygw")
 	ns := another(t, backedUp, append(small(30380, 30743, "backup.localhost"),
 		"databaseBackup=volume", "databaseBackupStorage=2Gi")...)
