@@ -36,7 +36,7 @@ func (a *Args) Facts(name string, on room.Target) room.Facts {
 			switch r.Process {
 			case &a.API:
 				watched.API = r.Name
-				watched.Probed = []string{r.LivenessPath, r.ReadinessPath, r.MetricsPath}
+				watched.HTTP.Excluded = []string{r.LivenessPath, r.ReadinessPath, r.MetricsPath}
 			case a.Engine:
 				watched.Engine = r.Name
 			}

@@ -134,6 +134,7 @@ func (a *Args) withDefaults(name string) *Args {
 	d := room.Fill(*a, Defaults())
 	d.Watched.Prometheus = PrometheusOf(name).Name
 	d.Watched.Alertmanager = AlertmanagerOf(name).Name
+	d.Watched.Grafana = GrafanaOf(name).Name
 	d.Watched.KubeStateMetrics = KubeStateMetricsOf(name).Name
 	d.Watched.PrometheusClaim = PrometheusOf(name).Name
 	d.Watched.AlertmanagerClaim = AlertmanagerOf(name).Name

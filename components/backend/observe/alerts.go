@@ -3,6 +3,7 @@
 package observe
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/alphapulse/alphapulse-infra/components/room/board"
@@ -12,22 +13,26 @@ import (
 // Watched is where the backend is seen: names among the jobs of Prometheus, "" for a
 // workload that is not there, or whose build serves no metrics.
 type Watched struct {
-	// API counts the requests of its users.
+	// API serves what HTTP says.
 	API string
 	// Engine is the singleton that trades. It may serve alphapulse_engine_leader, 1 in
 	// the pod that works, and alphapulse_engine_heartbeat_timestamp_seconds.
 	Engine string
-	// Probed are the paths of the API that nobody but Kubernetes and Prometheus asks for:
-	// fast answers to probes would hide slow ones to users, and a readiness probe that
-	// says no is not a failed request.
-	Probed []string
+	// HTTP says under which names the API counts its requests, Objectives what it
+	// promises, and Trading from when on what the engine does is worth a look.
+	HTTP       HTTP
+	Objectives Objectives
+	Trading    Trading
+	// Owner acts on the alerts on the API, "backend" when empty; TradingOwner on those
+	// on the engine and on trading, "trading" when empty.
+	Owner, TradingOwner string
 }
 
-// Who acts on the alerts: on the API, and on the engine and trading.
-const (
-	apiOwner     = "backend"
-	tradingOwner = "trading"
-)
+func (w Watched) withDefaults() Watched {
+	w.HTTP, w.Objectives, w.Trading = w.HTTP.withDefaults(), w.Objectives.withDefaults(), w.Trading.withDefaults()
+	w.Owner, w.TradingOwner = cmp.Or(w.Owner, "backend"), cmp.Or(w.TradingOwner, "trading")
+	return w
+}
 
 // stalledSeconds is the age of the newest market data from which on the engine counts
 // as stalled.
@@ -38,13 +43,14 @@ const clientsRefused = 0.05
 
 // Alerts are the rules on the backend.
 func Alerts(w Watched) []rule.Group {
+	w = w.withDefaults()
 	var groups []rule.Group
 	if w.API != "" {
-		about := rule.About{Owner: apiOwner, Workload: w.API, Dashboard: board.Overview.UID}
+		about := rule.About{Owner: w.Owner, Workload: w.API, Dashboard: board.Overview.UID}
 		groups = append(append(groups, w.recordings()...), rule.Group{Name: "api", Rules: about.Alerts(w.api()...)})
 	}
 	if w.Engine != "" {
-		about := rule.About{Owner: tradingOwner, Workload: w.Engine, Dashboard: Trades.UID}
+		about := rule.About{Owner: w.TradingOwner, Workload: w.Engine, Dashboard: Trades.UID}
 		groups = append(groups,
 			rule.Group{Name: "trading", Rules: about.Alerts(w.business()...)},
 			rule.Group{Name: rule.Availability, Rules: about.Alerts(w.engine()...)})

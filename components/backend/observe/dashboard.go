@@ -16,6 +16,7 @@ var Trades = board.Dashboard{
 
 // Panels show the backend.
 func Panels(w Watched) []board.Contribution {
+	w = w.withDefaults()
 	var all []board.Contribution
 	if w.API != "" {
 		all = append(all, w.apiPanels()...)
@@ -34,20 +35,21 @@ func (w Watched) apiPanels() []board.Contribution {
 	quantile := func(of string) board.Query {
 		return q(`histogram_quantile(`+of+`, sum by (le) (rate($duration_bucket{$users}[$window])))`, "p"+strings.TrimPrefix(of, "0."))
 	}
+	o := w.Objectives
 	return []board.Contribution{
 		{Dashboard: board.Overview, Row: "Now", Panels: []board.Panel{
 			board.Number("API requests", "reqps", 4, apiRequests("5m")),
-			board.Number("API errors", "percentunit", 4, apiErrors("5m")).Thresholds(board.Limit(errorBudget)).Decimals(2),
-			board.Number("API p95", "s", 4, quantile("0.95").Expr).Thresholds(board.Limit(latency)),
+			board.Number("API errors", "percentunit", 4, apiErrors("5m")).Thresholds(board.Limit(o.ErrorBudget)).Decimals(2),
+			board.Number("API p95", "s", 4, quantile("0.95").Expr).Thresholds(board.Limit(o.Latency)),
 			board.Number("API pods", "short", 4, rule.On(w.API, `count(up{$job} == 1)`)),
 		}},
 		{Dashboard: board.Overview, Row: "API", Panels: []board.Panel{
-			board.Series("Requests by status", "reqps", 2, q(`sum by ($status) (rate($requests{$job}[$window]))`, "{{"+statusLabel+"}}")),
-			board.Line(board.Series("Response time", "s", 2, quantile("0.50"), quantile("0.95"), quantile("0.99")), latency),
+			board.Series("Requests by status", "reqps", 2, q(`sum by ($status) (rate($requests{$job}[$window]))`, "{{"+w.HTTP.Status+"}}")),
+			board.Line(board.Series("Response time", "s", 2, quantile("0.50"), quantile("0.95"), quantile("0.99")), o.Latency),
 			board.Line(board.Series("Share of failed requests", "percentunit", 2,
-				q(apiErrors("5m"), "5 minutes"), q(apiErrors("1h"), "1 hour"), q(apiErrors("1d"), "1 day")), errorBudget),
-			board.Line(board.Series(fmt.Sprintf("Share of requests above %g ms", latency*1000), "percentunit", 2,
-				q(apiSlow("5m"), "5 minutes"), q(apiSlow("1h"), "1 hour"), q(apiSlow("1d"), "1 day")), latencyBudget).
+				q(apiErrors("5m"), "5 minutes"), q(apiErrors("1h"), "1 hour"), q(apiErrors("1d"), "1 day")), o.ErrorBudget),
+			board.Line(board.Series(fmt.Sprintf("Share of requests above %g ms", o.Latency*1000), "percentunit", 2,
+				q(apiSlow("5m"), "5 minutes"), q(apiSlow("1h"), "1 hour"), q(apiSlow("1d"), "1 day")), o.LatencyBudget).
 				Description("Measured at the build's nearest bucket at or above it."),
 			board.Series("Reads served from the cache", "percentunit", 2, q(
 				`sum by (kind) (rate(cache_requests_total{$job,result=~"hit|stale"}[$window])) / sum by (kind) (rate(cache_requests_total{$job}[$window]))`,

@@ -8,23 +8,48 @@ import (
 	"strings"
 )
 
-// How a build counts its requests: as the reference backend does, and most libraries. The
-// histogram of the seconds that answers took must be a classic one; the status is a code, or
-// a class such as "5xx".
-const (
-	requestsTotal   = "http_requests_total"
-	requestDuration = "http_request_duration_seconds"
-	statusLabel     = "status"
-)
+// HTTP says under which names a build counts its requests. The zero value asks for
+// those of the reference backend, which are the usual ones.
+type HTTP struct {
+	// Requests is the counter of requests; "http_requests_total" when empty. A build
+	// whose counter tells no path has a better one in its histogram:
+	// "http_request_duration_seconds_count".
+	Requests string
+	// Duration is the histogram of the seconds that answers took, without its _bucket;
+	// "http_request_duration_seconds" when empty. It must be a classic one.
+	Duration string
+	// Status is the label of the status code, or of its class such as "5xx"; "status"
+	// when empty.
+	Status string
+	// Routes are the labels that may tell the path; "route", "path" and "handler" when
+	// nil. A build that has none of them keeps every request.
+	Routes []string
+	// Excluded are the paths that nobody but Kubernetes and Prometheus asks for: fast
+	// answers to probes would hide slow ones to users, and a readiness probe that says
+	// no is not a failed request.
+	Excluded []string
+}
 
-// routeLabels may tell the path. A build that has none of them keeps every request.
-var routeLabels = []string{"route", "path", "handler"}
+func (h HTTP) withDefaults() HTTP {
+	for _, f := range []struct {
+		field     *string
+		otherwise string
+	}{{&h.Requests, "http_requests_total"}, {&h.Duration, "http_request_duration_seconds"}, {&h.Status, "status"}} {
+		if *f.field == "" {
+			*f.field = f.otherwise
+		}
+	}
+	if h.Routes == nil {
+		h.Routes = []string{"route", "path", "handler"}
+	}
+	return h
+}
 
 // users selects the requests of users. Builds write a path as it is, or as a name:
 // "/api/health" and "api_health" are the same.
-func (w Watched) users() string {
+func (h HTTP) users() string {
 	var paths []string
-	for _, p := range w.Probed {
+	for _, p := range h.Excluded {
 		if p = strings.Trim(p, "/"); p == "" {
 			continue
 		}
@@ -37,7 +62,7 @@ func (w Watched) users() string {
 		return "$job"
 	}
 	selector := "$job"
-	for _, label := range routeLabels {
+	for _, label := range h.Routes {
 		selector += fmt.Sprintf(",%s!~%q", label, strings.Join(paths, "|"))
 	}
 	return selector

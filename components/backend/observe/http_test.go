@@ -61,7 +61,8 @@ func TestFromAgreesWithArithmetic(t *testing.T) {
 }
 
 func TestUsers(t *testing.T) {
-	selector := Watched{Probed: []string{"/health", "/ready", "", "/metrics", "/health", "/api/live-z"}}.users()
+	h := HTTP{Excluded: []string{"/health", "/ready", "", "/metrics", "/health", "/api/live-z"}}.withDefaults()
+	selector := h.users()
 	for _, label := range []string{"route", "path", "handler"} {
 		if !strings.Contains(selector, ","+label+`!~"`) {
 			t.Errorf("%s does not look at %s", selector, label)
@@ -76,8 +77,8 @@ func TestUsers(t *testing.T) {
 			t.Errorf("%q is left out: %v, want %v by %s", path, got, excluded, expr)
 		}
 	}
-	for name, w := range map[string]Watched{"no path": {}, "empty paths": {Probed: []string{"", "/"}}} {
-		if got := w.users(); got != "$job" {
+	for name, h := range map[string]HTTP{"no path": {}, "empty paths": {Excluded: []string{"", "/"}}, "no label": {Routes: []string{}, Excluded: []string{"/health"}}} {
+		if got := h.withDefaults().users(); got != "$job" {
 			t.Errorf("%s: %s, want every request", name, got)
 		}
 	}

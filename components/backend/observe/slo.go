@@ -7,16 +7,31 @@ import (
 	"github.com/alphapulse/alphapulse-infra/components/room/rule"
 )
 
-// What the API promises are the success metrics of the production deployment's description:
-// "Error Rates: <1% for 5xx responses" and "Response Times: 95th percentile <200ms".
-const (
-	// errorBudget is the share of requests that may fail.
-	errorBudget = 0.01
-	// latencyBudget is the share of requests that may take longer than latency, in
-	// seconds. It is measured at the build's nearest bucket at or above it.
-	latencyBudget = 0.05
-	latency       = 0.2
-)
+// Objectives are what the API promises. The zero value asks for the success metrics of
+// the production deployment's description: "Error Rates: <1% for 5xx responses" and
+// "Response Times: 95th percentile <200ms".
+type Objectives struct {
+	// ErrorBudget is the share of requests that may fail; 0.01 when zero.
+	ErrorBudget float64
+	// LatencyBudget is the share of requests that may take longer than Latency; 0.05
+	// when zero.
+	LatencyBudget float64
+	// Latency in seconds; 0.2 when zero. It is measured at the build's nearest bucket
+	// at or above it.
+	Latency float64
+}
+
+func (o Objectives) withDefaults() Objectives {
+	for _, f := range []struct {
+		field     *float64
+		otherwise float64
+	}{{&o.ErrorBudget, 0.01}, {&o.LatencyBudget, 0.05}, {&o.Latency, 0.2}} {
+		if *f.field == 0 {
+			*f.field = f.otherwise
+		}
+	}
+	return o
+}
 
 // minimumRate in requests per second: below it one unlucky request is a large
 // share, and no ratio means anything. 0.05/s are 180 requests an hour.
@@ -59,8 +74,8 @@ func apiRequests(window string) string { return "alphapulse:api_requests:rate" +
 // fill puts names and a window into an expression on the API's requests.
 func (w Watched) fill(expr, window string) string {
 	return rule.On(w.API, strings.NewReplacer(
-		"$requests", requestsTotal, "$duration", requestDuration, "$status", statusLabel,
-		"$users", w.users(), "$fast", buckets(latency), "$window", window,
+		"$requests", w.HTTP.Requests, "$duration", w.HTTP.Duration, "$status", w.HTTP.Status,
+		"$users", w.HTTP.users(), "$fast", buckets(w.Objectives.Latency), "$window", window,
 	).Replace(expr))
 }
 
@@ -92,11 +107,12 @@ func (w Watched) recordings() []rule.Group {
 }
 
 func (w Watched) api() []rule.Rule {
+	o := w.Objectives
 	unmeasured := rule.Alert("APILatencyUnmeasured", rule.Warning, "5m",
 		w.fill(`sum(rate($duration_count{$users}[$window]) unless `+inTime+`) > 0 or sum(rate($requests{$users}[$window])) > 0 unless on() $duration_count{$job}`, "5m"),
 		"The API's latency objective cannot be measured",
 		fmt.Sprintf("Requests are answered whose time no bucket of the histogram %s from %g s to below %.4g s tells. APILatencyBudgetBurn is blind for them.",
-			requestDuration, latency, latency*nearEnough))
+			w.HTTP.Duration, o.Latency, o.Latency*nearEnough))
 	unmeasured.Labels["job"] = w.API
 	down := rule.Missing("APIDown", rule.Critical, "1m", "up", w.API,
 		"No API pod answers",
@@ -115,14 +131,14 @@ func (w Watched) api() []rule.Rule {
 			return fmt.Sprintf("%s > %.4g and %s > %.4g and %s > %s",
 				series(b.Long), b.Rate*budget, series(b.Short), b.Rate*budget, apiRequests(b.Long), minimumRate)
 		}
-		errors := rule.Alert("APIErrorBudgetBurn", b.Severity, b.Wait, condition(apiErrors, errorBudget),
+		errors := rule.Alert("APIErrorBudgetBurn", b.Severity, b.Wait, condition(apiErrors, o.ErrorBudget),
 			"The API fails too many requests",
 			fmt.Sprintf("{{ $value | humanizePercentage }} of the API's requests failed with 5xx over %s, and it goes on. At this rate the error budget of 30 days (%.4g %% of the requests) is used up within %s.",
-				b.Long, errorBudget*100, b.Exhausted))
-		slow := rule.Alert("APILatencyBudgetBurn", b.Severity, b.Wait, condition(apiSlow, latencyBudget),
+				b.Long, o.ErrorBudget*100, b.Exhausted))
+		slow := rule.Alert("APILatencyBudgetBurn", b.Severity, b.Wait, condition(apiSlow, o.LatencyBudget),
 			"The API answers too slowly",
 			fmt.Sprintf("{{ $value | humanizePercentage }} of the API's requests took longer than %g s (the nearest bucket at or above it) over %s, and it goes on. At this rate the latency budget of 30 days (%.4g %% of the requests) is used up within %s.",
-				latency, b.Long, latencyBudget*100, b.Exhausted))
+				o.Latency, b.Long, o.LatencyBudget*100, b.Exhausted))
 		errors.Labels["window"], slow.Labels["window"] = b.Long, b.Long
 		rules = append(rules, errors, slow)
 	}

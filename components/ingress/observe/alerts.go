@@ -3,6 +3,7 @@
 package observe
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/alphapulse/alphapulse-infra/components/room/board"
@@ -14,6 +15,8 @@ type Watched struct {
 	// Job is the edge's name among the jobs of Prometheus: nginx-prometheus-exporter
 	// beside it serves its metrics.
 	Job string
+	// Owner acts on its alerts; rule.Platform when empty.
+	Owner string
 }
 
 // CertificateNotAfter names the recorded end of the edge's certificate in Unix
@@ -28,7 +31,7 @@ const (
 
 // Alerts are the rules on the edge.
 func Alerts(w Watched) []rule.Group {
-	about := rule.About{Owner: rule.Platform, Workload: w.Job, Dashboard: board.Infrastructure.UID}
+	about := rule.About{Owner: cmp.Or(w.Owner, rule.Platform), Workload: w.Job, Dashboard: board.Infrastructure.UID}
 	down := rule.Missing("EdgeDown", rule.Critical, "1m", "nginx_up", w.Job,
 		"No edge pod answers",
 		"No nginx of the edge answers its exporter: nothing is reachable from outside.")

@@ -32,7 +32,7 @@ func (w Watched) own() []rule.Group {
 
 // targets tells what does not answer Prometheus.
 func (w Watched) targets() rule.Group {
-	about := rule.About{Owner: rule.Platform, Workload: "{{ $labels.job }}", Dashboard: board.Infrastructure.UID}
+	about := rule.About{Owner: w.Owner, Workload: "{{ $labels.job }}", Dashboard: board.Infrastructure.UID}
 	return rule.Group{Name: rule.Availability, Rules: about.Alerts(
 		rule.Alert("TargetDown", rule.Warning, "5m", `up == 0`,
 			"A target cannot be scraped",
@@ -50,7 +50,7 @@ func (w Watched) volumes() []rule.Rule {
 	growing := filling(rule.Warning, "1h", fmt.Sprintf(`%[1]s{persistentvolumeclaim!=%[2]q} > 0.5 and predict_linear(%[1]s[6h], 4 * 24 * 3600) > 1`, rule.VolumeUsed, w.PrometheusClaim),
 		share+"If it goes on growing as in the last six hours, it is full within four days.")
 	growing.Labels["trend"] = "growing"
-	return rule.About{Owner: rule.Platform, Workload: ofClaim, Dashboard: board.Infrastructure.UID}.Alerts(
+	return rule.About{Owner: w.Owner, Workload: ofClaim, Dashboard: board.Infrastructure.UID}.Alerts(
 		rule.Volume(w.PrometheusClaim, w.Prometheus,
 			"prometheus_tsdb_storage_blocks_bytes", "prometheus_tsdb_wal_storage_size_bytes", "prometheus_tsdb_head_chunks_storage_size_bytes"),
 		// Its files, as they were written last: every quarter of an hour.
@@ -64,7 +64,7 @@ func (w Watched) volumes() []rule.Rule {
 // monitoring tells what monitoring itself does not get done.
 func (w Watched) monitoring() []rule.Rule {
 	about := func(workload string) rule.About {
-		return rule.About{Owner: rule.Platform, Workload: workload, Dashboard: board.Infrastructure.UID}
+		return rule.About{Owner: w.Owner, Workload: workload, Dashboard: board.Infrastructure.UID}
 	}
 	// It stops when Prometheus is down, scrapes nothing, evaluates no rule or cannot
 	// reach Alertmanager. Whoever gets the heartbeat notices.

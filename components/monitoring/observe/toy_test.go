@@ -13,7 +13,7 @@ import (
 // and takes all of them along.
 func TestRoomFromOutside(t *testing.T) {
 	own := observe.Watched{
-		Prometheus: "p", Alertmanager: "a", KubeStateMetrics: "k", PrometheusClaim: "p", AlertmanagerClaim: "a",
+		Prometheus: "p", Alertmanager: "a", Grafana: "g", KubeStateMetrics: "k", PrometheusClaim: "p", AlertmanagerClaim: "a",
 	}
 	toys := board.Dashboard{File: "toys.json", UID: "toys", Title: "Toys"}
 	rules := []rule.Group{{Name: rule.Availability, Rules: []rule.Rule{
