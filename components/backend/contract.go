@@ -70,9 +70,11 @@ func (d DatabaseAccess) Environment() map[string]string {
 type CacheAccess struct {
 	Host     string
 	Port     int
-	Database int
 	Password string
 }
+
+// cacheDatabase is the number of the application's database: nobody else has one there.
+const cacheDatabase = "0"
 
 // URL is the connection string in the form of the IANA "redis" scheme.
 func (c CacheAccess) URL() string {
@@ -80,7 +82,7 @@ func (c CacheAccess) URL() string {
 		Scheme: "redis",
 		User:   url.UserPassword("", c.Password),
 		Host:   c.Host + ":" + strconv.Itoa(c.Port),
-		Path:   "/" + strconv.Itoa(c.Database),
+		Path:   "/" + cacheDatabase,
 	}
 	return u.String()
 }
@@ -91,7 +93,7 @@ func (c CacheAccess) Environment() map[string]string {
 		"REDIS_URL":      c.URL(),
 		"REDIS_HOST":     c.Host,
 		"REDIS_PORT":     strconv.Itoa(c.Port),
-		"REDIS_DB":       strconv.Itoa(c.Database),
+		"REDIS_DB":       cacheDatabase,
 		"REDIS_PASSWORD": c.Password,
 		"REDIS_ENABLED":  "true",
 	}

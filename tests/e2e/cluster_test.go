@@ -17,12 +17,13 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/tools/remotecommand"
+
+	"github.com/alphapulse/alphapulse-infra/tests/livetest"
 )
 
 // nameLabel holds a workload's name on its pods.
@@ -58,19 +59,12 @@ func connect() error {
 	return nil
 }
 
-// eventually waits until a condition holds. The condition says what it saw.
-func eventually(t testing.TB, limit time.Duration, what string, holds func(ctx context.Context) (seen string, ok bool)) {
-	t.Helper()
-	start, seen := time.Now(), ""
-	err := wait.PollUntilContextTimeout(t.Context(), time.Second, limit, true, func(ctx context.Context) (ok bool, err error) {
-		seen, ok = holds(ctx)
-		return ok, nil
-	})
-	if err != nil {
-		t.Fatalf("%s: not within %s; last seen: %s", what, limit, seen)
-	}
-	t.Logf("%s: after %s: %s", what, since(start), seen)
-}
+// By their short names, since every part uses them.
+var (
+	eventually = livetest.Eventually
+	request    = livetest.Request
+	last       = livetest.LastLines
+)
 
 // pods returns the pods of a namespace that are not on their way out, by workload.
 func pods(t testing.TB, ns string) map[string][]corev1.Pod {

@@ -191,15 +191,27 @@ func from(ctx context.Context, node, address string) (net.Conn, error) {
 	return m.conn, m.err
 }
 
+// known are the poolers that were seen last: as a Service does, they stay the same while
+// the API server is away.
+var known struct {
+	sync.Mutex
+	poolers []corev1.Pod
+}
+
 // throughPooler connects to one of the poolers' pods, as their Service does.
 func throughPooler(ctx context.Context, _, _ string) (net.Conn, error) {
-	list, err := cluster.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: nameLabel + "=" + database.Pooler("database").Name})
-	if err != nil {
-		return nil, err
+	asking, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	list, err := cluster.CoreV1().Pods(namespace).List(asking, metav1.ListOptions{LabelSelector: nameLabel + "=" + database.Pooler("database").Name})
+	known.Lock()
+	if err == nil {
+		known.poolers = list.Items
 	}
+	poolers := known.poolers
+	known.Unlock()
 	err = errors.New("no pooler is ready")
-	for _, i := range rand.Perm(len(list.Items)) {
-		p := list.Items[i]
+	for _, i := range rand.Perm(len(poolers)) {
+		p := poolers[i]
 		if !ready(&p) || p.DeletionTimestamp != nil {
 			continue
 		}

@@ -152,9 +152,3 @@ func output(t testing.TB, args ...string) []byte {
 	}
 	return out
 }
-
-// last returns the last lines of a text.
-func last(text string, n int) string {
-	lines := strings.Split(strings.TrimSpace(text), "\n")
-	return strings.Join(lines[max(0, len(lines)-n):], "\n")
-}

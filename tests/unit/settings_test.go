@@ -228,6 +228,7 @@ var edits = map[string]edit{
 	"edgeBodyPauseSeconds":        {value: "9"},
 	"edgeHeaderKilobytes":         {value: "32"},
 	"edgeResponseHeaderKilobytes": {value: "64"},
+	"edgeTraceSampling":           {value: "0.05"},
 
 	"tlsMode": {value: "provided", together: map[string]string{"tlsCertificate": provided[0].chain, "tlsPrivateKey": provided[0].key}},
 	"tlsCertificate": {value: provided[1].chain, with: map[string]string{"tlsMode": "provided", "tlsCertificate": provided[0].chain, "tlsPrivateKey": provided[0].key},
