@@ -129,6 +129,10 @@ func (s *Stack) deployDatabase(ctx *pulumi.Context, opts ...pulumi.ResourceOptio
 func newProvider(ctx *pulumi.Context, c Cluster) (*kubernetes.Provider, error) {
 	args := &kubernetes.ProviderArgs{
 		EnableServerSideApply: pulumi.Bool(true),
+		// What must not change has its content in its name, and says so to Kubernetes. The
+		// others change in place: replaced, they would take along what is told their name.
+		EnableConfigMapMutable: pulumi.Bool(true),
+		EnableSecretMutable:    pulumi.Bool(true),
 		// The kubeconfig's path may differ from machine to machine: it is not part
 		// of what the cluster is.
 		ClusterIdentifier: pulumi.String(c.Namespace),

@@ -89,7 +89,7 @@ func (p Pod) volumes(ctx *pulumi.Context, c *Created, opts ...pulumi.ResourceOpt
 			args.EmptyDir = source
 		default:
 			if _, made := objects[v.Files]; !made {
-				name, err := v.Files.create(ctx, p.Identity, p.Namespace, opts...)
+				name, err := v.Files.create(ctx, c, p.Identity, p.Namespace, opts...)
 				if err != nil {
 					return nil, fmt.Errorf("%s: %w", v.Files.Name, err)
 				}
@@ -106,10 +106,15 @@ func (p Pod) volumes(ctx *pulumi.Context, c *Created, opts ...pulumi.ResourceOpt
 	return volumes, nil
 }
 
-func (f *Files) create(ctx *pulumi.Context, i room.Identity, namespace pulumi.StringInput, opts ...pulumi.ResourceOption) (pulumi.StringOutput, error) {
+func (f *Files) create(ctx *pulumi.Context, c *Created, i room.Identity, namespace pulumi.StringInput, opts ...pulumi.ResourceOption) (pulumi.StringOutput, error) {
 	name := i.Name + "-" + f.Name
 	if f.Live {
-		return f.live(ctx, name, i, namespace, opts...)
+		made, err := f.live(ctx, name, i, namespace, opts...)
+		c.live = append(c.live, made)
+		// Not the object's own output: where a provider replaces the object for its new
+		// content, everything that is told its name by it would be replaced along, and
+		// all pods of a set would end at once.
+		return pulumi.String(name).ToStringOutput(), err
 	}
 	if f.Secret {
 		return content.Secret(ctx, name, namespace, i, f.Type, f.Data, opts...)

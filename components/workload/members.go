@@ -2,6 +2,7 @@ package workload
 
 import (
 	"fmt"
+	"slices"
 
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
@@ -90,25 +91,17 @@ func (p Pod) claimTemplates(c *Created) (corev1.PersistentVolumeClaimTypeArrayIn
 	}
 	return templates, []pulumi.ResourceOption{
 		pulumi.IgnoreChanges([]string{"spec.volumeClaimTemplates"}),
-		pulumi.DependsOn(append(append([]pulumi.Resource{}, c.Claims...), p.Members.After...)),
+		pulumi.DependsOn(slices.Concat(c.Claims, p.Members.After, c.live)),
 	}
 }
 
 // live creates an object whose files change in place.
-func (f *Files) live(ctx *pulumi.Context, name string, i room.Identity, namespace pulumi.StringInput, opts ...pulumi.ResourceOption) (pulumi.StringOutput, error) {
+func (f *Files) live(ctx *pulumi.Context, name string, i room.Identity, namespace pulumi.StringInput, opts ...pulumi.ResourceOption) (pulumi.Resource, error) {
 	meta := Meta(name, namespace, i)
 	if f.Secret {
-		made, err := corev1.NewSecret(ctx, name, &corev1.SecretArgs{
+		return corev1.NewSecret(ctx, name, &corev1.SecretArgs{
 			Metadata: meta, StringData: pulumi.ToSecret(f.Data).(pulumi.StringMapOutput), Type: pulumi.String("Opaque"),
 		}, opts...)
-		if err != nil {
-			return pulumi.StringOutput{}, err
-		}
-		return pulumi.Unsecret(made.Metadata.Name().Elem()).(pulumi.StringOutput), nil
 	}
-	made, err := corev1.NewConfigMap(ctx, name, &corev1.ConfigMapArgs{Metadata: meta, Data: f.Data}, opts...)
-	if err != nil {
-		return pulumi.StringOutput{}, err
-	}
-	return made.Metadata.Name().Elem(), nil
+	return corev1.NewConfigMap(ctx, name, &corev1.ConfigMapArgs{Metadata: meta, Data: f.Data}, opts...)
 }

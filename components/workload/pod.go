@@ -96,6 +96,9 @@ type Created struct {
 	// Members.
 	Claim  pulumi.StringOutput
 	Claims []pulumi.Resource
+
+	// live are the objects whose files change in place.
+	live []pulumi.Resource
 }
 
 // grace is terminationGracePeriodSeconds: the pause before the stop, and the stop.

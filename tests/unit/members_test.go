@@ -26,3 +26,24 @@ func TestMembersStayWhenOthersComeOrGo(t *testing.T) {
 	assert.Equal(t, one, template("2"))
 	assert.Equal(t, one, template("3"))
 }
+
+// TestMembersAreNotReplacedWithTheirFiles: files that change in place are no input of the
+// set. A provider that replaces them (pulumi-kubernetes does by default) would have Pulumi
+// replace the set, too, and end all members at once.
+func TestMembersAreNotReplacedWithTheirFiles(t *testing.T) {
+	r := record(t, "prod", nil)
+	set := r.Find("kubernetes:apps/v1:StatefulSet", "database-g1")
+	require.Len(t, set, 1)
+	inputs := set[0].RPC.GetPropertyDependencies()["spec"].GetUrns()
+	for kind, name := range map[string]string{"kubernetes:core/v1:Secret": "database-roles", "kubernetes:core/v1:ConfigMap": "database-dynamic"} {
+		files := r.Find(kind, name)
+		require.Len(t, files, 1, name)
+		assert.NotContains(t, inputs, urn(files[0]), "%s is an input", name)
+		assert.Contains(t, set[0].RPC.GetDependencies(), urn(files[0]), "%s has to be there first", name)
+	}
+	for _, p := range r.Find("pulumi:providers:kubernetes", "cluster") {
+		for _, option := range []string{"enableConfigMapMutable", "enableSecretMutable"} {
+			assert.Equal(t, true, recorder.Plain(p.Inputs)[option], option)
+		}
+	}
+}
