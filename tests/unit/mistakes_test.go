@@ -126,6 +126,16 @@ var mistakes = map[string][]mistake{
 		{key: "frontendMetricsPath", value: "/metrics;return", says: []string{"letters, digits"}},
 		{key: "engineMetricsPath", value: "/m\xff", says: []string{"no text"}},
 	},
+	"metrics of a build": {
+		{key: "backendRequestsMetric", value: "http-requests", says: []string{`"http-requests" cannot be a metric's name`, "http_requests_total"}},
+		{key: "backendDurationMetric", value: `x{y="z"}`, says: []string{"cannot be a metric's name"}},
+		{key: "backendStatusLabel", value: "status-code", says: []string{`"status-code" cannot be a label`}},
+		{key: "backendPathLabels", value: `["path","a b"]`, says: []string{`"a b" cannot be a label`}},
+		{key: "backendUncountedPaths", value: `["ping"]`, says: []string{`"ping" is not a path`}},
+		{key: "backendUncountedPaths", value: `["/-"]`, says: []string{`"/-" is not a path`}},
+		{key: "backendLatencyMilliseconds", value: "0", says: []string{"1 to 60000"}},
+		{key: "backendStatusLabel", value: "code", with: map[string]string{"backendMetricsPath": "-"}, says: []string{"only while backendMetricsPath is not -"}},
+	},
 	"placement": {
 		{key: "placement", value: `{"nodeSelectors":{"a":"b"}}`, says: []string{"not an object with nodeSelector and tolerations", "nodeSelectors"}},
 		{key: "placement", value: `[]`, says: []string{"not an object"}},
