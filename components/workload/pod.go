@@ -103,7 +103,7 @@ func (p Pod) template(account pulumi.StringInput, volumes corev1.VolumeArray) *c
 		TerminationGracePeriodSeconds: pulumi.Int(p.grace()),
 		NodeSelector:                  p.Nodes.selector(),
 		Tolerations:                   p.Nodes.tolerations(),
-		Affinity:                      apart(p.Identity, p.Spread),
+		Affinity:                      p.Nodes.affinity(apart(p.Identity, p.Spread)),
 		TopologySpreadConstraints:     spread(p.Identity, p.Spread),
 		SecurityContext:               p.security(),
 		InitContainers:                containers(p.Init),
