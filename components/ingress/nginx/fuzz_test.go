@@ -58,24 +58,26 @@ func FuzzConfig(f *testing.F) {
 		}
 	}
 	for field := range uint16(len(numbersOf(&nginx.Config{}))) {
-		for _, n := range []int{-1, 0, 1, 3, 4, 64, 80, 256, 8081, 8443, 65535, 65536, 31536000, 1<<31 - 1, 1 << 31, 1 << 62} {
+		for _, n := range []int{-1, 0, 4, 8443, 65535, 65536, 1<<31 - 1, 1 << 62} {
 			add(func(*texts) {}, field|field<<4, n, n)
 		}
 	}
 	f.Fuzz(func(t *testing.T, domain, address, webSocket, hidden, login, resolver, trusted, exempt, status string, kind uint16, small, large int) {
 		c := configOf(texts{domain, address, webSocket, hidden, login, resolver, trusted, exempt, status}, kind, small, large)
-		text, err := c.Render()
-		if err != nil {
+		if _, err := c.Render(); err != nil {
 			return
 		}
 		if a, err := netip.ParseAddr(c.StatusAddress); err == nil && !a.IsLoopback() && !a.IsUnspecified() {
 			c.StatusAddress = "127.0.0.1" // which this machine has
 		}
-		if c.TempDir, err = os.MkdirTemp("", "edge"); err != nil { // nginx makes folders there
+		dir, err := os.MkdirTemp("", "edge") // nginx makes folders there
+		if err != nil {
 			t.Fatal(err)
 		}
+		c.TempDir = dir
 		defer os.RemoveAll(c.TempDir) //nolint:errcheck // a leftover of a test
-		if text, err = c.Render(); err != nil {
+		text, err := c.Render()
+		if err != nil {
 			t.Fatal(err)
 		}
 		if said, err := nginxtest.Check(t, text); err != nil {
