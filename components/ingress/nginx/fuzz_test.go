@@ -113,7 +113,7 @@ func configOf(t texts, kind uint16, small, large int) nginx.Config {
 	}
 	if kind>>15 == 1 {
 		c.StatusAddress, c.ProxyProtocol, c.HealthPort = t.status, true, 8082
-		c.HSTSPreload, c.TraceSampling = c.HSTSSeconds >= 31536000, float64(kind%10000)/100
+		c.HSTSPreload, c.TraceSampling = c.HSTSSeconds >= 31536000, float64(kind%10000)/10000
 	}
 	return c
 }
