@@ -60,7 +60,7 @@ func (s *Stack) edgeSettings(set *settings.Set) {
 	g.Int(&l.LoginBurst, "edgeLoginBurst", "Login requests from one address beyond the rate before they are refused.", settings.Between(0, 100000))
 	g.Int(&l.WebSocketRate, "edgeWebsocketRate", "New WebSockets a second from one address.", rate)
 	g.Int(&l.WebSocketBurst, "edgeWebsocketBurst", "New WebSockets from one address beyond the rate before they are refused.", settings.Between(0, 100000))
-	g.Int(&l.Connections, "edgeConnections", "Connections at once from one address.", rate)
+	g.Int(&l.Connections, "edgeConnections", "Connections at once from one address.", settings.Between(1, 65535))
 	g.Int(&a.HSTSSeconds, "edgeHstsSeconds", "How long a browser insists on HTTPS after a visit; 0 asks for nothing.", settings.Between(0, 63072000), settings.In("seconds"))
 	g.Bool(&a.HSTSPreload, "edgeHstsPreload", "Ask the browsers' makers to insist on HTTPS from the first visit on, for the domain and all below it; hard to undo.")
 	g.Int(&a.MaxBodyMegabytes, "edgeMaxBodyMegabytes", "Largest body of a request.", settings.Between(1, 10240), settings.In("MiB"))

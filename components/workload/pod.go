@@ -122,7 +122,7 @@ func (p Pod) template(account pulumi.StringInput, volumes corev1.VolumeArray) *c
 		TerminationGracePeriodSeconds: pulumi.Int(p.grace()),
 		NodeSelector:                  p.Nodes.selector(),
 		Tolerations:                   p.Nodes.tolerations(),
-		Affinity:                      p.apart(),
+		Affinity:                      p.Nodes.affinity(p.apart()),
 		TopologySpreadConstraints:     p.spread(),
 		SecurityContext:               p.security(),
 		InitContainers:                containers(p.Init),

@@ -29,8 +29,7 @@ type Config struct {
 	PublicHTTPSPort int
 	// Resolver is the DNS servers that upstream names are looked up with, again and
 	// again: addresses, each optionally with a port, separated by blanks. "" takes
-	// those of the container's /etc/resolv.conf, which StartScript puts in. A name is
-	// looked up once, and nginx does not start without an answer.
+	// those of the container's /etc/resolv.conf, which StartScript puts in.
 	Resolver string
 	// TrustedProxies are the CIDRs of proxies in front of the edge. Their
 	// X-Forwarded-For, X-Forwarded-Proto and X-Request-ID are believed; everyone

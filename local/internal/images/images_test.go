@@ -391,7 +391,7 @@ var contracts = map[string]contract{
 		},
 	},
 	"backend": {
-		user: "1000:1000", workdir: "/app", entrypoint: []string{"/alphapulse"}, cmd: []string{"api"}, check: []string{"CMD", "/alphapulse", "healthcheck"}, ports: []string{"8000/tcp", "8050/tcp", "9090/tcp"},
+		user: "1000:1000", workdir: "/app", entrypoint: []string{"/alphapulse"}, check: []string{"CMD", "/alphapulse", "healthcheck"}, ports: []string{"8000/tcp", "8050/tcp", "9090/tcp"},
 		files: map[string]string{"/alphapulse": "755 0:0", "/app/logs": "755 1000:1000", "/app/models": "755 1000:1000", "/app/cache": "755 1000:1000", "/app/data": "755 1000:1000", "/tmp": "1777 0:0"},
 	},
 	"frontend": {user: "1001:1001", workdir: "/", entrypoint: []string{"/frontend"}, check: []string{"CMD", "/frontend", "healthcheck"}, env: []string{"PORT=3000"}, ports: []string{"3000/tcp"}, files: map[string]string{"/frontend": "755 0:0"}},

@@ -246,7 +246,6 @@ func ownImages() []Image {
 				})
 				i.config.WorkingDir = "/app"
 				i.config.ExposedPorts = set("8000/tcp", "8050/tcp", "9090/tcp")
-				i.config.Cmd = []string{"api"}
 				i.config.Healthcheck = healthcheck("/alphapulse", 10*time.Second)
 			}).
 			row("backend", "docker/backend", tag, "", ownRepository+"backend:"+tag),
