@@ -30,7 +30,7 @@ func valid() *Args {
 
 // configOf is the configuration as NewIngress renders it.
 func configOf(a *Args) *nginx.Config {
-	return a.withDefaults().config(a.withDefaults().onCluster("shop"), "ui-pods", "api-pods", "dashboard-pods", "grafana", "prometheus")
+	return a.withDefaults().config(a.withDefaults().onCluster("edge", "shop"), "ui-pods", "api-pods", "dashboard-pods", "grafana", "prometheus")
 }
 
 func TestNginxAcceptsEveryExposure(t *testing.T) {
@@ -100,7 +100,7 @@ func TestFacts(t *testing.T) {
 	require.Len(t, facts.Workloads, 1)
 	w := facts.Workloads[0]
 	assert.Equal(t, 3, w.Replicas+w.Surge, "two replicas and one that surges")
-	assert.Equal(t, []room.Resources{Defaults().Resources, Defaults().ExporterResources}, w.Containers)
+	assert.Equal(t, []room.Resources{Defaults().Resources, Defaults().ExporterResources, Defaults().ProberResources}, w.Containers)
 	assert.Equal(t, []string{"edge"}, facts.Services)
 	assert.Equal(t, Edge("edge"), w.Identity)
 }

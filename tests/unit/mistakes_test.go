@@ -118,6 +118,9 @@ var mistakes = map[string][]mistake{
 		{key: "frontendEnv", value: `{"PORT":"80"}`, says: []string{"frontendEnv.PORT"}},
 		{key: "frontendEnv", value: `{"GRAFANA_URL":"https://grafana.example.com"}`, says: []string{"frontendEnv.GRAFANA_URL", "domain"}},
 	},
+	"certificates": {
+		{key: "tlsMode", value: "acme", says: []string{`"acme"`, "certManager"}},
+	},
 	"paths": {
 		{key: "backendMetricsPath", value: "/api/", says: []string{"whole API"}},
 		{key: "backendMetricsPath", value: "/", says: []string{"below the root"}},

@@ -56,6 +56,9 @@ func (c *Config) Validate() error {
 	if c.PasswordFile != "" && !filePattern.MatchString(c.PasswordFile) {
 		problem("PasswordFile %q: want an absolute path of letters, digits and ._/-", c.PasswordFile)
 	}
+	if c.ACMEAddress != "" && !addressPattern.MatchString(c.ACMEAddress) {
+		problem("ACMEAddress %q: want host:port", c.ACMEAddress)
+	}
 	problems = append(problems, c.validateNumbers())
 	if c.Upstreams.UI == nil || c.Upstreams.API == nil {
 		problem("Upstreams: UI and API are both needed")
@@ -75,6 +78,8 @@ func (c *Config) validateReserved() error {
 			switch path := strings.TrimSuffix(p, "/"); {
 			case u.Name == "api" && path == "/api":
 				problems = append(problems, fmt.Errorf("upstream api: path %q is the whole API: remove it", p))
+			case c.ACMEAddress != "" && strings.HasPrefix(p+"/", ACMEPath):
+				problems = append(problems, fmt.Errorf("upstream %s: path %q is where challenges are answered: remove it", u.Name, p))
 			case u.Name == "grafana" && path == PrometheusPath && slices.Contains(u.WebSockets, p):
 				problems = append(problems, fmt.Errorf("upstream grafana: path %q is Prometheus': remove it", p))
 			}

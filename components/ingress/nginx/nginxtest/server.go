@@ -152,7 +152,7 @@ func StartIn(t testing.TB, c nginx.Config, in Container) *Server {
 	s.Config.HTTPPort, s.Config.HTTPSPort, s.Config.StatusPort = FreePort(t), FreePort(t), FreePort(t)
 	probed := s.Config.HTTPPort
 	if s.Config.ProxyProtocol {
-		s.Config.HealthPort = FreePort(t)
+		s.Config.HealthPort, s.Config.HandshakePort = FreePort(t), FreePort(t)
 		probed = s.Config.HealthPort
 	}
 	text, err := s.Config.Render()
