@@ -2,6 +2,7 @@ package stacks
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
 	"strings"
 	"time"
@@ -69,6 +70,10 @@ func (s *Stack) edgeSettings(set *settings.Set) {
 	g.Int(&l.WebSocketRate, "edgeWebsocketRate", "New WebSockets a second from one address.", rate)
 	g.Int(&l.WebSocketBurst, "edgeWebsocketBurst", "New WebSockets from one address beyond the rate before they are refused.", settings.Between(0, 100000))
 	g.Int(&l.Connections, "edgeConnections", "Connections at once from one address.", rate)
+	g.List(&l.ExemptCIDRs, "edgeUnlimitedCidrs", "Networks whose clients none of these limits holds for: an office, a load test.", settings.Each(settings.CIDR))
+	g.List(&l.LoginPaths, "edgeLoginPaths", "Paths of the API on which a password can be tried, and what is below them, for edgeLoginRate. Grafana's, and every request with a user name and password, are meant anyway.",
+		settings.Each(nginx.CheckLoginPath))
+	g.Fraction(&s.traceSampling, "edgeTraceSampling", "Share of the requests without a trace of their own whose new trace asks to be kept, in steps of 0.0001. All have an id.")
 	g.Int(&a.HSTSSeconds, "edgeHstsSeconds", "How long a browser insists on HTTPS after a visit; 0 asks for nothing.", settings.Between(0, 63072000), settings.In("seconds"))
 	g.Bool(&a.HSTSPreload, "edgeHstsPreload", "Ask the browsers' makers to insist on HTTPS from the first visit on, for the domain and all below it; hard to undo.")
 	g.Int(&a.MaxBodyMegabytes, "edgeMaxBodyMegabytes", "Largest body of a request.", settings.Between(1, 10240), settings.In("MiB"))
@@ -105,6 +110,9 @@ func (s *Stack) checkExposure(p *settings.Problems) {
 	}
 	if a.HSTSPreload && a.HSTSSeconds < 31536000 {
 		p.Add("edgeHstsPreload", "true needs edgeHstsSeconds of a year, 31536000, at least, and it is %d", a.HSTSSeconds)
+	}
+	if steps := s.traceSampling * 10000; math.Abs(steps-math.Round(steps)) > 1e-9 {
+		p.Add("edgeTraceSampling", "%v is no multiple of 0.0001", s.traceSampling)
 	}
 	if a.HTTPNodePort != 0 && a.HTTPNodePort == a.HTTPSNodePort {
 		p.Add("edgeHttpNodePort", "%d is edgeHttpsNodePort too: choose two ports", a.HTTPNodePort)
@@ -186,6 +194,7 @@ func (s *Stack) arrangeEdge() {
 	if a.HSTSSeconds == 0 {
 		a.HSTSSeconds = ingress.NoHSTS
 	}
+	a.TraceSampling = math.Round(10000*s.traceSampling) / 100 // per cent
 	a.RequestTimeoutSeconds = s.Backend.RequestTimeoutSeconds + answerMargin
 	a.Routes = ingress.Routes{
 		UI:         &ingress.Upstream{Port: frontend.DefaultPort, Hidden: hide(s.Frontend.MetricsPath)},

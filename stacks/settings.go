@@ -43,6 +43,8 @@ type Stack struct {
 	// Warnings are what a user should know, one line each, though nothing is refused.
 	Warnings []string
 
+	// traceSampling is the share of new traces that ask to be kept.
+	traceSampling float64
 	// volumes are the claims whose sizes users set, by name.
 	volumes map[string]sized
 }

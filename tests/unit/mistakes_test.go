@@ -118,6 +118,13 @@ var mistakes = map[string][]mistake{
 		{key: "frontendEnv", value: `{"PORT":"80"}`, says: []string{"frontendEnv.PORT"}},
 		{key: "frontendEnv", value: `{"GRAFANA_URL":"https://grafana.example.com"}`, says: []string{"frontendEnv.GRAFANA_URL", "domain"}},
 	},
+	"edge": {
+		{key: "edgeUnlimitedCidrs", value: `["10.0.0.1/8"]`, says: []string{`"10.0.0.1/8"`}},
+		{key: "edgeLoginPaths", value: `["/login;x"]`, says: []string{`"/login;x" cannot be where passwords are tried`}},
+		{key: "edgeLoginPaths", value: `["/"]`, says: []string{"below the root"}},
+		{key: "edgeTraceSampling", value: "0.00001", says: []string{"no multiple of 0.0001"}},
+		{key: "edgeTraceSampling", value: "5", says: []string{`"5"`}},
+	},
 	"certificates": {
 		{key: "tlsMode", value: "acme", says: []string{`"acme"`, "certManager"}},
 	},

@@ -164,14 +164,22 @@ func (l *Limits) validate() error {
 		}
 	}
 	for _, p := range l.LoginPaths {
-		if !pathPattern.MatchString(p) {
-			problem("LoginPaths: %q: want a path that starts with a slash, without query", p)
+		if err := CheckLoginPath(p); err != nil {
+			problem("LoginPaths: %w", err)
 		}
 	}
 	if err := CheckCIDRs("ExemptCIDRs", l.ExemptCIDRs); err != nil {
 		problem("%w", err)
 	}
 	return errors.Join(problems...)
+}
+
+// CheckLoginPath says why a path cannot be one of Limits.LoginPaths; nil where it can.
+func CheckLoginPath(path string) error {
+	if !pathPattern.MatchString(path) || path == "/" || strings.HasSuffix(path, "/") {
+		return fmt.Errorf("%q cannot be where passwords are tried: write a path below the root of letters, digits and ._~/-, without a slash at its end; what is below it is meant, too", path)
+	}
+	return nil
 }
 
 // CheckCIDRs reports every entry that is not a network in CIDR notation.
