@@ -1,6 +1,7 @@
 package stacks
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"net/netip"
@@ -17,6 +18,7 @@ import (
 	"github.com/alphapulse/alphapulse-infra/components/monitoring"
 	"github.com/alphapulse/alphapulse-infra/components/platform"
 	"github.com/alphapulse/alphapulse-infra/components/room"
+	"github.com/alphapulse/alphapulse-infra/stacks/live"
 	"github.com/alphapulse/alphapulse-infra/stacks/settings"
 )
 
@@ -176,6 +178,18 @@ func (s *Stack) checkCertificate(p *settings.Problems) {
 	if t.Mode == TLSCertManager && t.Issuer.Name == "" {
 		p.Add("tlsIssuer", "it is not set, and tlsMode is certManager: name the issuer, as `kubectl get clusterissuers` shows it")
 	}
+}
+
+// certificateMissing says that the Secret which the edge is to read is not there; "" where
+// it is. The first update of a stack makes the namespace that it comes into.
+func (s *Stack) certificateMissing(ctx context.Context, cluster *live.Cluster) string {
+	if s.TLS.Mode != TLSSecret {
+		return ""
+	}
+	if found, err := cluster.Get(ctx, "Secret", s.Cluster.Namespace, s.TLS.Secret); found != nil || err != nil {
+		return ""
+	}
+	return fmt.Sprintf("tlsSecret: there is no Secret %s in namespace %s, or it may not be seen: the edge's pods start once it is there", s.TLS.Secret, s.Cluster.Namespace)
 }
 
 // objectName is for settings.Valid.

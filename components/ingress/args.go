@@ -215,7 +215,7 @@ func (a *Args) validate() error {
 		problem("IngressClass %q needs Exposure %q, not %q", a.IngressClass, IngressObject, a.Exposure)
 	}
 	if err := a.TLS.validate(); err != nil {
-		problem("TLS: %w", err)
+		problem("%w", err)
 	}
 	if a.Replicas < 1 {
 		problem("Replicas %d: want at least 1", a.Replicas)

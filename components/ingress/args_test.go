@@ -107,13 +107,20 @@ func TestFacts(t *testing.T) {
 
 func TestValidateNamesWhatIsWrong(t *testing.T) {
 	for want, spoil := range map[string]func(*Args){
-		"Namespace is missing":             func(a *Args) { a.Namespace = nil },
-		`Exposure "gateway": want one of`:  func(a *Args) { a.Exposure = "gateway" },
-		"HTTPNodePort 30080":               func(a *Args) { a.HTTPNodePort = 30080 },
-		"HTTPNodePort 70000: want":         func(a *Args) { a.Exposure, a.HTTPNodePort = NodePort, 70000 },
-		"are both 30080":                   func(a *Args) { a.Exposure, a.HTTPNodePort, a.HTTPSNodePort = NodePort, 30080, 30080 },
-		`IngressClass "traefik" needs`:     func(a *Args) { a.IngressClass = "traefik" },
-		"Certificate and Key go together":  func(a *Args) { a.TLS.Certificate = pulumi.String("x") },
+		"Namespace is missing":            func(a *Args) { a.Namespace = nil },
+		`Exposure "gateway": want one of`: func(a *Args) { a.Exposure = "gateway" },
+		"HTTPNodePort 30080":              func(a *Args) { a.HTTPNodePort = 30080 },
+		"HTTPNodePort 70000: want":        func(a *Args) { a.Exposure, a.HTTPNodePort = NodePort, 70000 },
+		"are both 30080":                  func(a *Args) { a.Exposure, a.HTTPNodePort, a.HTTPSNodePort = NodePort, 30080, 30080 },
+		`IngressClass "traefik" needs`:    func(a *Args) { a.IngressClass = "traefik" },
+		"Certificate and Key go together": func(a *Args) { a.TLS.Certificate = pulumi.String("x") },
+		"Secret and Issuer exclude each": func(a *Args) {
+			a.TLS = TLS{Secret: pulumi.String("x"), Issuer: &Issuer{Name: "x", Kind: ClusterIssuer}}
+		},
+		"Issuer: Name is missing":          func(a *Args) { a.TLS.Issuer = &Issuer{Kind: ClusterIssuer} },
+		`Kind "Any": want one of`:          func(a *Args) { a.TLS.Issuer = &Issuer{Name: "x", Kind: "Any"} },
+		"ProberResources: requests":        func(a *Args) { a.ProberResources = room.ResourcesOf("2", "1Gi", "1", "1Gi") },
+		"ExpiryWarningDays -1":             func(a *Args) { a.ExpiryWarningDays = -1 },
 		"Replicas -1":                      func(a *Args) { a.Replicas = -1 },
 		"Resources: requests.cpu":          func(a *Args) { a.Resources = room.ResourcesOf("2", "1Gi", "1", "1Gi") },
 		"ExporterResources: requests.cpu":  func(a *Args) { a.ExporterResources = room.ResourcesOf("2", "1Gi", "1", "1Gi") },

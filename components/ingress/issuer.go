@@ -51,8 +51,9 @@ var ErrDocker = errors.New("TLS: a Docker host has no Secrets and no cert-manage
 
 func (t TLS) validate() error {
 	var problems []error
+	problem := func(format string, v ...any) { problems = append(problems, fmt.Errorf("TLS: "+format, v...)) }
 	if (t.Certificate == nil) != (t.Key == nil) {
-		problems = append(problems, errors.New("Certificate and Key go together: give both, or neither for a development CA"))
+		problem("Certificate and Key go together: give both, or neither for a development CA")
 	}
 	given := 0
 	for _, is := range []bool{t.Certificate != nil, t.Secret != nil, t.Issuer != nil} {
@@ -61,14 +62,14 @@ func (t TLS) validate() error {
 		}
 	}
 	if given > 1 {
-		problems = append(problems, errors.New("Certificate, Secret and Issuer exclude each other: give one of them"))
+		problem("Certificate, Secret and Issuer exclude each other: give one of them")
 	}
 	if i := t.Issuer; i != nil {
 		if i.Name == "" {
-			problems = append(problems, errors.New("Issuer: Name is missing"))
+			problem("Issuer: Name is missing")
 		}
 		if !slices.Contains(IssuerKinds, i.Kind) {
-			problems = append(problems, fmt.Errorf("Issuer: Kind %q: want one of %q", i.Kind, IssuerKinds))
+			problem("Issuer: Kind %q: want one of %q", i.Kind, IssuerKinds)
 		}
 	}
 	return errors.Join(problems...)
