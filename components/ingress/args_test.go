@@ -105,6 +105,20 @@ func TestFacts(t *testing.T) {
 	assert.Equal(t, Edge("edge"), w.Identity)
 }
 
+// TestSolversFindRoom under the quota, which counts each pod and each Service.
+func TestSolversFindRoom(t *testing.T) {
+	a := valid()
+	a.TLS.Issuer = &Issuer{Name: "letsencrypt", Kind: ClusterIssuer}
+	plain := a.Facts("edge", room.Kubernetes)
+	require.Len(t, plain.Workloads, 1)
+	a.TLS.Issuer.HTTP01 = true
+	facts := a.Facts("edge", room.Kubernetes)
+	require.Len(t, facts.Workloads, 2)
+	assert.Equal(t, 4, facts.Workloads[1].Replicas, "a challenge for each host")
+	assert.Nil(t, facts.Workloads[1].Scrape)
+	assert.Len(t, facts.Services, len(plain.Services)+5, "the edge's, and one for each that cert-manager makes")
+}
+
 func TestValidateNamesWhatIsWrong(t *testing.T) {
 	for want, spoil := range map[string]func(*Args){
 		"Namespace is missing":            func(a *Args) { a.Namespace = nil },

@@ -28,6 +28,14 @@ func (a *Args) Facts(name string, on room.Target) room.Facts {
 		w.Replicas, w.Surge, w.Scrape = d.Replicas, 1, metrics
 		w.Containers = append(w.Containers, d.ExporterResources, d.ProberResources)
 		f.Workloads = []room.Workload{w}
+		if i := d.TLS.Issuer; i != nil && i.HTTP01 {
+			f.Workloads = append(f.Workloads, solvers(name))
+			if d.solves() {
+				f.Services = append(f.Services, solver(name))
+			}
+			// cert-manager makes one for each pod.
+			f.Services = append(f.Services, make([]string, solversAtOnce)...)
+		}
 		return f
 	}
 	probe := d.probe(name)

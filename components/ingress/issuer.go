@@ -86,6 +86,18 @@ func (a *Args) solves() bool {
 // solver is the name of the Service of the pods that answer challenges.
 func solver(name string) string { return name + "-acme" }
 
+// solversAtOnce is one for each host.
+var solversAtOnce = len(nginx.HostsOf("").All())
+
+// solvers are cert-manager's pods as it makes them by default: they have to find room
+// under a quota, or no challenge is answered.
+func solvers(name string) room.Workload {
+	return room.Workload{
+		Identity: room.Identity{Name: solver(name), Instance: name, Component: "acme"}, Replicas: solversAtOnce, Ordered: true,
+		Containers: []room.Resources{room.ResourcesOf("10m", "64Mi", "100m", "64Mi")},
+	}
+}
+
 // issued has cert-manager keep the certificate, and returns the name of its Secret.
 func (a *Args) issued(ctx *pulumi.Context, i room.Identity, opts ...pulumi.ResourceOption) (pulumi.StringInput, error) {
 	secret := i.Name + "-certificate"

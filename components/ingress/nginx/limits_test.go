@@ -33,7 +33,8 @@ func (b *bucket) admits(at time.Time) bool {
 // rate and the burst say of the times at which it asked, in every zone, and is told when
 // to come back.
 func TestTheRatesAreExact(t *testing.T) {
-	const rate, burst, seconds = 50, 25, 6
+	t.Parallel()
+	const rate, burst = 10, 5 // a busy machine asks more often
 	e := startEdge(t, func(c *nginx.Config) {
 		c.Limits.APIRate, c.Limits.APIBurst = rate, burst
 		c.Limits.LoginRate, c.Limits.LoginBurst = rate, burst
@@ -47,7 +48,7 @@ func TestTheRatesAreExact(t *testing.T) {
 		zones.Go(func() {
 			client, codes := e.Client(t, from), map[int]int{}
 			said, want := bucket{rate: rate, burst: burst}, 0
-			for begin := time.Now(); time.Since(begin) < seconds*time.Second; {
+			for codes[http.StatusOK] < 100 || codes[http.StatusTooManyRequests] < 50 {
 				response, err := client.Get(url)
 				if !assert.NoError(t, err) {
 					return
@@ -61,7 +62,6 @@ func TestTheRatesAreExact(t *testing.T) {
 					want++
 				}
 			}
-			assert.Positive(t, codes[http.StatusTooManyRequests], "%s: it was asked too seldom to tell: %v", url, codes)
 			assert.Len(t, codes, 2, "%s: %v", url, codes)
 			t.Logf("%s: %v, said %d", url, codes, want)
 			assert.InEpsilon(t, want, codes[http.StatusOK], 0.1, "%s: %v", url, codes)
