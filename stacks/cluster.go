@@ -72,7 +72,7 @@ func (s *Stack) clusterSettings(set *settings.Set) {
 		settings.Each(settings.CIDR), only)
 	g.List(&c.DNSPorts, "dnsPorts", "Ports of the name servers' pods, for the network policies.",
 		settings.Each(portNumber), only)
-	g.Bool(&c.AssignUserIDs, "assignUserIds", "Give pods the numeric users that their images are made for; false leaves them to the cluster, which has ranges of its own, as OpenShift does.", only)
+	g.Bool(&c.AssignUserIDs, "assignUserIds", "Give pods the numeric users that their images are made for; false leaves them to the cluster, which has ranges of its own, as OpenShift does. Members of the database keep theirs, 1000, which the server looks up: allow it to the ServiceAccount database there, on OpenShift by the SCC nonroot-v2.", only)
 	g.Check(func(p *settings.Problems) {
 		if strings.ContainsAny(c.Kubeconfig, "\n{") && !p.Encrypted("kubeconfig") {
 			p.Add("kubeconfig", "the content is stored in plain text: set it again with `cat FILE | pulumi config set --secret kubeconfig`, and renew its credentials; only a path may stay plain")

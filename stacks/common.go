@@ -5,6 +5,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/alphapulse/alphapulse-infra/components/platform"
+	"github.com/alphapulse/alphapulse-infra/components/room"
 )
 
 // common is what a stack has wherever it runs: its images and its credentials.
@@ -20,7 +21,7 @@ func newCommon(ctx *pulumi.Context, s *Stack, engine *docker.Provider) (*common,
 	if err != nil {
 		return nil, err
 	}
-	credentials, err := platform.NewCredentials(ctx, "credentials", &platform.CredentialsArgs{Protect: s.Platform.Protect}, images.first...)
+	credentials, err := platform.NewCredentials(ctx, "credentials", &platform.CredentialsArgs{Protect: s.Platform.Protect, Members: s.Target == room.Kubernetes}, images.first...)
 	if err != nil {
 		return nil, err
 	}

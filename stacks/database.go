@@ -1,24 +1,44 @@
 package stacks
 
 import (
+	"regexp"
+	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
 	"github.com/alphapulse/alphapulse-infra/components/database"
+	"github.com/alphapulse/alphapulse-infra/components/database/pgbouncer"
 	"github.com/alphapulse/alphapulse-infra/components/platform"
+	"github.com/alphapulse/alphapulse-infra/components/room"
 	"github.com/alphapulse/alphapulse-infra/stacks/settings"
 )
 
 func (s *Stack) databaseSettings(set *settings.Set) {
 	a := s.Database
-	g := set.Group("Database", "TimescaleDB and its exporter.")
-	g.Image(&a.Image, "databaseImage", "TimescaleDB, Alpine edition.",
+	only := settings.Only(room.Kubernetes)
+	g := set.Group("Database", "TimescaleDB, its poolers and its exporter. docs/data.md says what is promised.")
+	g.Image(&a.Image, "databaseImage", "TimescaleDB: on a cluster the HA edition, by default "+database.HAImage+"; on a Docker host the Alpine edition, by default "+database.HostImage+".",
 		settings.Of(settings.Release{Product: "PostgreSQL", Repositories: []string{"postgres", "postgresql"}, Mark: "pg", Only: database.Major}))
 	g.Image(&a.ExporterImage, "databaseExporterImage", "Prometheus exporter of the database.")
+	g.Image(&a.AgentImage, "databaseAgentImage", "The project's agent beside members and poolers, from docker/Dockerfile.agent.prod.", only)
+	g.Image(&a.PoolerImage, "databasePoolerImage", "PgBouncer, 1.26.1 or newer.", only)
+	g.Int(&a.Instances, "databaseInstances", "Members of the database: with 2 or 3 it fails over by itself, and a commit is on two of them before it is acknowledged.",
+		settings.Between(1, database.MostInstances), only)
+	g.Bool(&a.Strict, "databaseStopWithoutStandby", "Stop commits while a single member is left, instead of going on with what is on that one alone.", only)
+	g.Bool(&a.Direct, "databaseDirect", "Let the application connect to the primary itself, for builds that need a session's features (LISTEN, advisory locks, SET); a failover is an error to them.", only)
 	g.Resources(&a.Resources, "databaseResources", "the database; its memory settings follow from the limits",
 		settings.AtLeast(database.LeastMemory, "as limits.memory PostgreSQL with TimescaleDB does not start with it"))
 	s.volume(g, databaseName, &a.Storage, "databaseStorage", "Size of the database's volume. It can grow, never shrink. A Docker volume has no bound: the write-ahead log's follows from it.",
 		settings.AtLeast(database.LeastStorage, "the write-ahead log does not fit"))
+	g.Text(&s.databaseFrom, "databaseFrom", "What a new database is filled from: volume, for the single server's of releases before databaseInstances, which is stopped, copied and kept.",
+		settings.OneOf("", fromVolume), only)
+	s.former.Image = pulumi.String(database.HostImage)
+	g.Image(&s.former.Image, "databaseFromImage", "Image that the former single server ran, where it was another one than by default.",
+		settings.While(func() bool { return s.databaseFrom == fromVolume }, "databaseFrom is volume"), only)
 	g.Int(&a.MaxConnections, "databaseMaxConnections", "Connections that the database accepts, as many as its memory carries.", settings.Between(database.LeastConnections, 1000))
 	g.List(&a.AliasServices, "databaseAliases", "Further Service names of the database, for builds that hard-code a host name.", settings.Each(settings.ServiceName))
 	g.Check(func(p *settings.Problems) {
+		s.checkDatabase(p)
 		memory := a.Resources.Limits.Memory
 		if most := database.MostConnections(memory.Value()); a.MaxConnections > most {
 			p.Add("databaseMaxConnections", "%d is too many for databaseResources.limits.memory %s: set at most %d or raise the memory",
@@ -27,8 +47,110 @@ func (s *Stack) databaseSettings(set *settings.Set) {
 	})
 }
 
+// checkDatabase refuses what a cluster of members cannot be made of.
+func (s *Stack) checkDatabase(p *settings.Problems) {
+	a := s.Database
+	if s.Target != room.Kubernetes {
+		return
+	}
+	if image := p.Value("databaseImage"); alpine.MatchString(image) {
+		p.Add("databaseImage", "%q is the edition for a Docker host: a cluster needs the HA edition with Patroni, e.g. %s", image, database.HAImage)
+	}
+	if image := p.Value("databasePoolerImage"); image != "" {
+		if err := pgbouncer.CheckImage(image); err != nil {
+			p.Add("databasePoolerImage", "%v", err)
+		}
+	}
+	if a.Strict && a.Instances == 1 {
+		p.Add("databaseStopWithoutStandby", "true needs databaseInstances 2 or 3: a single member has no standby, and every commit would wait")
+	}
+	a.Sessions = s.databaseProcesses()
+	clients := s.databaseClients()
+	if spare := a.Spare(); a.Direct && clients > spare {
+		p.Add("databaseDirect", "the application opens up to %d connections (maxConnections %d for each of its processes at backendMaxReplicas %d), and the server has %d for it: lower maxConnections or raise databaseMaxConnections",
+			clients, s.Application.MaxConnections, s.Backend.Scaling.Max, spare)
+	}
+	if _, err := a.Pools(); err != nil && !a.Direct {
+		p.Add("databaseMaxConnections", "%v", err)
+	}
+}
+
+// fromVolume fills the members from the volume of a single server.
+const fromVolume = "volume"
+
+// databaseFormer tells a stack that has the volume of a single server, and no members yet,
+// how it comes over: without a word its data would stay behind.
+func (s *Stack) databaseFormer(p *settings.Problems, before Previous) {
+	size, former := before.Volumes[databaseName]
+	members := false
+	for claim := range before.Volumes {
+		members = members || strings.HasPrefix(claim, database.Claims(databaseName))
+	}
+	switch {
+	case former && !members && s.databaseFrom == "":
+		p.Add("databaseFrom", "it is not set, and the stack has a database in volume %s, which members cannot open as it is: "+
+			"`pulumi config set databaseFrom %s` stops it, copies it into a member's volume and keeps it (docs/upgrading.md)", databaseName, fromVolume)
+	case !former && s.databaseFrom != "":
+		p.Warn("databaseFrom", "it has no effect: the stack has no volume of a single server; `pulumi config rm databaseFrom`")
+	case former && s.databaseFrom != "":
+		s.former.Size = size
+		s.Database.Former = &s.former
+	}
+}
+
+// databaseVolume is the volume that a setting sizes which has this claim: each member's is
+// the database's, a single server's stays as it is.
+func databaseVolume(claim string) string {
+	switch {
+	case strings.HasPrefix(claim, database.Claims(databaseName)):
+		return databaseName
+	case claim == databaseName:
+		return ""
+	default:
+		return claim
+	}
+}
+
+// databaseConsumers makes the server's consumers those of the set that runs the members:
+// alerts on it are about that.
+func (s *Stack) databaseConsumers(consumers map[string][]string) {
+	if s.Target == room.Kubernetes {
+		consumers[database.Set(databaseName, s.Database.Generation)] = consumers[database.Server(databaseName).Name]
+	}
+}
+
+// alpine is the image of a single server.
+var alpine = regexp.MustCompile(`(^|/)timescaledb(:|@|$)`)
+
+// databaseClients is how many connections the application opens at most: each process
+// its pool.
+func (s *Stack) databaseClients() int { return s.databaseProcesses() * s.Application.MaxConnections }
+
+// databaseProcesses is how many processes the application has at most, a rollout's next
+// API pod and dashboard included.
+func (s *Stack) databaseProcesses() int {
+	processes := s.Backend.Scaling.Max + 1
+	if s.Application.EngineEnabled {
+		processes++
+	}
+	if s.Application.DashboardEnabled {
+		processes += 2
+	}
+	return processes
+}
+
+// databaseReadName is what the application reads from standbys with; "" where it cannot.
+func (s *Stack) databaseReadName() string {
+	if s.Target == room.Kubernetes && s.Database.Instances > 1 && !s.Database.Direct {
+		return database.ReadName
+	}
+	return ""
+}
+
 func (s *Stack) arrangeDatabase() {
-	s.Database.StorageClass, s.Database.Protect = s.Cluster.StorageClass, s.Platform.Protect
+	a := s.Database
+	a.StorageClass, a.Protect, a.SpreadRequired = s.Cluster.StorageClass, s.Platform.Protect, s.Cluster.SpreadRequired
+	a.APIServerPorts, a.Clients, a.Sessions = numbers(s.Cluster.APIServerPorts), s.databaseClients(), s.databaseProcesses()
 }
 
 // databaseCredentials gives the database the passwords of its roles.
@@ -36,4 +158,7 @@ func (s *Stack) databaseCredentials(c *platform.Credentials) {
 	s.Database.SuperuserPassword = c.DatabaseAdmin
 	s.Database.ApplicationPassword = c.DatabaseApplication
 	s.Database.MonitoringPassword = c.DatabaseMonitoring
+	s.Database.PoolingPassword = c.DatabasePooling
+	s.Database.ReplicationPassword, s.Database.RewindPassword = c.DatabaseReplication, c.DatabaseRewind
+	s.Database.ControlPassword, s.Database.AuthoritySeed = c.DatabaseControl, c.AuthoritySeed
 }

@@ -3,7 +3,6 @@ package stacks
 import (
 	"context"
 	"fmt"
-	"math"
 	"net/netip"
 	"strings"
 	"time"
@@ -13,11 +12,11 @@ import (
 
 	"github.com/alphapulse/alphapulse-infra/components/frontend"
 	"github.com/alphapulse/alphapulse-infra/components/ingress"
-	"github.com/alphapulse/alphapulse-infra/components/ingress/certs"
 	"github.com/alphapulse/alphapulse-infra/components/ingress/nginx"
 	"github.com/alphapulse/alphapulse-infra/components/monitoring"
 	"github.com/alphapulse/alphapulse-infra/components/platform"
 	"github.com/alphapulse/alphapulse-infra/components/room"
+	"github.com/alphapulse/alphapulse-infra/components/room/certs"
 	"github.com/alphapulse/alphapulse-infra/stacks/live"
 	"github.com/alphapulse/alphapulse-infra/stacks/settings"
 )
@@ -75,13 +74,18 @@ func (s *Stack) edgeSettings(set *settings.Set) {
 	g.List(&l.ExemptCIDRs, "edgeUnlimitedCidrs", "Networks whose clients none of these limits holds for: an office, a load test.", settings.Each(settings.CIDR))
 	g.List(&l.LoginPaths, "edgeLoginPaths", "Paths of the API on which a password can be tried, and what is below them, for edgeLoginRate. Grafana's, and every request with a user name and password, are meant anyway.",
 		settings.Each(nginx.CheckLoginPath))
-	g.Fraction(&s.traceSampling, "edgeTraceSampling", "Share of the requests without a trace of their own whose new trace asks to be kept, in steps of 0.0001. All have an id.")
 	g.Int(&a.HSTSSeconds, "edgeHstsSeconds", "How long a browser insists on HTTPS after a visit; 0 asks for nothing.", settings.Between(0, 63072000), settings.In("seconds"))
 	g.Bool(&a.HSTSPreload, "edgeHstsPreload", "Ask the browsers' makers to insist on HTTPS from the first visit on, for the domain and all below it; hard to undo.")
 	g.Int(&a.MaxBodyMegabytes, "edgeMaxBodyMegabytes", "Largest body of a request.", settings.Between(1, 10240), settings.In("MiB"))
 	g.Int(&a.BodyPauseSeconds, "edgeBodyPauseSeconds", "How long a client may pause within a body.", settings.Between(1, 60), settings.In("seconds"))
 	g.Int(&a.HeaderKilobytes, "edgeHeaderKilobytes", "Longest request line, and longest line of a request's header; four times as much in all.", settings.Between(1, 64), settings.In("KiB"))
 	g.Int(&a.ResponseHeaderKilobytes, "edgeResponseHeaderKilobytes", "Longest header of a service's answer.", settings.Between(4, 256), settings.In("KiB"))
+	g.Fraction(&a.TraceSampling, "edgeTraceSampling", "Share of the requests that bring no trace of their own whose trace asks services to keep it; each has an id anyhow. backendEnv says where the backend sends traces.")
+	g.Check(func(p *settings.Problems) {
+		if err := nginx.CheckSampling(a.TraceSampling); err != nil {
+			p.Add("edgeTraceSampling", "%v", err)
+		}
+	})
 	g.Check(s.checkExposure)
 	g.Check(s.checkBalancer)
 }
@@ -112,9 +116,6 @@ func (s *Stack) checkExposure(p *settings.Problems) {
 	}
 	if a.HSTSPreload && a.HSTSSeconds < 31536000 {
 		p.Add("edgeHstsPreload", "true needs edgeHstsSeconds of a year, 31536000, at least, and it is %d", a.HSTSSeconds)
-	}
-	if steps := s.traceSampling * 10000; math.Abs(steps-math.Round(steps)) > 1e-9 {
-		p.Add("edgeTraceSampling", "%v is no multiple of 0.0001", s.traceSampling)
 	}
 	if a.HTTPNodePort != 0 && a.HTTPNodePort == a.HTTPSNodePort {
 		p.Add("edgeHttpNodePort", "%d is edgeHttpsNodePort too: choose two ports", a.HTTPNodePort)
@@ -208,7 +209,6 @@ func (s *Stack) arrangeEdge() {
 	if a.HSTSSeconds == 0 {
 		a.HSTSSeconds = ingress.NoHSTS
 	}
-	a.TraceSampling = math.Round(10000*s.traceSampling) / 100 // per cent
 	a.RequestTimeoutSeconds = s.Backend.RequestTimeoutSeconds + answerMargin
 	a.Routes = ingress.Routes{
 		UI:         &ingress.Upstream{Port: frontend.DefaultPort, Hidden: hide(s.Frontend.MetricsPath)},

@@ -57,6 +57,9 @@ func deployKubernetes(ctx *pulumi.Context, s *Stack, all func() []pulumi.Resourc
 		return nil, err
 	}
 	s.Backend.Access.DatabaseHost, s.Backend.Access.CacheHost = db.Host, store.Host
+	if !s.Database.Direct {
+		s.Backend.Access.DatabaseDirectHost = db.Primary
+	}
 	app, err := backend.NewBackend(ctx, backendName, s.Backend, opts...)
 	if err != nil {
 		return nil, err

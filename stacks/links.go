@@ -19,7 +19,9 @@ func (s *Stack) links() []room.Link {
 		edge, ui            = ingress.Edge(edgeName), frontend.UI(frontendName)
 		api, engine         = backend.API(backendName), backend.Engine(backendName)
 		dashboard           = backend.Dashboard(backendName)
-		db, store           = database.Server(databaseName), cache.Server(cacheName)
+		db                  = database.Server(databaseName)
+		pooler, poolerPort  = s.Database.Endpoint(databaseName, s.Target)
+		store               = cache.Server(cacheName)
 		prometheus, grafana = monitoring.PrometheusOf(monitoringName), monitoring.GrafanaOf(monitoringName)
 	)
 	var links []room.Link
@@ -28,7 +30,10 @@ func (s *Stack) links() []room.Link {
 	}
 	web := func(to room.Identity, port int) { link(room.Of(edge), room.Of(to), room.Web, port) }
 	stores := func(from room.Identity) {
-		link(room.Of(from), room.Of(db), room.Data, database.Port)
+		link(room.Of(from), room.Of(db), room.Data, database.Port) // past the poolers, for what needs a session
+		if pooler != db {
+			link(room.Of(from), room.Of(pooler), room.Data, poolerPort)
+		}
 		link(room.Of(from), room.Of(store), room.Data, cache.Port)
 	}
 	trades := func(from room.Identity) {

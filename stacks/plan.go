@@ -33,6 +33,7 @@ func (s *Stack) planned() plan {
 		}
 	}
 	p.links = append(p.links, s.Monitoring.Watch(monitoringName, p.links, p.facts...)...)
+	s.databaseConsumers(s.Monitoring.Consumers)
 	return p
 }
 

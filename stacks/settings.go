@@ -43,8 +43,10 @@ type Stack struct {
 	// Warnings are what a user should know, one line each, though nothing is refused.
 	Warnings []string
 
-	// traceSampling is the share of new traces that ask to be kept.
-	traceSampling float64
+	// databaseFrom is what a new database is filled from; "" for nothing.
+	databaseFrom string
+	// former is the single server that it means.
+	former database.Former
 	// volumes are the claims whose sizes users set, by name.
 	volumes map[string]sized
 }

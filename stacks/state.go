@@ -95,13 +95,16 @@ func (s *Stack) keeps(p *settings.Problems, before Previous) {
 	if before.Namespace != "" && before.Namespace != s.Cluster.Namespace {
 		p.Add("namespace", "%q: the stack's data is in namespace %q and would stay behind: set that one, or use another stack", s.Cluster.Namespace, before.Namespace)
 	}
-	for _, claim := range slices.Sorted(maps.Keys(s.volumes)) {
-		had, ok := before.Volumes[claim]
-		if !ok {
+	s.databaseFormer(p, before)
+	told := map[string]bool{}
+	for _, claim := range slices.Sorted(maps.Keys(before.Volumes)) {
+		had := before.Volumes[claim]
+		v, ok := s.volumes[databaseVolume(claim)]
+		if !ok || told[v.key] {
 			continue
 		}
-		v := s.volumes[claim]
 		if q, err := resource.ParseQuantity(had); err == nil && v.size.Cmp(q) < 0 {
+			told[v.key] = true
 			p.Add(v.key, "%s is smaller than the %s that volume %s has: a volume cannot shrink, set at least %s", v.size.String(), had, claim, had)
 		}
 	}

@@ -16,24 +16,33 @@ type DatabaseAccess struct {
 	Name     string
 	User     string
 	Password string
+	// DirectHost leads to the primary past any pooler, for what needs a session; "" where
+	// Host does.
+	DirectHost string
+	// ReadName is the database's name at Host for reads that may be a little old; "" where
+	// there is none.
+	ReadName string
 }
 
 // URL is the connection string in libpq's URI form.
-func (d DatabaseAccess) URL() string {
+func (d DatabaseAccess) URL() string { return d.url(d.Name) }
+
+func (d DatabaseAccess) url(name string) string {
 	u := url.URL{
 		Scheme: "postgresql",
 		User:   url.UserPassword(d.User, d.Password),
 		Host:   d.Host + ":" + strconv.Itoa(d.Port),
-		Path:   "/" + d.Name,
+		Path:   "/" + name,
 	}
 	return u.String()
 }
 
 // Environment gives the same access in the three dialects that builds of the
-// application read: DATABASE_URL, DB_* and TIMESCALEDB_*.
+// application read: DATABASE_URL, DB_* and TIMESCALEDB_*. Builds that know of poolers and
+// standbys find DB_DIRECT_* and DATABASE_READ_URL.
 func (d DatabaseAccess) Environment() map[string]string {
 	port := strconv.Itoa(d.Port)
-	return map[string]string{
+	all := map[string]string{
 		"DATABASE_URL":         d.URL(),
 		"DB_HOST":              d.Host,
 		"DB_PORT":              port,
@@ -47,6 +56,13 @@ func (d DatabaseAccess) Environment() map[string]string {
 		"TIMESCALEDB_PASSWORD": d.Password,
 		"TIMESCALEDB_URL":      d.URL(),
 	}
+	if d.DirectHost != "" {
+		all["DB_DIRECT_HOST"], all["DB_DIRECT_PORT"] = d.DirectHost, port
+	}
+	if d.ReadName != "" {
+		all["DATABASE_READ_URL"] = d.url(d.ReadName)
+	}
+	return all
 }
 
 // CacheAccess is how one consumer reaches the cache. There is no user name: the
@@ -54,9 +70,11 @@ func (d DatabaseAccess) Environment() map[string]string {
 type CacheAccess struct {
 	Host     string
 	Port     int
-	Database int
 	Password string
 }
+
+// cacheDatabase is the number of the application's database: nobody else has one there.
+const cacheDatabase = "0"
 
 // URL is the connection string in the form of the IANA "redis" scheme.
 func (c CacheAccess) URL() string {
@@ -64,7 +82,7 @@ func (c CacheAccess) URL() string {
 		Scheme: "redis",
 		User:   url.UserPassword("", c.Password),
 		Host:   c.Host + ":" + strconv.Itoa(c.Port),
-		Path:   "/" + strconv.Itoa(c.Database),
+		Path:   "/" + cacheDatabase,
 	}
 	return u.String()
 }
@@ -75,7 +93,7 @@ func (c CacheAccess) Environment() map[string]string {
 		"REDIS_URL":      c.URL(),
 		"REDIS_HOST":     c.Host,
 		"REDIS_PORT":     strconv.Itoa(c.Port),
-		"REDIS_DB":       strconv.Itoa(c.Database),
+		"REDIS_DB":       cacheDatabase,
 		"REDIS_PASSWORD": c.Password,
 		"REDIS_ENABLED":  "true",
 	}
@@ -95,7 +113,7 @@ func (k ApplicationKeys) Environment() map[string]string {
 // SecretVariables are those of the environments above whose values are secret: the
 // passwords and keys, and the addresses that carry one.
 var SecretVariables = []string{
-	"DATABASE_URL", "DB_PASSWORD", "TIMESCALEDB_PASSWORD", "TIMESCALEDB_URL",
+	"DATABASE_URL", "DATABASE_READ_URL", "DB_PASSWORD", "TIMESCALEDB_PASSWORD", "TIMESCALEDB_URL",
 	"REDIS_URL", "REDIS_PASSWORD", "JWT_SECRET_KEY", "SECRET_KEY",
 }
 
@@ -164,7 +182,7 @@ func (s Settings) Environment() map[string]string {
 func ProgramVariables() []string {
 	set := map[string]bool{}
 	for _, environment := range []map[string]string{
-		Settings{}.Environment(), DatabaseAccess{}.Environment(), CacheAccess{}.Environment(), ApplicationKeys{}.Environment(), neverTrades,
+		Settings{}.Environment(), DatabaseAccess{DirectHost: "any", ReadName: "any"}.Environment(), CacheAccess{}.Environment(), ApplicationKeys{}.Environment(), neverTrades,
 	} {
 		for name := range environment {
 			set[name] = true
@@ -184,13 +202,16 @@ type Access struct {
 	Cache CacheAccess
 	// DatabaseHost and CacheHost are names that resolve where the application runs.
 	DatabaseHost, CacheHost pulumi.StringInput
+	// DatabaseDirectHost leads past the poolers; nil where there are none.
+	DatabaseDirectHost pulumi.StringInput
 	// DatabasePassword, CachePassword, JWTSecret and AppSecret are secrets.
 	DatabasePassword, CachePassword, JWTSecret, AppSecret pulumi.StringInput
 }
 
 // environment is that of the application with the given host names and secrets.
-func (a *Access) environment(databaseHost, databasePassword, cacheHost, cachePassword, jwt, secret string) map[string]string {
+func (a *Access) environment(databaseHost, directHost, databasePassword, cacheHost, cachePassword, jwt, secret string) map[string]string {
 	db, cache := a.Database, a.Cache
+	db.DirectHost = directHost
 	db.Host, db.Password, cache.Host, cache.Password = databaseHost, databasePassword, cacheHost, cachePassword
 	return Merge(db.Environment(), cache.Environment(), ApplicationKeys{JWTSecret: jwt, Secret: secret}.Environment())
 }
@@ -201,11 +222,15 @@ func (a *Access) variables() (plain, secret pulumi.StringMap) {
 	if a == nil {
 		return plain, secret
 	}
-	all := pulumi.All(a.DatabaseHost, a.DatabasePassword, a.CacheHost, a.CachePassword, a.JWTSecret, a.AppSecret)
-	for name := range a.environment("", "", "", "", "", "") {
+	direct, given := a.DatabaseDirectHost, "any"
+	if direct == nil {
+		direct, given = pulumi.String(""), ""
+	}
+	all := pulumi.All(a.DatabaseHost, direct, a.DatabasePassword, a.CacheHost, a.CachePassword, a.JWTSecret, a.AppSecret)
+	for name := range a.environment("", given, "", "", "", "", "") {
 		value := all.ApplyT(func(v []any) string {
 			s := func(i int) string { return v[i].(string) }
-			return a.environment(s(0), s(1), s(2), s(3), s(4), s(5))[name]
+			return a.environment(s(0), s(1), s(2), s(3), s(4), s(5), s(6))[name]
 		}).(pulumi.StringOutput)
 		if slices.Contains(SecretVariables, name) {
 			secret[name] = pulumi.ToSecret(value).(pulumi.StringOutput)

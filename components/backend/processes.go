@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"strconv"
+	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
@@ -107,12 +108,18 @@ func (a *Args) process(r running) (workload.Process, []workload.Volume) {
 // waitResources of the init container; it counts only while it runs.
 var waitResources = room.ResourcesOf("50m", "32Mi", "200m", "64Mi")
 
-// waitScript waits until PostgreSQL answers a client's first message with anything but
-// the SQLSTATE class 57P (starting up, shutting down). No credential is needed: the
-// server answers before it asks for one. The message is protocol 3.0's StartupMessage
-// ("Message Formats" in PostgreSQL's documentation) for a user called wait.
-const waitScript = `until reply=$(printf '\0\0\0\023\0\003\0\0user\0wait\0\0' | nc -w 2 "$DATABASE_HOST" "$DATABASE_PORT" | tr '\0' ' ') && ` +
-	`case $reply in "" | *C57P*) false ;; esac; do sleep 1; done`
+// waitScript waits until PostgreSQL, or the pooler in front of it, answers a client's first
+// message with anything but the SQLSTATE class 57P (starting up, shutting down). No
+// credential is needed: the answer comes before one is asked for. The message is protocol
+// 3.0's StartupMessage ("Message Formats" in PostgreSQL's documentation) for a user called
+// wait. A pooler asks a server first, and forgets who has hung up meanwhile: nc is held
+// open for a second.
+func waitScript(database string) string {
+	parameters := `user\0wait\0database\0` + database + `\0\0`
+	length := 8 + len(strings.ReplaceAll(parameters, `\0`, "0"))
+	return fmt.Sprintf(`until reply=$({ printf '\0\0\0\%03o\0\003\0\0%s'; sleep 1; } | nc -w 2 "$DATABASE_HOST" "$DATABASE_PORT" | tr '\0' ' ') && `+
+		`case $reply in "" | *C57P*) false ;; esac; do sleep 1; done`, length, parameters)
+}
 
 // waitForDatabase keeps the pod in its init phase until the database accepts
 // connections: an application that exits without one would crash-loop, with
@@ -123,7 +130,7 @@ func (a *Args) waitForDatabase() []workload.Process {
 	}
 	return []workload.Process{{
 		Name: "wait-for-database", Image: a.WaitImage,
-		Command: []string{"sh", "-c", waitScript},
+		Command: []string{"sh", "-c", waitScript(a.Access.Database.Name)},
 		Env: pulumi.StringMap{
 			"DATABASE_HOST": a.Access.DatabaseHost.ToStringOutput(),
 			"DATABASE_PORT": pulumi.String(strconv.Itoa(a.Access.Database.Port)),

@@ -1,6 +1,7 @@
-// Package database runs TimescaleDB: one PostgreSQL server on a volume of its
-// own, tuned to its limits, with its roles brought to what is declared at every
-// start.
+// Package database runs TimescaleDB, tuned to its limits, with its roles brought to what
+// is declared. On a cluster it is one to three members that fail over by themselves
+// (Patroni), each on a volume of its own, behind poolers (PgBouncer); on a Docker host it
+// is one server.
 package database
 
 import (
@@ -26,16 +27,26 @@ const (
 const (
 	// Name of the application's database.
 	Name = "alphapulse"
+	// ReadName is the name under which poolers lead to a standby.
+	ReadName = Name + "_read"
 	// ApplicationRole owns the database and is no superuser.
 	ApplicationRole = "alphapulse_user"
 	// MonitoringRole is a member of pg_monitor and logs in from its own pod only.
 	MonitoringRole = "alphapulse_monitor"
+	// PoolingRole asks for the application's verifiers, ReplicationRole streams the
+	// write-ahead log and RewindRole reads files of a former primary.
+	PoolingRole     = "alphapulse_pooler"
+	ReplicationRole = "alphapulse_replicator"
+	RewindRole      = "alphapulse_rewinder"
 	// SuperuserRole logs in through the server's socket only, inside the pod.
 	SuperuserRole = "postgres"
 )
 
 // User is the numeric uid and gid of "postgres" in the Alpine image.
 const User = 70
+
+// MostInstances of the database: with more, quorum commit gains nothing here.
+const MostInstances = 3
 
 // ExporterResources and ReconcilerResources are those of the containers beside the
 // server. The exporter holds its metrics in memory; the reconciler sleeps once it is
@@ -55,9 +66,34 @@ var (
 // Args configure a Database. What is zero takes the value of Defaults.
 type Args struct {
 	workload.Placement
-	// Image of TimescaleDB on PostgreSQL 17, Alpine edition (uid 70). Nothing needs
-	// the Timescale-licensed features, and nothing takes them away where the image has them.
+	// Image of TimescaleDB on PostgreSQL 17: on a cluster the HA edition with Patroni and
+	// pgBackRest (uid 1000), on a Docker host the Alpine edition (uid 70). nil takes
+	// HAImage or HostImage. Nothing needs the Timescale-licensed features, and nothing
+	// takes them away where the image has them.
 	Image pulumi.StringInput
+	// AgentImage is the project's own agent, which stands beside members and poolers, and
+	// PoolerImage PgBouncer's. A Docker host has neither.
+	AgentImage, PoolerImage pulumi.StringInput
+	// Instances is the number of members, 1 to MostInstances. With more than one a commit
+	// is on two of them before it is acknowledged.
+	Instances int
+	// Strict stops commits while a single member is left; else they go on, on that one.
+	Strict bool
+	// Direct lets the application connect to the primary instead of a pooler.
+	Direct bool
+	// Generation of the volumes: a restore fills another one.
+	Generation int
+	// Former is the single server whose volume the first member's is filled from; nil where
+	// there is none.
+	Former *Former
+	// Clients is how many connections the application opens at most, all processes together.
+	Clients int
+	// Sessions is how many of them are sessions past the poolers: one of each process.
+	Sessions int
+	// SpreadRequired leaves a member pending rather than put two on one host.
+	SpreadRequired bool
+	// APIServerPorts are those on which pods reach the API server.
+	APIServerPorts []int
 	// ExporterImage of postgres_exporter.
 	ExporterImage pulumi.StringInput
 	// Resources of the server; its settings are computed from the limits.
@@ -71,6 +107,12 @@ type Args struct {
 	// SuperuserPassword, ApplicationPassword and MonitoringPassword of the three
 	// roles: printable ASCII. A changed one reaches the running database.
 	SuperuserPassword, ApplicationPassword, MonitoringPassword pulumi.StringInput
+	// PoolingPassword, ReplicationPassword and RewindPassword of the members' and poolers'
+	// own roles, and ControlPassword of Patroni's REST API and the poolers' control.
+	PoolingPassword, ReplicationPassword, RewindPassword, ControlPassword pulumi.StringInput
+	// AuthoritySeed is what the CA of members and poolers is made of, secret, of at least
+	// 32 characters.
+	AuthoritySeed pulumi.StringInput
 	// AliasServices are further names under which clients reach the database, for
 	// builds that hard-code a host name.
 	AliasServices []string
@@ -98,14 +140,17 @@ func (a *Args) Tuning() Tuning {
 	})
 }
 
+// required is an argument without which there is no database.
+type required struct {
+	name  string
+	value pulumi.StringInput
+}
+
 // Validate reports everything that keeps the database called name from being created.
 func (a *Args) Validate(name string) error {
 	var problems []error
 	problem := func(format string, v ...any) { problems = append(problems, fmt.Errorf("database: "+format, v...)) }
-	for _, required := range []struct {
-		name  string
-		value pulumi.StringInput
-	}{
+	for _, required := range []required{
 		{"Namespace", a.Namespace}, {"Image", a.Image}, {"ExporterImage", a.ExporterImage},
 		{"SuperuserPassword", a.SuperuserPassword}, {"ApplicationPassword", a.ApplicationPassword},
 		{"MonitoringPassword", a.MonitoringPassword},

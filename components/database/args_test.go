@@ -60,16 +60,26 @@ func TestArgsThatAreRefused(t *testing.T) {
 func TestDemandsCountEveryContainerServiceAndClaim(t *testing.T) {
 	a := good()
 	a.AliasServices = []string{"timescaledb", "postgres"}
+	a.Instances, a.Generation = 2, 1
 	sum := platform.Sum(a.Facts("database", room.Kubernetes))
-	if sum.Pods != 1 || sum.Claims != 1 || sum.Services != 4 {
-		t.Errorf("pods %d, claims %d, Services %d; want 1, 1, 4", sum.Pods, sum.Claims, sum.Services)
+	// Two members, two poolers and a third one in a rollout.
+	if sum.Pods != 5 || sum.Claims != 2 || sum.Services != 7 {
+		t.Errorf("pods %d, claims %d, Services %d; want 5, 2, 7", sum.Pods, sum.Claims, sum.Services)
 	}
-	if sum.Storage.Cmp(a.Storage) != 0 {
-		t.Errorf("storage %s, want %s", sum.Storage.String(), a.Storage.String())
+	if want := resource.MustParse("100Gi"); sum.Storage.Cmp(want) != 0 {
+		t.Errorf("storage %s, want %s", sum.Storage.String(), want.String())
 	}
-	want := a.Resources.Limits.Memory.DeepCopy()
-	want.Add(ReconcilerResources.Limits.Memory)
-	want.Add(ExporterResources.Limits.Memory)
+	var want resource.Quantity
+	for range 2 {
+		want.Add(a.Resources.Limits.Memory)
+		want.Add(ExporterResources.Limits.Memory)
+	}
+	for range 3 {
+		want.Add(PoolerResources.Limits.Memory)
+	}
+	for range 5 {
+		want.Add(AgentResources.Limits.Memory)
+	}
 	if sum.Limits.Memory.Cmp(want) != 0 {
 		t.Errorf("memory limits %s, want %s", sum.Limits.Memory.String(), want.String())
 	}

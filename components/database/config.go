@@ -3,6 +3,8 @@ package database
 import (
 	_ "embed" // the scripts
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -30,6 +32,43 @@ var (
 	rolesSQL string
 )
 
+// common are the parameters of every server, whatever it runs on, as postgresql.conf has
+// them.
+var common = []setting{
+	{"timescaledb.telemetry_level", "off"},
+	// A slot each for the operator and for the exporter when an application has
+	// taken every other one.
+	{"superuser_reserved_connections", strconv.Itoa(superuserReserved)},
+	{"reserved_connections", strconv.Itoa(monitoringReserved)},
+	// A vanished client pod frees its connection within two minutes, not two hours.
+	{"tcp_keepalives_idle", "60"},
+	{"tcp_keepalives_interval", "10"},
+	{"tcp_keepalives_count", "6"},
+	// A pod has no huge pages unless it asks for them; where the node has some,
+	// taking them would end in SIGBUS.
+	{"huge_pages", "off"},
+	{"timezone", "'UTC'"},
+	{"log_timezone", "'UTC'"},
+	{"log_destination", "'stderr'"},
+	{"logging_collector", "off"},
+	{"log_line_prefix", "'%m [%p] %q%u@%d/%a '"},
+	{"log_checkpoints", "on"},
+	{"log_lock_waits", "on"},
+	{"log_autovacuum_min_duration", "'10s'"},
+	{"log_temp_files", "'10MB'"},
+	{"log_min_duration_statement", "'1s'"},
+	// Values may be secret: statements are logged as the client prepared them.
+	{"log_statement", "none"},
+	{"log_parameter_max_length", "0"},
+	{"log_parameter_max_length_on_error", "0"},
+}
+
+// Connections that the server keeps for the superuser and for the exporter.
+const (
+	superuserReserved  = 3
+	monitoringReserved = 2
+)
+
 // RenderConfig renders postgresql.conf.
 func RenderConfig(t Tuning) string {
 	settings := []setting{
@@ -37,37 +76,12 @@ func RenderConfig(t Tuning) string {
 		{"port", fmt.Sprint(Port)},
 		{"unix_socket_directories", quote(SocketPath)},
 		{"shared_preload_libraries", "'timescaledb'"},
-		{"timescaledb.telemetry_level", "off"},
+		common[0],
 		{"password_encryption", "scram-sha-256"},
-		// A slot each for the operator and for the exporter when an application has
-		// taken every other one.
-		{"superuser_reserved_connections", "3"},
-		{"reserved_connections", "2"},
-		// A vanished client pod frees its connection within two minutes, not two hours.
-		{"tcp_keepalives_idle", "60"},
-		{"tcp_keepalives_interval", "10"},
-		{"tcp_keepalives_count", "6"},
-		// A pod has no huge pages unless it asks for them; where the node has some,
-		// taking them would end in SIGBUS.
-		{"huge_pages", "off"},
-		{"timezone", "'UTC'"},
-		{"log_timezone", "'UTC'"},
-		{"log_destination", "'stderr'"},
-		{"logging_collector", "off"},
-		{"log_line_prefix", "'%m [%p] %q%u@%d/%a '"},
-		{"log_checkpoints", "on"},
-		{"log_lock_waits", "on"},
-		{"log_autovacuum_min_duration", "'10s'"},
-		{"log_temp_files", "'10MB'"},
-		{"log_min_duration_statement", "'1s'"},
-		// Values may be secret: statements are logged as the client prepared them.
-		{"log_statement", "none"},
-		{"log_parameter_max_length", "0"},
-		{"log_parameter_max_length_on_error", "0"},
 	}
 	var b strings.Builder
 	b.WriteString("# Rendered by the program; an edit here is lost.\n")
-	for _, s := range append(settings, t.settings()...) {
+	for _, s := range slices.Concat(settings, common[1:], t.settings()) {
 		fmt.Fprintf(&b, "%s = %s\n", s.name, s.value)
 	}
 	return b.String()

@@ -11,13 +11,22 @@ import (
 // manifests; what has no sensible default is left out.
 func Defaults() Args {
 	return Args{
-		Image:          pulumi.String("docker.io/timescale/timescaledb:2.19.3-pg17"),
+		AgentImage:     pulumi.String("docker.io/alphapulse/agent:0.1.0"),
+		PoolerImage:    pulumi.String("ghcr.io/cloudnative-pg/pgbouncer:1.26.1"),
 		ExporterImage:  pulumi.String("docker.io/prometheuscommunity/postgres-exporter:v0.19.1"),
+		Instances:      MostInstances,
+		Generation:     1,
 		Resources:      room.ResourcesOf("1", "2Gi", "2", "4Gi"),
 		MaxConnections: 100,
 		Storage:        resource.MustParse("50Gi"),
 	}
 }
+
+// The images of the server where none is named.
+const (
+	HAImage   = "docker.io/timescale/timescaledb-ha:pg17.10-ts2.28.2"
+	HostImage = "docker.io/timescale/timescaledb:2.19.3-pg17"
+)
 
 // withDefaults is a copy with every default filled in.
 func (a *Args) withDefaults() *Args {

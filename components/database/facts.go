@@ -1,6 +1,10 @@
 package database
 
 import (
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/api/resource"
+
 	"github.com/alphapulse/alphapulse-infra/components/database/observe"
 	"github.com/alphapulse/alphapulse-infra/components/room"
 	"github.com/alphapulse/alphapulse-infra/components/workload"
@@ -20,21 +24,35 @@ func exporterOf(name string) room.Identity {
 	return room.Identity{Name: name + "-exporter", Instance: name, Component: "database-metrics"}
 }
 
-// Facts of the database called name: one server, whose pod is stopped before the next
-// one starts, and what is beside it.
+// Facts of the database called name: its members, each of which is stopped before it
+// starts anew, and its poolers; on a Docker host one server, and what is beside it.
 func (a *Args) Facts(name string, on room.Target) room.Facts {
 	a = a.withDefaults()
 	server := room.Workload{Identity: Server(name), Replicas: 1, Ordered: true, Containers: []room.Resources{a.Resources}}
 	metrics := &room.Scrape{Port: MetricsPort, Path: "/metrics"}
 	watched := observe.Watched{Job: name}
-	f := room.Facts{Claims: []room.Claim{{Name: name, Size: a.Storage}}}
+	var f room.Facts
 	if on == room.Kubernetes {
-		watched.Claim = name
-		server.Containers = append(server.Containers, ReconcilerResources, ExporterResources)
+		watched.Workload = a.scope(name)
+		for i := range a.Instances {
+			claim := Claim(name, a.Generation, i)
+			f.Claims = append(f.Claims, room.Claim{Name: claim, Size: a.Storage})
+			watched.Members = append(watched.Members, observe.Member{Pod: fmt.Sprintf("%s-%d", a.scope(name), i), Claim: claim})
+		}
+		server.Replicas = a.Instances
+		server.Containers = append(server.Containers, AgentResources, ExporterResources)
 		server.Scrape = metrics
-		f.Workloads = []room.Workload{server}
-		f.Services = workload.ServiceNames(services(name, a.AliasServices))
+		f.Workloads = []room.Workload{server, {
+			Identity: Pooler(name), Replicas: a.poolers(), Surge: 1, Containers: []room.Resources{PoolerResources, AgentResources},
+		}}
+		if a.Former != nil {
+			f.Claims = append(f.Claims, room.Claim{Name: name, Size: resource.MustParse(a.Former.Size)})
+			f.Workloads = append(f.Workloads, room.Workload{Identity: copyIdentity(name), Replicas: 1, Containers: []room.Resources{a.Resources, a.Resources}})
+		}
+		f.Services = workload.ServiceNames(append(a.clusterServices(name), a.poolerServices(name)...))
+		f.Links = a.clusterLinks(name)
 	} else {
+		f.Claims = []room.Claim{{Name: name, Size: a.Storage}}
 		metrics.Job = Server(name)
 		f.Workloads = []room.Workload{
 			server,
@@ -47,8 +65,4 @@ func (a *Args) Facts(name string, on room.Target) room.Facts {
 	}
 	f.Rules, f.Panels = observe.Alerts(watched), observe.Panels(watched)
 	return f
-}
-
-func services(name string, aliases []string) []workload.Service {
-	return workload.Server(name, aliases, workload.Port{Name: portName, Number: Port})
 }

@@ -3,7 +3,6 @@ package database
 import (
 	"maps"
 
-	"github.com/pulumi/pulumi-random/sdk/v4/go/random"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/alphapulse/alphapulse-infra/components/workload"
@@ -46,16 +45,12 @@ func ScriptFiles() map[string]string {
 // verifiers are the files below RolesPath that the server and the reconciler read:
 // what the server stores of each password, secret.
 func (a *Args) verifiers(ctx *pulumi.Context, name string, opts ...pulumi.ResourceOption) (pulumi.StringMap, error) {
-	// A verifier needs a salt that stays: a new one at each run would look like a
-	// changed password and restart the database.
-	salt, err := random.NewRandomPassword(ctx, name+"-salt", &random.RandomPasswordArgs{
-		Length: pulumi.Int(32), Special: pulumi.Bool(false),
-	}, opts...)
+	salt, err := newSalt(ctx, name, opts...)
 	if err != nil {
 		return nil, err
 	}
 	verifier := func(role string, password pulumi.StringInput) pulumi.StringOutput {
-		return pulumi.ToSecret(pulumi.All(password, salt.Result).ApplyT(func(v []any) (string, error) {
+		return pulumi.ToSecret(pulumi.All(password, salt).ApplyT(func(v []any) (string, error) {
 			return Verifier(v[0].(string), role+v[1].(string))
 		})).(pulumi.StringOutput)
 	}

@@ -36,18 +36,17 @@ func NewDockerDatabase(ctx *pulumi.Context, name string, host *workload.Host, ar
 	if err != nil {
 		return nil, err
 	}
-	on := room.DockerHost
-	volumes := args.volumes(f, on)
+	volumes := args.volumes(f)
 	running, err := host.Run(ctx, workload.Container{Process: args.server(name), Volumes: volumes, Aliases: args.AliasServices}, parent)
 	if err != nil {
 		return nil, err
 	}
-	ready, err := host.Run(ctx, workload.Container{Process: args.reconciler(name, on), ImageOf: name, Volumes: volumes, After: running}, parent)
+	ready, err := host.Run(ctx, workload.Container{Process: args.reconciler(name), ImageOf: name, Volumes: volumes, After: running}, parent)
 	if err != nil {
 		return nil, err
 	}
 	d.Ready = ready[0]
-	if _, err := host.Run(ctx, workload.Container{Process: args.exporter(name, on), Volumes: volumes, After: ready}, parent); err != nil {
+	if _, err := host.Run(ctx, workload.Container{Process: args.exporter(name, room.DockerHost), Volumes: volumes, After: ready}, parent); err != nil {
 		return nil, err
 	}
 	return d, ctx.RegisterResourceOutputs(d, pulumi.Map{})
@@ -60,5 +59,8 @@ func (a *Args) onHost(host *workload.Host) *Args {
 		own = *a
 	}
 	own.Namespace = pulumi.String(host.Prefix())
+	if own.Image == nil {
+		own.Image = pulumi.String(HostImage)
+	}
 	return &own
 }

@@ -1,26 +1,32 @@
 package database
 
 import (
+	"errors"
+	"fmt"
+
+	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"github.com/alphapulse/alphapulse-infra/components/database/patroni"
 	"github.com/alphapulse/alphapulse-infra/components/room"
 	"github.com/alphapulse/alphapulse-infra/components/workload"
+	"github.com/alphapulse/alphapulse-infra/components/workload/content"
 )
 
-// Database is one server.
+// Database is a cluster of members behind poolers.
 type Database struct {
 	pulumi.ResourceState
 
-	// Host is the name under which pods of the namespace reach the server, on Port.
+	// Host is the name under which the application reaches the database, on Port.
 	Host pulumi.StringOutput
-	// Claim names the claim that holds the data.
-	Claim pulumi.StringOutput
+	// Primary is the name that leads to the primary, and nothing else does.
+	Primary pulumi.StringOutput
 }
 
 // NewDatabase creates the database.
 func NewDatabase(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) (*Database, error) {
-	args, err := args.validated(name)
-	if err != nil {
+	args, err := args.onCluster().validated(name)
+	if err := errors.Join(err, args.validateCluster()); err != nil {
 		return nil, err
 	}
 	d := &Database{}
@@ -28,22 +34,96 @@ func NewDatabase(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Re
 		return nil, err
 	}
 	parent := pulumi.Parent(d)
-	f, err := args.files(ctx, name, parent)
+	f, err := args.memberFiles(ctx, name, parent)
 	if err != nil {
 		return nil, err
 	}
-	on := room.Kubernetes
-	facts := args.Facts(name, on)
-	created, err := workload.Pod{
-		Identity: Server(name), Placement: args.Placement, Kind: workload.Stateful,
-		Processes: []workload.Process{args.server(name), args.reconciler(name, on), args.exporter(name, on)},
-		Volumes:   args.volumes(f, on),
-		Services:  services(name, args.AliasServices), GoverningService: workload.Headless(name),
-		Scrape: facts.Workloads[0].Scrape, RevisionHistory: 10, Protect: args.Protect,
-	}.Create(ctx, parent)
+	control, err := content.Secret(ctx, name+"-control", args.Namespace, Server(name), "", pulumi.StringMap{
+		"CONTROL_USER": pulumi.String(controlName), "CONTROL_PASSWORD": args.ControlPassword,
+	}, parent)
 	if err != nil {
 		return nil, err
 	}
-	d.Host, d.Claim = created.Services[0], created.Claim
-	return d, ctx.RegisterResourceOutputs(d, pulumi.Map{"host": d.Host, "claim": d.Claim})
+	credentials, err := content.Secret(ctx, name+"-credentials", args.Namespace, Server(name), "", pulumi.StringMap{
+		"CONTROL_USER": pulumi.String(controlName), "CONTROL_PASSWORD": args.ControlPassword,
+		"PATRONI_RESTAPI_USERNAME": pulumi.String(controlName), "PATRONI_RESTAPI_PASSWORD": args.ControlPassword,
+		"PATRONI_REPLICATION_PASSWORD": args.ReplicationPassword, "PATRONI_REWIND_PASSWORD": args.RewindPassword,
+	}, parent)
+	if err != nil {
+		return nil, err
+	}
+	state, err := args.state(ctx, name, parent)
+	if err != nil {
+		return nil, err
+	}
+	pod := args.members(name, f, credentials, control, state)
+	if args.Former != nil {
+		pod.Members.Fill = func(claim pulumi.StringInput) (pulumi.Resource, error) { return args.fill(ctx, name, claim, parent) }
+	}
+	members, err := pod.Create(ctx, parent)
+	if err != nil {
+		return nil, err
+	}
+	poolers, err := args.pooler(name, f, control).Create(ctx, parent)
+	if err != nil {
+		return nil, err
+	}
+	d.Primary, d.Host = members.Services[0], poolers.Services[0]
+	if args.Direct {
+		d.Host = d.Primary
+	}
+	return d, ctx.RegisterResourceOutputs(d, pulumi.Map{"host": d.Host, "primary": d.Primary})
+}
+
+// onCluster fills in the image of members.
+func (a *Args) onCluster() *Args {
+	own := Args{}
+	if a != nil {
+		own = *a
+	}
+	if own.Image == nil {
+		own.Image = pulumi.String(HAImage)
+	}
+	return &own
+}
+
+// members is the pod of a member.
+func (a *Args) members(name string, f *memberFiles, credentials, control pulumi.StringInput, state []pulumi.Resource) workload.Pod {
+	facts := a.Facts(name, room.Kubernetes)
+	pod := workload.Pod{
+		Identity: Server(name), Placement: a.Placement, Kind: workload.Stateful, Most: a.Instances,
+		Init:      []workload.Process{a.installer()},
+		Processes: []workload.Process{a.member(name, credentials), a.keeper(control), a.exporter(name, room.Kubernetes)},
+		Volumes:   a.memberVolumes(f),
+		Services:  a.clusterServices(name), GoverningService: membersService(name),
+		Scrape: facts.Workloads[0].Scrape, RevisionHistory: 10, Protect: a.Protect,
+		Rights:      patroni.Rules(a.scope(name)),
+		Annotations: map[string]string{"alphapulse.io/restarts-with": content.Digest("", map[string]string{"parameters": f.restart})},
+		Members:     &workload.Members{Name: a.scope(name), Labels: a.labels(name), Replicas: a.Instances, After: state},
+	}
+	// PostgreSQL looks up the name of the user that it runs as, and a peer's.
+	pod.PlatformUsers = false
+	// Of a single one, too: more or fewer members must not have those start anew that stay.
+	pod.Spread = workload.SpreadOf(a.SpreadRequired)
+	return pod
+}
+
+// state creates the objects that Patroni keeps the cluster's state in, empty: it fills
+// them, and a destroy takes them away with the volumes whose cluster they are about.
+func (a *Args) state(ctx *pulumi.Context, name string, opts ...pulumi.ResourceOption) ([]pulumi.Resource, error) {
+	var all []pulumi.Resource
+	for _, object := range patroni.Objects(a.scope(name)) {
+		meta := workload.Meta(object, a.Namespace, Server(name))
+		labels := meta.Labels.(pulumi.StringMap)
+		for k, v := range a.labels(name) {
+			labels[k] = pulumi.String(v)
+		}
+		made, err := corev1.NewConfigMap(ctx, object, &corev1.ConfigMapArgs{Metadata: meta},
+			append(opts[:len(opts):len(opts)], pulumi.RetainOnDelete(a.Protect))...)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", object, err)
+		}
+		all = append(all, made)
+	}
+	return all, nil
 }

@@ -21,8 +21,8 @@ const (
 // that replays its log already answers, by refusing.
 const answersWithin = 300
 
-// volumes of the pod; on a Docker host each container takes those that it mounts.
-func (a *Args) volumes(f *files, on room.Target) []workload.Volume {
+// volumes of a Docker host's containers, each of which takes those that it mounts.
+func (a *Args) volumes(f *files) []workload.Volume {
 	empty := func(name, size string) workload.Volume {
 		return workload.Volume{Name: name, Empty: &workload.Empty{Size: size}}
 	}
@@ -98,18 +98,13 @@ func alive(ready []string) []string {
 }
 
 // reconciler applies the roles, once the server accepts connections, and then sleeps.
-// The pod is ready only when it is done.
-func (a *Args) reconciler(name string, on room.Target) workload.Process {
-	host := loopback
-	if on == room.DockerHost {
-		host = name
-	}
+func (a *Args) reconciler(name string) workload.Process {
 	done := []string{"test", "-f", reconciled}
 	return workload.Process{
 		Name: "reconcile", Identity: reconcilerOf(name), Image: a.Image, User: User,
 		Command: []string{"sh", ScriptsPath + "/reconcile.sh", reconciled},
 		Env: pulumi.ToStringMap(map[string]string{
-			"SERVER_HOST":      host,
+			"SERVER_HOST":      name,
 			"SOCKET_PATH":      SocketPath,
 			"SCRIPTS_PATH":     ScriptsPath,
 			"VERIFIERS_PATH":   RolesPath,

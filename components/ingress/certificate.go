@@ -5,8 +5,8 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"github.com/alphapulse/alphapulse-infra/components/ingress/certs"
 	"github.com/alphapulse/alphapulse-infra/components/ingress/nginx"
+	"github.com/alphapulse/alphapulse-infra/components/room/certs"
 )
 
 // pair is a server certificate on its way into the cluster.

@@ -17,10 +17,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/alphapulse/alphapulse-infra/components/ingress/certs"
 	"github.com/alphapulse/alphapulse-infra/components/ingress/nginx"
 	"github.com/alphapulse/alphapulse-infra/components/ingress/nginx/nginxtest"
 	"github.com/alphapulse/alphapulse-infra/components/room"
+	"github.com/alphapulse/alphapulse-infra/components/room/certs"
 )
 
 // startProber runs the real one with the rendered file, and returns what it says of a

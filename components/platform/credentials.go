@@ -14,6 +14,9 @@ type CredentialsArgs struct {
 	// Protect makes Pulumi refuse to delete the generated values, which open what
 	// the retained volumes hold.
 	Protect bool
+	// Members says that the database has members and poolers, which know each other by
+	// credentials of their own.
+	Members bool
 }
 
 // Credentials are the generated secrets of one stack. Every field is a Pulumi
@@ -28,6 +31,12 @@ type Credentials struct {
 	DatabaseApplication pulumi.StringOutput
 	// DatabaseMonitoring is the password of the role that the exporter logs in with.
 	DatabaseMonitoring pulumi.StringOutput
+	// DatabasePooling, DatabaseReplication and DatabaseRewind are the passwords of the
+	// roles that poolers and members log in with, DatabaseControl that of their control.
+	// A Docker host uses none of them.
+	DatabasePooling, DatabaseReplication, DatabaseRewind, DatabaseControl pulumi.StringOutput
+	// AuthoritySeed is what the stack's own CA is made of.
+	AuthoritySeed pulumi.StringOutput
 	// CacheApplication is the password of the cache's default user.
 	CacheApplication pulumi.StringOutput
 	// CacheMonitoring is the password of the cache user of the exporter.
@@ -49,10 +58,11 @@ func NewCredentials(ctx *pulumi.Context, name string, args *CredentialsArgs, opt
 	if err := ctx.RegisterComponentResource("alphapulse:index:Credentials", name, c, opts...); err != nil {
 		return nil, err
 	}
-	for _, g := range []struct {
+	type value struct {
 		name string
 		into *pulumi.StringOutput
-	}{
+	}
+	values := []value{
 		{"database-admin", &c.DatabaseAdmin},
 		{"database-application", &c.DatabaseApplication},
 		{"database-monitoring", &c.DatabaseMonitoring},
@@ -62,7 +72,12 @@ func NewCredentials(ctx *pulumi.Context, name string, args *CredentialsArgs, opt
 		{"app-secret", &c.AppSecret},
 		{"grafana-admin", &c.GrafanaAdmin},
 		{"prometheus-admin", &c.PrometheusAdmin},
-	} {
+	}
+	if args.Members {
+		values = append(values, value{"database-pooling", &c.DatabasePooling}, value{"database-replication", &c.DatabaseReplication},
+			value{"database-rewind", &c.DatabaseRewind}, value{"database-control", &c.DatabaseControl}, value{"authority-seed", &c.AuthoritySeed})
+	}
+	for _, g := range values {
 		generated, err := random.NewRandomPassword(ctx, name+"-"+g.name, &random.RandomPasswordArgs{
 			Length:  pulumi.Int(passwordLength),
 			Special: pulumi.Bool(false),

@@ -106,10 +106,11 @@ func NewPlatform(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Re
 	}
 
 	hard := Sum(append([]room.Facts{Headroom}, args.Facts...)...).Hard()
-	if _, err := corev1.NewResourceQuota(ctx, name, &corev1.ResourceQuotaArgs{
+	quota, err := corev1.NewResourceQuota(ctx, name, &corev1.ResourceQuotaArgs{
 		Metadata: workload.Meta(name, p.Namespace, i),
 		Spec:     &corev1.ResourceQuotaSpecArgs{Hard: pulumi.ToStringMap(hard)},
-	}, parent); err != nil {
+	}, parent)
+	if err != nil {
 		return nil, err
 	}
 	if _, err := corev1.NewLimitRange(ctx, name, &corev1.LimitRangeArgs{
@@ -134,6 +135,8 @@ func NewPlatform(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Re
 			return nil, err
 		}
 	}
+	// What is created in the namespace comes after the quota that has room for it.
+	p.Namespace = pulumi.All(p.Namespace, quota.Metadata.Name()).ApplyT(func(v []any) string { return v[0].(string) }).(pulumi.StringOutput)
 	return p, ctx.RegisterResourceOutputs(p, pulumi.Map{"namespace": p.Namespace})
 }
 

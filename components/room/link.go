@@ -65,6 +65,8 @@ const (
 	Watch Zone = "watch"
 	// Exit leads to the Internet.
 	Exit Zone = "exit"
+	// Peers is between the pods of one workload, which a Docker host has none of.
+	Peers Zone = "peers"
 )
 
 // Zones in a fixed order.
@@ -97,8 +99,10 @@ func (l Link) Validate() error {
 	switch {
 	case l.From.Workload == nil && l.To.Workload == nil:
 		return fmt.Errorf("link: one end must be a workload of the stack")
-	case !outside && l.From.Workload.Name == l.To.Workload.Name:
+	case !outside && l.Zone != Peers && l.From.Workload.Name == l.To.Workload.Name:
 		return fmt.Errorf("link from %s to itself: name two workloads", l.From.Workload.Name)
+	case l.Zone == Peers && (outside || l.From.Workload.Name != l.To.Workload.Name):
+		return fmt.Errorf("link over zone %q: it is for the pods of one workload", l.Zone)
 	case len(l.Ports) == 0:
 		return fmt.Errorf("link: name at least one port")
 	case outside == l.Zone.Internal():

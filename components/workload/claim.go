@@ -21,8 +21,8 @@ type Data struct {
 	Protect bool
 }
 
-// claim creates a ReadWriteOnce claim that is called like the workload.
-func (d *Data) claim(ctx *pulumi.Context, i room.Identity, namespace pulumi.StringInput, opts ...pulumi.ResourceOption) (pulumi.StringOutput, error) {
+// spec is that of a ReadWriteOnce claim.
+func (d *Data) spec() *corev1.PersistentVolumeClaimSpecArgs {
 	spec := &corev1.PersistentVolumeClaimSpecArgs{
 		AccessModes: pulumi.ToStringArray([]string{"ReadWriteOnce"}),
 		Resources: &corev1.VolumeResourceRequirementsArgs{
@@ -32,20 +32,28 @@ func (d *Data) claim(ctx *pulumi.Context, i room.Identity, namespace pulumi.Stri
 	if d.StorageClass != "" {
 		spec.StorageClassName = pulumi.String(d.StorageClass)
 	}
-	meta := Meta(i.Name, namespace, i)
+	return spec
+}
+
+// claim creates a claim that is called like the workload.
+func (d *Data) claim(ctx *pulumi.Context, i room.Identity, namespace pulumi.StringInput, opts ...pulumi.ResourceOption) (pulumi.StringOutput, error) {
+	claim, err := d.create(ctx, i.Name, i, namespace, append(opts[:len(opts):len(opts)], pulumi.RetainOnDelete(d.Protect))...)
+	if err != nil {
+		return pulumi.StringOutput{}, err
+	}
+	return claim.Metadata.Name().Elem(), nil
+}
+
+func (d *Data) create(ctx *pulumi.Context, name string, i room.Identity, namespace pulumi.StringInput, opts ...pulumi.ResourceOption) (*corev1.PersistentVolumeClaim, error) {
+	meta := Meta(name, namespace, i)
 	// A class that binds on first use stays Pending until a pod needs the claim;
 	// awaiting it here would wait for a pod that waits for the claim.
 	meta.Annotations = Unawaited
-	claim, err := corev1.NewPersistentVolumeClaim(ctx, i.Name, &corev1.PersistentVolumeClaimArgs{Metadata: meta, Spec: spec},
+	return corev1.NewPersistentVolumeClaim(ctx, name, &corev1.PersistentVolumeClaimArgs{Metadata: meta, Spec: d.spec()},
 		append(opts[:len(opts):len(opts)],
 			// Kubernetes never moves a bound claim to another class: an edit of the
 			// class must not turn into a replacement of the data.
 			pulumi.IgnoreChanges([]string{"spec.storageClassName", "spec.volumeName", "spec.accessModes"}),
 			pulumi.Protect(d.Protect),
-			pulumi.RetainOnDelete(d.Protect),
 		)...)
-	if err != nil {
-		return pulumi.StringOutput{}, err
-	}
-	return claim.Metadata.Name().Elem(), nil
 }

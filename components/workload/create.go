@@ -9,6 +9,7 @@ import (
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	rbacv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/rbac/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	rbac "k8s.io/api/rbac/v1"
 
 	"github.com/alphapulse/alphapulse-infra/components/room"
 	"github.com/alphapulse/alphapulse-infra/components/workload/content"
@@ -22,8 +23,8 @@ func (p Pod) Create(ctx *pulumi.Context, opts ...pulumi.ResourceOption) (*Create
 	if err != nil {
 		return nil, fmt.Errorf("service account: %w", err)
 	}
-	if len(p.Reads) > 0 {
-		if err := role(ctx, p.Identity, p.Namespace, p.Reads, opts...); err != nil {
+	if rules := p.rules(); len(rules) > 0 {
+		if err := role(ctx, p.Identity, p.Namespace, rules, opts...); err != nil {
 			return nil, fmt.Errorf("role: %w", err)
 		}
 	}
@@ -39,10 +40,13 @@ func (p Pod) Create(ctx *pulumi.Context, opts ...pulumi.ResourceOption) (*Create
 		c.Services = append(c.Services, name)
 	}
 	template := p.template(account, volumes)
+	if p.Kind == Once {
+		return c, p.job(ctx, c, template, opts...)
+	}
 	if p.Kind == Rolling {
 		return c, p.deployment(ctx, c, template, opts...)
 	}
-	single := newSingle(p.Identity, p.Namespace, template)
+	single := newSingle(p, template)
 	create := p.deployment
 	if p.Kind == Stateful {
 		create = p.statefulSet
@@ -57,9 +61,15 @@ func (p Pod) Create(ctx *pulumi.Context, opts ...pulumi.ResourceOption) (*Create
 func (p Pod) volumes(ctx *pulumi.Context, c *Created, opts ...pulumi.ResourceOption) (corev1.VolumeArray, error) {
 	objects := map[*Files]pulumi.StringOutput{}
 	var volumes corev1.VolumeArray
+	var err error
 	for _, v := range p.Volumes {
 		args := &corev1.VolumeArgs{Name: pulumi.String(v.Name)}
 		switch {
+		case v.Data != nil && p.Members != nil:
+			if c.Claims, err = p.claims(ctx, v, opts...); err != nil {
+				return nil, fmt.Errorf("claims: %w", err)
+			}
+			continue // the claim template mounts them
 		case v.Data != nil:
 			claim, err := v.Data.claim(ctx, p.Identity, p.Namespace, opts...)
 			if err != nil {
@@ -67,6 +77,8 @@ func (p Pod) volumes(ctx *pulumi.Context, c *Created, opts ...pulumi.ResourceOpt
 			}
 			c.Claim = claim
 			args.PersistentVolumeClaim = &corev1.PersistentVolumeClaimVolumeSourceArgs{ClaimName: claim}
+		case v.Claim != nil:
+			args.PersistentVolumeClaim = &corev1.PersistentVolumeClaimVolumeSourceArgs{ClaimName: v.Claim.ToStringOutput()}
 		case v.Empty != nil:
 			source := &corev1.EmptyDirVolumeSourceArgs{SizeLimit: pulumi.String(v.Empty.Size)}
 			if v.Empty.Memory {
@@ -96,6 +108,9 @@ func (p Pod) volumes(ctx *pulumi.Context, c *Created, opts ...pulumi.ResourceOpt
 
 func (f *Files) create(ctx *pulumi.Context, i room.Identity, namespace pulumi.StringInput, opts ...pulumi.ResourceOption) (pulumi.StringOutput, error) {
 	name := i.Name + "-" + f.Name
+	if f.Live {
+		return f.live(ctx, name, i, namespace, opts...)
+	}
 	if f.Secret {
 		return content.Secret(ctx, name, namespace, i, f.Type, f.Data, opts...)
 	}
@@ -140,7 +155,7 @@ func (p Pod) deployment(ctx *pulumi.Context, c *Created, template *corev1.PodTem
 			RevisionHistoryLimit:    pulumi.Int(p.history()),
 			ProgressDeadlineSeconds: pulumi.Int(plan.ProgressDeadlineSeconds()),
 			Strategy:                strategy,
-			Selector:                selector(p.Identity),
+			Selector:                p.selector(),
 			Template:                template,
 		},
 	}, append(slices.Clone(opts), timeouts(plan))...)
@@ -151,29 +166,31 @@ func (p Pod) deployment(ctx *pulumi.Context, c *Created, template *corev1.PodTem
 	if p.Spread == SpreadNone || p.Kind == Recreate {
 		return nil
 	}
-	if err := budget(ctx, p.Name, Meta(p.Name, p.Namespace, p.Identity), selector(p.Identity), opts...); err != nil {
+	if err := budget(ctx, p.Name, Meta(p.Name, p.Namespace, p.Identity), p.selector(), opts...); err != nil {
 		return fmt.Errorf("disruption budget: %w", err)
 	}
 	return nil
 }
 
 func (p Pod) statefulSet(ctx *pulumi.Context, c *Created, template *corev1.PodTemplateSpecArgs, opts ...pulumi.ResourceOption) error {
-	s, err := appsv1.NewStatefulSet(ctx, p.Name, &appsv1.StatefulSetArgs{
-		Metadata: Meta(p.Name, p.Namespace, p.Identity),
+	spec, more := p.claimTemplates(c)
+	s, err := appsv1.NewStatefulSet(ctx, p.object(), &appsv1.StatefulSetArgs{
+		Metadata: Meta(p.object(), p.Namespace, p.Identity),
 		Spec: &appsv1.StatefulSetSpecArgs{
+			Replicas: pulumi.Int(p.pods()),
 			// Down to the strategy all are constants: Kubernetes refuses to change most
 			// of them, so Pulumi would replace the StatefulSet.
-			Replicas:    pulumi.Int(1),
 			ServiceName: pulumi.String(p.GoverningService),
-			Selector:    selector(p.Identity),
+			Selector:    p.selector(),
 			// With the other policy a pod that never gets ready blocks the very update
 			// that would repair it.
 			PodManagementPolicy:  pulumi.String("Parallel"),
 			RevisionHistoryLimit: pulumi.Int(p.history()),
 			UpdateStrategy:       &appsv1.StatefulSetUpdateStrategyArgs{Type: pulumi.String("RollingUpdate")},
 			Template:             template,
+			VolumeClaimTemplates: spec,
 		},
-	}, append(slices.Clone(opts), timeouts(p.plan()), pulumi.Protect(p.Protect), pulumi.RetainOnDelete(p.Protect))...)
+	}, append(append(slices.Clone(opts), more...), timeouts(p.plan()), pulumi.Protect(p.Protect), pulumi.RetainOnDelete(p.Protect))...)
 	if err != nil {
 		return fmt.Errorf("stateful set: %w", err)
 	}
@@ -194,20 +211,32 @@ func serviceAccount(ctx *pulumi.Context, i room.Identity, namespace pulumi.Strin
 	return account.Metadata.Name().Elem(), nil
 }
 
-// role allows a workload's account to read the given resources (plural name →
-// API group) of its own namespace.
-func role(ctx *pulumi.Context, i room.Identity, namespace pulumi.StringInput, resources map[string]string, opts ...pulumi.ResourceOption) error {
+// rules are what the workload's account may do: read what Reads name, and its Rights.
+func (p Pod) rules() []rbac.PolicyRule {
 	byGroup := map[string][]string{}
-	for r, group := range resources {
+	for r, group := range p.Reads {
 		byGroup[group] = append(byGroup[group], r)
 	}
-	var policy rbacv1.PolicyRuleArray
+	var rules []rbac.PolicyRule
 	for _, group := range slices.Sorted(maps.Keys(byGroup)) {
-		policy = append(policy, &rbacv1.PolicyRuleArgs{
-			ApiGroups: pulumi.ToStringArray([]string{group}),
-			Resources: pulumi.ToStringArray(slices.Sorted(slices.Values(byGroup[group]))),
-			Verbs:     pulumi.ToStringArray([]string{"get", "list", "watch"}),
+		rules = append(rules, rbac.PolicyRule{
+			APIGroups: []string{group}, Resources: slices.Sorted(slices.Values(byGroup[group])), Verbs: []string{"get", "list", "watch"},
 		})
+	}
+	return append(rules, p.Rights...)
+}
+
+// role gives a workload's account rights in its own namespace.
+func role(ctx *pulumi.Context, i room.Identity, namespace pulumi.StringInput, rules []rbac.PolicyRule, opts ...pulumi.ResourceOption) error {
+	var policy rbacv1.PolicyRuleArray
+	for _, rule := range rules {
+		args := &rbacv1.PolicyRuleArgs{
+			ApiGroups: pulumi.ToStringArray(rule.APIGroups), Resources: pulumi.ToStringArray(rule.Resources), Verbs: pulumi.ToStringArray(rule.Verbs),
+		}
+		if len(rule.ResourceNames) > 0 {
+			args.ResourceNames = pulumi.ToStringArray(rule.ResourceNames)
+		}
+		policy = append(policy, args)
 	}
 	r, err := rbacv1.NewRole(ctx, i.Name, &rbacv1.RoleArgs{Metadata: Meta(i.Name, namespace, i), Rules: policy}, opts...)
 	if err != nil {

@@ -2,10 +2,9 @@ package workload
 
 import (
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
+	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	apicorev1 "k8s.io/api/core/v1"
-
-	"github.com/alphapulse/alphapulse-infra/components/room"
 )
 
 // Nodes says which nodes pods may run on.
@@ -74,19 +73,19 @@ func SpreadOf(required bool) Spread {
 // in one zone is not a mistake. Nodes whose taints the pods do not tolerate do not count
 // (nodeTaintsPolicy; Kubernetes 1.33 has it for good, 1.26 by default): else a control
 // plane would hold every worker to one pod.
-func spread(i room.Identity, s Spread) corev1.TopologySpreadConstraintArray {
+func (p Pod) spread() corev1.TopologySpreadConstraintArray {
 	constraint := func(key, unsatisfiable string) corev1.TopologySpreadConstraintInput {
 		return &corev1.TopologySpreadConstraintArgs{
 			MaxSkew:           pulumi.Int(1),
 			TopologyKey:       pulumi.String(key),
 			WhenUnsatisfiable: pulumi.String(unsatisfiable),
 			NodeTaintsPolicy:  pulumi.String("Honor"),
-			LabelSelector:     selector(i),
-			MatchLabelKeys:    revision,
+			LabelSelector:     p.selector(),
+			MatchLabelKeys:    p.revision(),
 		}
 	}
 	zones := constraint("topology.kubernetes.io/zone", "ScheduleAnyway")
-	switch s {
+	switch p.Spread {
 	case SpreadRequired:
 		return corev1.TopologySpreadConstraintArray{zones, constraint(hostname, "DoNotSchedule")}
 	case SpreadPreferred:
@@ -99,15 +98,22 @@ func spread(i room.Identity, s Spread) corev1.TopologySpreadConstraintArray {
 // apart asks for other hosts where that is no requirement. It is no constraint of spread:
 // of those that may be broken the scheduler forgets all on a node that lacks the key of
 // one, so that nodes without a zone would get the pods anyhow.
-func apart(i room.Identity, s Spread) corev1.AffinityPtrInput {
-	if s != SpreadPreferred {
+func (p Pod) apart() corev1.AffinityPtrInput {
+	if p.Away != nil {
+		return &corev1.AffinityArgs{PodAntiAffinity: &corev1.PodAntiAffinityArgs{
+			RequiredDuringSchedulingIgnoredDuringExecution: corev1.PodAffinityTermArray{&corev1.PodAffinityTermArgs{
+				TopologyKey: pulumi.String(hostname), LabelSelector: &metav1.LabelSelectorArgs{MatchLabels: pulumi.ToStringMap(p.Away)},
+			}},
+		}}
+	}
+	if p.Spread != SpreadPreferred {
 		return nil
 	}
 	return &corev1.AffinityArgs{PodAntiAffinity: &corev1.PodAntiAffinityArgs{
 		PreferredDuringSchedulingIgnoredDuringExecution: corev1.WeightedPodAffinityTermArray{&corev1.WeightedPodAffinityTermArgs{
 			Weight: pulumi.Int(100),
 			PodAffinityTerm: &corev1.PodAffinityTermArgs{
-				TopologyKey: pulumi.String(hostname), LabelSelector: selector(i), MatchLabelKeys: revision,
+				TopologyKey: pulumi.String(hostname), LabelSelector: p.selector(), MatchLabelKeys: p.revision(),
 			},
 		}},
 	}}
@@ -117,5 +123,10 @@ func apart(i room.Identity, s Spread) corev1.AffinityPtrInput {
 const hostname = "kubernetes.io/hostname"
 
 // revision lets each be spread on its own: pods of the old one, about to stop, do not push
-// the new ones together.
-var revision = pulumi.ToStringArray([]string{"pod-template-hash"})
+// the new ones together. A member stays where its volume is.
+func (p Pod) revision() pulumi.StringArrayInput {
+	if p.Members != nil {
+		return nil
+	}
+	return pulumi.ToStringArray([]string{"pod-template-hash"})
+}

@@ -8,6 +8,7 @@ import (
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	rbac "k8s.io/api/rbac/v1"
 
 	"github.com/alphapulse/alphapulse-infra/components/room"
 	"github.com/alphapulse/alphapulse-infra/components/workload/rollout"
@@ -38,6 +39,8 @@ const (
 	Recreate
 	// Stateful is a StatefulSet of one pod that stops before its successor starts.
 	Stateful
+	// Once is a Job: a pod that ends, and is awaited.
+	Once
 )
 
 // Pod is one set of equal pods.
@@ -59,11 +62,22 @@ type Pod struct {
 	// Reads are the resources (plural name → API group) of its own namespace that the
 	// pod may read; none means that it has no API token.
 	Reads map[string]string
+	// Rights are what else the pod may do in its own namespace; with any it has a token.
+	Rights []rbac.PolicyRule
+	// Annotations of the pods: a changed one makes them start anew.
+	Annotations map[string]string
+	// Members make a Stateful one a set of several pods; nil for a single one.
+	Members *Members
 	// RevisionHistory is how many old revisions are kept; 0 means 3. Of a Stateful one
 	// it can never change.
 	RevisionHistory int
 	// GoverningService of a Stateful one, the name of one of Services; it can never change.
 	GoverningService string
+	// Away are labels of pods beside which it does not start, on any node that has one; nil
+	// for none.
+	Away map[string]string
+	// Group is the gid of the volumes; 0 for that of the processes.
+	Group int
 	// Protect makes Pulumi refuse to delete the StatefulSet, and keep it if the stack is
 	// destroyed all the same.
 	Protect bool
@@ -78,8 +92,10 @@ type Created struct {
 	Services []pulumi.StringOutput
 	// Objects are the names of the objects of its Files, by the files' names.
 	Objects map[string]pulumi.StringOutput
-	// Claim names the claim of the Data volume, where there is one.
-	Claim pulumi.StringOutput
+	// Claim names the claim of the Data volume, where there is one, and Claims are those of
+	// Members.
+	Claim  pulumi.StringOutput
+	Claims []pulumi.Resource
 }
 
 // grace is terminationGracePeriodSeconds: the pause before the stop, and the stop.
@@ -97,14 +113,14 @@ func (p Pod) plan() rollout.Plan {
 func (p Pod) template(account pulumi.StringInput, volumes corev1.VolumeArray) *corev1.PodTemplateSpecArgs {
 	spec := &corev1.PodSpecArgs{
 		ServiceAccountName:            account,
-		AutomountServiceAccountToken:  pulumi.Bool(len(p.Reads) > 0),
+		AutomountServiceAccountToken:  pulumi.Bool(len(p.Reads)+len(p.Rights) > 0),
 		EnableServiceLinks:            pulumi.Bool(false), // generated *_PORT variables would shadow the application's own
 		PriorityClassName:             p.PriorityClass,
 		TerminationGracePeriodSeconds: pulumi.Int(p.grace()),
 		NodeSelector:                  p.Nodes.selector(),
 		Tolerations:                   p.Nodes.tolerations(),
-		Affinity:                      apart(p.Identity, p.Spread),
-		TopologySpreadConstraints:     spread(p.Identity, p.Spread),
+		Affinity:                      p.apart(),
+		TopologySpreadConstraints:     p.spread(),
 		SecurityContext:               p.security(),
 		InitContainers:                containers(p.Init),
 		Containers:                    containers(p.Processes),
@@ -113,13 +129,11 @@ func (p Pod) template(account pulumi.StringInput, volumes corev1.VolumeArray) *c
 	if p.ImagePullSecret != nil {
 		spec.ImagePullSecrets = corev1.LocalObjectReferenceArray{&corev1.LocalObjectReferenceArgs{Name: p.ImagePullSecret}}
 	}
-	annotations := pulumi.StringMap{}
+	annotations := pulumi.ToStringMap(p.Annotations)
 	if p.Scrape != nil {
-		annotations = pulumi.StringMap{
-			"prometheus.io/scrape": pulumi.String("true"),
-			"prometheus.io/port":   pulumi.String(strconv.Itoa(p.Scrape.Port)),
-			"prometheus.io/path":   pulumi.String(p.Scrape.Path),
-		}
+		annotations["prometheus.io/scrape"] = pulumi.String("true")
+		annotations["prometheus.io/port"] = pulumi.String(strconv.Itoa(p.Scrape.Port))
+		annotations["prometheus.io/path"] = pulumi.String(p.Scrape.Path)
 		if beside := p.Scrape.Beside; beside != nil {
 			annotations["prometheus.io/beside-port"] = pulumi.String(strconv.Itoa(beside.Port))
 			annotations["prometheus.io/beside-path"] = pulumi.String(beside.Path)
@@ -129,7 +143,7 @@ func (p Pod) template(account pulumi.StringInput, volumes corev1.VolumeArray) *c
 		}
 	}
 	return &corev1.PodTemplateSpecArgs{
-		Metadata: &metav1.ObjectMetaArgs{Labels: pulumi.ToStringMap(p.Labels()), Annotations: annotations},
+		Metadata: &metav1.ObjectMetaArgs{Labels: pulumi.ToStringMap(p.podLabels()), Annotations: annotations},
 		Spec:     spec,
 	}
 }
@@ -144,6 +158,9 @@ func (p Pod) security() *corev1.PodSecurityContextArgs {
 	if !p.PlatformUsers {
 		user := pulumi.Int(p.Processes[0].User)
 		s.RunAsUser, s.RunAsGroup, s.FsGroup = user, user, user
+		if p.Group != 0 {
+			s.FsGroup = pulumi.Int(p.Group)
+		}
 	}
 	return s
 }
@@ -188,6 +205,10 @@ func (p Process) container() *corev1.ContainerArgs {
 			Capabilities:             &corev1.CapabilitiesArgs{Drop: pulumi.ToStringArray([]string{"ALL"})},
 		},
 	}
+	if p.OwnUser {
+		security := c.SecurityContext.(*corev1.SecurityContextArgs)
+		security.RunAsUser, security.RunAsGroup = pulumi.Int(p.User), pulumi.Int(p.User)
+	}
 	if len(p.Command) > 0 {
 		c.Command = pulumi.ToStringArray(p.Command)
 	}
@@ -195,11 +216,19 @@ func (p Process) container() *corev1.ContainerArgs {
 		c.Args = p.Args
 	}
 	var env corev1.EnvVarArray
+	for _, name := range slices.Sorted(maps.Keys(p.Fields)) {
+		env = append(env, &corev1.EnvVarArgs{Name: pulumi.String(name), ValueFrom: &corev1.EnvVarSourceArgs{
+			FieldRef: &corev1.ObjectFieldSelectorArgs{FieldPath: pulumi.String(p.Fields[name])},
+		}})
+	}
 	for _, name := range slices.Sorted(maps.Keys(p.Env)) {
 		env = append(env, &corev1.EnvVarArgs{Name: pulumi.String(name), Value: p.Env[name].ToStringOutput()})
 	}
-	if p.Env != nil {
+	if p.Env != nil || p.Fields != nil {
 		c.Env = env
+	}
+	if p.Sidecar {
+		c.RestartPolicy = pulumi.String("Always")
 	}
 	var ports corev1.ContainerPortArray
 	for _, o := range p.Ports {
@@ -307,7 +336,20 @@ func Meta(name string, namespace pulumi.StringInput, i room.Identity) *metav1.Ob
 	}
 }
 
-// selector is the label selector of a workload's pods.
-func selector(i room.Identity) *metav1.LabelSelectorArgs {
-	return &metav1.LabelSelectorArgs{MatchLabels: pulumi.ToStringMap(i.Selector())}
+// podLabels are those of the pods.
+func (p Pod) podLabels() map[string]string {
+	labels := p.Labels()
+	if p.Members != nil {
+		maps.Copy(labels, p.Members.Labels)
+	}
+	return labels
+}
+
+// selector is the label selector of the pods.
+func (p Pod) selector() *metav1.LabelSelectorArgs {
+	labels := p.Selector()
+	if p.Members != nil {
+		maps.Copy(labels, p.Members.Labels)
+	}
+	return &metav1.LabelSelectorArgs{MatchLabels: pulumi.ToStringMap(labels)}
 }

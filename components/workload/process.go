@@ -18,14 +18,19 @@ type Process struct {
 	Identity room.Identity
 	// Image reference, with a tag or digest.
 	Image pulumi.StringInput
-	// User is the numeric uid and gid. All processes of a pod have the one of the first.
-	User int
+	// User is the numeric uid and gid. All processes of a pod have the one of the first,
+	// but for those with OwnUser.
+	User    int
+	OwnUser bool
 	// Command replaces the image's entrypoint; empty keeps it.
 	Command []string
 	// Args of the entrypoint, never one with a credential; nil leaves the image's own.
 	Args pulumi.StringArrayInput
 	// Env are plain variables; never one with a credential.
 	Env pulumi.StringMap
+	// Fields are variables with values of the pod itself, by the paths of its fields. Env
+	// may refer to them as $(NAME).
+	Fields map[string]string
 	// Settings and Credentials are variables that come from a ConfigMap and a Secret of a
 	// namespace, by the objects' names; nil for none.
 	Settings, Credentials pulumi.StringInput
@@ -33,6 +38,10 @@ type Process struct {
 	Ports                 []Port
 	// Mounts of the workload's volumes, in order.
 	Mounts []Mount
+
+	// Sidecar makes one of a pod's Init go on beside its Processes: it starts before them
+	// and ends after them.
+	Sidecar bool
 
 	// StartupSeconds is the longest that the process may take until it can be used.
 	StartupSeconds int
@@ -70,14 +79,16 @@ type Mount struct {
 	ReadOnly bool
 }
 
-// Volume is what the processes of a workload mount: exactly one of Data, Empty, Files and
-// Given.
+// Volume is what the processes of a workload mount: exactly one of Data, Claim, Empty,
+// Files and Given.
 type Volume struct {
 	Name string
 	// HostName is the name on a Docker host, where it differs.
 	HostName string
 	// Data holds what users stored.
 	Data *Data
+	// Claim is one that is there already, by its name; in a namespace only.
+	Claim pulumi.StringInput
 	// Empty is writable and begins empty.
 	Empty *Empty
 	// Files are read. Keys are the ones that the volume shows, in order; nil for all.
@@ -111,6 +122,9 @@ type Files struct {
 	Type string
 	// Data by file name; none is empty.
 	Data pulumi.StringMap
+	// Live files change in place, under the name of their object: who reads them looks
+	// again by itself, and no pod starts anew. In a namespace only.
+	Live bool
 }
 
 // shown are the files of a volume.

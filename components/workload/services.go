@@ -2,6 +2,7 @@ package workload
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 
@@ -20,6 +21,10 @@ type Service struct {
 	// not, too, so that an operator reaches them.
 	Headless, NotReady bool
 	Port               Port
+	// More ports beside Port.
+	More []Port
+	// Selects are labels that the pods have beside the identity's.
+	Selects map[string]string
 }
 
 // BothFamilies asks for addresses of both families of IP where the cluster has both.
@@ -33,13 +38,16 @@ var Unawaited = pulumi.StringMap{"pulumi.com/skipAwait": pulumi.String("true")}
 func (s Service) create(ctx *pulumi.Context, i room.Identity, namespace pulumi.StringInput, opts ...pulumi.ResourceOption) (pulumi.StringOutput, error) {
 	meta := Meta(s.Name, namespace, i)
 	meta.Annotations = Unawaited
-	spec := &corev1.ServiceSpecArgs{
-		IpFamilyPolicy: BothFamilies,
-		Selector:       pulumi.ToStringMap(i.Selector()),
-		Ports: corev1.ServicePortArray{&corev1.ServicePortArgs{
-			Name: pulumi.String(s.Port.Name), Port: pulumi.Int(s.Port.Number), TargetPort: pulumi.String(s.Port.Name),
-		}},
+	selector := i.Selector()
+	maps.Copy(selector, s.Selects)
+	spec := &corev1.ServiceSpecArgs{IpFamilyPolicy: BothFamilies, Selector: pulumi.ToStringMap(selector)}
+	var ports corev1.ServicePortArray
+	for _, p := range append([]Port{s.Port}, s.More...) {
+		ports = append(ports, &corev1.ServicePortArgs{
+			Name: pulumi.String(p.Name), Port: pulumi.Int(p.Number), TargetPort: pulumi.String(p.Name),
+		})
 	}
+	spec.Ports = ports
 	if s.Type != "" {
 		spec.Type = pulumi.String(s.Type)
 	}

@@ -9,7 +9,6 @@ import (
 	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"github.com/alphapulse/alphapulse-infra/components/room"
 	"github.com/alphapulse/alphapulse-infra/components/workload/content"
 	"github.com/alphapulse/alphapulse-infra/components/workload/rollout"
 )
@@ -17,8 +16,8 @@ import (
 // RevisionLabel marks the pod of a workload of one pod with the content of its template.
 const RevisionLabel = "alphapulse.io/revision"
 
-// single is a workload of one pod that stops before its successor starts: a
-// StatefulSet, or a Deployment with the strategy Recreate. Its rollout is awaited
+// single is a workload whose pods stop before their successors start: a StatefulSet, or a
+// Deployment with the strategy Recreate. Its rollout is awaited
 // by await, because the Kubernetes provider (up to v4.25) reports success too early
 // for both: of a StatefulSet it reads a status that the controller has not written
 // yet (https://github.com/pulumi/pulumi-kubernetes/issues/3329), and of a Deployment
@@ -27,32 +26,34 @@ type single struct {
 	// template is the pod template, marked with its revision.
 	template *corev1.PodTemplateSpecArgs
 
-	identity  room.Identity
-	namespace pulumi.StringInput
-	revision  pulumi.StringOutput
+	pod      Pod
+	revision pulumi.StringOutput
 }
 
 // newSingle names the revision of a pod template.
-func newSingle(i room.Identity, namespace pulumi.StringInput, template *corev1.PodTemplateSpecArgs) single {
+func newSingle(p Pod, template *corev1.PodTemplateSpecArgs) single {
 	revision := revisionOf(template)
 	meta := *template.Metadata.(*metav1.ObjectMetaArgs)
-	meta.Labels = with(i.Labels(), RevisionLabel, revision)
+	meta.Labels = with(p.podLabels(), RevisionLabel, revision)
 	return single{
 		template: &corev1.PodTemplateSpecArgs{Metadata: &meta, Spec: template.Spec},
-		identity: i, namespace: namespace, revision: revision,
+		pod:      p, revision: revision,
 	}
 }
 
 // await creates the workload's disruption budget, and by it awaits the rollout. The
 // budget is named after the revision, so that each revision has one of its own: it
-// begins with no status, and counts the pod only when it is of that revision and
+// begins with no status, and counts pods only when they are of that revision and
 // ready.
 func (s single) await(ctx *pulumi.Context, workload pulumi.Resource, plan rollout.Plan, opts ...pulumi.ResourceOption) error {
-	meta := Meta(s.identity.Name, s.namespace, s.identity)
-	meta.Name = pulumi.Sprintf("%s-%s", s.identity.Name, s.revision)
-	meta.Annotations = pulumi.StringMap{"pulumi.com/waitFor": pulumi.String("jsonpath={.status.currentHealthy}=1")}
-	of := &metav1.LabelSelectorArgs{MatchLabels: with(s.identity.Selector(), RevisionLabel, s.revision)}
-	return budget(ctx, s.identity.Name, meta, of,
+	name := s.pod.object()
+	meta := Meta(name, s.pod.Namespace, s.pod.Identity)
+	meta.Name = pulumi.Sprintf("%s-%s", name, s.revision)
+	meta.Annotations = pulumi.StringMap{"pulumi.com/waitFor": pulumi.Sprintf("jsonpath={.status.currentHealthy}=%d", s.pod.pods())}
+	of := s.pod.selector()
+	labels := of.MatchLabels.(pulumi.StringMap)
+	labels[RevisionLabel] = s.revision
+	return budget(ctx, name, meta, of,
 		append(slices.Clone(opts), timeouts(plan), pulumi.DependsOn([]pulumi.Resource{workload}))...)
 }
 

@@ -138,8 +138,16 @@ func handover(ctx context.Context, log *slog.Logger, args []string) error {
 	flags.StringVar(&h.Member, "member", patroni.Address("127.0.0.1"), "address of this pod's Patroni")
 	flags.StringVar(&h.Poolers, "poolers", "", "name that has all poolers' addresses")
 	socket := flags.String("socket", "/var/run/postgresql", "folder of the server's socket")
+	scope := flags.String("scope", "", "Patroni's scope, to ask which of its pods are stopping; \"\" where there are no pods")
 	if err := flags.Parse(args); err != nil {
 		return err
+	}
+	if *scope != "" {
+		pods, err := kube.InCluster()
+		if err != nil {
+			return err
+		}
+		h.Stopping = func(ctx context.Context) (map[string]bool, error) { return member.Stopping(ctx, pods, *scope) }
 	}
 	h.Checkpoint = func(ctx context.Context) error {
 		conn, err := connect(ctx, *socket, member.Superuser, nil)
@@ -165,7 +173,6 @@ func runMember(ctx context.Context, log *slog.Logger, args []string) error {
 	flags.StringVar(&a.Member, "member", patroni.Address("127.0.0.1"), "address of this pod's Patroni")
 	flags.StringVar(&socket, "socket", "/var/run/postgresql", "folder of the server's socket")
 	flags.StringVar(&listen, "listen", ":8010", "address to answer /ready on")
-	flags.IntVar(&roles.Copies, "copies", 0, "standbys that must confirm commits before the application's role is made")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -296,6 +303,7 @@ func serve(ctx context.Context, address string, handler http.Handler) error {
 func runPooler(ctx context.Context, log *slog.Logger, args []string) error {
 	finder := &gate.Finder{Log: log}
 	console := pooler.Console{}
+	readers := &pooler.Readers{Finder: finder, Log: log}
 	var folder, readFolder, ca, listen string
 	flags := flag.NewFlagSet("pooler", flag.ContinueOnError)
 	flags.StringVar(&finder.Members, "members", "", "name that has all members' addresses")
@@ -305,6 +313,7 @@ func runPooler(ctx context.Context, log *slog.Logger, args []string) error {
 	flags.StringVar(&readFolder, "standby", "/run/standby", "folder of the socket that leads to a standby")
 	flags.StringVar(&ca, "ca", "", "file of the authorities that sign members' certificates")
 	flags.StringVar(&console.Socket, "console", "/run/pgbouncer", "folder of PgBouncer's socket")
+	flags.StringVar(&readers.Database, "read", "", "PgBouncer's name of the standbys")
 	flags.IntVar(&console.Port, "console-port", 6432, "port in the name of PgBouncer's socket")
 	flags.StringVar(&listen, "listen", fmt.Sprintf(":%d", pooler.Port), "address to answer /pause and /resume on")
 	if err := flags.Parse(args); err != nil {
@@ -348,6 +357,10 @@ func runPooler(ctx context.Context, log *slog.Logger, args []string) error {
 	}
 	if err := control.Recover(ctx); err != nil {
 		log.Debug("nothing was paused", "err", err)
+	}
+	if readers.Database != "" {
+		readers.Reconnect = console.Reconnect
+		wg.Go(func() { readers.Run(ctx) })
 	}
 	wg.Go(func() { failed <- serve(ctx, listen, control.Handler()) })
 	err := <-failed

@@ -17,12 +17,13 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/tools/remotecommand"
+
+	"github.com/alphapulse/alphapulse-infra/tests/livetest"
 )
 
 // nameLabel holds a workload's name on its pods.
@@ -58,19 +59,12 @@ func connect() error {
 	return nil
 }
 
-// eventually waits until a condition holds. The condition says what it saw.
-func eventually(t testing.TB, limit time.Duration, what string, holds func(ctx context.Context) (seen string, ok bool)) {
-	t.Helper()
-	start, seen := time.Now(), ""
-	err := wait.PollUntilContextTimeout(t.Context(), time.Second, limit, true, func(ctx context.Context) (ok bool, err error) {
-		seen, ok = holds(ctx)
-		return ok, nil
-	})
-	if err != nil {
-		t.Fatalf("%s: not within %s; last seen: %s", what, limit, seen)
-	}
-	t.Logf("%s: after %s: %s", what, since(start), seen)
-}
+// By their short names, since every part uses them.
+var (
+	eventually = livetest.Eventually
+	request    = livetest.Request
+	last       = livetest.LastLines
+)
 
 // pods returns the pods of a namespace that are not on their way out, by workload.
 func pods(t testing.TB, ns string) map[string][]corev1.Pod {
@@ -147,17 +141,17 @@ func settled(t testing.TB, ns string) {
 const revisionLabel = "alphapulse.io/revision"
 
 // arrived checks that a deployment that has ended did await those rollouts: without
-// a look back, each of their workloads has one pod, of the present template and ready.
+// a look back, each of their workloads has all its pods, of the present template and ready.
 func arrived(t testing.TB, ns string) {
 	t.Helper()
-	templates := map[string]corev1.PodTemplateSpec{}
+	templates, count := map[string]corev1.PodTemplateSpec{}, map[string]int{}
 	deployments, err := cluster.AppsV1().Deployments(ns).List(t.Context(), metav1.ListOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, d := range deployments.Items {
 		if d.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType {
-			templates[d.Name] = d.Spec.Template
+			templates[d.Name], count[d.Name] = d.Spec.Template, 1
 		}
 	}
 	sets, err := cluster.AppsV1().StatefulSets(ns).List(t.Context(), metav1.ListOptions{})
@@ -165,13 +159,15 @@ func arrived(t testing.TB, ns string) {
 		t.Fatal(err)
 	}
 	for _, s := range sets.Items {
-		templates[s.Name] = s.Spec.Template
+		name := s.Spec.Template.Labels[nameLabel] // a generation has a name of its own
+		templates[name], count[name] = s.Spec.Template, int(*s.Spec.Replicas)
 	}
 	running := pods(t, ns)
 	for _, name := range sortedKeys(templates) {
 		revision := templates[name].Labels[revisionLabel]
-		if p := running[name]; revision == "" || len(p) != 1 || p[0].Labels[revisionLabel] != revision || !ready(&p[0]) {
-			t.Errorf("%s: `pulumi up` ended with %d pods, none of revision %q and ready among them", name, len(p), revision)
+		there := slices.DeleteFunc(slices.Clone(running[name]), func(p corev1.Pod) bool { return p.Labels[revisionLabel] != revision || !ready(&p) })
+		if revision == "" || len(there) != count[name] || len(running[name]) != count[name] {
+			t.Errorf("%s: `pulumi up` ended with %d pods, %d of revision %q and ready among them; want %d", name, len(running[name]), len(there), revision, count[name])
 		}
 	}
 }

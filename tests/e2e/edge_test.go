@@ -3,16 +3,10 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
-	"net/http/cookiejar"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +14,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/alphapulse/alphapulse-infra/tests/livetest"
 )
 
 func quantity(s string) resource.Quantity { return resource.MustParse(s) }
@@ -45,40 +41,17 @@ func outputsOf(t testing.TB, stack string) outputs {
 	return o
 }
 
-// browser returns a client that trusts the given CA only and keeps cookies.
+// browser returns a client that trusts the given CA only and keeps cookies. The node ports
+// of dev are published on loopback; those of others are on the node.
 func browser(t testing.TB, ca string) *http.Client {
 	t.Helper()
-	roots := x509.NewCertPool()
-	if ca != "" && !roots.AppendCertsFromPEM([]byte(ca)) {
-		t.Fatal("the CA certificate is not PEM")
-	}
-	jar, err := cookiejar.New(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
 	node := nodeAddress(t)
-	return &http.Client{
-		Timeout: 20 * time.Second,
-		Jar:     jar,
-		Transport: &http.Transport{
-			TLSClientConfig: &tls.Config{RootCAs: roots},
-			DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-				host, port, err := net.SplitHostPort(addr)
-				if err != nil {
-					return nil, err
-				}
-				// These names are loopback, but not every resolver knows. There the
-				// node ports of dev are published; those of others are on the node.
-				if strings.HasSuffix(host, ".localhost") {
-					if host = "127.0.0.1"; port != "30443" && port != "30080" {
-						host = node
-					}
-				}
-				return (&net.Dialer{Timeout: 10 * time.Second}).DialContext(ctx, network, net.JoinHostPort(host, port))
-			},
-		},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
+	return livetest.Browser(t, ca, func(port string) string {
+		if port == "30443" || port == "30080" {
+			return "127.0.0.1"
+		}
+		return node
+	})
 }
 
 func nodeAddress(t testing.TB) string {
@@ -96,36 +69,6 @@ func nodeAddress(t testing.TB) string {
 	}
 	t.Fatal("no node has an address")
 	return ""
-}
-
-// request sends a body, if any, as JSON, and returns status and answer. prepare may
-// be nil.
-func request(t testing.TB, c *http.Client, method, url string, body any, prepare func(*http.Request)) (int, []byte, error) {
-	t.Helper()
-	var raw []byte
-	if body != nil {
-		var err error
-		if raw, err = json.Marshal(body); err != nil {
-			t.Fatal(err)
-		}
-	}
-	req, err := http.NewRequestWithContext(t.Context(), method, url, bytes.NewReader(raw))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	if prepare != nil {
-		prepare(req)
-	}
-	res, err := c.Do(req)
-	if err != nil {
-		return 0, nil, err
-	}
-	defer func() { _ = res.Body.Close() }()
-	answer, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
-	return res.StatusCode, answer, err
 }
 
 // answers asks every endpoint of a stack for something that only what stands behind

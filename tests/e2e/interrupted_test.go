@@ -29,7 +29,7 @@ func killed(t *testing.T, name, ns string) {
 		t.Fatal(err)
 	}
 	eventually(t, 10*time.Minute, "an update that is under way", func(ctx context.Context) (string, bool) {
-		_, err := cluster.AppsV1().StatefulSets(ns).Get(ctx, "database", metav1.GetOptions{})
+		_, err := cluster.AppsV1().StatefulSets(ns).Get(ctx, "database-g1", metav1.GetOptions{})
 		return fmt.Sprintf("the database's StatefulSet: %v", err), err == nil
 	})
 	for _, pid := range descendants(t, cmd.Process.Pid) {

@@ -43,6 +43,12 @@ var anchors = map[string]bool{
 	"edge → frontend:3000":                    true,
 	"edge → database:5432":                    false,
 	"backend → database:5432":                 true,
+	"backend → database-pooler:6432":          true,
+	"backend → database-pooler:8009":          false,
+	"backend → database:8008":                 false,
+	"database-pooler → database:8008":         true,
+	"frontend → database-pooler:6432":         false,
+	"stranger → database-pooler:6432":         false,
 	"backend → cache:6379":                    true,
 	"backend-engine → database:5432":          true,
 	"backend-dashboard → cache:6379":          true,
@@ -86,7 +92,7 @@ func testReachability(t *testing.T) {
 	var targets []socket
 	for _, name := range sortedKeys(running) {
 		p := running[name][0]
-		for _, c := range p.Spec.Containers {
+		for _, c := range slices.Concat(p.Spec.InitContainers, p.Spec.Containers) {
 			for _, port := range c.Ports {
 				targets = append(targets, socket{name, p, int(port.ContainerPort)})
 			}

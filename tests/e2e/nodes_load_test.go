@@ -35,6 +35,8 @@ const (
 type balancer struct {
 	port  int32 // of the health checks
 	nodes []string
+	// within is how long a request may take; 0 for answerWithin.
+	within time.Duration
 
 	mu     sync.Mutex
 	failed map[string]int // probes in a row
@@ -147,8 +149,12 @@ func (b *balancer) client(t testing.TB, ca string) *http.Client {
 	if !roots.AppendCertsFromPEM([]byte(ca)) {
 		t.Fatal("the CA certificate is not PEM")
 	}
+	within := answerWithin
+	if b.within > 0 {
+		within = b.within
+	}
 	return &http.Client{
-		Timeout: answerWithin,
+		Timeout: within,
 		Transport: &http.Transport{
 			TLSClientConfig: &tls.Config{RootCAs: roots},
 			IdleConnTimeout: 3 * time.Second,
@@ -157,7 +163,7 @@ func (b *balancer) client(t testing.TB, ca string) *http.Client {
 				if err != nil {
 					return nil, err
 				}
-				return (&net.Dialer{Timeout: answerWithin}).DialContext(ctx, network, net.JoinHostPort(b.pick(), port))
+				return (&net.Dialer{Timeout: within}).DialContext(ctx, network, net.JoinHostPort(b.pick(), port))
 			},
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

@@ -196,6 +196,50 @@ func (f *fleet) loseFirst(t *testing.T) {
 	}
 }
 
+// testLosePrimary cuts the power of the node that has the database's primary: another
+// member takes over, and the one that is back follows it.
+func (f *fleet) testLosePrimary(t *testing.T) {
+	if p := primary(t); p.Spec.NodeName == firstNode { // the control plane is not what this is about
+		handOver(t, p)
+		settled(t, namespace)
+	}
+	was := primary(t)
+	node := was.Spec.NodeName
+	f.lb.within = waits
+	defer func() { f.lb.within = 0 }()
+	w := writers(t)
+	if err := w.Prepare(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	run := w.Start(t.Context())
+	l := startLoad(t, f.lb, f.out)
+	look := watchPrimaries(t)
+	time.Sleep(2 * time.Second)
+	at := time.Now()
+	must(t, "node", "kill", node)
+	promoted(t, was.Name)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	if err := run.After(ctx, time.Now(), 100); err != nil {
+		t.Errorf("writes did not come back: %v", err)
+	}
+	must(t, "node", "start", node)
+	settled(t, namespace)
+	rejoined := since(at)
+	result := run.Stop()
+	most := look()
+	all := l.settleDown(t, time.Minute)
+	lost, err := w.Verify(ctx, result)
+	if err != nil || len(lost) > 0 {
+		t.Errorf("%d of %d acknowledged rows are lost, %v", len(lost), len(result.Acks), err)
+	}
+	if most > 1 {
+		t.Errorf("%d members said at the same time that they are the primary", most)
+	}
+	f.fault(fmt.Sprintf("power cut of %s, with the database's primary: %d of %d acknowledged rows lost, %d writes failed, none for %.1f s",
+		node, len(lost), len(result.Acks), len(result.Failures), result.Outage(at).Seconds()), all, rejoined.String()+", the member back", "nothing")
+}
+
 // testCut separates the node of the trading engine from the others: another engine is
 // started there, and never do two trade.
 func (f *fleet) testCut(t *testing.T) {

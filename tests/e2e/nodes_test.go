@@ -23,9 +23,9 @@ const firstNode = "alphapulse"
 // balancer that sends requests to each node.
 type fleet struct {
 	nodes []string // names, the first one first
-	file  string   // of the stack's settings
-	out   outputs
-	lb    *balancer
+	edited
+	out outputs
+	lb  *balancer
 	tables
 }
 
@@ -40,11 +40,12 @@ func TestNodes(t *testing.T) {
 	}{
 		{"Spread", f.testSpread},
 		{"LoadBalancer", f.testLoadBalancer},
-		{"Drain", f.testDrain},
 		{"Kill", f.testKill},
 		{"Cut", f.testCut},
 		{"Undo", f.testUndo},
 		{"Quota", f.testQuota},
+		{"Drain", f.testDrain},
+		{"LosePrimary", f.testLosePrimary},
 	} {
 		t.Run(part.name, func(t *testing.T) {
 			picture(t, namespace)
@@ -73,22 +74,10 @@ func newFleet(t *testing.T) *fleet {
 	t.Helper()
 	f := &fleet{}
 	f.grow(t)
-	raw, err := os.ReadFile(filepath.Join(root, "Pulumi."+stack+".yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.file = filepath.Join(t.TempDir(), "Pulumi."+stack+".yaml")
-	if err := os.WriteFile(f.file, raw, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	f.edited = editable(t)
 	for _, key := range []string{"edgeHttpNodePort", "edgeHttpsNodePort"} {
 		pulumi(t, "config", "rm", "--stack", stack, "--config-file", f.file, key)
 	}
-	t.Cleanup(func() {
-		if os.Getenv("KEEP") != "" {
-			pulumi(t, "up", "--stack", stack, "--yes", "--skip-preview", "--suppress-outputs")
-		}
-	})
 	f.deploy(t, "edgeExposure=loadBalancer", "edgePublicPort=443", "edgeReplicas=3", "backendMinReplicas=2", "edgeApiRate=1000", "edgeApiBurst=1000", "edgeConnections=1000")
 	nodes, err := cluster.CoreV1().Nodes().List(t.Context(), metav1.ListOptions{})
 	if err != nil {
@@ -116,19 +105,6 @@ func internalIP(n *corev1.Node) string {
 		}
 	}
 	return ""
-}
-
-// deploy sets settings and deploys.
-func (f *fleet) deploy(t *testing.T, settings ...string) {
-	t.Helper()
-	args := []string{"config", "set-all", "--stack", stack, "--config-file", f.file}
-	for _, s := range settings {
-		args = append(args, "--plaintext", s)
-	}
-	pulumi(t, args...)
-	out := pulumi(t, "up", "--stack", stack, "--config-file", f.file, "--yes", "--skip-preview", "--suppress-outputs")
-	t.Log(last(out, 4))
-	settled(t, namespace)
 }
 
 // publish gives a Service of type LoadBalancer the addresses of all nodes, as a

@@ -99,6 +99,45 @@ func pulumi(t testing.TB, args ...string) string {
 	return must(t, append([]string{"pulumi", "--"}, args...)...)
 }
 
+// edited is the stack dev with other settings than those of its file, which stays as it
+// is. It has its own ones again where the cluster is kept.
+type edited struct {
+	file string
+}
+
+func editable(t *testing.T) edited {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join(root, "Pulumi."+stack+".yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := edited{filepath.Join(t.TempDir(), "Pulumi."+stack+".yaml")}
+	if err := os.WriteFile(e.file, raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if os.Getenv("KEEP") != "" {
+			pulumi(t, "up", "--stack", stack, "--yes", "--skip-preview", "--suppress-outputs")
+		}
+	})
+	return e
+}
+
+// deploy sets settings and deploys.
+func (e edited) deploy(t *testing.T, settings ...string) {
+	t.Helper()
+	if len(settings) > 0 {
+		args := []string{"config", "set-all", "--stack", stack, "--config-file", e.file}
+		for _, s := range settings {
+			args = append(args, "--plaintext", s)
+		}
+		pulumi(t, args...)
+	}
+	out := pulumi(t, "up", "--stack", stack, "--config-file", e.file, "--yes", "--skip-preview", "--suppress-outputs")
+	t.Log(last(out, 4))
+	settled(t, namespace)
+}
+
 // output runs the program and returns its standard output alone.
 func output(t testing.TB, args ...string) []byte {
 	t.Helper()
@@ -112,10 +151,4 @@ func output(t testing.TB, args ...string) []byte {
 		t.Fatalf("local %s: %v\n%s", strings.Join(args, " "), err, diagnosis.String())
 	}
 	return out
-}
-
-// last returns the last lines of a text.
-func last(text string, n int) string {
-	lines := strings.Split(strings.TrimSpace(text), "\n")
-	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }

@@ -72,6 +72,7 @@ func small(httpPort, httpsPort int, domain string) []string {
 		fmt.Sprintf("edgePublicPort=%d", httpsPort),
 		"engineEnabled=true",
 		"backendMaxReplicas=1",
+		"databaseInstances=1",
 		"maxSymbols=20",
 	}
 }
@@ -162,7 +163,7 @@ func kept(t *testing.T, ns string, database corev1.Pod, symbol string) {
 	for _, c := range claims.Items {
 		bound[c.Name] = c.Status.Phase == corev1.ClaimBound && c.DeletionTimestamp == nil
 	}
-	for _, name := range []string{"database", "cache", "monitoring-prometheus", "monitoring-grafana", "monitoring-alertmanager"} {
+	for _, name := range []string{"data-database-g1-0", "cache", "monitoring-prometheus", "monitoring-grafana", "monitoring-alertmanager"} {
 		if !bound[name] {
 			t.Errorf("claim %s is not there any more: %v", name, bound)
 		}

@@ -59,6 +59,8 @@ func testOf(group string) string { return "Test" + strings.ToUpper(group[:1]) + 
 // groups lists the live proof in the order in which `make e2e` runs it.
 var groups = []group{
 	onDev(core, "the stack dev from nothing to destroyed, a second stack and prod beside it", 14*time.Minute),
+	onDev("data", "a database of three members under writes: scaled, switched over, killed, cut off", 20*time.Minute,
+		"components/database", "docker/agent", "stacks/database.go", "tests/e2e/data_test.go", "tests/e2e/data_faults_test.go", "tests/e2e/internal/rows"),
 	nodes(),
 	{
 		name: "single", about: "the stack single on a Docker engine", need: 12 * time.Minute,

@@ -47,8 +47,8 @@ func Losses(older, newer []Resource) []string {
 			continue
 		}
 		is, ok := now[was.ID()]
-		if !ok && was.Kind() == "Namespace" && was.RPC.GetRetainOnDelete() {
-			continue // it stays, with everything in it
+		if !ok && was.RPC.GetRetainOnDelete() && (was.Kind() == "Namespace" || was.Kind() == "PersistentVolumeClaim" && !was.RPC.GetProtect()) {
+			continue // it stays, with everything in it: the claim of a member that is gone
 		}
 		if !ok {
 			losses = append(losses, fmt.Sprintf("%s %s would be deleted", was.Type, was.Name))

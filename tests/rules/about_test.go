@@ -29,7 +29,7 @@ var abouts = func() map[string]about {
 			"EngineAbsent", "EngineDoubled", "EngineStalled", "EngineCyclesFailing", "RiskLimitExceeded", "DrawdownHigh",
 			"MarketDataMissing", "SignalsMissing", "SignalAccuracyLow", "OrdersRefused"}},
 		{about{"platform", "database", board.Infrastructure.UID}, []string{
-			"DatabaseDown", "DatabaseMetricsIncomplete", "DatabaseConnectionsHigh", "DatabaseWraparoundNear", "DatabaseVacuumBehind",
+			"DatabaseDown", "DatabaseUnprotected", "DatabaseMemberDown", "DatabaseReplicationLag", "DatabaseMetricsIncomplete", "DatabaseConnectionsHigh", "DatabaseWraparoundNear", "DatabaseVacuumBehind",
 			"DatabaseDeadlocks", "DatabaseLongTransaction", "DatabaseCheckpointsForced", "DatabaseRollbacksHigh",
 			"DatabaseTemporaryFiles", "DatabaseReadsFromDisk"}},
 		{about{"platform", "cache", board.Infrastructure.UID}, []string{

@@ -94,6 +94,10 @@ func healthy() history {
 		}
 	}
 	pod("database", "database-0", "pg_up")
+	pod("database", "database-1", "pg_up")
+	pod("database", "database-2", "pg_up")
+	add("0", primaryIs)
+	add("1", streams)
 	pod("cache", "cache-0", "redis_up")
 	pod("edge", edgePod, "nginx_up")
 	pod("backend", apiPod)
@@ -117,6 +121,8 @@ const (
 	enginePod = "backend-engine-6c5bd9b8c4-vzq2k"
 	edgePod   = "edge-5f7b6d8c9-hkx4t"
 
+	primaryIs = `pg_replication_is_replica{job="database",pod="database-0"}`
+	streams   = `pg_replication_slot_slot_is_active{job="database",pod="database-0",slot_type="physical"}`
 	succeeded = `http_requests_total{job="backend",pod="` + apiPod + `",status="200"}`
 	failed    = `http_requests_total{job="backend",pod="` + apiPod + `",status="503"}`
 	duration  = `http_request_duration_seconds_count{job="backend",pod="` + apiPod + `"}`
@@ -147,7 +153,7 @@ func (h history) applicationFails() {
 
 func (h history) databaseGone() {
 	h.set("0", up("database", "database-0"), ready("database-0"), kube("kube_statefulset_status_replicas_ready", `statefulset="database"`))
-	h.set("", `pg_up{job="database",pod="database-0"}`)
+	h.set("", `pg_up{job="database",pod="database-0"}`, primaryIs, streams)
 	h.applicationFails()
 }
 
@@ -160,13 +166,13 @@ var causes = map[string]struct {
 	"the database": {func(h history) {
 		h.databaseGone()
 		h.set("0", kube("kube_pod_container_status_ready", `pod="database-0",container="c"`))
-	}, "DatabaseDown", []string{"APIErrorBudgetBurn", "EngineStalled", "MarketDataMissing", "PodNotReady", "ReplicasMissing", "TargetDown"}},
+	}, "DatabaseDown", []string{"APIErrorBudgetBurn", "DatabaseMemberDown", "EngineStalled", "MarketDataMissing", "PodNotReady", "ReplicasMissing", "TargetDown"}},
 	"the node of the database and of the API": {func(h history) {
 		h.databaseGone()
 		h.set("0", up("backend", apiPod))
 		h.set("", succeeded, failed, duration, inTime)
 		h.set("1", kube("kube_pod_container_status_ready", fmt.Sprintf(`pod=%q,container="c"`, apiPod)))
-	}, "NodeLost", []string{"APIDown", "DatabaseDown", "EngineStalled", "MarketDataMissing", "PodNotReady", "ReplicasMissing", "TargetDown"}},
+	}, "NodeLost", []string{"APIDown", "DatabaseDown", "DatabaseMemberDown", "EngineStalled", "MarketDataMissing", "PodNotReady", "ReplicasMissing", "TargetDown"}},
 	"the cluster's DNS": {func(h history) {
 		h.applicationFails()
 		h.set("+4", notFound)

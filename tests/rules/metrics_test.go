@@ -28,11 +28,11 @@ var served = map[string][]string{
 		"portfolio_open_positions", "portfolio_risk_ratio", "portfolio_risk_limit_ratio",
 		"trading_positions_opened_total", "trading_positions_closed_total", "trading_orders_refused_total", "alphapulse_engine_cycles_total",
 	},
-	// postgres_exporter 0.19: collectors database, settings, stat_database,
+	// postgres_exporter 0.19: collectors database, replication, replication_slot, settings, stat_database,
 	// stat_bgwriter, stat_user_tables and wal, and the query pg_stat_activity, which are
 	// on by default, and those of database.Collectors
 	watched.database.Job: {
-		"pg_up", "pg_database_size_bytes", "pg_settings_max_connections", "pg_wal_size_bytes",
+		"pg_up", "pg_replication_is_replica", "pg_replication_lag_seconds", "pg_replication_slot_slot_is_active", "pg_database_size_bytes", "pg_settings_max_connections", "pg_wal_size_bytes",
 		"pg_stat_database_numbackends", "pg_stat_database_xact_commit", "pg_stat_database_xact_rollback",
 		"pg_stat_database_blks_hit", "pg_stat_database_blks_read", "pg_stat_database_tup_inserted",
 		"pg_stat_database_tup_updated", "pg_stat_database_tup_deleted", "pg_stat_database_deadlocks",

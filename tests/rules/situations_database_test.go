@@ -8,11 +8,33 @@ import (
 
 var databaseSituations = map[string][]situation{
 	"DatabaseDown": {
-		{name: "the exporter cannot log in", at: "8m", series: map[string]string{`pg_up{job="database",instance="x:1"}`: "1x4 0x10"},
-			fires: []firing{{rule.Critical, map[string]string{"job": "database", "instance": "x:1"}, databaseIsDown, databaseText}}},
-		{name: "the pod is gone", at: "8m", series: map[string]string{`pg_up{job="database",instance="x:1"}`: "1x4 stale"},
-			fires: []firing{{rule.Critical, map[string]string{"job": "database"}, databaseIsDown, databaseText}}},
-		{name: "it answers", at: "8m", series: map[string]string{`pg_up{job="database",instance="x:1"}`: "1x10"}},
+		{name: "the exporter cannot log in", at: "8m", series: map[string]string{isReplica("x:1"): "0x4 stale"},
+			fires: []firing{{rule.Critical, jobDatabase, databaseIsDown, databaseText}}},
+		{name: "all are standbys", at: "8m", series: map[string]string{isReplica("x:1"): "0x4 1x10", isReplica("y:1"): "1x20"},
+			fires: []firing{{rule.Critical, jobDatabase, databaseIsDown, databaseText}}},
+		{name: "another took over", at: "8m", series: with(map[string]string{isReplica("x:1"): "0x4 stale", isReplica("y:1"): "1x4 0x10"}, slot("1x20"))},
+	},
+	"DatabaseUnprotected": {
+		{name: "the last standby has gone", at: "8m", series: with(map[string]string{isReplica("x:1"): "0x20"}, slot("1x4 0x10")),
+			fires: []firing{{rule.Critical, jobDatabase, "Commits of the database are on one member alone",
+				"No standby streams from the primary. Commits go on, and what is committed now is lost with the primary's volume."}}},
+		{name: "there never was one", at: "8m", series: map[string]string{isReplica("x:1"): "0x20"},
+			fires: []firing{{rule.Critical, jobDatabase, "Commits of the database are on one member alone",
+				"No standby streams from the primary. Commits go on, and what is committed now is lost with the primary's volume."}}},
+		{name: "one of two streams", at: "8m", series: with(map[string]string{isReplica("x:1"): "0x20"}, slot("1x20"))},
+	},
+	"DatabaseMemberDown": {
+		{name: "two of three", at: "12m", series: map[string]string{pgUp("x:1"): "1x20", pgUp("y:1"): "1x20", pgUp("z:1"): "0x20"},
+			fires: []firing{{rule.Warning, jobDatabase, "A member of the database is missing", "2 of 3 members answer. The next failure may find no standby to take over."}}},
+		{name: "none", at: "12m", series: map[string]string{isReplica("x:1"): "0x40"},
+			fires: []firing{{rule.Warning, jobDatabase, "A member of the database is missing", "0 of 3 members answer. The next failure may find no standby to take over."}}},
+		{name: "all", at: "12m", series: map[string]string{pgUp("x:1"): "1x20", pgUp("y:1"): "1x20", pgUp("z:1"): "1x20"}},
+	},
+	"DatabaseReplicationLag": {
+		{name: "two minutes", at: "12m", series: map[string]string{`pg_replication_lag_seconds{job="database",pod="database-1"}`: "120x20"},
+			fires: []firing{{rule.Warning, map[string]string{"job": "database", "pod": "database-1"}, "A standby of the database is behind",
+				"database-1 is 2m 0s behind the primary: readers of it see old rows, and it keeps the write-ahead log."}}},
+		{name: "a second", at: "12m", series: map[string]string{`pg_replication_lag_seconds{job="database",pod="database-1"}`: "1x20"}},
 	},
 	"DatabaseConnectionsHigh": {
 		{name: "96 of 100", at: "10m", series: map[string]string{
@@ -152,4 +174,16 @@ func reads(hit, read int) map[string]string {
 		`pg_stat_database_blks_hit{job="database",datname="alphapulse"}`:  fmt.Sprintf("0+%dx60", hit),
 		`pg_stat_database_blks_read{job="database",datname="alphapulse"}`: fmt.Sprintf("0+%dx60", read),
 	}
+}
+
+// What the exporter says of one server.
+func isReplica(instance string) string {
+	return fmt.Sprintf(`pg_replication_is_replica{job="database",instance=%q}`, instance)
+}
+
+func pgUp(instance string) string { return fmt.Sprintf(`pg_up{job="database",instance=%q}`, instance) }
+
+// slot is that of a standby on the primary.
+func slot(active string) map[string]string {
+	return map[string]string{`pg_replication_slot_slot_is_active{job="database",instance="x:1",slot_type="physical",slot_name="b"}`: active}
 }

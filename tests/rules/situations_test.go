@@ -62,7 +62,7 @@ const (
 	expiringSoon      = "The edge's certificate expires soon"
 	crashText         = " ends soon after every start. Kubernetes waits longer each time before it tries again."
 	crashSummary      = "A container crashes again and again"
-	databaseText      = "The exporter beside the database cannot log in, or does not answer itself. The API answers 503 to what is not cached."
+	databaseText      = "No exporter beside a server can log in to one that takes writes, or none answers itself. The API answers 503 to what is not cached."
 	databaseIsDown    = "The database does not answer"
 	cacheText         = "The exporter beside the cache cannot log in, or does not answer itself. Every read goes to the database: expect slow answers."
 	cacheIsDown       = "The cache does not answer"

@@ -80,7 +80,7 @@ var workloadsSituations = map[string][]situation{
 	},
 	"VolumeFilling": {
 		{name: "97 % of the database's", at: "10m", series: map[string]string{
-			`pg_database_size_bytes{job="database",datname="alphapulse"}`: "90x20", `pg_wal_size_bytes{job="database"}`: "7x20", fmt.Sprintf(claimSize, "database"): "100x20"},
+			`pg_database_size_bytes{job="database",pod="database-0",datname="alphapulse"}`: "90x20", `pg_wal_size_bytes{job="database",pod="database-0"}`: "7x20", fmt.Sprintf(claimSize, "database"): "100x20"},
 			fires: []firing{{rule.Critical, map[string]string{"workload": "database", "persistentvolumeclaim": "database"}, "The volume of database is filling up",
 				"97% of the claim database is used. Once it is full, writes fail."}}},
 		{name: "90 % of the cache's", at: "20m", series: map[string]string{
@@ -88,11 +88,11 @@ var workloadsSituations = map[string][]situation{
 			fires: []firing{{rule.Warning, map[string]string{"workload": "cache", "persistentvolumeclaim": "cache"}, "The volume of cache is filling up",
 				"90% of the claim cache is used. Enlarge it before it is full."}}},
 		{name: "growing fast", at: "8h", series: map[string]string{
-			`pg_database_size_bytes{job="database",datname="alphapulse"}`: "40+0.05x500", `pg_wal_size_bytes{job="database"}`: "0x500", fmt.Sprintf(claimSize, "database"): "100x500"},
+			`pg_database_size_bytes{job="database",pod="database-0",datname="alphapulse"}`: "40+0.05x500", `pg_wal_size_bytes{job="database",pod="database-0"}`: "0x500", fmt.Sprintf(claimSize, "database"): "100x500"},
 			fires: []firing{{rule.Warning, map[string]string{"workload": "database", "persistentvolumeclaim": "database", "trend": "growing"}, "The volume of database is filling up",
 				"64% of the claim database is used. If it goes on growing as in the last six hours, it is full within four days."}}},
 		{name: "growing slowly", at: "8h", series: map[string]string{
-			`pg_database_size_bytes{job="database",datname="alphapulse"}`: "60+0.001x500", `pg_wal_size_bytes{job="database"}`: "0x500", fmt.Sprintf(claimSize, "database"): "100x500"}},
+			`pg_database_size_bytes{job="database",pod="database-0",datname="alphapulse"}`: "60+0.001x500", `pg_wal_size_bytes{job="database",pod="database-0"}`: "0x500", fmt.Sprintf(claimSize, "database"): "100x500"}},
 		{name: "silences fill Alertmanager's", at: "20m", series: map[string]string{
 			`alertmanager_nflog_snapshot_size_bytes{job="monitoring-alertmanager"}`: "6x30", `alertmanager_silences_snapshot_size_bytes{job="monitoring-alertmanager"}`: "80x30",
 			fmt.Sprintf(claimSize, "monitoring-alertmanager"): "100x30"},

@@ -25,10 +25,12 @@ type composition struct {
 
 // The names are those of the stacks, which their own tests hold to the rules.
 var watched = composition{
-	database: database.Watched{Job: "database", Claim: "database"},
-	cache:    cache.Watched{Job: "cache", Claim: "cache"},
-	edge:     edge.Watched{Job: "edge", ExpiryWarningDays: 21},
-	backend:  backend.Watched{API: "backend", Engine: "backend-engine", HTTP: backend.HTTP{Excluded: []string{"/health", "/ready", "/metrics"}}},
+	database: database.Watched{Job: "database", Members: []database.Member{
+		{Pod: "database-0", Claim: "database"}, {Pod: "database-1", Claim: "database-b"}, {Pod: "database-2", Claim: "database-c"},
+	}},
+	cache:   cache.Watched{Job: "cache", Claim: "cache"},
+	edge:    edge.Watched{Job: "edge", ExpiryWarningDays: 21},
+	backend: backend.Watched{API: "backend", Engine: "backend-engine", HTTP: backend.HTTP{Excluded: []string{"/health", "/ready", "/metrics"}}},
 	monitoring: monitoring.Watched{
 		Prometheus: "monitoring-prometheus", PrometheusClaim: "monitoring-prometheus",
 		Alertmanager: "monitoring-alertmanager", AlertmanagerClaim: "monitoring-alertmanager",
@@ -39,7 +41,7 @@ var watched = composition{
 // onDockerHost has no kube-state-metrics, so that nothing tells how large claims are.
 var onDockerHost = func() composition {
 	c := watched
-	c.monitoring.KubeStateMetrics, c.database.Claim, c.cache.Claim = "", "", ""
+	c.monitoring.KubeStateMetrics, c.database.Members, c.cache.Claim = "", nil, ""
 	return c
 }()
 

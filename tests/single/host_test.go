@@ -18,6 +18,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/alphapulse/alphapulse-infra/tests/livetest"
 )
 
 // engineSocket is where `local engine up` has the engine listen.
@@ -207,7 +209,7 @@ func derived(t testing.TB, from, name string) {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	t.Log(last(string(ask(t, "POST", "/build?t="+url.QueryEscape(name), &b)), 1))
+	t.Log(livetest.LastLines(string(ask(t, "POST", "/build?t="+url.QueryEscape(name), &b)), 1))
 }
 
 // settings is a copy of the stack's file, so that the clone's own stays as it is.
@@ -225,19 +227,4 @@ func settings(t testing.TB, pairs ...string) string {
 		pulumi(t, "config", "set", "--config-file", file, pairs[i], pairs[i+1])
 	}
 	return file
-}
-
-// eventually waits until a condition holds. The condition says what it saw.
-func eventually(t testing.TB, limit time.Duration, what string, holds func() (seen string, ok bool)) {
-	t.Helper()
-	for start := time.Now(); ; time.Sleep(time.Second) {
-		seen, ok := holds()
-		if ok {
-			t.Logf("%s: after %s: %s", what, since(start), seen)
-			return
-		}
-		if time.Since(start) > limit {
-			t.Fatalf("%s: not within %s; last seen: %s", what, limit, seen)
-		}
-	}
 }

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/alphapulse/alphapulse-infra/tests/livetest"
 )
 
 const (
@@ -112,7 +114,7 @@ func pulumi(t testing.TB, args ...string) string {
 	t.Helper()
 	out, diagnosis, err := try(t, args...)
 	if err != nil {
-		t.Fatalf("%s\n%s", last(out, 80), last(diagnosis, 20))
+		t.Fatalf("%s\n%s", livetest.LastLines(out, 80), livetest.LastLines(diagnosis, 20))
 	}
 	return out
 }
@@ -122,7 +124,7 @@ func refused(t testing.TB, why string, args ...string) {
 	t.Helper()
 	out, diagnosis, err := try(t, args...)
 	if err == nil || !strings.Contains(out+diagnosis, why) {
-		t.Fatalf("%v, want a failure that tells of %q\n%s\n%s", err, why, last(out, 80), last(diagnosis, 20))
+		t.Fatalf("%v, want a failure that tells of %q\n%s\n%s", err, why, livetest.LastLines(out, 80), livetest.LastLines(diagnosis, 20))
 	}
 	for line := range strings.Lines(out) {
 		if strings.Contains(line, why) {
@@ -134,13 +136,7 @@ func refused(t testing.TB, why string, args ...string) {
 // up updates the stack and tells its last lines.
 func up(t testing.TB, args ...string) {
 	t.Helper()
-	t.Log(last(pulumi(t, append([]string{"up", "--yes", "--skip-preview", "--suppress-outputs"}, args...)...), 5))
-}
-
-// last returns the last lines of a text.
-func last(text string, n int) string {
-	lines := strings.Split(strings.TrimSpace(text), "\n")
-	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+	t.Log(livetest.LastLines(pulumi(t, append([]string{"up", "--yes", "--skip-preview", "--suppress-outputs"}, args...)...), 5))
 }
 
 // outputs is what the stack says about itself.

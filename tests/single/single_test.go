@@ -5,19 +5,16 @@ package single
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
-	"net"
 	"net/http"
-	"net/http/cookiejar"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/alphapulse/alphapulse-infra/tests/livetest"
 )
 
 // TestSingle is one test because its parts follow one another on one stack: what one
@@ -48,62 +45,21 @@ type session struct {
 	symbol string
 }
 
-// browser returns a client that trusts the given CA only and keeps cookies.
+// browser returns a client that trusts the given CA only and keeps cookies. Every port is
+// published on loopback.
 func browser(t testing.TB, ca string) *http.Client {
 	t.Helper()
-	roots := x509.NewCertPool()
-	if ca != "" && !roots.AppendCertsFromPEM([]byte(ca)) {
-		t.Fatal("the CA certificate is not PEM")
-	}
-	jar, err := cookiejar.New(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &http.Client{
-		Timeout: 20 * time.Second,
-		Jar:     jar,
-		Transport: &http.Transport{
-			TLSClientConfig: &tls.Config{RootCAs: roots},
-			DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-				_, port, err := net.SplitHostPort(addr)
-				if err != nil {
-					return nil, err
-				}
-				// The names are loopback, but not every resolver knows.
-				return (&net.Dialer{Timeout: 10 * time.Second}).DialContext(ctx, network, net.JoinHostPort("127.0.0.1", port))
-			},
-		},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
+	return livetest.Browser(t, ca, func(string) string { return "127.0.0.1" })
 }
 
-// request sends a body, if any, as JSON, and returns status and answer.
+// request is livetest.Request with the password, if any, of the user admin.
 func request(t testing.TB, c *http.Client, method, url string, body any, password string) (int, []byte, error) {
 	t.Helper()
-	var raw []byte
-	if body != nil {
-		var err error
-		if raw, err = json.Marshal(body); err != nil {
-			t.Fatal(err)
+	return livetest.Request(t, c, method, url, body, func(r *http.Request) {
+		if password != "" {
+			r.SetBasicAuth("admin", password)
 		}
-	}
-	req, err := http.NewRequestWithContext(t.Context(), method, url, bytes.NewReader(raw))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	if password != "" {
-		req.SetBasicAuth("admin", password)
-	}
-	res, err := c.Do(req)
-	if err != nil {
-		return 0, nil, err
-	}
-	defer func() { _ = res.Body.Close() }()
-	answer, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
-	return res.StatusCode, answer, err
+	})
 }
 
 // answers asks every endpoint for something that only what stands behind the edge
@@ -118,14 +74,14 @@ func answers(t testing.TB, o outputs) {
 		{"prometheus", "/api/v1/query?query=count(up==1)", `"success"`, o.PrometheusPassword},
 	} {
 		url := o.URLs[e.name] + e.path
-		eventually(t, 2*time.Minute, "GET "+url, func() (string, bool) {
+		livetest.Eventually(t, 2*time.Minute, "GET "+url, func(context.Context) (string, bool) {
 			status, body, err := request(t, c, http.MethodGet, url, nil, e.password)
 			return fmt.Sprintf("%d %.160q %v", status, body, err), err == nil && status == http.StatusOK && strings.Contains(string(body), e.want)
 		})
 	}
 	// The edge passes no password of a request on to Grafana: its login form takes one.
 	form := map[string]string{"user": "admin", "password": o.GrafanaPassword}
-	eventually(t, 2*time.Minute, "Grafana's login", func() (string, bool) {
+	livetest.Eventually(t, 2*time.Minute, "Grafana's login", func(context.Context) (string, bool) {
 		status, body, err := request(t, c, http.MethodPost, o.URLs["grafana"]+"/login", form, "")
 		return fmt.Sprintf("%d %.160q %v", status, body, err), err == nil && status == http.StatusOK
 	})
@@ -133,7 +89,7 @@ func answers(t testing.TB, o outputs) {
 		t.Errorf("Grafana after the login: %d %.160q %v, want the admin", status, body, err)
 	}
 	// Each that is to be scraped is.
-	eventually(t, 2*time.Minute, "targets of Prometheus", func() (string, bool) {
+	livetest.Eventually(t, 2*time.Minute, "targets of Prometheus", func(context.Context) (string, bool) {
 		status, body, err := request(t, c, http.MethodGet, o.URLs["prometheus"]+"/api/v1/query?query=up", nil, o.PrometheusPassword)
 		var result struct {
 			Data struct {
@@ -232,7 +188,7 @@ func (s *session) inspect(t *testing.T) {
 func (s *session) row(t *testing.T) {
 	o := outputsOf(t)
 	s.client = browser(t, o.CACertificate)
-	eventually(t, 2*time.Minute, "a symbol to watch", func() (string, bool) {
+	livetest.Eventually(t, 2*time.Minute, "a symbol to watch", func(context.Context) (string, bool) {
 		status, body, err := request(t, s.client, http.MethodGet, o.URLs["api"]+"/api/symbols", nil, "")
 		var answer struct {
 			Items []struct {
@@ -255,7 +211,7 @@ func (s *session) row(t *testing.T) {
 
 	before := ids(t)
 	ask(t, "DELETE", "/containers/"+prefix+"-database?force=1", nil)
-	eventually(t, time.Minute, "the API without a database", func() (string, bool) {
+	livetest.Eventually(t, time.Minute, "the API without a database", func(context.Context) (string, bool) {
 		status, body, err := request(t, s.client, http.MethodGet, o.URLs["api"]+"/api/signals/latest", nil, "")
 		return fmt.Sprintf("%d %.120q %v", status, body, err), err == nil && status == http.StatusServiceUnavailable
 	})
@@ -270,7 +226,7 @@ func (s *session) row(t *testing.T) {
 func (s *session) watched(t *testing.T, o outputs) {
 	t.Helper()
 	want := fmt.Sprintf(`{"symbols":[%q]}`, s.symbol)
-	eventually(t, 2*time.Minute, "GET /api/watchlist", func() (string, bool) {
+	livetest.Eventually(t, 2*time.Minute, "GET /api/watchlist", func(context.Context) (string, bool) {
 		status, body, err := request(t, s.client, http.MethodGet, o.URLs["api"]+"/api/watchlist", nil, "")
 		return fmt.Sprintf("%d %s %v", status, body, err), err == nil && status == http.StatusOK && strings.TrimSpace(string(body)) == want
 	})
@@ -285,7 +241,7 @@ func (s *session) upAgain(t *testing.T) {
 }
 
 func (s *session) refresh(t *testing.T) {
-	t.Log(last(pulumi(t, "refresh", "--yes", "--skip-preview", "--suppress-outputs", "--expect-no-changes"), 4))
+	t.Log(livetest.LastLines(pulumi(t, "refresh", "--yes", "--skip-preview", "--suppress-outputs", "--expect-no-changes"), 4))
 }
 
 // image deploys another frontend, and then the first one again.
@@ -314,7 +270,7 @@ func (s *session) destroyKeeps(t *testing.T) {
 		t.Fatalf("only the volumes %v hold data", data)
 	}
 	before := outputsOf(t)
-	t.Log(last(pulumi(t, "destroy", "--yes", "--skip-preview"), 4))
+	t.Log(livetest.LastLines(pulumi(t, "destroy", "--yes", "--skip-preview"), 4))
 	var want []string
 	for _, v := range data {
 		want = append(want, "volume "+v)
@@ -338,7 +294,7 @@ func (s *session) destroyKeeps(t *testing.T) {
 func (s *session) destroyDeletes(t *testing.T) {
 	file := settings(t, "deleteVolumes", "true")
 	up(t, "--config-file", file)
-	t.Log(last(pulumi(t, "destroy", "--yes", "--skip-preview", "--config-file", file), 4))
+	t.Log(livetest.LastLines(pulumi(t, "destroy", "--yes", "--skip-preview", "--config-file", file), 4))
 	if got := left(t); len(got) > 0 {
 		t.Errorf("after destroy there are %v", got)
 	}

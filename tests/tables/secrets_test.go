@@ -1,6 +1,7 @@
 package tables
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -65,7 +66,7 @@ func TestThePasswordsOpenWhatTheyAreFor(t *testing.T) {
 	require.NoError(t, err)
 	file := func(secret, key string) string {
 		for _, s := range recorder.Of[*corev1.Secret](objects) {
-			if strings.HasPrefix(s.Name, secret+"-") && s.StringData[key] != "" {
+			if (s.Name == secret || strings.HasPrefix(s.Name, secret+"-")) && s.StringData[key] != "" {
 				return s.StringData[key]
 			}
 		}
@@ -73,15 +74,24 @@ func TestThePasswordsOpenWhatTheyAreFor(t *testing.T) {
 		return ""
 	}
 	password := func(name string) string { return recorder.Generated("credentials-" + name) }
-	for key, of := range map[string][2]string{
-		database.SuperuserFile: {database.SuperuserRole, "database-admin"},
-		"application":          {database.ApplicationRole, "database-application"},
-		"monitoring":           {database.MonitoringRole, "database-monitoring"},
-	} {
-		want, err := database.Verifier(password(of[1]), of[0]+recorder.Generated("database-salt"))
-		require.NoError(t, err)
-		assert.Equal(t, want, file("database-verifiers", key), "role %s", of[0])
+	var declared struct {
+		Logins []struct{ Name, Verifier string }
 	}
+	require.NoError(t, json.Unmarshal([]byte(file("database-roles", "roles.json")), &declared))
+	verifiers := map[string]string{}
+	for _, l := range declared.Logins {
+		verifiers[l.Name] = l.Verifier
+	}
+	roles := map[string]string{
+		database.ApplicationRole: "application", database.MonitoringRole: "monitoring", database.PoolingRole: "pooling",
+		database.ReplicationRole: "replication", database.RewindRole: "rewind",
+	}
+	for role, of := range roles {
+		want, err := database.Verifier(password("database-"+of), role+recorder.Generated("database-salt"))
+		require.NoError(t, err)
+		assert.Equal(t, want, verifiers[role], "role %s", role)
+	}
+	assert.Len(t, verifiers, len(roles), "the superuser has no password: it logs in inside the pod")
 	assert.Equal(t, password("database-monitoring"), file("database-exporter", database.PasswordFile))
 
 	acl, err := cache.RenderACL(password("cache-application"), password("cache-monitoring"))

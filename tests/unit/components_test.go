@@ -77,15 +77,19 @@ var alone = map[string]struct {
 				Placement: ownPlace, Image: ownImage, ExporterImage: ownImage, Storage: resource.MustParse("10Gi"),
 				Resources: ownSize, AliasServices: []string{"postgres"},
 				SuperuserPassword: ownSecret("one"), ApplicationPassword: ownSecret("two"), MonitoringPassword: ownSecret("three"),
+				AgentImage: ownImage, PoolerImage: ownImage, Instances: 2, Generation: 1, APIServerPorts: []int{443}, MaxConnections: 50,
+				PoolingPassword: ownSecret("four"), ReplicationPassword: ownSecret("five"), RewindPassword: ownSecret("six"),
+				ControlPassword: ownSecret("seven"), AuthoritySeed: ownSecret("a seed of at least thirty-two bytes"),
 			})
 			return err
 		},
-		registers: []string{"StatefulSet/ledger", "PersistentVolumeClaim/ledger", "Service/ledger", "Service/ledger-headless", "Service/postgres", "PodDisruptionBudget/ledger"},
+		registers: []string{"StatefulSet/ledger-g1", "PersistentVolumeClaim/data-ledger-g1-0", "PersistentVolumeClaim/data-ledger-g1-1", "Service/ledger",
+			"Service/ledger-members", "Service/ledger-read", "Service/ledger-pooler", "Service/postgres", "Deployment/ledger-pooler", "PodDisruptionBudget/ledger-g1"},
 		broken: func(ctx *pulumi.Context) error {
-			_, err := database.NewDatabase(ctx, "ledger", &database.Args{Resources: room.ResourcesOf("0", "1Gi", "1", "1Gi"), Storage: resource.MustParse("1Mi"), AliasServices: []string{"Not A Name"}})
+			_, err := database.NewDatabase(ctx, "ledger", &database.Args{Resources: room.ResourcesOf("0", "1Gi", "1", "1Gi"), Storage: resource.MustParse("1Mi"), AliasServices: []string{"Not A Name"}, Instances: 4})
 			return err
 		},
-		says: []string{"Namespace is missing", "SuperuserPassword is missing", "requests.cpu", "Storage is 1Mi", `"Not A Name"`},
+		says: []string{"Namespace is missing", "PoolingPassword is missing", "SuperuserPassword is missing", "requests.cpu", "Storage is 1Mi", `"Not A Name"`, "Instances is 4"},
 	},
 	"Cache": {
 		compose: func(ctx *pulumi.Context) error {

@@ -25,15 +25,20 @@ import (
 // bare composes every room of a stack with what has no default and nothing else: names,
 // places, credentials, addresses, and which of the optional processes there are.
 func bare(ctx *pulumi.Context) error {
-	keys, err := platform.NewCredentials(ctx, "credentials", nil)
+	keys, err := platform.NewCredentials(ctx, "credentials", &platform.CredentialsArgs{Members: true})
 	if err != nil {
 		return err
 	}
 	place := workload.Placement{Namespace: pulumi.String("alphapulse-bare")}
 	data := place
 	data.PriorityClass = pulumi.StringPtr("alphapulse-bare-stateful")
+	// Ten API pods at most and the next of a rollout, the engine, the dashboard and its next.
+	const processes = 14
 	db, err := database.NewDatabase(ctx, "database", &database.Args{
 		Placement: data, SuperuserPassword: keys.DatabaseAdmin, ApplicationPassword: keys.DatabaseApplication, MonitoringPassword: keys.DatabaseMonitoring,
+		PoolingPassword: keys.DatabasePooling, ReplicationPassword: keys.DatabaseReplication, RewindPassword: keys.DatabaseRewind,
+		ControlPassword: keys.DatabaseControl, AuthoritySeed: keys.AuthoritySeed, APIServerPorts: []int{443, 6443},
+		Clients: processes * backend.DefaultSettings().MaxConnections, Sessions: processes,
 	})
 	if err != nil {
 		return err
@@ -47,9 +52,9 @@ func bare(ctx *pulumi.Context) error {
 	app, err := backend.NewBackend(ctx, "backend", &backend.Args{
 		Placement: place, Engine: &backend.Process{}, Dashboard: &backend.Process{},
 		Access: &backend.Access{
-			Database:     backend.DatabaseAccess{Port: database.Port, Name: database.Name, User: database.ApplicationRole},
+			Database:     backend.DatabaseAccess{Port: database.Port, Name: database.Name, User: database.ApplicationRole, ReadName: database.ReadName},
 			Cache:        backend.CacheAccess{Port: cache.Port},
-			DatabaseHost: db.Host, CacheHost: store.Host,
+			DatabaseHost: db.Host, DatabaseDirectHost: db.Primary, CacheHost: store.Host,
 			DatabasePassword: keys.DatabaseApplication, CachePassword: keys.CacheApplication, JWTSecret: keys.JWTSecret, AppSecret: keys.AppSecret,
 		},
 	})

@@ -117,16 +117,16 @@ func TestBadCertificate(t *testing.T) {
 	}
 }
 
-// TestAllProblemsAtOnce: a user corrects the file once.
+// TestAllProblemsAtOnce, two of a kind among them: a user corrects the file once.
 func TestAllProblemsAtOnce(t *testing.T) {
 	message := refused(t, recorder.Options{
-		Config:   map[string]string{"domain": "", "databaseStorage": "10Gi", "backendMinReplicas": "99", "typo": "1", "cacheImage": "redis"},
-		Previous: map[string]any{"volumes": map[string]any{"database": "50Gi"}, "namespace": "elsewhere"},
+		Config:   map[string]string{"domain": "", "databaseStorage": "10Gi", "backendMinReplicas": "99", "oops": "1", "typo": "1", "cacheImage": "redis"},
+		Previous: map[string]any{"volumes": map[string]any{"data-database-g1-0": "50Gi"}, "namespace": "elsewhere"},
 	})
-	for _, key := range []string{"domain:", "databaseStorage:", "backendMinReplicas:", "typo:", "cacheImage:", "namespace:"} {
+	for _, key := range []string{"domain:", "databaseStorage:", "backendMinReplicas:", "oops:", "typo:", "cacheImage:", "namespace:"} {
 		assert.Contains(t, message, "\n"+key)
 	}
-	assert.Contains(t, message, "6 problem(s), nothing was changed")
+	assert.Contains(t, message, "7 problem(s), nothing was changed")
 	assert.Contains(t, message, "10Gi is smaller than the 50Gi")
 	assert.Equal(t, 1, strings.Count(message, "databaseStorage:"))
 }

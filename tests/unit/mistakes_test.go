@@ -106,6 +106,7 @@ var mistakes = map[string][]mistake{
 		{key: "domain", value: "192.168.1", says: []string{`"192.168.1"`, "address"}},
 		{key: "domain", value: "internal.0x7f", says: []string{"address"}},
 		{key: "domain", value: "fd00::1", says: []string{`"fd00::1"`}},
+		{key: "edgeTraceSampling", value: "0.00001", says: []string{"1e-05", "at most four decimals"}},
 		{key: "edgeTrustedProxies", value: `["0.0.0.0/0"]`, says: []string{`"0.0.0.0/0" trusts everybody`}},
 		{key: "edgeTrustedProxies", value: `["203.0.113.0/24","::/0"]`, says: []string{`"::/0" trusts everybody`}},
 		{key: "edgeTrustedProxies", value: `["0.0.0.0/1","128.0.0.0/1"]`, says: []string{`"0.0.0.0/1" trusts everybody`, `"128.0.0.0/1" trusts everybody`}},
@@ -122,8 +123,6 @@ var mistakes = map[string][]mistake{
 		{key: "edgeUnlimitedCidrs", value: `["10.0.0.1/8"]`, says: []string{`"10.0.0.1/8"`}},
 		{key: "edgeLoginPaths", value: `["/login;x"]`, says: []string{`"/login;x" cannot be where passwords are tried`}},
 		{key: "edgeLoginPaths", value: `["/"]`, says: []string{"below the root"}},
-		{key: "edgeTraceSampling", value: "0.00001", says: []string{"no multiple of 0.0001"}},
-		{key: "edgeTraceSampling", value: "5", says: []string{`"5"`}},
 	},
 	"certificates": {
 		{key: "tlsMode", value: "acme", says: []string{`"acme"`, "certManager"}},

@@ -91,12 +91,19 @@ var edits = map[string]edit{
 	"registryUsername": {value: "robot", with: pushing},
 	"registryPassword": {value: "renewed", with: pushing},
 
-	"databaseImage":          {value: "docker.io/timescale/timescaledb:2.20.0-pg17"},
-	"databaseExporterImage":  {value: "docker.io/prometheuscommunity/postgres-exporter:v0.20.0"},
-	"databaseResources":      {value: `{"limits":{"memory":"8Gi"}}`},
-	"databaseStorage":        {value: "200Gi"},
-	"databaseMaxConnections": {value: "150"},
-	"databaseAliases":        {value: `["timescaledb"]`},
+	"databaseImage":              {value: "docker.io/timescale/timescaledb-ha:pg17.11-ts2.29.0"},
+	"databaseAgentImage":         {value: "registry.example.com/agent:0.2.0"},
+	"databasePoolerImage":        {value: "ghcr.io/cloudnative-pg/pgbouncer:1.27.0"},
+	"databaseInstances":          {value: "2"},
+	"databaseStopWithoutStandby": {value: "true"},
+	"databaseDirect":             {value: "true", with: map[string]string{"maxConnections": "10"}},
+	"databaseFrom":               {value: "volume", live: true},
+	"databaseFromImage":          {value: "docker.io/timescale/timescaledb:2.20.0-pg17", with: map[string]string{"databaseFrom": "volume"}, live: true},
+	"databaseExporterImage":      {value: "docker.io/prometheuscommunity/postgres-exporter:v0.20.0"},
+	"databaseResources":          {value: `{"limits":{"memory":"8Gi"}}`},
+	"databaseStorage":            {value: "200Gi"},
+	"databaseMaxConnections":     {value: "150"},
+	"databaseAliases":            {value: `["timescaledb"]`},
 
 	"cacheImage":         {value: "docker.io/library/redis:8.2.0"},
 	"cacheExporterImage": {value: "docker.io/oliver006/redis_exporter:v2.0.0"},
@@ -242,6 +249,7 @@ var onHost = map[string]edit{
 	"prometheusLoopbackPort": {value: "19090"},
 	"imagePullCredentials":   {value: `{"auths":{"registry.example.com":{"auth":"dXNlcjpwYXNzd29yZA=="}}}`},
 	"databaseMaxConnections": {value: "40"},
+	"databaseImage":          {value: "docker.io/timescale/timescaledb:2.20.0-pg17"},
 	"engineEnabled":          {value: "false", with: map[string]string{"tradingEnabled": "false", "engineResources": `{"requests":{"cpu":"500m","memory":"1Gi"},"limits":{"cpu":"1","memory":"2Gi"}}`}},
 }
 

@@ -88,19 +88,24 @@ func (s State) recordings() []recorder.Resource {
 // losses runs the program on top of the state, with the given edits of its
 // configuration, and names what would be deleted or replaced.
 func (s State) losses(edits map[string]string, secretKeys ...string) ([]string, error) {
-	config := maps.Clone(s.Config)
-	maps.Copy(config, edits)
-	now, err := recorder.Run(recorder.Options{Stack: s.Stack, Config: config, SecretKeys: secretKeys, Previous: s.Outputs})
+	now, err := s.run(edits, secretKeys...)
 	if err != nil {
 		return nil, err
 	}
 	return recorder.Losses(s.recordings(), now.Resources), nil
 }
 
+// run runs the program on top of the state.
+func (s State) run(edits map[string]string, secretKeys ...string) (*recorder.Recording, error) {
+	config := maps.Clone(s.Config)
+	maps.Copy(config, edits)
+	return recorder.Run(recorder.Options{Stack: s.Stack, Config: config, SecretKeys: secretKeys, Previous: s.Outputs})
+}
+
 // unprotected names what the release protected and the program, as configured then,
 // does not.
-func (s State) unprotected() ([]string, error) {
-	now, err := recorder.Run(recorder.Options{Stack: s.Stack, Config: s.Config, Previous: s.Outputs})
+func (s State) unprotected(edits map[string]string) ([]string, error) {
+	now, err := s.run(edits)
 	if err != nil {
 		return nil, err
 	}

@@ -55,19 +55,39 @@ func TestUpgradeLosesNothing(t *testing.T) {
 		s := states[name]
 		t.Run(name, func(t *testing.T) {
 			require.Greater(t, len(s.Resources), 15, "the recorded state is incomplete")
-			lost, err := s.losses(nil)
+			// Its database is a single server, which does not come over without a word.
+			_, err := s.losses(nil)
+			require.ErrorContains(t, err, "databaseFrom: it is not set, and the stack has a database in volume database")
+			over := map[string]string{"databaseFrom": "volume"}
+			lost, err := s.losses(over)
 			require.NoError(t, err, "the configuration of that release is not accepted any more")
 			assert.Empty(t, lost)
 
 			today, err := recorder.StackConfig(s.Stack)
 			require.NoError(t, err)
+			maps.Copy(today, over)
 			lost, err = s.losses(today)
 			require.NoError(t, err)
 			assert.Empty(t, lost)
 
-			unprotected, err := s.unprotected()
+			// The former server is stopped, and its claim kept, until their user lets them go.
+			unprotected, err := s.unprotected(over)
 			require.NoError(t, err)
-			assert.Empty(t, unprotected)
+			if s.Stack == "prod" {
+				assert.Equal(t, []string{"PersistentVolumeClaim/database", "StatefulSet/database"}, slices.Sorted(slices.Values(unprotected)))
+			} else {
+				assert.Empty(t, unprotected)
+			}
+			former, err := s.run(over)
+			require.NoError(t, err)
+			for _, r := range former.Resources {
+				switch r.Label() {
+				case "PersistentVolumeClaim/database":
+					assert.True(t, r.RPC.GetRetainOnDelete(), "the former volume could be deleted")
+				case "StatefulSet/database":
+					assert.Equal(t, 0.0, recorder.Plain(r.Inputs)["spec"].(map[string]any)["replicas"], "the former server runs beside its copy")
+				}
+			}
 		})
 	}
 }
@@ -75,28 +95,34 @@ func TestUpgradeLosesNothing(t *testing.T) {
 // edits change every setting of the database and the cache, and what else reaches a
 // volume, in both directions where there are two.
 var edits = map[string][]string{
-	"databaseImage":          {"docker.io/timescale/timescaledb:2.20.0-pg17"},
-	"databaseExporterImage":  {"docker.io/prometheuscommunity/postgres-exporter:v0.20.0"},
-	"databaseResources":      {`{"limits":{"cpu":"3","memory":"8Gi"}}`, `{"requests":{"cpu":"500m","memory":"1Gi"},"limits":{"cpu":"1","memory":"2Gi"}}`},
-	"databaseStorage":        {"500Gi"},
-	"databaseMaxConnections": {"90", "40"},
-	"databaseAliases":        {`["timescaledb","postgres"]`},
-	"cacheImage":             {"docker.io/library/redis:8.2.0"},
-	"cacheExporterImage":     {"docker.io/oliver006/redis_exporter:v2.0.0"},
-	"cacheResources":         {`{"limits":{"memory":"3Gi"}}`, `{"requests":{"memory":"128Mi"},"limits":{"memory":"256Mi"}}`},
-	"databasePlacement":      {`{"nodeSelector":{"pool":"data"},"tolerations":[{"key":"data","operator":"Exists"}]}`},
-	"cachePlacement":         {`{"nodeSelector":{"pool":"data"}}`},
-	"assignUserIds":          {"false"},
-	"cachePolicy":            {"noeviction"},
-	"cacheStorage":           {"200Gi"},
-	"cacheAliases":           {`["redis"]`},
-	"cacheTtlSeconds":        {"60"},
-	"storageClass":           {"fast"},
-	"protect":                {"false", "true"},
-	"imagePullCredentials":   {`{"auths":{"registry.example.com":{"auth":"dXNlcjpwYXNzd29yZA=="}}}`},
-	"prometheusStorage":      {"200Gi"},
-	"prometheusRetention":    {"30d"},
-	"grafanaStorage":         {"200Gi"},
+	"databaseImage":              {"docker.io/timescale/timescaledb-ha:pg17.11-ts2.29.0"},
+	"databaseAgentImage":         {"registry.example.com/agent:0.2.0"},
+	"databasePoolerImage":        {"ghcr.io/cloudnative-pg/pgbouncer:1.27.0"},
+	"databaseInstances":          {"2", "1"},
+	"databaseStopWithoutStandby": {"true"},
+	"databaseDirect":             {"true"},
+	"databaseFrom":               {"volume"},
+	"databaseExporterImage":      {"docker.io/prometheuscommunity/postgres-exporter:v0.20.0"},
+	"databaseResources":          {`{"limits":{"cpu":"3","memory":"8Gi"}}`, `{"requests":{"cpu":"500m","memory":"1Gi"},"limits":{"cpu":"1","memory":"2Gi"}}`},
+	"databaseStorage":            {"500Gi"},
+	"databaseMaxConnections":     {"90", "40"},
+	"databaseAliases":            {`["timescaledb","postgres"]`},
+	"cacheImage":                 {"docker.io/library/redis:8.2.0"},
+	"cacheExporterImage":         {"docker.io/oliver006/redis_exporter:v2.0.0"},
+	"cacheResources":             {`{"limits":{"memory":"3Gi"}}`, `{"requests":{"memory":"128Mi"},"limits":{"memory":"256Mi"}}`},
+	"databasePlacement":          {`{"nodeSelector":{"pool":"data"},"tolerations":[{"key":"data","operator":"Exists"}]}`},
+	"cachePlacement":             {`{"nodeSelector":{"pool":"data"}}`},
+	"assignUserIds":              {"false"},
+	"cachePolicy":                {"noeviction"},
+	"cacheStorage":               {"200Gi"},
+	"cacheAliases":               {`["redis"]`},
+	"cacheTtlSeconds":            {"60"},
+	"storageClass":               {"fast"},
+	"protect":                    {"false", "true"},
+	"imagePullCredentials":       {`{"auths":{"registry.example.com":{"auth":"dXNlcjpwYXNzd29yZA=="}}}`},
+	"prometheusStorage":          {"200Gi"},
+	"prometheusRetention":        {"30d"},
+	"grafanaStorage":             {"200Gi"},
 }
 
 // TestEditsReplaceNothingStateful previews each edit on the program's own state.
@@ -121,6 +147,12 @@ func TestEditsReplaceNothingStateful(t *testing.T) {
 					secret = append(secret, key)
 				}
 				edit := map[string]string{key: value}
+				switch key {
+				case "databaseStopWithoutStandby":
+					edit["databaseInstances"] = "3"
+				case "databaseDirect":
+					edit["maxConnections"] = "5"
+				}
 				if key == "cacheResources" {
 					edit["cacheStorage"] = "100Gi" // of which it needs more with more memory
 				}
@@ -141,7 +173,7 @@ func TestLossIsSeen(t *testing.T) {
 		require.NoError(t, err)
 		found := false
 		for i := range s.Resources {
-			if e := &s.Resources[i]; strings.HasSuffix(e.Type, ":"+kind) && (e.Name == "database" || e.Name == "platform") {
+			if e := &s.Resources[i]; strings.HasSuffix(e.Type, ":"+kind) && (e.Name == "database-g1" || e.Name == "data-database-g1-0" || e.Name == "platform") {
 				edit(e)
 				found = true
 			}

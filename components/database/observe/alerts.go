@@ -15,14 +15,19 @@ type Watched struct {
 	// Job is the database's name among the jobs of Prometheus: postgres_exporter
 	// beside it serves its metrics.
 	Job string
-	// Claim is the name of its claim; "" where nothing tells how large claims are, as
-	// on a Docker host.
-	Claim string
+	// Workload is what runs it, where it is not called like the job.
+	Workload string
+	// Members are those of a cluster that fails over by itself; nil where there is one
+	// server, and nothing tells how large its volume is, as on a Docker host.
+	Members []Member
 	// Owner acts on its alerts; rule.Platform when empty.
 	Owner string
 	// Limits of the alerts.
 	Limits Limits
 }
+
+// Member is one of several servers.
+type Member struct{ Pod, Claim string }
 
 // Limits are the values from which on an alert fires; the default stands for zero.
 type Limits struct {
@@ -32,6 +37,8 @@ type Limits struct {
 	TransactionSeconds int
 	// Deadlocks in a quarter of an hour; 3.
 	Deadlocks int
+	// LagSeconds is how far a standby may be behind; 60.
+	LagSeconds int
 	// Rollbacks is the share of transactions that are rolled back; 0.1.
 	Rollbacks float64
 	// TemporaryBytes are the bytes per second that queries write to temporary files;
@@ -60,6 +67,7 @@ func (w Watched) withDefaults() Watched {
 		Connections:        cmp.Or(w.Limits.Connections, 0.8),
 		TransactionSeconds: cmp.Or(w.Limits.TransactionSeconds, 900),
 		Deadlocks:          cmp.Or(w.Limits.Deadlocks, 3),
+		LagSeconds:         cmp.Or(w.Limits.LagSeconds, 60),
 		Rollbacks:          cmp.Or(w.Limits.Rollbacks, 0.1),
 		TemporaryBytes:     cmp.Or(w.Limits.TemporaryBytes, 10<<20),
 	}
@@ -73,7 +81,7 @@ var Collectors = []string{"database_wraparound", "stat_checkpointer"}
 // Alerts are the rules on the database.
 func Alerts(w Watched) []rule.Group {
 	w = w.withDefaults()
-	about := rule.About{Owner: w.Owner, Workload: w.Job, Dashboard: board.Infrastructure.UID}
+	about := rule.About{Owner: w.Owner, Workload: cmp.Or(w.Workload, w.Job), Dashboard: board.Infrastructure.UID}
 	return []rule.Group{
 		{Name: rule.Availability, Rules: about.Alerts(w.availability()...)},
 		{Name: rule.Capacity, Rules: about.Alerts(w.capacity()...)},
@@ -82,31 +90,52 @@ func Alerts(w Watched) []rule.Group {
 }
 
 func (w Watched) availability() []rule.Rule {
-	down := rule.Alert("DatabaseDown", rule.Critical, "1m", rule.On(w.Job, `pg_up{$job} == 0 or absent(pg_up{$job})`),
+	down := rule.Alert("DatabaseDown", rule.Critical, "1m",
+		rule.On(w.Job, `sum by (job) (pg_replication_is_replica{$job} == bool 0) == 0 or absent(pg_replication_is_replica{$job})`),
 		"The database does not answer",
-		"The exporter beside the database cannot log in, or does not answer itself. The API answers 503 to what is not cached.")
+		"No exporter beside a server can log in to one that takes writes, or none answers itself. The API answers 503 to what is not cached.")
 	// A critical alert on it may tell why: its volume is full.
 	down.Silences = []rule.Silence{
 		{Matchers: []string{`severity="warning"`}, Equal: []string{rule.WorkloadLabel}},
 		{OfConsumers: true},
 	}
-	return []rule.Rule{
-		down,
+	return append(append([]rule.Rule{down}, w.replication()...),
 		rule.Alert("DatabaseMetricsIncomplete", rule.Warning, "15m",
 			rule.On(w.Job, `min by (job, collector) (pg_scrape_collector_success{$job}) == 0 or max by (job) (pg_exporter_last_scrape_error{$job}) == 1 and on(job) pg_up{$job} == 1`),
 			"The database's exporter cannot read everything",
 			"A query of the exporter fails{{ with $labels.collector }}, that of the collector {{ . }}{{ end }}. Alerts on what it reads are blind."),
+	)
+}
+
+// replication tells how the members of a cluster are to each other.
+func (w Watched) replication() []rule.Rule {
+	if len(w.Members) < 2 {
+		return nil
+	}
+	return []rule.Rule{
+		rule.Alert("DatabaseUnprotected", rule.Critical, "1m",
+			rule.On(w.Job, `sum by (job) (pg_replication_is_replica{$job} == bool 0) > 0 unless on(job) sum by (job) (pg_replication_slot_slot_is_active{$job,slot_type="physical"}) > 0`),
+			"Commits of the database are on one member alone",
+			"No standby streams from the primary. Commits go on, and what is committed now is lost with the primary's volume."),
+		rule.Alert("DatabaseMemberDown", rule.Warning, "5m",
+			rule.On(w.Job, fmt.Sprintf(`(count by (job) (pg_up{$job} == 1) or absent(pg_up{$job}) * 0) < %d`, len(w.Members))),
+			"A member of the database is missing",
+			fmt.Sprintf("{{ $value }} of %d members answer. The next failure may find no standby to take over.", len(w.Members))),
+		rule.Alert("DatabaseReplicationLag", rule.Warning, "5m",
+			rule.On(w.Job, fmt.Sprintf(`max by (job, pod) (pg_replication_lag_seconds{$job}) > %d`, w.Limits.LagSeconds)),
+			"A standby of the database is behind",
+			"{{ $labels.pod }} is {{ $value | humanizeDuration }} behind the primary: readers of it see old rows, and it keeps the write-ahead log."),
 	}
 }
 
 func (w Watched) capacity() []rule.Rule {
 	var rules []rule.Rule
-	if w.Claim != "" {
-		rules = append(rules, rule.Volume(w.Claim, w.Job, "pg_database_size_bytes", "pg_wal_size_bytes"))
+	for _, m := range w.Members {
+		rules = append(rules, rule.MemberVolume(m.Claim, w.Job, m.Pod, "pg_database_size_bytes", "pg_wal_size_bytes"))
 	}
 	connections := func(severity rule.Severity, share float64) rule.Rule {
 		return rule.Alert("DatabaseConnectionsHigh", severity, "5m",
-			rule.On(w.Job, fmt.Sprintf(`sum by (job) (pg_stat_database_numbackends{$job}) / on(job) max by (job) (pg_settings_max_connections{$job}) > %g`, share)),
+			rule.On(w.Job, fmt.Sprintf(`max by (job) (sum by (job, instance) (pg_stat_database_numbackends{$job})) / on(job) max by (job) (pg_settings_max_connections{$job}) > %g`, share)),
 			"The database is running out of connections",
 			"{{ $value | humanizePercentage }} of the database's connections are in use. At 100 % new ones are refused, and API pods that start cannot become ready.")
 	}

@@ -108,7 +108,8 @@ type Config struct {
 	// WaitSeconds is how long a query may wait for a server: longer than a failover takes,
 	// else a failover is an error.
 	WaitSeconds int
-	// TLS makes clients use TLS with the certificate in TLSDir.
+	// TLS offers TLS to clients, with the certificate in TLSDir. One that knows none gets
+	// in without: passwords are never sent either way.
 	TLS bool
 }
 
@@ -165,14 +166,17 @@ func (c *Config) Render() (string, error) {
 		{"tcp_keepalive", "1"},
 		{"tcp_keepidle", "60"},
 		{"tcp_keepintvl", "10"},
-		{"ignore_startup_parameters", "extra_float_digits,options,search_path"},
+		// A parameter of a session cannot follow a client from server to server: those that
+		// drivers send on their own are dropped. The time-outs among them have a bound here.
+		{"ignore_startup_parameters", "extra_float_digits,options,search_path,statement_timeout,lock_timeout,idle_in_transaction_session_timeout"},
+		{"idle_transaction_timeout", "120"},
 		{"log_connections", "0"},
 		{"log_disconnections", "0"},
 		{"stats_period", "60"},
 	}
 	if c.TLS {
 		lines = append(lines,
-			[2]string{"client_tls_sslmode", "require"},
+			[2]string{"client_tls_sslmode", "allow"},
 			[2]string{"client_tls_cert_file", TLSDir + "/tls.crt"},
 			[2]string{"client_tls_key_file", TLSDir + "/tls.key"},
 		)

@@ -79,7 +79,7 @@ type Config struct {
 	// TempDir is writable: the completed configuration, pid file, request bodies.
 	TempDir string
 	// TraceSampling is the share of requests without a trace of their own whose new
-	// trace asks to be kept, in per cent with up to two decimals. All have an id.
+	// trace asks to be kept, from 0 to 1 as CheckSampling wants it. All have an id.
 	TraceSampling float64
 }
 

@@ -39,7 +39,7 @@ func full() nginx.Config {
 	c.Limits.ExemptCIDRs = []string{"127.0.0.8/32", "2001:db8:1::/48"}
 	c.HSTSSeconds = 31536000
 	c.HSTSPreload = true
-	c.TraceSampling = 12.5
+	c.TraceSampling = 0.125
 	c.PublicHTTPSPort = 30443
 	return c
 }
@@ -76,7 +76,7 @@ func TestNginxAcceptsTheConfiguration(t *testing.T) {
 		}(),
 		"largest buffers": func() nginx.Config {
 			c := full()
-			c.HeaderKilobytes, c.ResponseHeaderKilobytes, c.TraceSampling = 64, 256, 100
+			c.HeaderKilobytes, c.ResponseHeaderKilobytes, c.TraceSampling = 64, 256, 1
 			return c
 		}(),
 		"without bursts": func() nginx.Config {
@@ -117,8 +117,8 @@ func TestValidateNamesWhatIsWrong(t *testing.T) {
 		"BodyPauseSeconds 61":                         func(c *nginx.Config) { c.BodyPauseSeconds = 61 },
 		"HeaderKilobytes -1":                          func(c *nginx.Config) { c.HeaderKilobytes = -1 },
 		"ResponseHeaderKilobytes 3":                   func(c *nginx.Config) { c.ResponseHeaderKilobytes = 3 },
-		"TraceSampling 0.001":                         func(c *nginx.Config) { c.TraceSampling = 0.001 },
-		"TraceSampling 101":                           func(c *nginx.Config) { c.TraceSampling = 101 },
+		"TraceSampling 1e-05":                         func(c *nginx.Config) { c.TraceSampling = 0.00001 },
+		"TraceSampling 1.01":                          func(c *nginx.Config) { c.TraceSampling = 1.01 },
 		"PublicHTTPSPort 0":                           func(c *nginx.Config) { c.PublicHTTPSPort = 0 },
 		"HTTPPort 65536":                              func(c *nginx.Config) { c.HTTPPort = 65536 },
 		`TrustedProxies: "10.0.0.1" is not a network`: func(c *nginx.Config) { c.TrustedProxies = []string{"10.0.0.1"} },

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"embed"
 	"fmt"
+	"math"
 	"net"
 	"regexp"
 	"slices"
@@ -180,7 +181,9 @@ func (v view) HSTS() string {
 }
 
 // Sampling is TraceSampling as a percentage.
-func (v view) Sampling() string { return strconv.FormatFloat(v.TraceSampling, 'f', -1, 64) + "%" }
+func (v view) Sampling() string {
+	return strconv.FormatFloat(math.Round(v.TraceSampling*1e4)/100, 'f', -1, 64) + "%"
+}
 
 // PublicPort is what follows the host in a public URL: nothing for the default port.
 func (c *Config) PublicPort() string { return PublicPort(c.PublicHTTPSPort) }

@@ -13,9 +13,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/alphapulse/alphapulse-infra/components/ingress/certs"
 	"github.com/alphapulse/alphapulse-infra/components/ingress/nginx"
 	"github.com/alphapulse/alphapulse-infra/components/ingress/nginx/nginxtest"
+	"github.com/alphapulse/alphapulse-infra/components/room/certs"
 )
 
 // issuer is the name of the CA of the certificate that a new connection is shown.

@@ -139,8 +139,8 @@ func TestATraceIsContinuedOrStarted(t *testing.T) {
 
 func TestAShareOfNewTracesIsSampled(t *testing.T) {
 	for share, check := range map[float64]func(sampled, n int) bool{
-		100: func(sampled, n int) bool { return sampled == n },
-		50:  func(sampled, n int) bool { return sampled > n/4 && sampled < n*3/4 },
+		1:   func(sampled, n int) bool { return sampled == n },
+		0.5: func(sampled, n int) bool { return sampled > n/4 && sampled < n*3/4 },
 		0:   func(sampled, _ int) bool { return sampled == 0 },
 	} {
 		e := startEdge(t, func(c *nginx.Config) { c.TraceSampling = share }, nil)
@@ -152,7 +152,7 @@ func TestAShareOfNewTracesIsSampled(t *testing.T) {
 				sampled++
 			}
 		}
-		assert.True(t, check(sampled, n), "%v %%: %d of %d", share, sampled, n)
+		assert.True(t, check(sampled, n), "share %v: %d of %d", share, sampled, n)
 	}
 }
 

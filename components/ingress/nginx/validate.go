@@ -120,10 +120,19 @@ func (c *Config) validateNumbers() error {
 	if c.ResponseHeaderKilobytes != 0 && c.ResponseHeaderKilobytes < 4 {
 		problem("ResponseHeaderKilobytes %d: want at least 4", c.ResponseHeaderKilobytes)
 	}
-	if s := c.TraceSampling; s < 0 || s > 100 || math.Round(s*100)/100 != s {
-		problem("TraceSampling %v: want per cent from 0 to 100 with at most two decimals", s)
+	if err := CheckSampling(c.TraceSampling); err != nil {
+		problem("TraceSampling %w", err)
 	}
 	return errors.Join(problems...)
+}
+
+// CheckSampling reports a share of traces that is none, or that nginx cannot tell: it knows
+// hundredths of a per cent.
+func CheckSampling(share float64) error {
+	if !(share >= 0 && share <= 1) || math.Abs(math.Round(share*1e4)/1e4-share) > 1e-12 {
+		return fmt.Errorf("%v: want a share from 0 to 1 with at most four decimals, e.g. 0.05", share)
+	}
+	return nil
 }
 
 // validResolver accepts addresses and names, each optionally with a port.

@@ -166,9 +166,18 @@ func On(job, expr string) string {
 // against the size that the claim asks for, which kube-state-metrics tells. The node's
 // own figures (kubelet_volume_stats_*) need cluster-wide permissions.
 func Volume(claim, job string, metrics ...string) Rule {
+	return volume(claim, job, "", metrics)
+}
+
+// MemberVolume is Volume for the claim of one pod of a job that has several.
+func MemberVolume(claim, job, pod string, metrics ...string) Rule {
+	return volume(claim, job, fmt.Sprintf(",pod=%q", pod), metrics)
+}
+
+func volume(claim, job, matcher string, metrics []string) Rule {
 	sums := make([]string, len(metrics))
 	for i, m := range metrics {
-		sums[i] = On(job, "sum("+m+"{$job})")
+		sums[i] = On(job, "sum("+m+"{$job"+matcher+"})")
 	}
 	return Rule{
 		Record: VolumeUsed,

@@ -177,8 +177,8 @@ func TestOtherKindsRotateToo(t *testing.T) {
 func TestTheFirstCommitWaitsForAStandby(t *testing.T) {
 	s := start(t)
 	r := roles(s)
-	r.Copies = 1
 	d := declared(append(usual, login("app_user", member.Application))...)
+	d.Copies = 1
 	if err := r.Apply(t.Context(), d, used(d)); !errors.Is(err, member.ErrUnprotected) {
 		t.Fatalf("%v", err)
 	}
@@ -186,12 +186,13 @@ func TestTheFirstCommitWaitsForAStandby(t *testing.T) {
 	expect(t, s, "postgres", "postgres", "SELECT rolcanlogin::text FROM pg_roles WHERE rolname = 'app_user'", "false")
 	expect(t, s, "postgres", "postgres", "SELECT rolcanlogin::text FROM pg_roles WHERE rolname = 'streamer'", "true")
 	// A database that is there is not taken away from its clients.
-	r.Copies = 0
+	d.Copies = 0
 	apply(t, r, d, used(d))
-	r.Copies = 1
+	d.Copies = 1
 	apply(t, r, d, used(d))
 	// Nor does a rotation wait for one.
 	second := declared(append(usual, login("app_user_2027", member.Application))...)
+	second.Copies = 1
 	apply(t, r, second, used(d))
 }
 

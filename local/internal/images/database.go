@@ -32,7 +32,6 @@ func timescaledbHA() Image {
 		home = "/home/postgres"
 	)
 	return Image{
-		Optional:   true,
 		debPackage: "postgresql-17-timescaledb",
 		layers: []debian.Recipe{{
 			Suite: debian.Stable,
@@ -87,7 +86,6 @@ func timescaledbHA() Image {
 func pgbouncer() Image {
 	const uid, gid = 998, 996
 	return Image{
-		Optional:   true,
 		debPackage: "pgbouncer",
 		layers: []debian.Recipe{{
 			Suite:    debian.Unstable,

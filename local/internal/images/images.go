@@ -68,13 +68,6 @@ type moduleFiles struct {
 	from, to string // folder in the module, path in the image
 }
 
-// UpstreamVersion returns the version that the first reference's tag promises.
-func (i Image) UpstreamVersion() string {
-	_, tag, _ := strings.Cut(i.Refs[0][strings.LastIndex(i.Refs[0], "/"):], ":")
-	tag, _, _ = strings.Cut(tag, "-")
-	return strings.TrimPrefix(tag, "v")
-}
-
 // An Archive is an image on disk.
 type Archive struct {
 	Name    string   // of its row in the table

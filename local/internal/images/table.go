@@ -261,7 +261,6 @@ func ownImages() []Image {
 			}).
 			row("frontend", "docker/frontend", tag, "", ownRepository+"frontend:"+tag),
 		static("/agent", "agent", "65532:65532").
-			with(func(i *Image) { i.Optional = true }).
 			row("agent", "docker/agent", tag, "", ownRepository+"agent:"+tag),
 		static("/probe", "probe", "65532:65532").
 			row("probe", "local/modules/helpers", tag, "", ownRepository+"probe:"+tag),

@@ -15,19 +15,6 @@ import (
 	"github.com/alphapulse/alphapulse-infra/local/internal/paths"
 )
 
-// Command returns a pulumi command that runs in dir with the toolchain's
-// environment. When ctx ends Pulumi is interrupted, which lets it finish the
-// step in hand and save its state; it is never killed.
-//
-// Pulumi may rewrite the stack files in dir: for commands that do, use Run.
-func (t *Toolchain) Command(ctx context.Context, dir string, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, t.Path, args...)
-	cmd.Dir = dir
-	cmd.Env = t.environ(dir)
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	return cmd
-}
-
 // Run runs pulumi in dir on the given streams until it ends and leaves the stack
 // files as they were, but for what the command was asked to change in them.
 //

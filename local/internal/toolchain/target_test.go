@@ -37,7 +37,7 @@ func TestTheTargetIsToldToThePinnedHost(t *testing.T) {
 	told := targetEnv + "=" + filepath.Join(dir, "out", "x")
 	for pinned, want := range map[bool]bool{true: true, false: false} {
 		tools := &Toolchain{Path: "pulumi", Pinned: pinned}
-		if got := slices.Contains(tools.Command(t.Context(), dir, "up").Env, told); got != want {
+		if got := slices.Contains(tools.environ(dir), told); got != want {
 			t.Errorf("pinned %v: told %v; want %v", pinned, got, want)
 		}
 	}

@@ -19,8 +19,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/alphapulse/alphapulse-infra/components/ingress/certs"
 	"github.com/alphapulse/alphapulse-infra/components/ingress/nginx"
+	"github.com/alphapulse/alphapulse-infra/components/room/certs"
 )
 
 // Seed of the certificates and the password file that tests use.

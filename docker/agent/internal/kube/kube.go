@@ -61,22 +61,29 @@ func open(server, folder string) (*Client, error) {
 	}, nil
 }
 
-// Pods returns the labels of the pods that a selector matches, by name.
-func (c *Client) Pods(ctx context.Context, selector string) (map[string]map[string]string, error) {
+// Pod is what matters of one.
+type Pod struct {
+	Name string
+	// Stopping says that it has been deleted, and is on its way out.
+	Stopping bool
+}
+
+// Pods returns those that a selector matches.
+func (c *Client) Pods(ctx context.Context, selector string) ([]Pod, error) {
 	var list struct {
 		Items []struct {
 			Metadata struct {
-				Name   string            `json:"name"`
-				Labels map[string]string `json:"labels"`
+				Name    string `json:"name"`
+				Deleted string `json:"deletionTimestamp"`
 			} `json:"metadata"`
 		} `json:"items"`
 	}
 	if err := c.do(ctx, http.MethodGet, "/pods?labelSelector="+url.QueryEscape(selector), nil, &list); err != nil {
 		return nil, err
 	}
-	pods := map[string]map[string]string{}
+	var pods []Pod
 	for _, p := range list.Items {
-		pods[p.Metadata.Name] = p.Metadata.Labels
+		pods = append(pods, Pod{p.Metadata.Name, p.Metadata.Deleted != ""})
 	}
 	return pods, nil
 }

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -18,7 +19,7 @@ func TestClient(t *testing.T) {
 		case r.Header.Get("Authorization") != "Bearer fresh":
 			w.WriteHeader(http.StatusUnauthorized)
 		case r.Method == http.MethodGet && r.URL.Path == "/api/v1/namespaces/ns/pods" && r.URL.Query().Get("labelSelector") == "a=b,c=d":
-			_, _ = w.Write([]byte(`{"items":[{"metadata":{"name":"db-0","labels":{"role":"primary"}}}]}`))
+			_, _ = w.Write([]byte(`{"items":[{"metadata":{"name":"db-0"}},{"metadata":{"name":"db-1","deletionTimestamp":"2027-01-01T00:00:00Z"}}]}`))
 		case r.Method == http.MethodPatch && r.URL.Path == "/api/v1/namespaces/ns/pods/db-0" && r.Header.Get("Content-Type") == "application/merge-patch+json":
 			_ = json.NewDecoder(r.Body).Decode(&patched)
 		default:
@@ -42,7 +43,7 @@ func TestClient(t *testing.T) {
 	}
 	put("token", "fresh\n") // the kubelet renews it
 	pods, err := c.Pods(t.Context(), "a=b,c=d")
-	if err != nil || pods["db-0"]["role"] != "primary" {
+	if err != nil || !slices.Equal(pods, []Pod{{"db-0", false}, {"db-1", true}}) {
 		t.Errorf("pods %v, %v", pods, err)
 	}
 	if err := c.Label(t.Context(), "db-0", "role", "replica"); err != nil {

@@ -24,6 +24,9 @@ type Declared struct {
 	// Database of the application, and the role that owns it and all in it.
 	Database string `json:"database"`
 	Owner    string `json:"owner"`
+	// Copies is how many standbys must hold every commit before the application may log in
+	// for the first time: what it writes first is as safe as all that follows.
+	Copies int `json:"copies"`
 	// Logins are all roles that may log in.
 	Logins []Login `json:"logins"`
 }

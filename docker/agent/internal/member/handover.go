@@ -24,6 +24,8 @@ type Handover struct {
 	Patroni patroni.Client
 	// Member is the address of this pod's Patroni.
 	Member string
+	// Stopping tells which members' pods are on their way out; nil for none.
+	Stopping func(ctx context.Context) (map[string]bool, error)
 	// Poolers is a name that has all poolers' addresses; "" for none.
 	Poolers string
 	// PoolerPort of their control; 0 for the usual one.
@@ -37,6 +39,9 @@ type Handover struct {
 }
 
 const (
+	// candidateTimeout is how long a member that stays may take to have every commit.
+	candidateTimeout  = 20 * time.Second
+	candidateInterval = 200 * time.Millisecond
 	// pauseTimeout is how long a pooler may take to answer: it drains its transactions.
 	pauseTimeout = pooler.Drain + 3*time.Second
 	// checkpointTimeout is how long clients may go on for the sake of a shorter pause.
@@ -59,14 +64,14 @@ func (h *Handover) Run(ctx context.Context) error {
 		return nil
 	}
 	self := status.Patroni.Name
-	members, err := h.Patroni.Cluster(ask, h.Member)
-	if err != nil {
+	candidate, err := h.candidate(ctx, self)
+	alone := errors.Is(err, patroni.ErrNoCandidate)
+	if err != nil && !alone {
 		return err
 	}
-	candidate, err := patroni.Candidate(members, self)
 	h.checkpoint(ctx)
 	h.pause(ctx)
-	if errors.Is(err, patroni.ErrNoCandidate) {
+	if alone {
 		h.Log.Info("no other member can take over: clients wait for this one's return")
 		return nil
 	}
@@ -79,6 +84,38 @@ func (h *Handover) Run(ctx context.Context) error {
 	}
 	h.Log.Info("handed over", "to", candidate, "seconds", time.Since(begun).Seconds())
 	return nil
+}
+
+// candidate finds who takes over. A member that stays and has only just come is waited
+// for: the others may be going, too.
+func (h *Handover) candidate(ctx context.Context, self string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, candidateTimeout)
+	defer cancel()
+	for {
+		candidate, err := h.look(ctx, self)
+		if !errors.Is(err, patroni.ErrNotYet) {
+			return candidate, err
+		}
+		select {
+		case <-ctx.Done():
+			return "", err
+		case <-time.After(candidateInterval):
+		}
+	}
+}
+
+func (h *Handover) look(ctx context.Context, self string) (string, error) {
+	members, err := h.Patroni.Cluster(ctx, h.Member)
+	if err != nil {
+		return "", err
+	}
+	var stopping map[string]bool
+	if h.Stopping != nil {
+		if stopping, err = h.Stopping(ctx); err != nil {
+			h.Log.Warn("ask which pods are stopping", "err", err) // then all may stay
+		}
+	}
+	return patroni.Candidate(members, self, stopping)
 }
 
 func (h *Handover) checkpoint(ctx context.Context) {

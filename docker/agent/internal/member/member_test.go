@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alphapulse/alphapulse-infra/docker/agent/internal/kube"
 	"github.com/alphapulse/alphapulse-infra/docker/agent/internal/patroni"
 )
 
@@ -26,14 +27,14 @@ var quiet = slog.New(slog.DiscardHandler)
 // pods are made up.
 type pods map[string]map[string]string
 
-func (p pods) Pods(_ context.Context, selector string) (map[string]map[string]string, error) {
-	if selector != "cluster-name=db,role=primary" {
+func (p pods) Pods(_ context.Context, selector string) ([]kube.Pod, error) {
+	if selector != "cluster-name=db,role=primary" && selector != "cluster-name=db" {
 		return nil, fmt.Errorf("selector %q", selector)
 	}
-	found := map[string]map[string]string{}
+	var found []kube.Pod
 	for name, labels := range p {
-		if labels[RoleLabel] == Primary {
-			found[name] = labels
+		if labels[RoleLabel] == Primary || selector == "cluster-name=db" {
+			found = append(found, kube.Pod{Name: name, Stopping: labels["stopping"] != ""})
 		}
 	}
 	return found, nil
@@ -206,20 +207,44 @@ func TestCandidate(t *testing.T) {
 	member := func(name, role, state string) patroni.Member {
 		return patroni.Member{Name: name, Role: role, State: state}
 	}
-	for want, members := range map[string][]patroni.Member{
-		"db-2":  {member("db-1", "replica", "streaming"), member("db-2", "quorum_standby", "streaming")},
-		"db-3":  {member("db-10", "quorum_standby", "streaming"), member("db-3", "quorum_standby", "streaming")},
-		"db-4":  {member("db-1", "quorum_standby", "stopped"), member("db-4", "replica", "streaming")},
-		"none":  {member("db-0", "leader", "running"), member("db-1", "replica", "starting")},
-		"none ": nil,
+	for what, c := range map[string]struct {
+		members []patroni.Member
+		want    string
+		err     error
+	}{
+		"only the quorum has all":  {[]patroni.Member{member("db-1", "replica", "streaming"), member("db-2", "quorum_standby", "streaming")}, "db-2", nil},
+		"the lowest, by number":    {[]patroni.Member{member("db-10", "quorum_standby", "streaming"), member("db-3", "quorum_standby", "streaming")}, "db-3", nil},
+		"not one that stopped":     {[]patroni.Member{member("db-1", "quorum_standby", "stopped"), member("db-4", "sync_standby", "streaming")}, "db-4", nil},
+		"not one that is stopping": {[]patroni.Member{member("db-5", "quorum_standby", "streaming"), member("db-6", "quorum_standby", "streaming")}, "db-6", nil},
+		"one that has just come":   {[]patroni.Member{member("db-1", "replica", "starting"), member("db-5", "quorum_standby", "streaming")}, "", patroni.ErrNotYet},
+		"all others are stopping":  {[]patroni.Member{member("db-5", "quorum_standby", "streaming")}, "", patroni.ErrNoCandidate},
+		"nobody":                   {nil, "", patroni.ErrNoCandidate},
 	} {
-		got, err := patroni.Candidate(append(members, member("db-0", "leader", "running")), "db-0")
-		if errors.Is(err, patroni.ErrNoCandidate) {
-			got = "none"
+		got, err := patroni.Candidate(append(c.members, member("db-0", "leader", "running")), "db-0", map[string]bool{"db-5": true})
+		if got != c.want || !errors.Is(err, c.err) {
+			t.Errorf("%s: %q, %v; want %q, %v", what, got, err, c.want, c.err)
 		}
-		if got != strings.TrimSpace(want) {
-			t.Errorf("%v: %s, want %s", members, got, want)
+	}
+}
+
+// Two of three members go at once, and the one that stays has only just come.
+func TestHandoverWaitsForTheOneThatStays(t *testing.T) {
+	s := &site{role: "primary", members: []patroni.Member{{Name: "db-0", Role: "replica", State: "starting"}, three[1], three[2]}}
+	h := s.at(t)
+	asked := 0
+	h.Stopping = func(ctx context.Context) (map[string]bool, error) {
+		if asked++; asked == 3 {
+			s.mu.Lock()
+			s.members = []patroni.Member{{Name: "db-0", Role: "quorum_standby", State: "streaming"}, three[1], three[2]}
+			s.mu.Unlock()
 		}
+		return Stopping(ctx, pods{"db-0": {}, "db-1": {"stopping": "yes"}, "db-2": {"stopping": "yes"}}, "db")
+	}
+	if err := h.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if calls := s.saw(); calls[len(calls)-1] != "POST /switchover db-1 to db-0" || slices.Index(calls, "POST /pause") != len(calls)-2 {
+		t.Errorf("calls %q", calls)
 	}
 }
 

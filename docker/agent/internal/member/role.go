@@ -19,7 +19,7 @@ const (
 
 // Pods are the pods of a namespace.
 type Pods interface {
-	Pods(ctx context.Context, selector string) (map[string]map[string]string, error)
+	Pods(ctx context.Context, selector string) ([]kube.Pod, error)
 	Label(ctx context.Context, pod, label, value string) error
 }
 
@@ -37,15 +37,27 @@ func RoleChanged(ctx context.Context, pods Pods, log *slog.Logger, self, role, s
 		return err
 	}
 	var errs []error
-	for name := range found {
-		if name == self {
+	for _, pod := range found {
+		if pod.Name == self {
 			continue
 		}
-		if err := pods.Label(ctx, name, RoleLabel, Replica); err != nil {
+		if err := pods.Label(ctx, pod.Name, RoleLabel, Replica); err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		log.Info("took the primary's label away", "pod", name)
+		log.Info("took the primary's label away", "pod", pod.Name)
 	}
 	return errors.Join(errs...)
+}
+
+// Stopping returns the members whose pods are on their way out.
+func Stopping(ctx context.Context, pods Pods, scope string) (map[string]bool, error) {
+	found, err := pods.Pods(ctx, ScopeLabel+"="+scope)
+	stopping := map[string]bool{}
+	for _, pod := range found {
+		if pod.Stopping {
+			stopping[pod.Name] = true
+		}
+	}
+	return stopping, err
 }

@@ -25,10 +25,7 @@ const mark = "alphapulse:"
 type Roles struct {
 	// Connect opens a session of the superuser in a database, with further parameters.
 	Connect func(ctx context.Context, database string, parameters map[string]string) (*pgx.Conn, error)
-	// Copies is how many standbys must hold every commit before the application may log in
-	// for the first time: what it writes first is as safe as all that follows.
-	Copies int
-	Log    *slog.Logger
+	Log     *slog.Logger
 }
 
 // ErrUnprotected says that the application has to wait for a standby.
@@ -89,12 +86,12 @@ func (r *Roles) Apply(ctx context.Context, d *Declared, used []string) error {
 // protected waits with the first login of the application until a standby has every
 // commit. A restored database has none that can log in, see package restore.
 func (r *Roles) protected(ctx context.Context, s *session, d *Declared) error {
-	if r.Copies == 0 || s.one(ctx, "SELECT count(*) FROM pg_roles r, pg_roles o WHERE o.rolname = $1 AND r.rolcanlogin AND NOT r.rolsuper AND pg_has_role(r.oid, o.oid, 'MEMBER')", d.Owner) > 0 {
+	if d.Copies == 0 || s.one(ctx, "SELECT count(*) FROM pg_roles r, pg_roles o WHERE o.rolname = $1 AND r.rolcanlogin AND NOT r.rolsuper AND pg_has_role(r.oid, o.oid, 'MEMBER')", d.Owner) > 0 {
 		return s.err
 	}
 	n := s.one(ctx, "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming' AND sync_state IN ('sync', 'quorum')")
-	if s.err == nil && n < r.Copies {
-		return fmt.Errorf("%w: %d of %d", ErrUnprotected, n, r.Copies)
+	if s.err == nil && n < d.Copies {
+		return fmt.Errorf("%w: %d of %d", ErrUnprotected, n, d.Copies)
 	}
 	return s.err
 }

@@ -182,30 +182,33 @@ func (c *Client) do(ctx context.Context, method, address, path string, body, int
 // Address is that of the REST API on a host.
 func Address(host string) string { return net.JoinHostPort(host, strconv.Itoa(Port)) }
 
-// ErrNoCandidate says that no other member can take over.
-var ErrNoCandidate = errors.New("no other member streams")
+// Errors of Candidate.
+var (
+	// ErrNoCandidate says that no other member stays.
+	ErrNoCandidate = errors.New("no other member can take over")
+	// ErrNotYet says that one stays, and does not have every commit yet.
+	ErrNotYet = errors.New("no member that stays has every commit yet")
+)
 
-// Candidate returns the member that takes over from leader: of those that stream, one
-// in the quorum before one that is not, then the lowest name, which is the last that a
-// StatefulSet would take away.
-func Candidate(members []Member, leader string) (string, error) {
-	best, rank := "", 0
+// Candidate returns the member that takes over from leader: of those that stay and have
+// every commit the lowest name, which is the last that a StatefulSet would take away.
+func Candidate(members []Member, leader string, stopping map[string]bool) (string, error) {
+	best, err := "", ErrNoCandidate
 	for _, m := range members {
-		if m.Name == leader || m.Role == "leader" || (m.State != "streaming" && m.State != "running") {
+		if m.Name == leader || m.Role == "leader" || stopping[m.Name] {
 			continue
 		}
-		r := 1
-		if m.Role == "sync_standby" || m.Role == "quorum_standby" {
-			r = 2
+		if m.State != "streaming" || m.Role != "sync_standby" && m.Role != "quorum_standby" {
+			if best == "" {
+				err = ErrNotYet
+			}
+			continue
 		}
-		if r > rank || r == rank && lower(m.Name, best) {
-			best, rank = m.Name, r
+		if best == "" || lower(m.Name, best) {
+			best, err = m.Name, nil
 		}
 	}
-	if best == "" {
-		return "", ErrNoCandidate
-	}
-	return best, nil
+	return best, err
 }
 
 // lower orders names that end in a number by it.

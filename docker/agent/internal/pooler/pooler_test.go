@@ -189,3 +189,63 @@ func TestOnlyWhoLogsInPauses(t *testing.T) {
 	}
 	eventually(t, "it goes on", func() bool { return !admin.isPaused() })
 }
+
+func TestReadersGoToANewStandby(t *testing.T) {
+	const lead, follow = "127.0.0.1", "127.0.0.2"
+	first, err := net.Listen("tcp", lead+":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := first.Addr().(*net.TCPAddr).Port
+	second, err := net.Listen("tcp", net.JoinHostPort(follow, strconv.Itoa(port)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	type answer struct {
+		code  int
+		state string
+	}
+	for l, a := range map[net.Listener]answer{
+		first:  {http.StatusOK, `{"state":"running","role":"primary","timeline":1,"postmaster_start_time":"0","patroni":{"name":"db-0"}}`},
+		second: {http.StatusServiceUnavailable, `{"state":"running","role":"replica","timeline":1,"postmaster_start_time":"1","patroni":{"name":"db-1"}}`},
+	} {
+		server := &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(a.code)
+			_, _ = w.Write([]byte(a.state))
+		})}
+		go func() { _ = server.Serve(l) }()
+		t.Cleanup(func() { _ = server.Close() })
+	}
+	var standby atomic.Bool
+	finder := &gate.Finder{Members: "m", Service: lead, Port: port, Log: slog.New(slog.DiscardHandler), Lookup: func(context.Context, string) ([]string, error) {
+		if standby.Load() {
+			return []string{lead, follow}, nil
+		}
+		return []string{lead}, nil
+	}}
+	var asked atomic.Int64
+	r := &Readers{Finder: finder, Database: "reading", Log: finder.Log, Reconnect: func(_ context.Context, database string) error {
+		if database != "reading" {
+			t.Errorf("database %q", database)
+		}
+		if asked.Add(1) == 1 {
+			return errors.New("no console yet")
+		}
+		return nil
+	}}
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() { finder.Run(ctx) })
+	wg.Go(func() { r.Run(ctx) })
+	t.Cleanup(func() { cancel(); wg.Wait() })
+	eventually(t, "the primary is known", func() bool { v, _ := finder.View(); return v.Primary != nil })
+	if n := asked.Load(); n != 0 {
+		t.Errorf("readers were sent away %d times while there was no standby", n)
+	}
+	standby.Store(true)
+	eventually(t, "a refused request is made again", func() bool { return asked.Load() == 2 })
+	time.Sleep(50 * time.Millisecond)
+	if n := asked.Load(); n != 2 {
+		t.Errorf("asked %d times for one standby, want 2 with the refused one", n)
+	}
+}

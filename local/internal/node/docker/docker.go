@@ -78,7 +78,6 @@ func (d Client) send(ctx context.Context, method, path string, body io.Reader) (
 type Info struct {
 	ID                string
 	ContainersRunning int
-	ServerVersion     string
 }
 
 // Info asks the engine about itself.

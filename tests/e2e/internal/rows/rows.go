@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"sync"
 	"time"
@@ -22,6 +23,8 @@ const Table = "written"
 type Load struct {
 	// URL of the endpoint.
 	URL string
+	// Dial makes the connections; nil for a plain one.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Writers at the same time.
 	Writers int
 	// Timeout of one transaction, as an application has one: a connection that has to be
@@ -41,8 +44,19 @@ func (l *Load) Prepare(ctx context.Context) error {
 	})
 }
 
+func (l *Load) connect(ctx context.Context) (*pgx.Conn, error) {
+	config, err := pgx.ParseConfig(l.URL)
+	if err != nil {
+		return nil, err
+	}
+	if l.Dial != nil {
+		config.DialFunc = l.Dial
+	}
+	return pgx.ConnectConfig(ctx, config)
+}
+
 func (l *Load) with(ctx context.Context, use func(*pgx.Conn) error) error {
-	conn, err := pgx.Connect(ctx, l.URL)
+	conn, err := l.connect(ctx)
 	if err != nil {
 		return err
 	}
@@ -104,7 +118,7 @@ func (r *Run) write(ctx context.Context, writer int) {
 				_ = conn.Close(one) // it is idle
 			}
 			if conn == nil || conn.IsClosed() {
-				if conn, err = pgx.Connect(one, r.load.URL); err != nil {
+				if conn, err = r.load.connect(one); err != nil {
 					conn = nil
 					return err
 				}

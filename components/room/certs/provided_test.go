@@ -19,7 +19,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/alphapulse/alphapulse-infra/components/ingress/certs"
+	"github.com/alphapulse/alphapulse-infra/components/room/certs"
 )
 
 // party has a certificate.

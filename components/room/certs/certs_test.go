@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/alphapulse/alphapulse-infra/components/ingress/certs"
+	"github.com/alphapulse/alphapulse-infra/components/room/certs"
 )
 
 const seed = "a seed of at least thirty-two bytes, for tests only"

@@ -1,0 +1,234 @@
+package database
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/pulumi/pulumi-random/sdk/v4/go/random"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/alphapulse/alphapulse-infra/components/database/patroni"
+	"github.com/alphapulse/alphapulse-infra/components/database/pgbouncer"
+	"github.com/alphapulse/alphapulse-infra/components/room"
+	"github.com/alphapulse/alphapulse-infra/components/room/certs"
+	"github.com/alphapulse/alphapulse-infra/components/workload"
+)
+
+// Resources of the agent beside a member or a pooler, and of a pooler. They hold one
+// buffer for each connection.
+var (
+	AgentResources  = room.ResourcesOf("10m", "24Mi", "500m", "96Mi")
+	PoolerResources = room.ResourcesOf("25m", "32Mi", "1", "160Mi")
+)
+
+const controlName = "control"
+
+// memberFiles are what members and poolers read.
+type memberFiles struct {
+	// patroni is a member's file; dynamic what all members agree on, and roles what there
+	// is to log in as: both change in place.
+	patroni, dynamic, roles, logins *workload.Files
+	// tls and poolerTLS are certificates, exporter the password of the exporter's role.
+	tls, poolerTLS, pooling, exporter *workload.Files
+	// restart is what takes effect with a restart only.
+	restart string
+}
+
+func (a *Args) memberFiles(ctx *pulumi.Context, name string, opts ...pulumi.ResourceOption) (*memberFiles, error) {
+	config := a.cluster(name)
+	file, err := config.File()
+	if err != nil {
+		return nil, err
+	}
+	dynamic, err := config.Dynamic()
+	if err != nil {
+		return nil, err
+	}
+	ini, err := a.pooling()
+	if err != nil {
+		return nil, err
+	}
+	roles, err := a.roles(ctx, name, opts...)
+	if err != nil {
+		return nil, err
+	}
+	f := &memberFiles{
+		patroni:   workload.Plain("patroni", map[string]string{"patroni.yml": file}),
+		dynamic:   workload.Plain("dynamic", map[string]string{"dynamic.json": dynamic}),
+		roles:     workload.Hidden("roles", pulumi.StringMap{"roles.json": roles}),
+		logins:    workload.Plain("logins", map[string]string{"logins": strings.Join(Logins(), "\n") + "\n"}),
+		tls:       a.certificate("tls", name, "*."+membersService(name), readService(name)),
+		poolerTLS: a.certificate("tls", Pooler(name).Name, append([]string{Pooler(name).Name}, a.AliasServices...)...),
+		pooling: workload.Hidden("config", pulumi.StringMap{
+			"pgbouncer.ini": pulumi.String(ini),
+			"userlist.txt": secretOf([]any{a.PoolingPassword}, func(v []any) (string, error) {
+				return pgbouncer.Userlist(PoolingRole, v[0].(string)), nil
+			}),
+		}),
+		exporter: workload.Hidden("exporter", pulumi.StringMap{PasswordFile: a.MonitoringPassword}),
+		restart:  config.NeedsRestart(),
+	}
+	f.dynamic.Live, f.roles.Live, f.logins.Live = true, true, true
+	return f, nil
+}
+
+// certificate is one of the stack's own CA for a part and its names.
+func (a *Args) certificate(file, part string, hosts ...string) *workload.Files {
+	hosts = append([]string{part}, hosts...)
+	pick := func(pick func(*certs.Pair) string) pulumi.StringOutput {
+		return secretOf([]any{a.AuthoritySeed}, func(v []any) (string, error) {
+			p, err := certs.Internal(v[0].(string), part, hosts, time.Now())
+			if err != nil {
+				return "", err
+			}
+			return pick(p), nil
+		})
+	}
+	return workload.Hidden(file, pulumi.StringMap{
+		"tls.crt": pick(func(p *certs.Pair) string { return p.Certificate }),
+		"tls.key": pick(func(p *certs.Pair) string { return p.Key }),
+		"ca.crt":  pick(func(p *certs.Pair) string { return p.Root }),
+	})
+}
+
+// login is a role as the agent reads it.
+type login struct {
+	Name     string `json:"name"`
+	Kind     string `json:"kind"`
+	Verifier string `json:"verifier"`
+}
+
+// logins are all roles that may log in to a cluster, with their passwords.
+func (a *Args) logins() ([]login, []any) {
+	return []login{
+			{Name: ApplicationRole, Kind: "application"}, {Name: MonitoringRole, Kind: "monitoring"}, {Name: PoolingRole, Kind: "pooling"},
+			{Name: ReplicationRole, Kind: "replication"}, {Name: RewindRole, Kind: "rewinding"},
+		}, []any{
+			a.ApplicationPassword, a.MonitoringPassword, a.PoolingPassword, a.ReplicationPassword, a.RewindPassword,
+		}
+}
+
+// Logins are the names of the roles that may log in to a cluster.
+func Logins() []string {
+	logins, _ := (&Args{}).logins()
+	var names []string
+	for _, l := range logins {
+		names = append(names, l.Name)
+	}
+	return names
+}
+
+// roles declares roles and database to the agent: verifiers in place of passwords.
+func (a *Args) roles(ctx *pulumi.Context, name string, opts ...pulumi.ResourceOption) (pulumi.StringOutput, error) {
+	salt, err := newSalt(ctx, name, opts...)
+	if err != nil {
+		return pulumi.StringOutput{}, err
+	}
+	logins, passwords := a.logins()
+	return secretOf(append(passwords, salt), func(v []any) (string, error) {
+		declared := make([]login, len(logins))
+		for i, l := range logins {
+			verifier, err := Verifier(v[i].(string), l.Name+v[len(logins)].(string))
+			if err != nil {
+				return "", err
+			}
+			declared[i] = login{l.Name, l.Kind, verifier}
+		}
+		raw, err := json.Marshal(map[string]any{"database": Name, "owner": ApplicationRole, "copies": min(1, a.Instances-1), "logins": declared})
+		return string(raw) + "\n", err
+	}), nil
+}
+
+// newSalt generates the salt of all verifiers. It has to stay: a new one at each run would
+// look like a changed password.
+func newSalt(ctx *pulumi.Context, name string, opts ...pulumi.ResourceOption) (pulumi.StringOutput, error) {
+	salt, err := random.NewRandomPassword(ctx, name+"-salt", &random.RandomPasswordArgs{
+		Length: pulumi.Int(32), Special: pulumi.Bool(false),
+	}, opts...)
+	if err != nil {
+		return pulumi.StringOutput{}, err
+	}
+	return salt.Result, nil
+}
+
+// memberVolumes are those of a member's pod.
+func (a *Args) memberVolumes(f *memberFiles) []workload.Volume {
+	empty := func(name, size string) workload.Volume {
+		return workload.Volume{Name: name, Empty: &workload.Empty{Size: size}}
+	}
+	sharedMemory := empty("shared-memory", resource.NewQuantity(a.Tuning().SharedMemory, resource.BinarySI).String())
+	sharedMemory.Empty.Memory = true // part of the server's limit, as PostgreSQL's own share is
+	return []workload.Volume{
+		{Name: dataVolume, Data: &workload.Data{Size: a.Storage, StorageClass: a.StorageClass, Protect: a.Protect}},
+		sharedMemory, empty("socket", "1Mi"), empty("tmp", "64Mi"), empty("agent", "64Mi"),
+		workload.Folder(f.patroni), workload.Folder(f.dynamic), workload.Folder(f.roles), workload.Folder(f.logins),
+		{Name: "tls", Files: f.tls}, {Name: "exporter", Files: f.exporter},
+	}
+}
+
+// installer brings the agent into the members' own image.
+func (a *Args) installer() workload.Process {
+	return workload.Process{
+		Name: "agent-install", Image: a.AgentImage, Args: pulumi.ToStringArray([]string{"install", agentPath, memberData}),
+		Resources: AgentResources,
+		Mounts:    []workload.Mount{{Volume: "agent", Path: agentPath}, {Volume: dataVolume, Path: volumeRoot}},
+	}
+}
+
+// member is Patroni with the server.
+func (a *Args) member(name string, credentials pulumi.StringInput) workload.Process {
+	return workload.Process{
+		Name: "postgresql", Identity: Server(name), Image: a.Image, User: MemberUser,
+		Command: []string{"patroni", filePath + "/patroni.yml"},
+		Fields: map[string]string{
+			"PATRONI_NAME": "metadata.name", "PATRONI_KUBERNETES_NAMESPACE": "metadata.namespace", "PATRONI_KUBERNETES_POD_IP": "status.podIP",
+			"POD_IP": "status.podIP",
+		},
+		Env: pulumi.ToStringMap(map[string]string{
+			"PATRONI_RESTAPI_CONNECT_ADDRESS":    fmt.Sprintf("$(POD_IP):%d", patroni.Port),
+			"PATRONI_POSTGRESQL_CONNECT_ADDRESS": fmt.Sprintf("$(POD_IP):%d", Port),
+		}),
+		Credentials: credentials,
+		Resources:   a.Resources,
+		Ports:       []workload.Port{{Name: portName, Number: Port}, {Name: controlName, Number: patroni.Port}},
+		Mounts: []workload.Mount{
+			{Volume: dataVolume, Path: volumeRoot},
+			{Volume: "shared-memory", Path: "/dev/shm"},
+			{Volume: "socket", Path: SocketPath},
+			{Volume: "tmp", Path: "/tmp"},
+			{Volume: "agent", Path: agentPath, ReadOnly: true},
+			{Volume: "patroni", Path: filePath, ReadOnly: true},
+			{Volume: "tls", Path: tlsPath, ReadOnly: true},
+		},
+		StartupSeconds: a.Tuning().StartupSeconds(), AnswersWithin: answersWithin,
+		// Patroni answers for itself; what it says of the server decides who gets clients.
+		Alive: &workload.Probe{Path: "/liveness", Port: controlName, PeriodSeconds: 10, TimeoutSeconds: 5, Failures: 6},
+		// True of the primary, and of a standby that has every acknowledged commit.
+		Ready: &workload.Probe{Path: "/read-only-quorum", Port: controlName, PeriodSeconds: 2, TimeoutSeconds: 3, Failures: 2},
+		PreStop: []string{
+			agentPath + "/agent", "handover", "-poolers", poolerPods(name), "-scope", a.scope(name), "-socket", SocketPath,
+		},
+		GraceSeconds: max(memberGrace, a.Tuning().GraceSeconds()),
+	}
+}
+
+// keeper is the agent beside a member. The pod is ready only when roles and database are
+// as declared.
+func (a *Args) keeper(control pulumi.StringInput) workload.Process {
+	return workload.Process{
+		Name: "agent", Image: a.AgentImage, Args: pulumi.ToStringArray([]string{"member"}),
+		Credentials: control,
+		Resources:   AgentResources,
+		Ports:       []workload.Port{{Name: "agent", Number: agentPort}},
+		Mounts: []workload.Mount{
+			{Volume: "socket", Path: SocketPath},
+			{Volume: "roles", Path: "/etc/alphapulse/roles", ReadOnly: true},
+			{Volume: "logins", Path: "/etc/alphapulse/used", ReadOnly: true},
+			{Volume: "dynamic", Path: filePath, ReadOnly: true},
+		},
+		Ready: &workload.Probe{Path: "/ready", Port: "agent", PeriodSeconds: 2, TimeoutSeconds: 3, Failures: 1},
+	}
+}

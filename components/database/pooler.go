@@ -1,0 +1,52 @@
+package database
+
+import (
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/alphapulse/alphapulse-infra/components/database/pgbouncer"
+	"github.com/alphapulse/alphapulse-infra/components/workload"
+)
+
+// poolerUser is the numeric uid of "pgbouncer" in its image; the agent beside it has the
+// same, and so its sockets.
+const poolerUser = 998
+
+// pooler is PgBouncer with the agent, through which its connections go.
+func (a *Args) pooler(name string, f *memberFiles, control pulumi.StringInput) workload.Pod {
+	empty := func(name string) workload.Volume {
+		return workload.Volume{Name: name, Empty: &workload.Empty{Size: "1Mi"}}
+	}
+	sockets := []workload.Mount{
+		{Volume: "console", Path: pgbouncer.SocketDir}, {Volume: "primary", Path: pgbouncer.PrimaryDir}, {Volume: "standby", Path: pgbouncer.StandbyDir},
+	}
+	place := a.Placement
+	place.PriorityClass = nil // it holds nothing
+	tls := workload.Mount{Volume: "tls", Path: pgbouncer.TLSDir, ReadOnly: true}
+	return workload.Pod{
+		Identity: Pooler(name), Placement: place, Replicas: pulumi.Int(a.poolers()), Most: a.poolers(),
+		Spread: workload.SpreadOf(a.SpreadRequired),
+		Init: []workload.Process{{
+			Name: "agent", Image: a.AgentImage, Sidecar: true,
+			Args:        pulumi.ToStringArray([]string{"pooler", "-members", membersService(name), "-service", name, "-read", ReadName, "-ca", pgbouncer.TLSDir + "/ca.crt"}),
+			Credentials: control,
+			Resources:   AgentResources,
+			Ports:       []workload.Port{{Name: controlName, Number: pgbouncer.ControlPort}},
+			Mounts:      append([]workload.Mount{tls}, sockets...),
+		}},
+		Processes: []workload.Process{{
+			Name: "pgbouncer", Image: a.PoolerImage, User: poolerUser,
+			Command:   []string{"pgbouncer", pgbouncer.ConfigDir + "/pgbouncer.ini"},
+			Resources: PoolerResources,
+			Ports:     []workload.Port{{Name: portName, Number: pgbouncer.Port}},
+			Mounts:    append([]workload.Mount{{Volume: "config", Path: pgbouncer.ConfigDir, ReadOnly: true}, tls}, sockets...),
+			// It takes connections while there is no primary, too: clients wait there.
+			Alive:          &workload.Probe{Port: portName, PeriodSeconds: 10, TimeoutSeconds: 3, Failures: 3},
+			Ready:          &workload.Probe{Port: portName, PeriodSeconds: 2, TimeoutSeconds: 3, Failures: 2},
+			StartupSeconds: 60, PreStopSeconds: poolerPause, GraceSeconds: poolerGrace,
+		}},
+		Volumes: []workload.Volume{
+			empty("console"), empty("primary"), empty("standby"), {Name: "config", Files: f.pooling}, {Name: "tls", Files: f.poolerTLS},
+		},
+		Services: a.poolerServices(name),
+	}
+}

@@ -1,0 +1,253 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/alphapulse/alphapulse-infra/components/database"
+)
+
+// testGrow makes three members of one by setting.
+func (d *data) testGrow(t *testing.T) {
+	// All users are one address here.
+	d.deploy(t, "edgeApiRate=1000", "edgeApiBurst=1000", "edgeConnections=1000")
+	d.under(t, "1 → 3 members by setting", func(context.Context) { d.deploy(t, "databaseInstances=3") }).nobody(t)
+	if n := len(members(t)); n != 3 {
+		t.Fatalf("%d members, want 3", n)
+	}
+	d.under(t, "nothing", func(context.Context) {}).nobody(t)
+}
+
+// testShrink takes two away again.
+func (d *data) testShrink(t *testing.T) {
+	d.under(t, "3 → 1 members by setting", func(context.Context) { d.deploy(t, "databaseInstances=1") }).nobody(t)
+	if n := len(members(t)); n != 1 {
+		t.Errorf("%d members, want 1", n)
+	}
+}
+
+// testReaders asks both endpoints of the pooler who answers.
+func (d *data) testReaders(t *testing.T) {
+	for in, standby := range map[string]bool{database.Name: false, database.ReadName: true} {
+		config, err := pgx.ParseConfig(login(t, in))
+		if err != nil {
+			t.Fatal(err)
+		}
+		config.DialFunc = throughPooler
+		conn, err := pgx.ConnectConfig(t.Context(), config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got bool
+		err = errors.Join(conn.QueryRow(t.Context(), "SELECT pg_is_in_recovery()").Scan(&got), conn.Close(t.Context()))
+		if err != nil || got != standby {
+			t.Errorf("%s: answered by a standby: %v, %v; want %v", in, got, err, standby)
+		}
+	}
+}
+
+// testPlanned has what an operator does by day.
+func (d *data) testPlanned(t *testing.T) {
+	p := primary(t)
+	d.under(t, "planned switchover", func(context.Context) { handOver(t, p) }).nobody(t)
+
+	p = primary(t)
+	d.under(t, "primary's pod deleted", func(context.Context) {
+		remove(t, p.Name)
+		time.Sleep(5 * time.Second)
+	}).nobody(t)
+
+	d.under(t, "`databaseMaxConnections` changed, which needs a restart", func(context.Context) { d.deploy(t, "databaseMaxConnections=60") }).nobody(t)
+
+	d.under(t, "poolers replaced", func(context.Context) {
+		roll(t, database.Pooler("database").Name)
+		settled(t, namespace)
+	}).nobody(t)
+}
+
+// handOver has a primary give its role away, as its pod does before it stops.
+func handOver(t *testing.T, p corev1.Pod) {
+	t.Helper()
+	before := p.Spec.Containers[0].Lifecycle.PreStop.Exec.Command
+	if out, err := execute(t.Context(), namespace, p.Name, p.Spec.Containers[0].Name, before...); err != nil {
+		t.Errorf("%v: %v: %s", before, err, out)
+	}
+	promoted(t, p.Name)
+}
+
+// testKilled takes the primary away without a word.
+func (d *data) testKilled(t *testing.T) {
+	p := primary(t)
+	d.under(t, "kill -9 of the primary's server", func(context.Context) {
+		signal(t, syscall.SIGKILL, processes(t, p, func(c string) bool { return strings.HasPrefix(c, "postgres") }))
+	})
+	p = primary(t)
+	d.under(t, "primary's pod deleted by force", func(context.Context) { remove(t, p.Name, "--grace-period=0", "--force") })
+}
+
+// testFrozen stops the primary's processes, which still hold every connection.
+func (d *data) testFrozen(t *testing.T) {
+	p := primary(t)
+	frozen := processes(t, p, ofServer)
+	d.under(t, "primary frozen (SIGSTOP), later going on", func(context.Context) {
+		signal(t, syscall.SIGSTOP, frozen)
+		defer signal(t, syscall.SIGCONT, frozen)
+		promoted(t, p.Name)
+	})
+}
+
+// testCutOff separates the primary from the API server, then from the other members.
+func (d *data) testCutOff(t *testing.T) {
+	service, err := cluster.CoreV1().Services(metav1.NamespaceDefault).Get(t.Context(), "kubernetes", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := primary(t)
+	d.under(t, "primary cut off from the API server for 45 s", func(context.Context) {
+		defer cut(t, p, "ip PEER "+service.Spec.ClusterIP, "tcp PORT 6443")()
+		time.Sleep(45 * time.Second)
+	})
+	p = primary(t)
+	var others []string
+	for _, other := range members(t) {
+		if other.Name != p.Name {
+			others = append(others, "ip PEER "+other.Status.PodIP)
+		}
+	}
+	d.under(t, "primary cut off from the other members for 45 s", func(context.Context) {
+		defer cut(t, p, others...)()
+		time.Sleep(45 * time.Second)
+	})
+}
+
+// testControlPlaneAway freezes the API server, which members elect their primary by.
+func (d *data) testControlPlaneAway(t *testing.T) {
+	out, err := exec.Command("pgrep", "-x", "kube-apiserver").Output()
+	if err != nil {
+		t.Fatalf("the API server's process: %v", err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(out)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.under(t, "API server away for 60 s", func(context.Context) {
+		signal(t, syscall.SIGSTOP, []int{pid})
+		defer signal(t, syscall.SIGCONT, []int{pid})
+		time.Sleep(60 * time.Second)
+	}).nobody(t)
+}
+
+// testVolume takes a standby's volume away.
+func (d *data) testVolume(t *testing.T) {
+	lead := primary(t).Name
+	all := members(t)
+	victim := all[slices.IndexFunc(all, func(p corev1.Pod) bool { return p.Name != lead })]
+	claim, _ := stays(victim)
+	d.under(t, "a standby's volume lost", func(context.Context) {
+		must(t, "kubectl", "--", "delete", "persistentvolumeclaim", claim, "--namespace", namespace, "--wait=false")
+		remove(t, victim.Name, "--grace-period=0", "--force")
+		d.deploy(t) // makes the claim anew
+	}).nobody(t)
+}
+
+// testAll kills every member at once.
+func (d *data) testAll(t *testing.T) {
+	d.under(t, "all members killed at once", func(context.Context) {
+		var all []int
+		for _, p := range members(t) {
+			all = append(all, processes(t, p, ofServer)...)
+		}
+		signal(t, syscall.SIGKILL, all)
+	})
+}
+
+func remove(t testing.TB, pod string, flags ...string) {
+	t.Helper()
+	must(t, append([]string{"kubectl", "--", "delete", "pod", pod, "--namespace", namespace, "--wait=false"}, flags...)...)
+}
+
+// ofServer is true of Patroni and of the server, false of the containers beside them.
+func ofServer(command string) bool {
+	return strings.Contains(command, "patroni") || strings.HasPrefix(command, "postgres")
+}
+
+// processes returns the processes of a pod that satisfy a condition. The node's run on
+// this machine, in control groups that are named by the pod.
+func processes(t testing.TB, pod corev1.Pod, want func(command string) bool) []int {
+	t.Helper()
+	entries, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	uid := string(pod.UID)
+	var found []int
+	for _, e := range entries {
+		group, err := os.ReadFile(e + "/cgroup")
+		if err != nil || !strings.Contains(string(group), uid) && !strings.Contains(string(group), strings.ReplaceAll(uid, "-", "_")) {
+			continue // it has ended, or is another's
+		}
+		command, _ := os.ReadFile(e + "/cmdline")
+		if pid, err := strconv.Atoi(filepath.Base(e)); err == nil && want(string(command)) {
+			found = append(found, pid)
+		}
+	}
+	if len(found) == 0 {
+		t.Fatalf("no process of %s", pod.Name)
+	}
+	return found
+}
+
+func signal(t testing.TB, s syscall.Signal, pids []int) {
+	t.Helper()
+	for _, pid := range pids {
+		if err := syscall.Kill(pid, s); err != nil && !errors.Is(err, syscall.ESRCH) {
+			t.Error(err)
+		}
+	}
+}
+
+// cut drops what a pod exchanges with others, until the function that it returns is
+// called.
+func cut(t testing.TB, pod corev1.Pod, rules ...string) (heal func()) {
+	t.Helper()
+	pid := processes(t, pod, func(string) bool { return true })[0]
+	run := func(script string) error {
+		cmd := exec.Command("nsenter", "-t", strconv.Itoa(pid), "-n", "nft", "-f", "-")
+		cmd.Stdin = strings.NewReader(script)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("nft in %s: %w: %s", pod.Name, err, out)
+		}
+		return nil
+	}
+	chain := func(hook, peer, port string) string {
+		text := "chain " + hook + " { type filter hook " + hook + " priority -300;\n"
+		for _, r := range rules {
+			text += strings.NewReplacer("PEER", peer, "PORT", port).Replace(r) + " drop\n"
+		}
+		return text + "}\n"
+	}
+	if err := run("table inet apart {\n" + chain("input", "saddr", "sport") + chain("output", "daddr", "dport") + "}\n"); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		if err := run("delete table inet apart\n"); err != nil {
+			t.Log(err) // the pod may have been replaced
+		}
+	}
+}
