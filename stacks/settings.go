@@ -81,7 +81,7 @@ func newStack(name string) (*Stack, *settings.Set) {
 		Cluster:     Cluster{EgressCIDRs: []string{"0.0.0.0/0", "::/0"}, CreateNamespace: true, APIServerPorts: []string{"443", "6443"}, DNSPorts: []string{"53", "5353"}, AssignUserIDs: true},
 		Host:        Host{Prefix: prefixed(name), HTTPPort: 80},
 		Application: Application{Settings: backend.DefaultSettings(), EngineEnabled: true, DashboardEnabled: true, PaperTrading: true, LatencyMilliseconds: 200},
-		TLS:         TLS{Mode: TLSDevelopment},
+		TLS:         TLS{Mode: TLSDevelopment, Issuer: ingress.Issuer{Kind: ingress.ClusterIssuer}},
 		Database:    &db, Cache: &store, Backend: &app, Frontend: &ui, Edge: &edge, Monitoring: &watch,
 		volumes: map[string]sized{},
 	}

@@ -29,7 +29,7 @@ var watched = composition{
 		{Pod: "database-0", Claim: "database"}, {Pod: "database-1", Claim: "database-b"}, {Pod: "database-2", Claim: "database-c"},
 	}},
 	cache:   cache.Watched{Job: "cache", Claim: "cache"},
-	edge:    edge.Watched{Job: "edge"},
+	edge:    edge.Watched{Job: "edge", ExpiryWarningDays: 21},
 	backend: backend.Watched{API: "backend", Engine: "backend-engine", HTTP: backend.HTTP{Excluded: []string{"/health", "/ready", "/metrics"}}},
 	monitoring: monitoring.Watched{
 		Prometheus: "monitoring-prometheus", PrometheusClaim: "monitoring-prometheus",
@@ -76,12 +76,8 @@ func (c composition) panels() []board.Contribution {
 	return monitoring.Panels(c.monitoring, append(rooms, backend.Panels(c.backend)...))
 }
 
-// notAfter is the end of the certificate in the rules under test, in Unix seconds.
-// promtool's clock starts at 0.
-const notAfter = 30 * 24 * 3600
-
 // values are what is known only once resources exist.
-var values = rule.Values{Constants: map[string]int{edge.CertificateNotAfter: notAfter}, DashboardsURL: dashboardsURL}
+var values = rule.Values{DashboardsURL: dashboardsURL}
 
 // render gives the rules file.
 func (c composition) render(t *testing.T) string {

@@ -119,6 +119,14 @@ var mistakes = map[string][]mistake{
 		{key: "frontendEnv", value: `{"PORT":"80"}`, says: []string{"frontendEnv.PORT"}},
 		{key: "frontendEnv", value: `{"GRAFANA_URL":"https://grafana.example.com"}`, says: []string{"frontendEnv.GRAFANA_URL", "domain"}},
 	},
+	"edge": {
+		{key: "edgeUnlimitedCidrs", value: `["10.0.0.1/8"]`, says: []string{`"10.0.0.1/8"`}},
+		{key: "edgeLoginPaths", value: `["/login;x"]`, says: []string{`"/login;x" cannot be where passwords are tried`}},
+		{key: "edgeLoginPaths", value: `["/"]`, says: []string{"below the root"}},
+	},
+	"certificates": {
+		{key: "tlsMode", value: "acme", says: []string{`"acme"`, "certManager"}},
+	},
 	"paths": {
 		{key: "backendMetricsPath", value: "/api/", says: []string{"whole API"}},
 		{key: "backendMetricsPath", value: "/", says: []string{"below the root"}},

@@ -44,6 +44,9 @@ func (c *Config) Validate() error {
 	if c.PasswordFile != "" && !filePattern.MatchString(c.PasswordFile) {
 		problem("PasswordFile %q: want an absolute path of letters, digits and ._/-", c.PasswordFile)
 	}
+	if c.ACMEAddress != "" && !addressPattern.MatchString(c.ACMEAddress) {
+		problem("ACMEAddress %q: want host:port", c.ACMEAddress)
+	}
 	problems = append(problems, c.validateNumbers())
 	if c.Upstreams.UI == nil || c.Upstreams.API == nil {
 		problem("Upstreams: UI and API are both needed")
@@ -89,6 +92,8 @@ func (c *Config) validateReserved() error {
 			switch path := strings.TrimSuffix(p, "/"); {
 			case u.Name == "api" && path == "/api":
 				problems = append(problems, fmt.Errorf("upstream api: path %q is the whole API: remove it", p))
+			case c.ACMEAddress != "" && strings.HasPrefix(p+"/", ACMEPath):
+				problems = append(problems, fmt.Errorf("upstream %s: path %q is where challenges are answered: remove it", u.Name, p))
 			case u.Name == "grafana" && path == PrometheusPath && slices.Contains(u.WebSockets, p):
 				problems = append(problems, fmt.Errorf("upstream grafana: path %q is Prometheus': remove it", p))
 			}
@@ -177,14 +182,22 @@ func (l *Limits) validate() error {
 		problem("Connections %d: want at most 65535", l.Connections)
 	}
 	for _, p := range l.LoginPaths {
-		if !isPath(p) {
-			problem("LoginPaths: %q: want a path that starts with a slash, without query, of at most %d characters", p, longestPath)
+		if err := CheckLoginPath(p); err != nil {
+			problem("LoginPaths: %w", err)
 		}
 	}
 	if err := CheckCIDRs("ExemptCIDRs", l.ExemptCIDRs); err != nil {
 		problem("%w", err)
 	}
 	return errors.Join(problems...)
+}
+
+// CheckLoginPath says why a path cannot be one of Limits.LoginPaths; nil where it can.
+func CheckLoginPath(path string) error {
+	if !isPath(path) || path == "/" || strings.HasSuffix(path, "/") {
+		return fmt.Errorf("%q cannot be where passwords are tried: write a path below the root of letters, digits and ._~/-, without a slash at its end; what is below it is meant, too", path)
+	}
+	return nil
 }
 
 // CheckCIDRs reports every entry that is not a network in CIDR notation.

@@ -351,6 +351,10 @@ var contracts = map[string]contract{
 		user: "nobody", workdir: "/", entrypoint: []string{"/bin/pgbouncer_exporter"}, ports: []string{"9127/tcp"},
 		files: map[string]string{"/bin/pgbouncer_exporter": "-> /usr/bin/prometheus-pgbouncer-exporter", "/bin/sh": "-> /usr/bin/busybox"},
 	},
+	"blackbox-exporter": {
+		workdir: "/", entrypoint: []string{"/bin/blackbox_exporter"}, cmd: []string{"--config.file=/etc/blackbox_exporter/config.yml"}, ports: []string{"9115/tcp"},
+		files: map[string]string{"/bin/blackbox_exporter": "-> /usr/bin/prometheus-blackbox-exporter", "/bin/sh": "-> /usr/bin/busybox"},
+	},
 	"versitygw": {
 		workdir: "/", entrypoint: []string{"/usr/local/bin/docker-entrypoint.sh"},
 		files: map[string]string{"/usr/local/bin/versitygw": "755 0:0", "/usr/local/bin/docker-entrypoint.sh": "755 0:0", "/bin/sh": "-> /usr/bin/busybox", "/tmp": "1777 0:0"},

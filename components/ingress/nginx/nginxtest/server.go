@@ -163,7 +163,7 @@ func StartText(t testing.TB, c nginx.Config, in Container, adapted func(c *nginx
 	s.Config.HTTPPort, s.Config.HTTPSPort, s.Config.StatusPort = FreePort(t), FreePort(t), FreePort(t)
 	probed := s.Config.HTTPPort
 	if s.Config.ProxyProtocol {
-		s.Config.HealthPort = FreePort(t)
+		s.Config.HealthPort, s.Config.HandshakePort = FreePort(t), FreePort(t)
 		probed = s.Config.HealthPort
 	}
 	text := adapted(&s.Config)
