@@ -42,24 +42,33 @@ func (d *data) testShrink(t *testing.T) {
 	}
 }
 
-// testReaders asks both endpoints of the pooler who answers.
+// testReaders asks both endpoints of the pooler who answers. Who read from the primary while
+// there was nothing else goes to the new standbys within seconds.
 func (d *data) testReaders(t *testing.T) {
 	for in, standby := range map[string]bool{database.Name: false, database.ReadName: true} {
-		config, err := pgx.ParseConfig(login(t, in))
-		if err != nil {
-			t.Fatal(err)
-		}
-		config.DialFunc = throughPooler
-		conn, err := pgx.ConnectConfig(t.Context(), config)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var got bool
-		err = errors.Join(conn.QueryRow(t.Context(), "SELECT pg_is_in_recovery()").Scan(&got), conn.Close(t.Context()))
-		if err != nil || got != standby {
-			t.Errorf("%s: answered by a standby: %v, %v; want %v", in, got, err, standby)
-		}
+		eventually(t, time.Minute, fmt.Sprintf("%s is answered by a standby: %v", in, standby), func(context.Context) (string, bool) {
+			got := answer[bool](t, in, "SELECT pg_is_in_recovery()")
+			return fmt.Sprint(got), got == standby
+		})
 	}
+}
+
+// answer asks through the pooler, with the application's login.
+func answer[T any](t *testing.T, in, sql string) (got T) {
+	t.Helper()
+	config, err := pgx.ParseConfig(login(t, in))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.DialFunc = throughPooler
+	conn, err := pgx.ConnectConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(conn.QueryRow(t.Context(), sql).Scan(&got), conn.Close(t.Context())); err != nil {
+		t.Errorf("%s: %v", sql, err)
+	}
+	return got
 }
 
 // testPlanned has what an operator does by day.
@@ -73,7 +82,10 @@ func (d *data) testPlanned(t *testing.T) {
 		time.Sleep(5 * time.Second)
 	}).nobody(t)
 
-	d.under(t, "`databaseMaxConnections` changed, which needs a restart", func(context.Context) { d.deploy(t, "databaseMaxConnections=60") }).nobody(t)
+	d.under(t, "`databaseMaxConnections` changed, which needs a restart", func(context.Context) { d.deploy(t, "databaseMaxConnections=55") }).nobody(t)
+	if got := answer[string](t, database.Name, "SHOW max_connections"); got != "55" {
+		t.Errorf("max_connections is %s, want 55", got)
+	}
 
 	d.under(t, "poolers replaced", func(context.Context) {
 		roll(t, database.Pooler("database").Name)
