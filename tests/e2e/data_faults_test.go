@@ -73,12 +73,10 @@ func answer[T any](t *testing.T, in, sql string) (got T) {
 
 // testPlanned has what an operator does by day.
 func (d *data) testPlanned(t *testing.T) {
-	p := primary(t)
-	d.under(t, "planned switchover", func(context.Context) { handOver(t, p) }).nobody(t)
+	d.under(t, "planned switchover", func(context.Context) { handOver(t, primary(t)) }).nobody(t)
 
-	p = primary(t)
 	d.under(t, "primary's pod deleted", func(context.Context) {
-		remove(t, p.Name)
+		remove(t, primary(t).Name)
 		time.Sleep(5 * time.Second)
 	}).nobody(t)
 
@@ -105,19 +103,17 @@ func handOver(t *testing.T, p corev1.Pod) {
 
 // testKilled takes the primary away without a word.
 func (d *data) testKilled(t *testing.T) {
-	p := primary(t)
 	d.under(t, "kill -9 of the primary's server", func(context.Context) {
-		signal(t, syscall.SIGKILL, processes(t, p, func(c string) bool { return strings.HasPrefix(c, "postgres") }))
+		signal(t, syscall.SIGKILL, processes(t, primary(t), func(c string) bool { return strings.HasPrefix(c, "postgres") }))
 	})
-	p = primary(t)
-	d.under(t, "primary's pod deleted by force", func(context.Context) { remove(t, p.Name, "--grace-period=0", "--force") })
+	d.under(t, "primary's pod deleted by force", func(context.Context) { remove(t, primary(t).Name, "--grace-period=0", "--force") })
 }
 
 // testFrozen stops the primary's processes, which still hold every connection.
 func (d *data) testFrozen(t *testing.T) {
-	p := primary(t)
-	frozen := processes(t, p, ofServer)
 	d.under(t, "primary frozen (SIGSTOP), later going on", func(context.Context) {
+		p := primary(t)
+		frozen := processes(t, p, ofServer)
 		signal(t, syscall.SIGSTOP, frozen)
 		defer signal(t, syscall.SIGCONT, frozen)
 		promoted(t, p.Name)
@@ -130,19 +126,18 @@ func (d *data) testCutOff(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := primary(t)
 	d.under(t, "primary cut off from the API server for 45 s", func(context.Context) {
-		defer cut(t, p, "ip PEER "+service.Spec.ClusterIP, "tcp PORT 6443")()
+		defer cut(t, primary(t), "ip PEER "+service.Spec.ClusterIP, "tcp PORT 6443")()
 		time.Sleep(45 * time.Second)
 	})
-	p = primary(t)
-	var others []string
-	for _, other := range members(t) {
-		if other.Name != p.Name {
-			others = append(others, "ip PEER "+other.Status.PodIP)
-		}
-	}
 	d.under(t, "primary cut off from the other members for 45 s", func(context.Context) {
+		p := primary(t)
+		var others []string
+		for _, other := range members(t) {
+			if other.Name != p.Name {
+				others = append(others, "ip PEER "+other.Status.PodIP)
+			}
+		}
 		defer cut(t, p, others...)()
 		time.Sleep(45 * time.Second)
 	})
