@@ -71,15 +71,20 @@ func Example_database() {
 	preview(func(ctx *pulumi.Context) error {
 		_, err := database.NewDatabase(ctx, "ledger", &database.Args{
 			Placement: place, SuperuserPassword: secret("one"), ApplicationPassword: secret("two"), MonitoringPassword: secret("three"),
+			PoolingPassword: secret("four"), ReplicationPassword: secret("five"), RewindPassword: secret("six"),
+			ControlPassword: secret("seven"), AuthoritySeed: secret("a seed of at least thirty-two bytes"),
 			AliasServices: []string{"postgres"},
 		})
 		return err
 	}, "StatefulSet", "Service")
 	// Output:
 	// Service/ledger
-	// Service/ledger-headless
+	// Service/ledger-members
+	// Service/ledger-pooler
+	// Service/ledger-pooler-pods
+	// Service/ledger-read
 	// Service/postgres
-	// StatefulSet/ledger
+	// StatefulSet/ledger-g1
 }
 
 func Example_cache() {

@@ -1,6 +1,10 @@
 package stacks
 
 import (
+	"fmt"
+	"regexp"
+
+	"github.com/prometheus/common/model"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/alphapulse/alphapulse-infra/components/backend"
@@ -22,6 +26,8 @@ type Application struct {
 	DashboardImage pulumi.StringInput
 	// SecretEnv are further variables of API and engine, secret.
 	SecretEnv map[string]string
+	// LatencyMilliseconds is the Latency of the API's objectives.
+	LatencyMilliseconds int
 }
 
 // starts bounds the memory of a process of the application.
@@ -47,6 +53,7 @@ func (s *Stack) backendSettings(set *settings.Set) {
 	g.Path(&a.API.LivenessPath, "backendLivenessPath", "Path that answers while the API works; - for none.", only)
 	g.Path(&a.API.ReadinessPath, "backendReadinessPath", "Path that answers while the API can serve; - for none.", only)
 	g.Path(&a.API.MetricsPath, "backendMetricsPath", "Path of the API's metrics; - for a build that has none.", hidden("API"))
+	s.watchSettings(g)
 	g.Int(&a.API.StartupSeconds, "backendStartupSeconds", "How long the API, the engine and the dashboard may take to start.", settings.Between(10, 1800), settings.In("seconds"))
 	g.Variables(&a.API.Env, "backendEnv", "Further plain variables of API, engine and dashboard.", settings.Each(ownVariable))
 	g.Variables(&s.Application.SecretEnv, "backendSecretEnv", "Further secret variables of API and engine, e.g. BINANCE_API_KEY. Set as one secret object.", settings.Secret, settings.Each(ownVariable))
@@ -61,6 +68,43 @@ func (s *Stack) backendSettings(set *settings.Set) {
 		warnOfArguments(p, "backendCommand", a.API.Command)
 		warnOfArguments(p, "backendArgs", a.API.Args)
 	})
+}
+
+// watchSettings say how a build counts its requests, and what it promises.
+func (s *Stack) watchSettings(g *settings.Group) {
+	a, h := s.Backend, &s.Backend.HTTP
+	needed := settings.While(func() bool { return a.API.MetricsPath != "" }, "backendMetricsPath is not -")
+	g.Text(&h.Requests, "backendRequestsMetric", "The build's counter of requests, for alerts and dashboards; where it tells no path, e.g. http_request_duration_seconds_count.", settings.Valid(metricName), needed)
+	g.Text(&h.Duration, "backendDurationMetric", "The build's histogram of the seconds that answers take, without its _bucket.", settings.Valid(metricName), needed)
+	g.Text(&h.Status, "backendStatusLabel", "The label of both that has the status code, or its class such as 5xx.", settings.Valid(labelName), needed)
+	g.List(&h.Routes, "backendPathLabels", "The labels of both that may have the path.", settings.Each(labelName), needed)
+	g.List(&h.Excluded, "backendUncountedPaths", "Paths that count for no objective, beside those of the API's probes and metrics.", settings.Each(countedPath), needed)
+	g.Int(&s.Application.LatencyMilliseconds, "backendLatencyMilliseconds", "Within which 95 % of the API's answers should come, measured at the histogram's nearest bucket.", settings.Between(1, 60000), settings.In("milliseconds"), needed)
+}
+
+// wordPath is a path that a word tells from others.
+var wordPath = regexp.MustCompile(`^/[!->@-~]*[a-zA-Z0-9][!->@-~]*$`)
+
+// metricName, labelName and countedPath are for settings.Valid and settings.Each.
+func metricName(v string) error {
+	if !model.LegacyValidation.IsValidMetricName(v) {
+		return fmt.Errorf("%q cannot be a metric's name: write it as the build serves it, e.g. http_requests_total", v)
+	}
+	return nil
+}
+
+func labelName(v string) error {
+	if !model.LegacyValidation.IsValidLabelName(v) {
+		return fmt.Errorf("%q cannot be a label: write it as the build serves it, e.g. status", v)
+	}
+	return nil
+}
+
+func countedPath(v string) error {
+	if !wordPath.MatchString(v) {
+		return fmt.Errorf("%q is not a path below the root with a letter or digit in it: write e.g. /internal/ping", v)
+	}
+	return nil
 }
 
 // paceSettings are those of one direction of the autoscaler, in which pods are changed.
@@ -124,6 +168,7 @@ func (s *Stack) arrangeBackend() {
 	app.APIPort, app.DashboardPort, app.MetricsPort = a.API.Port, a.Dashboard.Port, a.Engine.Port
 	app.PrometheusEnabled = a.API.MetricsPath != ""
 	app.RequestTimeoutSeconds = a.RequestTimeoutSeconds
+	a.Objectives.Latency = float64(app.LatencyMilliseconds) / 1000
 	for _, p := range []*backend.Process{a.Engine, a.Dashboard} {
 		p.Image, p.Command, p.Env, p.StartupSeconds = a.API.Image, a.API.Command, a.API.Env, a.API.StartupSeconds
 	}

@@ -10,7 +10,6 @@ import (
 	"github.com/alphapulse/alphapulse-infra/components/database"
 	"github.com/alphapulse/alphapulse-infra/components/frontend"
 	"github.com/alphapulse/alphapulse-infra/components/ingress"
-	"github.com/alphapulse/alphapulse-infra/components/ingress/observe"
 	"github.com/alphapulse/alphapulse-infra/components/monitoring"
 	"github.com/alphapulse/alphapulse-infra/components/workload"
 )
@@ -59,7 +58,6 @@ func deployDocker(ctx *pulumi.Context, s *Stack, all func() []pulumi.Resource) (
 	if err != nil {
 		return nil, err
 	}
-	s.Monitoring.Constants = pulumi.IntMap{observe.CertificateNotAfter: edge.CertificateExpiry}
 	if _, err := monitoring.NewDockerMonitoring(ctx, monitoringName, host, s.Monitoring, monitoring.DockerArgs{
 		PrometheusPort: s.Host.PrometheusPort, GrafanaPort: s.Host.GrafanaPort,
 	}, opts...); err != nil {

@@ -1,12 +1,14 @@
 package stacks
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"strings"
 	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/alphapulse/alphapulse-infra/components/frontend"
 	"github.com/alphapulse/alphapulse-infra/components/ingress"
@@ -15,21 +17,28 @@ import (
 	"github.com/alphapulse/alphapulse-infra/components/platform"
 	"github.com/alphapulse/alphapulse-infra/components/room"
 	"github.com/alphapulse/alphapulse-infra/components/room/certs"
+	"github.com/alphapulse/alphapulse-infra/stacks/live"
 	"github.com/alphapulse/alphapulse-infra/stacks/settings"
 )
 
 // TLS says where the edge's certificate comes from.
 type TLS struct {
-	// Mode is TLSDevelopment or TLSProvided.
+	// Mode is one of the values of the setting tlsMode.
 	Mode string
 	// Certificate and Key are PEM.
 	Certificate, Key string
+	// Secret is the name of one that somebody else fills.
+	Secret string
+	// Issuer is one of cert-manager's.
+	Issuer ingress.Issuer
 }
 
 // The values of the setting tlsMode.
 const (
 	TLSDevelopment = "development"
 	TLSProvided    = "provided"
+	TLSSecret      = "secret"
+	TLSCertManager = "certManager"
 )
 
 // answerMargin is how much longer than a service the edge waits, in seconds: the
@@ -43,6 +52,7 @@ func (s *Stack) edgeSettings(set *settings.Set) {
 	g.Image(&a.Image, "edgeImage", "nginx that needs no root: user 101.",
 		settings.Of(settings.Release{Product: "nginx", Repositories: []string{"nginx", "nginx-unprivileged"}, Least: ingress.LeastVersion}))
 	g.Image(&a.ExporterImage, "edgeExporterImage", "Prometheus exporter of the edge.")
+	g.Image(&a.ProberImage, "edgeProberImage", "Prometheus' blackbox exporter, which looks at the certificate that the edge serves.")
 	g.Text((*string)(&a.Exposure), "edgeExposure", "Way in: nodePort, loadBalancer, or ingress for a standard Ingress object of edgeIngressClass.",
 		settings.OneOf(ingress.NodePort, ingress.LoadBalancer, ingress.IngressObject), only)
 	g.Text(&a.IngressClass, "edgeIngressClass", "Class of the Ingress object; needed when edgeExposure is ingress.",
@@ -60,7 +70,10 @@ func (s *Stack) edgeSettings(set *settings.Set) {
 	g.Int(&l.LoginBurst, "edgeLoginBurst", "Login requests from one address beyond the rate before they are refused.", settings.Between(0, 100000))
 	g.Int(&l.WebSocketRate, "edgeWebsocketRate", "New WebSockets a second from one address.", rate)
 	g.Int(&l.WebSocketBurst, "edgeWebsocketBurst", "New WebSockets from one address beyond the rate before they are refused.", settings.Between(0, 100000))
-	g.Int(&l.Connections, "edgeConnections", "Connections at once from one address.", rate)
+	g.Int(&l.Connections, "edgeConnections", "Connections at once from one address.", settings.Between(1, 65535))
+	g.List(&l.ExemptCIDRs, "edgeUnlimitedCidrs", "Networks whose clients none of these limits holds for: an office, a load test.", settings.Each(settings.CIDR))
+	g.List(&l.LoginPaths, "edgeLoginPaths", "Paths of the API on which a password can be tried, and what is below them, for edgeLoginRate. Grafana's, and every request with a user name and password, are meant anyway.",
+		settings.Each(nginx.CheckLoginPath))
 	g.Int(&a.HSTSSeconds, "edgeHstsSeconds", "How long a browser insists on HTTPS after a visit; 0 asks for nothing.", settings.Between(0, 63072000), settings.In("seconds"))
 	g.Bool(&a.HSTSPreload, "edgeHstsPreload", "Ask the browsers' makers to insist on HTTPS from the first visit on, for the domain and all below it; hard to undo.")
 	g.Int(&a.MaxBodyMegabytes, "edgeMaxBodyMegabytes", "Largest body of a request.", settings.Between(1, 10240), settings.In("MiB"))
@@ -112,11 +125,23 @@ func (s *Stack) checkExposure(p *settings.Problems) {
 func (s *Stack) tlsSettings(set *settings.Set) {
 	t := &s.TLS
 	g := set.Group("Certificate", "Where the edge's certificate comes from.")
-	g.Text(&t.Mode, "tlsMode", "development: a certificate authority of the stack's own, stable across runs; provided: tlsCertificate and tlsPrivateKey.",
-		settings.OneOf(TLSDevelopment, TLSProvided))
+	g.Text(&t.Mode, "tlsMode", "development: a certificate authority of the stack's own, stable across runs; provided: tlsCertificate and tlsPrivateKey; "+
+		"secret: the Secret that tlsSecret names, whoever renews it; certManager: cert-manager's issuer that tlsIssuer names.",
+		settings.OneOf(TLSDevelopment, TLSProvided, TLSSecret, TLSCertManager))
+	g.Int(&s.Edge.ExpiryWarningDays, "tlsExpiryWarningDays", "Days before the end of the served certificate at which a warning is sent; in the last seventh of them it is critical. "+
+		"Whoever renews it has to be earlier.", settings.Between(1, 365), settings.In("days"))
 	provided := settings.While(func() bool { return t.Mode == TLSProvided }, "tlsMode is provided")
 	g.Text(&t.Certificate, "tlsCertificate", "PEM certificate chain for the four hosts: the server's first, then its issuers'.", provided)
 	g.Text(&t.Key, "tlsPrivateKey", "PEM private key of tlsCertificate.", settings.Secret, provided)
+	g.Text(&t.Secret, "tlsSecret", "Name of a Secret of type kubernetes.io/tls in the namespace; what is put into it is served as soon as the kubelet has passed it on, within 90 seconds, without a rollout.",
+		settings.Valid(objectName), settings.While(func() bool { return t.Mode == TLSSecret }, "tlsMode is secret"), settings.Only(room.Kubernetes))
+	issued := settings.While(func() bool { return t.Mode == TLSCertManager }, "tlsMode is certManager")
+	g.Text(&t.Issuer.Name, "tlsIssuer", "Name of cert-manager's issuer, which keeps a certificate for the four hosts.", settings.Valid(objectName), issued, settings.Only(room.Kubernetes))
+	g.Text((*string)(&t.Issuer.Kind), "tlsIssuerKind", "Kind of the issuer: ClusterIssuer, or Issuer in the namespace.",
+		settings.OneOf(ingress.ClusterIssuer, ingress.NamespacedIssuer), issued, settings.Only(room.Kubernetes))
+	g.Bool(&t.Issuer.HTTP01, "tlsHttp01", "The issuer asks by ACME's challenge HTTP-01: the edge passes what is below /.well-known/acme-challenge/ on to cert-manager's solvers, "+
+		"and the network policies let it.", issued, settings.Only(room.Kubernetes))
+	g.Check(s.checkCertificate)
 	g.Check(func(p *settings.Problems) {
 		if strings.Contains(t.Certificate, "PRIVATE KEY-----") && !p.Encrypted("tlsCertificate") {
 			p.Add("tlsCertificate", "it holds a private key, in plain text: set the certificates alone, the key with `cat FILE | pulumi config set --secret tlsPrivateKey`, and renew both")
@@ -140,6 +165,42 @@ func (s *Stack) tlsSettings(set *settings.Set) {
 	})
 }
 
+// checkCertificate reports a certificate that nobody would put there.
+func (s *Stack) checkCertificate(p *settings.Problems) {
+	t := s.TLS
+	if s.Target == room.DockerHost && (t.Mode == TLSSecret || t.Mode == TLSCertManager) {
+		p.Add("tlsMode", "%q needs a cluster's Secrets, and target is docker: choose development, or provided with a certificate and its key", t.Mode)
+		return
+	}
+	if t.Mode == TLSSecret && t.Secret == "" {
+		p.Add("tlsSecret", "it is not set, and tlsMode is secret: name the Secret of type kubernetes.io/tls that holds the certificate for %s",
+			strings.Join(nginx.HostsOf(s.Edge.Domain).All(), ", "))
+	}
+	if t.Mode == TLSCertManager && t.Issuer.Name == "" {
+		p.Add("tlsIssuer", "it is not set, and tlsMode is certManager: name the issuer, as `kubectl get clusterissuers` shows it")
+	}
+}
+
+// certificateMissing says that the Secret which the edge is to read is not there; "" where
+// it is. The first update of a stack makes the namespace that it comes into.
+func (s *Stack) certificateMissing(ctx context.Context, cluster *live.Cluster) string {
+	if s.TLS.Mode != TLSSecret {
+		return ""
+	}
+	if found, err := cluster.Get(ctx, "Secret", s.Cluster.Namespace, s.TLS.Secret); found != nil || err != nil {
+		return ""
+	}
+	return fmt.Sprintf("tlsSecret: there is no Secret %s in namespace %s, or it may not be seen: the edge's pods start once it is there", s.TLS.Secret, s.Cluster.Namespace)
+}
+
+// objectName is for settings.Valid.
+func objectName(v string) error {
+	if list := validation.IsDNS1123Subdomain(v); len(list) > 0 {
+		return fmt.Errorf("%q cannot be an object's name: %s", v, list[0])
+	}
+	return nil
+}
+
 // arrangeEdge leads to what is behind the edge. Hosts follow where the stack runs;
 // those of monitoring are constants, for it needs the edge's certificate itself.
 func (s *Stack) arrangeEdge() {
@@ -158,8 +219,13 @@ func (s *Stack) arrangeEdge() {
 	if d := s.Backend.Dashboard; d != nil {
 		a.Routes.Dashboard = &ingress.Upstream{Port: d.Port, Hidden: hide(d.MetricsPath)}
 	}
-	if s.TLS.Mode == TLSProvided {
+	switch s.TLS.Mode {
+	case TLSProvided:
 		a.TLS = ingress.TLS{Certificate: pulumi.String(s.TLS.Certificate), Key: optionalSecret(s.TLS.Key)}
+	case TLSSecret:
+		a.TLS = ingress.TLS{Secret: pulumi.String(s.TLS.Secret)}
+	case TLSCertManager:
+		a.TLS = ingress.TLS{Issuer: &s.TLS.Issuer}
 	}
 }
 

@@ -11,7 +11,6 @@ import (
 	"github.com/alphapulse/alphapulse-infra/components/database"
 	"github.com/alphapulse/alphapulse-infra/components/frontend"
 	"github.com/alphapulse/alphapulse-infra/components/ingress"
-	"github.com/alphapulse/alphapulse-infra/components/ingress/observe"
 	"github.com/alphapulse/alphapulse-infra/components/monitoring"
 	"github.com/alphapulse/alphapulse-infra/components/platform"
 )
@@ -75,7 +74,6 @@ func deployKubernetes(ctx *pulumi.Context, s *Stack, all func() []pulumi.Resourc
 	if err != nil {
 		return nil, err
 	}
-	s.Monitoring.Constants = pulumi.IntMap{observe.CertificateNotAfter: edge.CertificateExpiry}
 	if _, err := monitoring.NewMonitoring(ctx, monitoringName, s.Monitoring, opts...); err != nil {
 		return nil, err
 	}

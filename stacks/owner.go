@@ -152,6 +152,11 @@ func (s *Stack) look(ctx *pulumi.Context, before Previous) error {
 	if err != nil {
 		return ctx.Log.Warn(fmt.Sprintf("the cluster does not answer, so it was not checked that what the stack creates is not there already: %v", err), nil)
 	}
+	if warning := s.certificateMissing(ctx.Context(), cluster); warning != "" {
+		if err := ctx.Log.Warn(warning, nil); err != nil {
+			return err
+		}
+	}
 	o := &owner{
 		stack:     strings.Join([]string{ctx.Organization(), ctx.Project(), ctx.Stack()}, "/"),
 		namespace: s.Cluster.Namespace, deployed: before.Namespace != "", takeOver: s.Cluster.TakeOver, cluster: cluster,

@@ -110,3 +110,14 @@ func TestObjectOf(t *testing.T) {
 	_, name = objectOf(resource.PropertyMap{"kind": resource.NewStringProperty("Secret")})
 	assert.Empty(t, name, "a name that is not known yet")
 }
+
+// TestAMissingCertificateIsTold: pods that wait for a Secret say nothing.
+func TestAMissingCertificateIsTold(t *testing.T) {
+	s := &Stack{TLS: TLS{Mode: TLSSecret, Secret: "wildcard"}, Cluster: Cluster{Namespace: "trading"}}
+	there := clusterWith(&corev1.Secret{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
+		ObjectMeta: metav1.ObjectMeta{Name: "wildcard", Namespace: "trading"}})
+	assert.Empty(t, s.certificateMissing(t.Context(), there))
+	assert.Contains(t, s.certificateMissing(t.Context(), clusterWith()), "no Secret wildcard in namespace trading")
+	s.TLS.Mode = TLSDevelopment
+	assert.Empty(t, s.certificateMissing(t.Context(), clusterWith()))
+}

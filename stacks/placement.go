@@ -23,16 +23,17 @@ const everyRoom = ""
 type nodes struct {
 	selector    map[string]string
 	tolerations []corev1.Toleration
+	affinity    *corev1.Affinity
 }
 
 func (s *Stack) placementSettings(set *settings.Set) {
 	s.Cluster.nodes = map[string]*nodes{}
-	g := set.Group("Placement", "Which nodes the pods run on, as a pod's own `nodeSelector` and `tolerations`. "+
+	g := set.Group("Placement", "Which nodes the pods run on, as a pod's own `nodeSelector`, `tolerations` and `affinity`. "+
 		"A room's setting takes the place of the common one, part by part.")
 	declare := func(roomName, key, whose string) {
 		n := &nodes{}
 		s.Cluster.nodes[roomName] = n
-		g.Object(key, "nodeSelector and tolerations of "+whose+".", n.read, settings.Only(room.Kubernetes))
+		g.Object(key, "nodeSelector, tolerations and affinity of "+whose+".", n.read, settings.Only(room.Kubernetes))
 	}
 	declare(everyRoom, "placement", `every pod, e.g. {"nodeSelector": {"kubernetes.io/arch": "amd64"}}`)
 	declare(databaseName, "databasePlacement", "the database")
@@ -54,6 +55,9 @@ func (c *Cluster) nodesOf(roomName string) workload.Nodes {
 			if n.tolerations != nil {
 				of.Tolerations = n.tolerations
 			}
+			if n.affinity != nil {
+				of.Affinity = n.affinity
+			}
 		}
 	}
 	return of
@@ -64,12 +68,13 @@ func (n *nodes) read(raw string) error {
 	var given struct {
 		NodeSelector map[string]any      `json:"nodeSelector"`
 		Tolerations  []corev1.Toleration `json:"tolerations"`
+		Affinity     *corev1.Affinity    `json:"affinity"`
 	}
 	d := json.NewDecoder(strings.NewReader(raw))
 	d.DisallowUnknownFields()
 	d.UseNumber()
 	if err := d.Decode(&given); err != nil {
-		return fmt.Errorf(`it is not an object with nodeSelector and tolerations as a pod has them: %w; write e.g. {"nodeSelector": {"kubernetes.io/arch": "amd64"}}`, err)
+		return fmt.Errorf(`it is not an object with nodeSelector, tolerations and affinity as a pod has them: %w; write e.g. {"nodeSelector": {"kubernetes.io/arch": "amd64"}}`, err)
 	}
 	if d.More() {
 		return errors.New("it is more than one object")
@@ -93,7 +98,10 @@ func (n *nodes) read(raw string) error {
 			problems = append(problems, fmt.Errorf("tolerations[%d]: %w", i, err))
 		}
 	}
-	n.tolerations = given.Tolerations
+	if err := attracted(given.Affinity); err != nil {
+		problems = append(problems, fmt.Errorf("affinity: %w", err))
+	}
+	n.tolerations, n.affinity = given.Tolerations, given.Affinity
 	return errors.Join(problems...)
 }
 

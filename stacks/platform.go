@@ -35,7 +35,7 @@ func (s *Stack) platformSettings(set *settings.Set) {
 		domain := s.Edge.Domain
 		if problems := validation.IsDNS1123Subdomain(domain); domain != "" && len(problems) > 0 {
 			p.Add("domain", "%q is not a domain: use lower-case letters, digits, dots and dashes, e.g. example.com", domain)
-		} else if len("dashboard."+domain) > 253 {
+		} else if len("alphapulse."+domain) > 253 {
 			p.Add("domain", "%q is too long for the host names below it", domain)
 		} else if number.MatchString(domain) {
 			p.Add("domain", "%q ends like an address, and an address has no hosts below it: set a domain, e.g. example.com", domain)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"github.com/alphapulse/alphapulse-infra/components/backend/observe"
 	"github.com/alphapulse/alphapulse-infra/components/room"
 	"github.com/alphapulse/alphapulse-infra/components/workload"
 )
@@ -18,12 +19,13 @@ const User = 1000
 // Process is what every backend workload has in common: an image and what it reads.
 type Process struct {
 	// Image reference, with a tag or digest; nil takes the reference backend's for the API,
-	// and the API's for the others. An image of its own has the Port, Args and paths that
-	// are given and no others.
+	// and the API's for the others. An image of its own has the Port and paths that are
+	// given and no others.
 	Image pulumi.StringInput
 	// Command replaces the image's entrypoint when not empty.
 	Command []string
-	// Args are the entrypoint's arguments; they must not contain a credential.
+	// Args are the entrypoint's arguments, none when empty; they must not contain a
+	// credential. The reference backend reads what it is to be from a variable.
 	Args []string
 	// Env are plain variables of this workload alone; they win over the shared settings.
 	Env map[string]string
@@ -71,6 +73,11 @@ type Args struct {
 	// the database of Access, where there is one, instead of letting the application
 	// crash-loop.
 	WaitImage pulumi.StringInput
+	// HTTP says under which names the API counts its requests, and Objectives what it
+	// promises, for alerts and dashboards. The paths of the API's probes and metrics are
+	// no user's; HTTP.Excluded are further ones.
+	HTTP       observe.HTTP
+	Objectives observe.Objectives
 	// SpreadRequired leaves a pod pending rather than put two API pods on one host.
 	SpreadRequired bool
 }

@@ -182,7 +182,7 @@ func (s Settings) Environment() map[string]string {
 func ProgramVariables() []string {
 	set := map[string]bool{}
 	for _, environment := range []map[string]string{
-		Settings{}.Environment(), DatabaseAccess{DirectHost: "any", ReadName: "any"}.Environment(), CacheAccess{}.Environment(), ApplicationKeys{}.Environment(), neverTrades,
+		Settings{}.Environment(), DatabaseAccess{DirectHost: "any", ReadName: "any"}.Environment(), CacheAccess{}.Environment(), ApplicationKeys{}.Environment(), neverTrades, mode(""),
 	} {
 		for name := range environment {
 			set[name] = true

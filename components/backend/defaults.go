@@ -4,6 +4,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/api/resource"
 
+	"github.com/alphapulse/alphapulse-infra/components/backend/observe"
 	"github.com/alphapulse/alphapulse-infra/components/room"
 )
 
@@ -13,20 +14,22 @@ func Defaults() Args {
 	image := pulumi.String("docker.io/alphapulse/backend:0.1.0")
 	return Args{
 		API: Process{
-			Image: image, Args: []string{"api"}, Port: 8000, Resources: room.ResourcesOf("500m", "1Gi", "1", "2Gi"),
+			Image: image, Port: 8000, Resources: room.ResourcesOf("500m", "1Gi", "1", "2Gi"),
 			LivenessPath: "/health", ReadinessPath: "/ready", MetricsPath: "/metrics", StartupSeconds: 180,
 		},
 		Scaling: Scaling{Min: 3, Max: 10, CPUUtilization: 70, MemoryUtilization: 80, Up: defaultUp, Down: defaultDown},
 		Engine: &Process{
-			Image: image, Args: []string{"engine"}, Port: 9090, Resources: room.ResourcesOf("500m", "1Gi", "1", "2Gi"),
+			Image: image, Port: 9090, Resources: room.ResourcesOf("500m", "1Gi", "1", "2Gi"),
 			LivenessPath: "/health", MetricsPath: "/metrics", StartupSeconds: 180,
 		},
 		WaitImage: pulumi.String("docker.io/library/busybox:1.37"),
 		Dashboard: &Process{
-			Args: []string{"dashboard"}, Port: 8050, Resources: room.ResourcesOf("250m", "256Mi", "500m", "512Mi"),
+			Port: 8050, Resources: room.ResourcesOf("250m", "256Mi", "500m", "512Mi"),
 			LivenessPath: "/api/health", ReadinessPath: "/api/health", MetricsPath: "/metrics", StartupSeconds: 180,
 		},
 		RequestTimeoutSeconds: 30,
+		HTTP:                  observe.DefaultHTTP(),
+		Objectives:            observe.DefaultObjectives(),
 	}
 }
 
@@ -64,10 +67,10 @@ func (a *Args) withDefaults() *Args {
 }
 
 // or is a process with what it does not say taken from own. An image of its own has the
-// port, the arguments and the paths that the process names, and no others.
+// port and the paths that the process names, and no others.
 func (p Process) or(own Process) Process {
 	if p.Image != nil {
-		own.Port, own.Args = 0, nil
+		own.Port = 0
 		own.LivenessPath, own.ReadinessPath, own.MetricsPath = "", "", ""
 	}
 	return room.Fill(p, own)

@@ -2,6 +2,7 @@ package backend
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/alphapulse/alphapulse-infra/components/backend/observe"
 	"github.com/alphapulse/alphapulse-infra/components/room"
@@ -36,7 +37,8 @@ func (a *Args) Facts(name string, on room.Target) room.Facts {
 			switch r.Process {
 			case &a.API:
 				watched.API = r.Name
-				watched.HTTP.Excluded = []string{r.LivenessPath, r.ReadinessPath, r.MetricsPath}
+				watched.HTTP, watched.Objectives = a.HTTP, a.Objectives
+				watched.HTTP.Excluded = slices.Concat([]string{r.LivenessPath, r.ReadinessPath, r.MetricsPath}, a.HTTP.Excluded)
 			case a.Engine:
 				watched.Engine = r.Name
 			}

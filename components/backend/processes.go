@@ -45,6 +45,10 @@ var neverTrades = map[string]string{
 	"WEB_CONCURRENCY": "1",
 }
 
+// mode is how the reference backend, one image for three processes, knows which of them
+// it is. An argument would be another program's, or an error, in an image of the user's.
+func mode(role string) map[string]string { return map[string]string{"ALPHAPULSE_MODE": role} }
+
 // trades says whether the singleton trades, and with what.
 func (a *Args) trades() map[string]string {
 	return map[string]string{
@@ -67,12 +71,12 @@ func (r running) port() workload.Port { return workload.Port{Name: portName, Num
 // running lists the workloads: the API first, then the engine and the dashboard where
 // there are any.
 func (a *Args) running(name string) []running {
-	list := []running{{API(name), &a.API, neverTrades}}
+	list := []running{{API(name), &a.API, Merge(neverTrades, mode("api"))}}
 	if a.Engine != nil {
-		list = append(list, running{Engine(name), a.Engine, a.trades()})
+		list = append(list, running{Engine(name), a.Engine, Merge(a.trades(), mode("engine"))})
 	}
 	if a.Dashboard != nil {
-		list = append(list, running{Dashboard(name), a.Dashboard, neverTrades})
+		list = append(list, running{Dashboard(name), a.Dashboard, Merge(neverTrades, mode("dashboard"))})
 	}
 	return list
 }

@@ -15,7 +15,7 @@ func TestNoVariableLetsAnAPIPodTrade(t *testing.T) {
 		process, _ := a.process(r)
 		assert.Equal(t, pulumi.StringMap{
 			"TRADING_ENABLED": pulumi.String("false"), "PAPER_TRADING": pulumi.String("true"), "WEB_CONCURRENCY": pulumi.String("1"),
-			"OTHER": pulumi.String("kept"),
+			"OTHER": pulumi.String("kept"), "ALPHAPULSE_MODE": pulumi.String(r.Component),
 		}, process.Env, r.Name)
 	}
 }

@@ -79,9 +79,6 @@ func (a *Args) validateCluster() error {
 	if a.Generation < 1 {
 		problems = append(problems, fmt.Errorf("database: Generation is %d: want 1 or more", a.Generation))
 	}
-	if len(a.APIServerPorts) == 0 {
-		problems = append(problems, errors.New("database: APIServerPorts is empty: members keep their state in the API server"))
-	}
 	return errors.Join(problems...)
 }
 

@@ -18,6 +18,8 @@ func Defaults() Args {
 		Generation:     1,
 		Resources:      room.ResourcesOf("1", "2Gi", "2", "4Gi"),
 		MaxConnections: 100,
+		Clients:        100,
+		APIServerPorts: []int{443, 6443},
 		Storage:        resource.MustParse("50Gi"),
 	}
 }

@@ -21,10 +21,15 @@ const (
 	HTTPSPort = 8443
 	// MetricsPort is the exporter's.
 	MetricsPort = 9113
+	// ProbePort is that of the prober, which looks at the certificate that is served.
+	ProbePort = 9115
 	// HealthPort answers probes where the others expect a PROXY protocol header.
 	HealthPort = 8082
 	// StatusPort is nginx' own, on the loopback address of a pod.
 	StatusPort = 8081
+	// HandshakePort is where the prober looks when HTTPSPort expects a PROXY protocol
+	// header, on the loopback address of a pod.
+	HandshakePort = 8444
 )
 
 // User is the numeric uid of the nginx-unprivileged image.
@@ -84,13 +89,18 @@ type Routes struct {
 	Prometheus *Upstream
 }
 
-// TLS says where the certificate comes from: from the user when Certificate is set,
-// else from a development CA.
+// TLS says where the certificate comes from: from the user when Certificate is set, from
+// somebody who renews it when Secret or Issuer is, else from a development CA.
 type TLS struct {
 	// Certificate is PEM, the leaf first, then its chain. It covers all four hosts.
 	Certificate pulumi.StringInput
 	// Key is the PEM key of Certificate.
 	Key pulumi.StringInput
+	// Secret is the name of one of type kubernetes.io/tls in the namespace. What is put
+	// into it is served without a rollout.
+	Secret pulumi.StringInput
+	// Issuer has cert-manager keep a certificate for all four hosts.
+	Issuer *Issuer
 }
 
 // Args configure an Ingress. What is zero takes the value of Defaults.
@@ -101,6 +111,8 @@ type Args struct {
 	Image pulumi.StringInput
 	// ExporterImage of nginx-prometheus-exporter.
 	ExporterImage pulumi.StringInput
+	// ProberImage of Prometheus' blackbox exporter.
+	ProberImage pulumi.StringInput
 	// Domain that the hosts are below.
 	Domain string
 	Routes Routes
@@ -145,8 +157,11 @@ type Args struct {
 	Replicas int
 	// Resources of nginx.
 	Resources room.Resources
-	// ExporterResources of the exporter.
-	ExporterResources room.Resources
+	// ExporterResources of the exporter, ProberResources of the prober.
+	ExporterResources, ProberResources room.Resources
+	// ExpiryWarningDays is how many days before the end of the certificate a warning is
+	// sent; in the last seventh of them it is critical. A renewal has to come earlier.
+	ExpiryWarningDays int
 	// SpreadRequired is workload.SpreadRequired.
 	SpreadRequired bool
 }
@@ -199,8 +214,8 @@ func (a *Args) validate() error {
 	if a.IngressClass != "" && a.Exposure != IngressObject {
 		problem("IngressClass %q needs Exposure %q, not %q", a.IngressClass, IngressObject, a.Exposure)
 	}
-	if (a.TLS.Certificate == nil) != (a.TLS.Key == nil) {
-		problem("TLS: Certificate and Key go together: give both, or neither for a development CA")
+	if err := a.TLS.validate(); err != nil {
+		problem("%w", err)
 	}
 	if a.Replicas < 1 {
 		problem("Replicas %d: want at least 1", a.Replicas)
@@ -210,6 +225,12 @@ func (a *Args) validate() error {
 	}
 	if err := a.ExporterResources.Validate(); err != nil {
 		problem("ExporterResources: %w", err)
+	}
+	if err := a.ProberResources.Validate(); err != nil {
+		problem("ProberResources: %w", err)
+	}
+	if a.ExpiryWarningDays < 1 {
+		problem("ExpiryWarningDays %d: want at least 1", a.ExpiryWarningDays)
 	}
 	for _, r := range a.routes() {
 		if r.upstream == nil {
@@ -228,7 +249,7 @@ func (a *Args) validate() error {
 	if len(problems) == 0 {
 		// The rest is the file's own to judge. Hosts are known only later; they
 		// are Service names, checked again when the file is rendered.
-		if err := a.config(a.onCluster("namespace"), "ui", "api", "dashboard", "grafana", "prometheus").Validate(); err != nil {
+		if err := a.config(a.onCluster("edge", "namespace"), "ui", "api", "dashboard", "grafana", "prometheus").Validate(); err != nil {
 			problem("%w", err)
 		}
 	}
@@ -261,10 +282,15 @@ type Place struct {
 	StatusAddress string
 	// Suffix is what the names of the routes' hosts end with.
 	Suffix string
+	// Solver is the name of the host of those that answer challenges.
+	Solver string
 }
 
-// onCluster is a namespace of a cluster, whose domain the container itself knows.
-func (a *Args) onCluster(namespace string) Place { return Place{Suffix: "." + namespace + ".svc"} }
+// onCluster is the edge called name in a namespace of a cluster, whose domain the
+// container itself knows.
+func (a *Args) onCluster(name, namespace string) Place {
+	return Place{Suffix: "." + namespace + ".svc", Solver: solver(name)}
+}
 
 // config is the nginx configuration at a place for the names of the routes' hosts, in
 // the routes' order.
@@ -296,6 +322,7 @@ func (a *Args) config(place Place, hosts ...string) *nginx.Config {
 		CertificateFile: TLSDir + "/" + CertificateKey, KeyFile: TLSDir + "/" + PrivateKey,
 		ProxyProtocol:    a.Balancer.ProxyProtocol,
 		HealthPort:       a.healthPort(),
+		HandshakePort:    a.handshakePort(),
 		HSTSSeconds:      max(0, a.HSTSSeconds),
 		HSTSPreload:      a.HSTSPreload,
 		BodyPauseSeconds: a.BodyPauseSeconds,
@@ -307,6 +334,9 @@ func (a *Args) config(place Place, hosts ...string) *nginx.Config {
 		// One for each core that the limit lets it use; "auto" would count the node's.
 		Workers: max(1, int(math.Ceil(a.Resources.Limits.CPU.AsApproximateFloat64()))),
 		TempDir: tempDir,
+	}
+	if a.solves() {
+		c.ACMEAddress = fmt.Sprintf("%s%s:%d", place.Solver, place.Suffix, SolverPort)
 	}
 	if a.PrometheusPassword != nil {
 		c.PasswordFile = PasswordDir + "/" + PasswordKey

@@ -30,7 +30,7 @@ func valid() *Args {
 
 // configOf is the configuration as NewIngress renders it.
 func configOf(a *Args) *nginx.Config {
-	return a.withDefaults().config(a.withDefaults().onCluster("shop"), "ui-pods", "api-pods", "dashboard-pods", "grafana", "prometheus")
+	return a.withDefaults().config(a.withDefaults().onCluster("edge", "shop"), "ui-pods", "api-pods", "dashboard-pods", "grafana", "prometheus")
 }
 
 func TestNginxAcceptsEveryExposure(t *testing.T) {
@@ -100,20 +100,41 @@ func TestFacts(t *testing.T) {
 	require.Len(t, facts.Workloads, 1)
 	w := facts.Workloads[0]
 	assert.Equal(t, 3, w.Replicas+w.Surge, "two replicas and one that surges")
-	assert.Equal(t, []room.Resources{Defaults().Resources, Defaults().ExporterResources}, w.Containers)
+	assert.Equal(t, []room.Resources{Defaults().Resources, Defaults().ExporterResources, Defaults().ProberResources}, w.Containers)
 	assert.Equal(t, []string{"edge"}, facts.Services)
 	assert.Equal(t, Edge("edge"), w.Identity)
 }
 
+// TestSolversFindRoom under the quota, which counts each pod and each Service.
+func TestSolversFindRoom(t *testing.T) {
+	a := valid()
+	a.TLS.Issuer = &Issuer{Name: "letsencrypt", Kind: ClusterIssuer}
+	plain := a.Facts("edge", room.Kubernetes)
+	require.Len(t, plain.Workloads, 1)
+	a.TLS.Issuer.HTTP01 = true
+	facts := a.Facts("edge", room.Kubernetes)
+	require.Len(t, facts.Workloads, 2)
+	assert.Equal(t, 4, facts.Workloads[1].Replicas, "a challenge for each host")
+	assert.Nil(t, facts.Workloads[1].Scrape)
+	assert.Len(t, facts.Services, len(plain.Services)+5, "the edge's, and one for each that cert-manager makes")
+}
+
 func TestValidateNamesWhatIsWrong(t *testing.T) {
 	for want, spoil := range map[string]func(*Args){
-		"Namespace is missing":             func(a *Args) { a.Namespace = nil },
-		`Exposure "gateway": want one of`:  func(a *Args) { a.Exposure = "gateway" },
-		"HTTPNodePort 30080":               func(a *Args) { a.HTTPNodePort = 30080 },
-		"HTTPNodePort 70000: want":         func(a *Args) { a.Exposure, a.HTTPNodePort = NodePort, 70000 },
-		"are both 30080":                   func(a *Args) { a.Exposure, a.HTTPNodePort, a.HTTPSNodePort = NodePort, 30080, 30080 },
-		`IngressClass "traefik" needs`:     func(a *Args) { a.IngressClass = "traefik" },
-		"Certificate and Key go together":  func(a *Args) { a.TLS.Certificate = pulumi.String("x") },
+		"Namespace is missing":            func(a *Args) { a.Namespace = nil },
+		`Exposure "gateway": want one of`: func(a *Args) { a.Exposure = "gateway" },
+		"HTTPNodePort 30080":              func(a *Args) { a.HTTPNodePort = 30080 },
+		"HTTPNodePort 70000: want":        func(a *Args) { a.Exposure, a.HTTPNodePort = NodePort, 70000 },
+		"are both 30080":                  func(a *Args) { a.Exposure, a.HTTPNodePort, a.HTTPSNodePort = NodePort, 30080, 30080 },
+		`IngressClass "traefik" needs`:    func(a *Args) { a.IngressClass = "traefik" },
+		"Certificate and Key go together": func(a *Args) { a.TLS.Certificate = pulumi.String("x") },
+		"Secret and Issuer exclude each": func(a *Args) {
+			a.TLS = TLS{Secret: pulumi.String("x"), Issuer: &Issuer{Name: "x", Kind: ClusterIssuer}}
+		},
+		"Issuer: Name is missing":          func(a *Args) { a.TLS.Issuer = &Issuer{Kind: ClusterIssuer} },
+		`Kind "Any": want one of`:          func(a *Args) { a.TLS.Issuer = &Issuer{Name: "x", Kind: "Any"} },
+		"ProberResources: requests":        func(a *Args) { a.ProberResources = room.ResourcesOf("2", "1Gi", "1", "1Gi") },
+		"ExpiryWarningDays -1":             func(a *Args) { a.ExpiryWarningDays = -1 },
 		"Replicas -1":                      func(a *Args) { a.Replicas = -1 },
 		"Resources: requests.cpu":          func(a *Args) { a.Resources = room.ResourcesOf("2", "1Gi", "1", "1Gi") },
 		"ExporterResources: requests.cpu":  func(a *Args) { a.ExporterResources = room.ResourcesOf("2", "1Gi", "1", "1Gi") },

@@ -13,9 +13,8 @@ import (
 type pair struct {
 	// certificate and key are secret.
 	certificate, key pulumi.StringOutput
-	// root and expiry are not.
-	root   pulumi.StringOutput
-	expiry pulumi.IntOutput
+	// root is not.
+	root pulumi.StringOutput
 }
 
 // certificate makes the server certificate, or checks the one that the user gave.
@@ -42,18 +41,10 @@ func certificate(args *Args, seed pulumi.StringOutput) pair {
 			return pick(p), nil
 		}).(pulumi.StringOutput)
 	}
-	expiry := pulumi.All(inputs...).ApplyT(func(v []any) (int, error) {
-		p, err := made(v)
-		if err != nil {
-			return 0, err
-		}
-		return int(p.NotAfter.Unix()), nil
-	}).(pulumi.IntOutput)
 	return pair{
 		certificate: part(func(p *certs.Pair) string { return p.Certificate }),
 		key:         pulumi.ToSecret(part(func(p *certs.Pair) string { return p.Key })).(pulumi.StringOutput),
 		// What every client is shown is no secret, though it follows from one.
-		root:   pulumi.Unsecret(part(func(p *certs.Pair) string { return p.Root })).(pulumi.StringOutput),
-		expiry: pulumi.Unsecret(expiry).(pulumi.IntOutput),
+		root: pulumi.Unsecret(part(func(p *certs.Pair) string { return p.Root })).(pulumi.StringOutput),
 	}
 }

@@ -15,6 +15,7 @@ func Defaults() Args {
 	return Args{
 		Image:            pulumi.String("docker.io/nginxinc/nginx-unprivileged:1.30.6"),
 		ExporterImage:    pulumi.String("docker.io/nginx/nginx-prometheus-exporter:1.5.1"),
+		ProberImage:      pulumi.String("docker.io/prom/blackbox-exporter:v0.28.0"),
 		Exposure:         LoadBalancer,
 		PublicHTTPSPort:  443,
 		Limits:           &limits,
@@ -25,6 +26,8 @@ func Defaults() Args {
 		Replicas:          2,
 		Resources:         room.ResourcesOf("250m", "128Mi", "1", "256Mi"),
 		ExporterResources: room.ResourcesOf("10m", "16Mi", "100m", "64Mi"),
+		ProberResources:   room.ResourcesOf("10m", "32Mi", "100m", "64Mi"),
+		ExpiryWarningDays: 21,
 	}
 }
 

@@ -15,23 +15,39 @@ func exporterOf(name string) room.Identity {
 	return room.Identity{Name: name + "-exporter", Instance: name, Component: "ingress-metrics"}
 }
 
-// Facts of the edge called name; one container on a Docker host, whatever Replicas says.
+// Facts of the edge called name; on a Docker host one container and one for each that
+// looks at it, whatever Replicas says.
 func (a *Args) Facts(name string, on room.Target) room.Facts {
 	d := a.withDefaults()
 	metrics := &room.Scrape{Port: MetricsPort, Path: "/metrics"}
 	w := room.Workload{Identity: Edge(name), Replicas: 1, Containers: []room.Resources{d.Resources}}
-	watched := observe.Watched{Job: name}
+	watched := observe.Watched{Job: name, ExpiryWarningDays: d.ExpiryWarningDays}
 	f := room.Facts{Services: []string{name}, Rules: observe.Alerts(watched), Panels: observe.Panels(watched)}
 	if on == room.Kubernetes {
+		metrics.Beside = d.probe("127.0.0.1")
 		w.Replicas, w.Surge, w.Scrape = d.Replicas, 1, metrics
-		w.Containers = append(w.Containers, d.ExporterResources)
+		w.Containers = append(w.Containers, d.ExporterResources, d.ProberResources)
 		f.Workloads = []room.Workload{w}
+		if i := d.TLS.Issuer; i != nil && i.HTTP01 {
+			f.Workloads = append(f.Workloads, solvers(name))
+			if d.solves() {
+				f.Services = append(f.Services, solver(name))
+			}
+			// cert-manager makes one for each pod.
+			f.Services = append(f.Services, make([]string, solversAtOnce)...)
+		}
 		return f
 	}
-	metrics.Job = Edge(name)
+	probe := d.probe(name)
+	metrics.Job, probe.Job = Edge(name), Edge(name)
 	f.Workloads = []room.Workload{
-		w, {Identity: exporterOf(name), Replicas: 1, Containers: []room.Resources{d.ExporterResources}, Scrape: metrics},
+		w,
+		{Identity: exporterOf(name), Replicas: 1, Containers: []room.Resources{d.ExporterResources}, Scrape: metrics},
+		{Identity: proberOf(name), Replicas: 1, Containers: []room.Resources{d.ProberResources}, Scrape: probe},
 	}
-	f.Links = []room.Link{{From: room.Of(exporterOf(name)), To: room.Of(Edge(name)), Ports: []int{StatusPort}, Zone: room.Watch}}
+	f.Links = []room.Link{
+		{From: room.Of(exporterOf(name)), To: room.Of(Edge(name)), Ports: []int{StatusPort}, Zone: room.Watch},
+		{From: room.Of(proberOf(name)), To: room.Of(Edge(name)), Ports: []int{HTTPSPort}, Zone: room.Watch},
+	}
 	return f
 }

@@ -24,10 +24,9 @@ type DockerArgs struct {
 type DockerIngress struct {
 	pulumi.ResourceState
 
-	// URLs, CACertificate and CertificateExpiry are those of Ingress.
-	URLs              pulumi.StringMapOutput
-	CACertificate     pulumi.StringOutput
-	CertificateExpiry pulumi.IntOutput
+	// URLs and CACertificate are those of Ingress.
+	URLs          pulumi.StringMapOutput
+	CACertificate pulumi.StringOutput
 }
 
 // place is a Docker host: the exporter is a container of its own. The figures that it
@@ -57,6 +56,9 @@ func NewDockerIngress(ctx *pulumi.Context, name string, host *workload.Host, arg
 	filled.HTTPNodePort, filled.HTTPSNodePort, filled.IngressClass = 0, 0, ""
 	filled.Balancer = Balancer{}
 	own, err := filled.Validated()
+	if own.TLS.renewed() {
+		err = errors.Join(err, ErrDocker)
+	}
 	if err := errors.Join(err, on.validate(own)); err != nil {
 		return nil, err
 	}
@@ -81,10 +83,11 @@ func NewDockerIngress(ctx *pulumi.Context, name string, host *workload.Host, arg
 	if _, err := host.Run(ctx, workload.Container{Process: own.exporter(name, room.DockerHost), After: running}, parent); err != nil {
 		return nil, err
 	}
+	prober, proberFiles := own.prober(name)
+	if _, err := host.Run(ctx, workload.Container{Process: prober, Volumes: []workload.Volume{proberFiles}, After: running}, parent); err != nil {
+		return nil, err
+	}
 	e.URLs = pulumi.ToStringMap(own.URLs()).ToStringMapOutput()
 	e.CACertificate = secrets.Root
-	e.CertificateExpiry = secrets.Expiry
-	return e, ctx.RegisterResourceOutputs(e, pulumi.Map{
-		"urls": e.URLs, "caCertificate": e.CACertificate, "certificateExpiry": e.CertificateExpiry,
-	})
+	return e, ctx.RegisterResourceOutputs(e, pulumi.Map{"urls": e.URLs, "caCertificate": e.CACertificate})
 }

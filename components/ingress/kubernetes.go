@@ -24,10 +24,8 @@ type Ingress struct {
 	// there is none: it is not awaited.
 	Address pulumi.StringOutput
 	// CACertificate is the development CA's certificate (PEM) that a client must
-	// trust; "" with a certificate of the user's.
+	// trust; "" with any other.
 	CACertificate pulumi.StringOutput
-	// CertificateExpiry is when the server certificate expires, in Unix seconds.
-	CertificateExpiry pulumi.IntOutput
 }
 
 // NewIngress creates the edge.
@@ -49,40 +47,48 @@ func NewIngress(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Res
 		return nil, err
 	}
 	on := room.Kubernetes
-	server, volumes := args.server(name, args.render(), secrets)
+	if args.TLS.Issuer != nil {
+		if secrets.Given, err = args.issued(ctx, Edge(name), parent); err != nil {
+			return nil, err
+		}
+	}
+	server, volumes := args.server(name, args.render(name), secrets)
+	prober, proberFiles := args.prober(name)
 	created, err := workload.Pod{
 		Identity: Edge(name), Placement: args.Placement,
 		Replicas: pulumi.Int(args.Replicas), Most: args.Replicas, Spread: workload.SpreadOf(args.SpreadRequired),
-		Processes: []workload.Process{server, args.exporter(name, on)}, Volumes: volumes,
+		Processes: []workload.Process{server, args.exporter(name, on), prober}, Volumes: append(volumes, proberFiles),
 		Scrape: args.Facts(name, on).Workloads[0].Scrape,
 	}.Create(ctx, parent)
 	if err != nil {
 		return nil, err
 	}
-	if e.Address, err = expose(ctx, Edge(name), args, created.Objects["tls"], parent); err != nil {
+	var certificate pulumi.StringInput = created.Objects["tls"]
+	if secrets.Given != nil {
+		certificate = secrets.Given
+	}
+	if e.Address, err = expose(ctx, Edge(name), args, certificate, parent); err != nil {
 		return nil, err
 	}
 	e.URLs = pulumi.ToStringMap(args.URLs()).ToStringMapOutput()
 	e.CACertificate = secrets.Root
-	e.CertificateExpiry = secrets.Expiry
 	return e, ctx.RegisterResourceOutputs(e, pulumi.Map{
-		"urls":              e.URLs,
-		"address":           e.Address,
-		"caCertificate":     e.CACertificate,
-		"certificateExpiry": e.CertificateExpiry,
+		"urls":          e.URLs,
+		"address":       e.Address,
+		"caCertificate": e.CACertificate,
 	})
 }
 
 // Secrets are the files of the edge that are no configuration.
 type Secrets struct {
-	// Certificate and Key are PEM, secret.
+	// Certificate and Key are PEM, secret; unset with Given.
 	Certificate, Key pulumi.StringOutput
+	// Given is the name of the Secret that somebody else puts both into; nil for none.
+	Given pulumi.StringInput
 	// Password is the password file's line, secret; nil without a password.
 	Password pulumi.StringInput
-	// Root is the development CA's certificate, "" with a certificate of the user's;
-	// Expiry is when the certificate expires, in Unix seconds. Neither is secret.
-	Root   pulumi.StringOutput
-	Expiry pulumi.IntOutput
+	// Root is the development CA's certificate, "" with any other. It is not secret.
+	Root pulumi.StringOutput
 }
 
 // Secrets makes the certificate and the password file.
@@ -96,8 +102,11 @@ func (a *Args) Secrets(ctx *pulumi.Context, name string, opts ...pulumi.Resource
 	if err != nil {
 		return nil, fmt.Errorf("seed: %w", err)
 	}
-	pair := certificate(a, seed.Result)
-	s := &Secrets{Certificate: pair.certificate, Key: pair.key, Root: pair.root, Expiry: pair.expiry}
+	s := &Secrets{Given: a.TLS.Secret, Root: pulumi.String("").ToStringOutput()}
+	if !a.TLS.renewed() {
+		pair := certificate(a, seed.Result)
+		s.Certificate, s.Key, s.Root = pair.certificate, pair.key, pair.root
+	}
 	if a.PrometheusPassword != nil {
 		s.Password = pulumi.All(seed.Result, a.PrometheusPassword).ApplyT(func(v []any) (string, error) {
 			return nginx.PasswordLine(v[0].(string), v[1].(string))
@@ -107,8 +116,8 @@ func (a *Args) Secrets(ctx *pulumi.Context, name string, opts ...pulumi.Resource
 }
 
 // render gives nginx.conf once the namespace and the Services' names are known.
-func (a *Args) render() pulumi.StringOutput {
-	return a.renderAt(a.Namespace, func(namespace string) Place { return a.onCluster(namespace) })
+func (a *Args) render(name string) pulumi.StringOutput {
+	return a.renderAt(a.Namespace, func(namespace string) Place { return a.onCluster(name, namespace) })
 }
 
 // renderAt gives nginx.conf once what the place follows from and the names of the

@@ -42,9 +42,14 @@ func (a *Args) files(config pulumi.StringInput, secrets *Secrets) (volumes []wor
 	add("config", "nginx", ConfigDir, &workload.Files{Name: "nginx", Data: pulumi.StringMap{
 		ConfigKey: config, nginx.StartFile: pulumi.String(nginx.StartScript),
 	}})
-	certificate := workload.Hidden("tls", pulumi.StringMap{CertificateKey: secrets.Certificate, PrivateKey: secrets.Key})
-	certificate.Type = "kubernetes.io/tls" // what an Ingress refers to
-	add("tls", "", TLSDir, certificate)
+	if secrets.Given != nil {
+		volumes = append(volumes, workload.Volume{Name: "tls", Given: secrets.Given, Keys: []string{CertificateKey, PrivateKey}})
+		mounts = append(mounts, workload.Mount{Volume: "tls", Path: TLSDir, ReadOnly: true})
+	} else {
+		certificate := workload.Hidden("tls", pulumi.StringMap{CertificateKey: secrets.Certificate, PrivateKey: secrets.Key})
+		certificate.Type = "kubernetes.io/tls" // what an Ingress refers to
+		add("tls", "", TLSDir, certificate)
+	}
 	if secrets.Password != nil {
 		add("password", "", PasswordDir, workload.Hidden("password", pulumi.StringMap{PasswordKey: secrets.Password}))
 	}

@@ -97,10 +97,6 @@ type Args struct {
 	// own.
 	Rules  []rule.Group
 	Panels []board.Contribution
-	// Constants are the values of what rule.Constant records in Rules, such as when the
-	// edge's certificate expires, in Unix seconds. A group with one that is missing, as
-	// the program does not know it, is left out.
-	Constants pulumi.IntMap
 	// Scraped are the workloads of a Docker host that serve metrics; on a cluster pods are
 	// discovered by their annotations.
 	Scraped []room.Workload

@@ -38,6 +38,15 @@ func TestSizesOfTheFirstManifests(t *testing.T) {
 	}
 }
 
+// Five wrong passwords of anybody would keep the owner out of Grafana; see
+// TestEveryWayToTryAPasswordIsLimited for what stands before it.
+func TestNobodyLocksTheOwnerOut(t *testing.T) {
+	env := (&Args{ExternalURL: pulumi.String("https://monitoring.example.test")}).GrafanaEnvironment()
+	if got := env["GF_SECURITY_DISABLE_BRUTE_FORCE_LOGIN_PROTECTION"]; got != pulumi.String("true") {
+		t.Errorf("Grafana's own lockout: %v, want it off", got)
+	}
+}
+
 func TestGivenSizesAreKept(t *testing.T) {
 	a := &Args{Grafana: Grafana{Storage: resource.MustParse("2Gi"), Resources: room.ResourcesOf("1m", "1Mi", "2m", "2Mi")}}
 	facts := a.Facts("monitoring", room.Kubernetes)

@@ -80,15 +80,10 @@ func (a *Args) prometheus(name string, on room.Target) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	constants := a.Constants
-	if constants == nil {
-		constants = pulumi.IntMap{}
-	}
-	inputs, files := pulumi.All(a.Namespace, constants, a.ExternalURL), pulumi.StringMap{}
+	inputs, files := pulumi.All(a.Namespace, a.ExternalURL), pulumi.StringMap{}
 	for file := range names {
 		files[file] = inputs.ApplyT(func(v []any) (string, error) {
-			values := rule.Values{Constants: v[1].(map[string]int), DashboardsURL: v[2].(string)}
-			all, err := a.PrometheusFiles(v[0].(string), values, targets)
+			all, err := a.PrometheusFiles(v[0].(string), rule.Values{DashboardsURL: v[1].(string)}, targets)
 			return all[file], err
 		}).(pulumi.StringOutput)
 	}
@@ -128,7 +123,7 @@ func targetsOf(workloads []room.Workload) []config.Target {
 			}
 			targets = append(targets, config.Target{
 				Job: job.Name, Pod: pod, Component: job.Component,
-				Address: net.JoinHostPort(m, strconv.Itoa(w.Scrape.Port)), Path: w.Scrape.Path,
+				Address: net.JoinHostPort(m, strconv.Itoa(w.Scrape.Port)), Path: w.Scrape.Path, Params: w.Scrape.Params,
 			})
 		}
 	}

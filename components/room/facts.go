@@ -60,6 +60,11 @@ type Scrape struct {
 	// Job is the workload that the metrics are about, where another one serves them: an
 	// exporter that is a container of its own. Zero for the workload itself.
 	Job Identity
+	// Params are the parameters of the request: what an exporter of many targets is
+	// to look at. nil for none.
+	Params map[string]string
+	// Beside is what another process of the same pods serves; nil for nothing.
+	Beside *Scrape
 }
 
 // Workload is a set of equal pods, or of equal containers of a Docker host.

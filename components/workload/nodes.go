@@ -13,6 +13,9 @@ type Nodes struct {
 	Selector map[string]string
 	// Tolerations are for the taints of nodes.
 	Tolerations []apicorev1.Toleration
+	// Affinity to nodes and pods, beside what keeps a workload's own pods apart; nil for
+	// none.
+	Affinity *apicorev1.Affinity
 }
 
 // tolerations renders those of the pods.

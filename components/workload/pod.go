@@ -122,7 +122,7 @@ func (p Pod) template(account pulumi.StringInput, volumes corev1.VolumeArray) *c
 		TerminationGracePeriodSeconds: pulumi.Int(p.grace()),
 		NodeSelector:                  p.Nodes.selector(),
 		Tolerations:                   p.Nodes.tolerations(),
-		Affinity:                      p.apart(),
+		Affinity:                      p.Nodes.affinity(p.apart()),
 		TopologySpreadConstraints:     p.spread(),
 		SecurityContext:               p.security(),
 		InitContainers:                containers(p.Init),
@@ -137,6 +137,13 @@ func (p Pod) template(account pulumi.StringInput, volumes corev1.VolumeArray) *c
 		annotations["prometheus.io/scrape"] = pulumi.String("true")
 		annotations["prometheus.io/port"] = pulumi.String(strconv.Itoa(p.Scrape.Port))
 		annotations["prometheus.io/path"] = pulumi.String(p.Scrape.Path)
+		if beside := p.Scrape.Beside; beside != nil {
+			annotations["prometheus.io/beside-port"] = pulumi.String(strconv.Itoa(beside.Port))
+			annotations["prometheus.io/beside-path"] = pulumi.String(beside.Path)
+			for name, value := range beside.Params {
+				annotations["prometheus.io/beside-param-"+name] = pulumi.String(value)
+			}
+		}
 	}
 	return &corev1.PodTemplateSpecArgs{
 		Metadata: &metav1.ObjectMetaArgs{Labels: pulumi.ToStringMap(p.podLabels()), Annotations: annotations},

@@ -80,7 +80,7 @@ type Mount struct {
 }
 
 // Volume is what the processes of a workload mount: exactly one of Data, Claim, Scratch,
-// Empty and Files.
+// Empty, Files and Given.
 type Volume struct {
 	Name string
 	// HostName is the name on a Docker host, where it differs.
@@ -96,6 +96,9 @@ type Volume struct {
 	// Files are read. Keys are the ones that the volume shows, in order; nil for all.
 	Files *Files
 	Keys  []string
+	// Given is the name of a Secret of a namespace that somebody else fills: its files
+	// change under running pods, which no rollout follows.
+	Given pulumi.StringInput
 }
 
 // Empty is a writable folder with a bound, so that a runaway writer cannot fill the node.

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,7 +19,9 @@ import (
 // version is set when an image is built.
 var version = "dev"
 
-const usage = `usage: alphapulse MODE
+const usage = `usage: alphapulse [MODE]
+
+Without MODE it runs in that of ALPHAPULSE_MODE, and without that one, too, as api.
 
 modes:
   api          REST and WebSockets on API_PORT (8000)
@@ -47,9 +50,7 @@ type usageError string
 func (u usageError) Error() string { return string(u) + "\n" + usage }
 
 func run(args []string) error {
-	if len(args) == 0 {
-		return usageError("no mode is given")
-	}
+	args = withMode(args, os.Getenv("ALPHAPULSE_MODE"))
 	switch args[0] {
 	case "version":
 		fmt.Println(version)
@@ -71,6 +72,15 @@ func run(args []string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
 	return start(ctx, c, app.Process{Version: buildVersion(), Log: os.Stdout})
+}
+
+// withMode are the arguments with the mode of the environment where they name none. A
+// platform names it there, since an argument would mean nothing to other images.
+func withMode(args []string, fromEnvironment string) []string {
+	if len(args) > 0 {
+		return args
+	}
+	return []string{cmp.Or(fromEnvironment, "api")}
 }
 
 func buildVersion() string {

@@ -163,6 +163,7 @@ var kinds = map[string]schema.GroupVersionResource{
 	"Job":                     {Group: "batch", Version: "v1", Resource: "jobs"},
 	"CronJob":                 {Group: "batch", Version: "v1", Resource: "cronjobs"},
 	"Role":                    {Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "roles"},
+	"Certificate":             {Group: "cert-manager.io", Version: "v1", Resource: "certificates"},
 	"RoleBinding":             {Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "rolebindings"},
 }
 

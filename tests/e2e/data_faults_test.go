@@ -42,38 +42,48 @@ func (d *data) testShrink(t *testing.T) {
 	}
 }
 
-// testReaders asks both endpoints of the pooler who answers.
+// testReaders asks both endpoints of the pooler who answers. Who read from the primary while
+// there was nothing else goes to the new standbys within seconds.
 func (d *data) testReaders(t *testing.T) {
 	for in, standby := range map[string]bool{database.Name: false, database.ReadName: true} {
-		config, err := pgx.ParseConfig(login(t, in))
-		if err != nil {
-			t.Fatal(err)
-		}
-		config.DialFunc = throughPooler
-		conn, err := pgx.ConnectConfig(t.Context(), config)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var got bool
-		err = errors.Join(conn.QueryRow(t.Context(), "SELECT pg_is_in_recovery()").Scan(&got), conn.Close(t.Context()))
-		if err != nil || got != standby {
-			t.Errorf("%s: answered by a standby: %v, %v; want %v", in, got, err, standby)
-		}
+		eventually(t, time.Minute, fmt.Sprintf("%s is answered by a standby: %v", in, standby), func(context.Context) (string, bool) {
+			got := answer[bool](t, in, "SELECT pg_is_in_recovery()")
+			return fmt.Sprint(got), got == standby
+		})
 	}
+}
+
+// answer asks through the pooler, with the application's login.
+func answer[T any](t *testing.T, in, sql string) (got T) {
+	t.Helper()
+	config, err := pgx.ParseConfig(login(t, in))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.DialFunc = throughPooler
+	conn, err := pgx.ConnectConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(conn.QueryRow(t.Context(), sql).Scan(&got), conn.Close(t.Context())); err != nil {
+		t.Errorf("%s: %v", sql, err)
+	}
+	return got
 }
 
 // testPlanned has what an operator does by day.
 func (d *data) testPlanned(t *testing.T) {
-	p := primary(t)
-	d.under(t, "planned switchover", func(context.Context) { handOver(t, p) }).nobody(t)
+	d.under(t, "planned switchover", func(context.Context) { handOver(t, primary(t)) }).nobody(t)
 
-	p = primary(t)
 	d.under(t, "primary's pod deleted", func(context.Context) {
-		remove(t, p.Name)
+		remove(t, primary(t).Name)
 		time.Sleep(5 * time.Second)
 	}).nobody(t)
 
-	d.under(t, "`databaseMaxConnections` changed, which needs a restart", func(context.Context) { d.deploy(t, "databaseMaxConnections=60") }).nobody(t)
+	d.under(t, "`databaseMaxConnections` changed, which needs a restart", func(context.Context) { d.deploy(t, "databaseMaxConnections=55") }).nobody(t)
+	if got := answer[string](t, database.Name, "SHOW max_connections"); got != "55" {
+		t.Errorf("max_connections is %s, want 55", got)
+	}
 
 	d.under(t, "poolers replaced", func(context.Context) {
 		roll(t, database.Pooler("database").Name)
@@ -93,19 +103,17 @@ func handOver(t *testing.T, p corev1.Pod) {
 
 // testKilled takes the primary away without a word.
 func (d *data) testKilled(t *testing.T) {
-	p := primary(t)
 	d.under(t, "kill -9 of the primary's server", func(context.Context) {
-		signal(t, syscall.SIGKILL, processes(t, p, func(c string) bool { return strings.HasPrefix(c, "postgres") }))
+		signal(t, syscall.SIGKILL, processes(t, primary(t), func(c string) bool { return strings.HasPrefix(c, "postgres") }))
 	})
-	p = primary(t)
-	d.under(t, "primary's pod deleted by force", func(context.Context) { remove(t, p.Name, "--grace-period=0", "--force") })
+	d.under(t, "primary's pod deleted by force", func(context.Context) { remove(t, primary(t).Name, "--grace-period=0", "--force") })
 }
 
 // testFrozen stops the primary's processes, which still hold every connection.
 func (d *data) testFrozen(t *testing.T) {
-	p := primary(t)
-	frozen := processes(t, p, ofServer)
 	d.under(t, "primary frozen (SIGSTOP), later going on", func(context.Context) {
+		p := primary(t)
+		frozen := processes(t, p, ofServer)
 		signal(t, syscall.SIGSTOP, frozen)
 		defer signal(t, syscall.SIGCONT, frozen)
 		promoted(t, p.Name)
@@ -118,19 +126,18 @@ func (d *data) testCutOff(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := primary(t)
 	d.under(t, "primary cut off from the API server for 45 s", func(context.Context) {
-		defer cut(t, p, "ip PEER "+service.Spec.ClusterIP, "tcp PORT 6443")()
+		defer cut(t, primary(t), "ip PEER "+service.Spec.ClusterIP, "tcp PORT 6443")()
 		time.Sleep(45 * time.Second)
 	})
-	p = primary(t)
-	var others []string
-	for _, other := range members(t) {
-		if other.Name != p.Name {
-			others = append(others, "ip PEER "+other.Status.PodIP)
-		}
-	}
 	d.under(t, "primary cut off from the other members for 45 s", func(context.Context) {
+		p := primary(t)
+		var others []string
+		for _, other := range members(t) {
+			if other.Name != p.Name {
+				others = append(others, "ip PEER "+other.Status.PodIP)
+			}
+		}
 		defer cut(t, p, others...)()
 		time.Sleep(45 * time.Second)
 	})

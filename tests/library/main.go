@@ -17,12 +17,14 @@ import (
 func main() { pulumi.Run(program) }
 
 func program(ctx *pulumi.Context) error {
-	keys, err := platform.NewCredentials(ctx, "keys", nil)
+	keys, err := platform.NewCredentials(ctx, "keys", &platform.CredentialsArgs{Members: true})
 	if err != nil {
 		return err
 	}
 	ledger := &database.Args{
 		SuperuserPassword: keys.DatabaseAdmin, ApplicationPassword: keys.DatabaseApplication, MonitoringPassword: keys.DatabaseMonitoring,
+		PoolingPassword: keys.DatabasePooling, ReplicationPassword: keys.DatabaseReplication, RewindPassword: keys.DatabaseRewind,
+		ControlPassword: keys.DatabaseControl, AuthoritySeed: keys.AuthoritySeed,
 	}
 	sessions := &cache.Args{ApplicationPassword: keys.CacheApplication, MonitoringPassword: keys.CacheMonitoring}
 	watch := &monitoring.Args{Grafana: monitoring.Grafana{Password: keys.GrafanaAdmin}, ExternalURL: pulumi.String("https://grafana.example.com")}

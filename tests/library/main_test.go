@@ -29,7 +29,7 @@ func (m *mocks) NewResource(args pulumi.MockResourceArgs) (string, resource.Prop
 	m.all[args.TypeToken[strings.LastIndex(args.TypeToken, ":")+1:]+"/"+args.Name] = args.Inputs
 	state := args.Inputs.Copy()
 	if strings.HasSuffix(args.TypeToken, ":RandomPassword") {
-		state["result"] = resource.MakeSecret(resource.NewStringProperty("generated-" + args.Name))
+		state["result"] = resource.MakeSecret(resource.NewStringProperty("generated-for-the-test-of-" + args.Name))
 	}
 	return args.Name, state, nil
 }
@@ -44,7 +44,7 @@ func TestComponentsAreALibrary(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"Namespace/ground", "ResourceQuota/ground", "StatefulSet/ledger", "StatefulSet/sessions", "StatefulSet/watch-prometheus",
+		"Namespace/ground", "ResourceQuota/ground", "StatefulSet/ledger-g1", "Deployment/ledger-pooler", "StatefulSet/sessions", "StatefulSet/watch-prometheus",
 		"StatefulSet/watch-grafana", "NetworkPolicy/ground-default-deny", "NetworkPolicy/ground-ledger", "NetworkPolicy/ground-sessions",
 	} {
 		if m.all[want] == nil {
@@ -58,9 +58,10 @@ func TestComponentsAreALibrary(t *testing.T) {
 			}
 		}
 	}
-	// One pod each of the database, the cache and monitoring's four, one that kube-state-metrics starts and one that it ends in a rollout, and two of headroom.
-	if pods := m.all["ResourceQuota/ground"]["spec"].ObjectValue()["hard"].ObjectValue()["pods"].StringValue(); pods != "10" {
-		t.Errorf("a quota of %s pods, want 10", pods)
+	// Three members of the database and two poolers, of which a rollout starts one and ends two, one pod each of the
+	// cache and monitoring's four, one that kube-state-metrics starts and one that it ends, and two of headroom.
+	if pods := m.all["ResourceQuota/ground"]["spec"].ObjectValue()["hard"].ObjectValue()["pods"].StringValue(); pods != "17" {
+		t.Errorf("a quota of %s pods, want 17", pods)
 	}
 	if policy := m.text("NetworkPolicy/ground-ledger"); !strings.Contains(policy, "watch-prometheus") || !strings.Contains(policy, "9187") {
 		t.Errorf("Prometheus does not reach the database's metrics: %s", policy)

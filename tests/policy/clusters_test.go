@@ -5,6 +5,7 @@ import (
 	"maps"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -171,6 +172,46 @@ func TestPlacement(t *testing.T) {
 		assert.Empty(t, w.Template.Spec.NodeSelector, w.Name)
 		assert.Empty(t, w.Template.Spec.Tolerations, w.Name)
 	}
+}
+
+// TestAffinity: a room's own, a common one and what keeps a workload's pods apart stand
+// side by side, as the API's own types read them.
+func TestAffinity(t *testing.T) {
+	const zones = `{"requiredDuringSchedulingIgnoredDuringExecution":{"nodeSelectorTerms":[{"matchExpressions":[{"key":"topology.kubernetes.io/zone","operator":"In","values":["a","b"]}],"matchFields":[{"key":"metadata.name","operator":"NotIn","values":["old"]}]}]},` +
+		`"preferredDuringSchedulingIgnoredDuringExecution":[{"weight":50,"preference":{"matchExpressions":[{"key":"cpus","operator":"Gt","values":["8"]},{"key":"spot","operator":"DoesNotExist"}]}}]}`
+	const neighbours = `{"requiredDuringSchedulingIgnoredDuringExecution":[{"labelSelector":{"matchLabels":{"app":"batch"}},"topologyKey":"kubernetes.io/hostname","namespaceSelector":{}}],` +
+		`"preferredDuringSchedulingIgnoredDuringExecution":[{"weight":1,"podAffinityTerm":{"labelSelector":{"matchExpressions":[{"key":"noisy","operator":"Exists"}]},"topologyKey":"rack","namespaces":["other"]}}]}`
+	common := `{"affinity":{"nodeAffinity":` + zones + `,"podAffinity":` + neighbours + `}}`
+	own := `{"affinity":{"podAntiAffinity":` + neighbours + `}}`
+	read := func(text string) *corev1.Affinity {
+		var p struct{ Affinity *corev1.Affinity }
+		require.NoError(t, json.Unmarshal([]byte(text), &p))
+		return p.Affinity
+	}
+	settings := map[string]string{"spreadRequired": "false", "placement": common, "edgePlacement": own}
+	apart := map[string]*corev1.Affinity{}
+	for _, w := range recorded(t, "prod", map[string]string{"spreadRequired": "false"}).workloads {
+		apart[w.Name] = w.Template.Spec.Affinity
+	}
+	seen := 0
+	for _, w := range recorded(t, "prod", settings).workloads {
+		want := read(common)
+		if w.Template.Labels["app.kubernetes.io/instance"] == "edge" {
+			want = read(own)
+		}
+		if keeps := apart[w.Name]; keeps != nil {
+			if want.PodAntiAffinity == nil {
+				want.PodAntiAffinity = &corev1.PodAntiAffinity{}
+			}
+			required := &want.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution
+			*required = append(slices.Clone(keeps.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution), *required...)
+			list := &want.PodAntiAffinity.PreferredDuringSchedulingIgnoredDuringExecution
+			*list = append(slices.Clone(keeps.PodAntiAffinity.PreferredDuringSchedulingIgnoredDuringExecution), *list...)
+			seen++
+		}
+		assert.Equal(t, want, w.Template.Spec.Affinity, w.Name)
+	}
+	assert.GreaterOrEqual(t, seen, 3, "workloads whose pods are kept apart")
 }
 
 // fromTheRange is what an admission does whose namespace has a range of users (OpenShift's

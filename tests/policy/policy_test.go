@@ -338,7 +338,7 @@ func TestNetworkPolicies(t *testing.T) {
 			}
 			for _, rule := range p.Spec.Egress {
 				if len(rule.To) == 0 { // to the API server, whose address nobody knows
-					assert.Contains(t, []string{"monitoring-prometheus", "monitoring-kube-state-metrics"}, owners[0].Name, "NetworkPolicy %s lets everything out", p.Name)
+					assert.Contains(t, []string{"monitoring-prometheus", "monitoring-kube-state-metrics", "database-g1"}, owners[0].Name, "NetworkPolicy %s lets everything out", p.Name)
 				}
 				require.NotEmpty(t, rule.Ports, "NetworkPolicy %s lets everything out", p.Name)
 				for _, target := range s.peersExist(t, p.Name, rule.To) {

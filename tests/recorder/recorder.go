@@ -289,11 +289,20 @@ func StackConfig(stack string) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	config, err := Config(raw)
+	if err != nil {
+		return nil, fmt.Errorf("stack file Pulumi.%s.yaml: %w", stack, err)
+	}
+	return config, nil
+}
+
+// Config reads the text of a stack's file.
+func Config(text []byte) (map[string]string, error) {
 	var file struct {
 		Config map[string]any `yaml:"config"`
 	}
-	if err := yaml.Unmarshal(raw, &file); err != nil {
-		return nil, fmt.Errorf("stack file Pulumi.%s.yaml: %w", stack, err)
+	if err := yaml.Unmarshal(text, &file); err != nil {
+		return nil, err
 	}
 	config := map[string]string{}
 	for key, v := range file.Config {
@@ -309,7 +318,7 @@ func StackConfig(stack string) (map[string]string, error) {
 		default:
 			j, err := json.Marshal(v)
 			if err != nil {
-				return nil, fmt.Errorf("stack file Pulumi.%s.yaml: %s: %w", stack, key, err)
+				return nil, fmt.Errorf("%s: %w", key, err)
 			}
 			config[name] = string(j)
 		}

@@ -9,6 +9,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/client-go/kubernetes/scheme"
@@ -42,6 +43,10 @@ func (r *Recording) Objects() ([]Object, error) {
 			return nil, err
 		}
 		decoded, _, err := decoder.Decode(raw, nil, nil)
+		if runtime.IsNotRegisteredError(err) { // of a controller's own API
+			custom := &unstructured.Unstructured{}
+			decoded, err = custom, custom.UnmarshalJSON(raw)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("%s %s: %w", x.Kind(), x.Name, err)
 		}

@@ -37,7 +37,7 @@ var abouts = func() map[string]about {
 			"CacheDown", "CachePersistenceFailing", "CacheWritesRefused", "CacheConnectionsRejected", "CacheMemoryFull",
 			"CacheClientsHigh", "CacheRewriteOverdue", "CacheHitRatioLow"}},
 		{about{"platform", "edge", board.Infrastructure.UID}, []string{
-			"EdgeDown", "EdgePodDown", "EdgeConnectionsDropped", "CertificateExpiring"}},
+			"EdgeDown", "EdgePodDown", "EdgeHandshakeFailing", "EdgeConnectionsDropped", "CertificateExpiring"}},
 		{about{"platform", "", board.Infrastructure.UID}, []string{
 			"TargetDown", "VolumeFilling", "PodCrashLooping", "ImagePullFailing", "ContainerConfigurationInvalid", "ContainerOutOfMemory",
 			"PodNotReady", "PodUnschedulable", "ReplicasMissing", "RolloutStuck", "AutoscalerAtMaximum", "AutoscalerNotScaling",

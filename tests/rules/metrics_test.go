@@ -56,6 +56,8 @@ var served = map[string][]string{
 	watched.edge.Job: {
 		"nginx_up", "nginx_http_requests_total", "nginx_connections_active", "nginx_connections_reading",
 		"nginx_connections_writing", "nginx_connections_waiting", "nginx_connections_accepted", "nginx_connections_handled",
+		// blackbox_exporter 0.28, prober tcp with TLS
+		"probe_success", "probe_ssl_earliest_cert_expiry",
 	},
 	// Prometheus 3.16
 	watched.monitoring.Prometheus: {

@@ -179,6 +179,38 @@ func TestTargetLabels(t *testing.T) {
 	}
 }
 
+// An exporter of many targets beside another one is asked for its own, and who has none
+// is not scraped twice.
+func TestWhatIsBesideIsScrapedToo(t *testing.T) {
+	asks := map[string]string{"scrape": "true", "port": "9113", "path": "/metrics"}
+	edge := pod{name: "edge-abc", app: "edge", phase: "Running", port: "9115", annotations: asks}
+	if found := scrapes(t, edge); len(found) != 0 {
+		t.Errorf("targets %v of a port that nobody named", found)
+	}
+	asks["beside_port"], asks["beside_path"] = "9115", "/probe"
+	asks["beside_param_module"], asks["beside_param_target"] = "certificate", "127.0.0.1:8443"
+	found := scrapes(t, edge)
+	if len(found) != 1 {
+		t.Fatalf("targets %v, want one", found)
+	}
+	for name, want := range map[string]string{
+		"job": "edge", "pod": "edge-abc", "component": "some", model.MetricsPathLabel: "/probe", model.AddressLabel: "10.0.0.1:9115",
+		"__param_module": "certificate", "__param_target": "127.0.0.1:8443",
+	} {
+		if got := found["beside"].Get(name); got != want {
+			t.Errorf("label %s is %q, want %q", name, got, want)
+		}
+	}
+	edge.port = "9113"
+	if found := scrapes(t, edge); len(found) != 1 || found["pods"].Get("__param_target") != "" {
+		t.Errorf("targets %v, want that of the pod itself alone", found)
+	}
+	edge.annotations, edge.port = map[string]string{"scrape": "true"}, ""
+	if _, twice := scrapes(t, edge)["beside"]; twice {
+		t.Error("a pod without ports is scraped for what is beside it")
+	}
+}
+
 // The series of kube-state-metrics describe other pods: labels of its own pod must
 // neither overwrite theirs nor change when it restarts.
 func TestClusterStateOutlivesItsExporter(t *testing.T) {

@@ -11,7 +11,6 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 
 	backend "github.com/alphapulse/alphapulse-infra/components/backend/observe"
-	edge "github.com/alphapulse/alphapulse-infra/components/ingress/observe"
 	"github.com/alphapulse/alphapulse-infra/components/room/rule"
 )
 
@@ -44,18 +43,6 @@ func TestWhatIsNotScrapedIsNotAlertedOn(t *testing.T) {
 		rendered := c.render(t)
 		if mention := `job="` + name + `"`; strings.Contains(rendered, mention) {
 			t.Errorf("the rules mention %s, which is not scraped", mention)
-		}
-	}
-}
-
-func TestUnknownCertificateIsNotAlertedOn(t *testing.T) {
-	for name, unknown := range map[string]map[string]int{"absent": nil, "0": {edge.CertificateNotAfter: 0}} {
-		rendered, err := rule.Render(watched.groups(), rule.Values{Constants: unknown})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if strings.Contains(rendered, edge.CertificateNotAfter) || strings.Contains(rendered, "CertificateExpiring") {
-			t.Errorf("%s: the rules state the end of a certificate that nobody knows", name)
 		}
 	}
 }

@@ -58,7 +58,7 @@ const (
 	kubeLabels        = `job="monitoring-kube-state-metrics",instance="kube-state-metrics",namespace="n"`
 	claimSize         = `kube_persistentvolumeclaim_resource_requests_storage_bytes{` + kubeLabels + `,persistentvolumeclaim="%s"}`
 	replicasText      = " replicas are missing for 15 minutes: pods cannot start, cannot be scheduled, or are not ready."
-	expiringText      = "The edge's certificate expires in %s. After that browsers refuse every page."
+	expiringText      = "The certificate that the edge serves expires in %s. After that browsers refuse every page."
 	expiringSoon      = "The edge's certificate expires soon"
 	crashText         = " ends soon after every start. Kubernetes waits longer each time before it tries again."
 	crashSummary      = "A container crashes again and again"

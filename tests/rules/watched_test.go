@@ -34,7 +34,7 @@ var watched = composition{
 	backup: backup.Watched{Name: "backup", Database: "database", Between: 6 * time.Hour, Proofs: 24 * time.Hour,
 		QueueMax: 1 << 30, LogSize: 256 << 20},
 	cache:   cache.Watched{Job: "cache", Claim: "cache"},
-	edge:    edge.Watched{Job: "edge"},
+	edge:    edge.Watched{Job: "edge", ExpiryWarningDays: 21},
 	backend: backend.Watched{API: "backend", Engine: "backend-engine", HTTP: backend.HTTP{Excluded: []string{"/health", "/ready", "/metrics"}}},
 	monitoring: monitoring.Watched{
 		Prometheus: "monitoring-prometheus", PrometheusClaim: "monitoring-prometheus",
@@ -88,12 +88,8 @@ func (c composition) panels() []board.Contribution {
 	return monitoring.Panels(c.monitoring, append(rooms, backend.Panels(c.backend)...))
 }
 
-// notAfter is the end of the certificate in the rules under test, in Unix seconds.
-// promtool's clock starts at 0.
-const notAfter = 30 * 24 * 3600
-
 // values are what is known only once resources exist.
-var values = rule.Values{Constants: map[string]int{edge.CertificateNotAfter: notAfter}, DashboardsURL: dashboardsURL}
+var values = rule.Values{DashboardsURL: dashboardsURL}
 
 // render gives the rules file.
 func (c composition) render(t *testing.T) string {

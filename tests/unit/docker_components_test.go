@@ -117,12 +117,14 @@ var onOwnHost = map[string]struct {
 			}, ingress.DockerArgs{HTTPPort: 80})
 			return err
 		},
-		registers: []string{"Container/door", "Container/door-exporter", "Volume/door-nginx", "Volume/door-tls"},
+		registers: []string{"Container/door", "Container/door-exporter", "Container/door-prober", "Volume/door-nginx", "Volume/door-tls"},
 		broken: func(ctx *pulumi.Context, h *workload.Host) error {
-			_, err := ingress.NewDockerIngress(ctx, "door", h, &ingress.Args{TLS: ingress.TLS{Certificate: pulumi.String("x")}}, ingress.DockerArgs{HTTPPort: 443})
+			_, err := ingress.NewDockerIngress(ctx, "door", h, &ingress.Args{
+				TLS: ingress.TLS{Certificate: pulumi.String("x"), Secret: pulumi.String("x")},
+			}, ingress.DockerArgs{HTTPPort: 443})
 			return err
 		},
-		says: []string{"Certificate and Key go together", "Routes.UI is missing", "HTTPPort and PublicHTTPSPort are both 443"},
+		says: []string{"Certificate and Key go together", "Routes.UI is missing", "HTTPPort and PublicHTTPSPort are both 443", "a Docker host has no Secrets"},
 		without: func(ctx *pulumi.Context, h *workload.Host) error {
 			_, err := ingress.NewDockerIngress(ctx, "x", h, nil, ingress.DockerArgs{})
 			return err

@@ -83,6 +83,8 @@ func TestBadInputOfAHost(t *testing.T) {
 		{map[string]string{"grafanaLoopbackPort": "13000", "prometheusLoopbackPort": "13000"}, []string{"prometheusLoopbackPort: 13000 is grafanaLoopbackPort too"}},
 		{map[string]string{"edgePublicHttpPort": "70000"}, []string{`edgePublicHttpPort: "70000"`, "65535"}},
 		{map[string]string{"protect": "true", "deleteVolumes": "true"}, []string{"deleteVolumes: true contradicts protect true"}},
+		{map[string]string{"tlsMode": "secret"}, []string{`tlsMode: "secret" needs a cluster's Secrets, and target is docker`, "choose development, or provided"}},
+		{map[string]string{"tlsMode": "certManager"}, []string{`tlsMode: "certManager" needs a cluster's Secrets`}},
 		{map[string]string{"imagePullCredentials": "{}"}, []string{"imagePullCredentials: ", "auths"}},
 	} {
 		config, err := recorder.StackConfig("single")
@@ -133,7 +135,7 @@ func TestImageChangeReplacesOnlyItsContainers(t *testing.T) {
 		"databaseImage": "database database-reconcile", "databaseExporterImage": "database-exporter",
 		"cacheImage": "cache", "cacheExporterImage": "cache-exporter", "frontendImage": "frontend",
 		"backendImage": "backend-1 backend-2 backend-dashboard backend-engine", "dashboardImage": "backend-dashboard",
-		"edgeImage": "edge", "edgeExporterImage": "edge-exporter",
+		"edgeImage": "edge", "edgeExporterImage": "edge-exporter", "edgeProberImage": "edge-prober",
 		"prometheusImage": "monitoring-prometheus", "alertmanagerImage": "monitoring-alertmanager", "grafanaImage": "monitoring-grafana",
 	} {
 		after := single(t, map[string]string{key: "registry.example.com/another:1.0.0"})

@@ -3,10 +3,16 @@ package unit
 import (
 	"encoding/json"
 	"maps"
+	"os"
+	"path"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/alphapulse/alphapulse-infra/components/ingress/nginx/nginxtest"
 	"github.com/alphapulse/alphapulse-infra/stacks"
 	"github.com/alphapulse/alphapulse-infra/stacks/settings"
 	"github.com/alphapulse/alphapulse-infra/tests/recorder"
@@ -22,7 +28,8 @@ var strange = []string{
 
 // FuzzSettings: whatever a stack sets, the program refuses it with a message that
 // repeats no secret, or deploys it: it never panics, and no component refuses, nor the
-// API's own types, what the settings let pass. Two settings at once, so that they meet.
+// API server's own validation, nor the real nginx, what the settings let pass. Two
+// settings at once, so that they meet.
 //
 //	go test ./tests/unit -run '^$' -fuzz FuzzSettings -fuzztime 10m
 func FuzzSettings(f *testing.F) {
@@ -42,6 +49,15 @@ func FuzzSettings(f *testing.F) {
 	for i, s := range all {
 		f.Add(i, strange[i%len(strange)], index("protect"), "false", s.Target == "docker")
 	}
+	for _, v := range strange {
+		f.Add(index("domain"), v, index("edgePublicPort"), v, false)
+	}
+	long := strings.Repeat(strings.Repeat("d", 60)+".", 3) + strings.Repeat("d", 59)
+	f.Add(index("domain"), long[:242], index("edgeConnections"), "65535", false)
+	f.Add(index("domain"), long, index("edgeConnections"), "100000", false)
+	f.Add(index("backendMetricsPath"), "/"+strings.Repeat("m", 1023), index("backendPort"), "65535", false)
+	f.Add(index("backendMetricsPath"), "/"+strings.Repeat("m", 1024), index("edgeApiRate"), "100000", true)
+	f.Add(index("edgeMaxBodyMegabytes"), "1000", index("requestTimeoutSeconds"), "300", false)
 	for i, v := range strange {
 		f.Add(i*7, v, i*5+3, v, i%2 == 0)
 	}
@@ -73,9 +89,15 @@ func tries(t *testing.T, stack string, base, given map[string]string) {
 		deploys(t, stack, config)
 		return
 	}
+	plain := "" // what the settings that are no secrets hold may be told
+	for _, s := range stacks.Settings() {
+		if !s.Secret {
+			plain += given[s.Key] + "\n"
+		}
+	}
 	for _, s := range stacks.Settings() {
 		v := strings.TrimSpace(given[s.Key])
-		if s.Secret && s.Type == settings.String && len(v) > 16 && strings.Contains(err.Error(), v) && !slices.Contains(strange, v) {
+		if s.Secret && !strings.Contains(plain, v) && s.Type == settings.String && len(v) > 16 && strings.Contains(err.Error(), v) && !slices.Contains(strange, v) {
 			t.Errorf("the message repeats %s: %v", s.Key, err)
 		}
 	}
@@ -89,13 +111,42 @@ func deploys(t *testing.T, stack string, config map[string]string) {
 		text, _ := json.Marshal(config)
 		t.Fatalf("the settings let it pass, and then: %v\n%s", err, text)
 	}
-	if stack == "dev" {
-		if _, err := r.Objects(); err != nil {
-			t.Fatalf("the API's types do not have it: %v", err)
+	objects, err := r.Objects()
+	if err != nil {
+		t.Fatalf("the API's types do not have it: %v", err)
+	}
+	accepted(t, objects)
+	for _, m := range recorder.Of[*corev1.ConfigMap](objects) {
+		read(t, m.Data["nginx.conf"])
+	}
+	containers, err := r.Containers()
+	if err != nil {
+		t.Fatalf("the engine's types do not have it: %v", err)
+	}
+	for _, c := range containers {
+		for _, u := range c.Uploads {
+			if path.Base(u.File) == "nginx.conf" {
+				read(t, u.Content)
+			}
 		}
+	}
+}
+
+// known are the configurations that nginx has read already: most settings do not change it.
+var known sync.Map
+
+// read has the real nginx read a configuration; "" is none.
+func read(t *testing.T, text string) {
+	t.Helper()
+	if _, done := known.LoadOrStore(text, true); done || text == "" {
 		return
 	}
-	if _, err := r.Containers(); err != nil && config["target"] != "kubernetes" {
-		t.Fatalf("the engine's types do not have it: %v", err)
+	dir, err := os.MkdirTemp("", "edge") // nginx makes folders in what is /tmp in its container
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir) //nolint:errcheck // a leftover of a test
+	if said, err := nginxtest.Check(t, strings.ReplaceAll(text, " /tmp/", " "+dir+"/")); err != nil {
+		t.Errorf("the settings let it pass, and then nginx: %s", said)
 	}
 }

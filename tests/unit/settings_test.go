@@ -51,6 +51,9 @@ type edit struct {
 	live bool
 }
 
+// issued are the settings of a stack whose certificate cert-manager keeps.
+var issued = map[string]string{"tlsMode": "certManager", "tlsIssuer": "letsencrypt"}
+
 // edits change every setting: of prod, whose target is kubernetes, and of single, whose
 // target is docker, where onHost has none of its own.
 var edits = map[string]edit{
@@ -155,6 +158,12 @@ var edits = map[string]edit{
 	"backendReadinessPath":                 {value: "-"},
 	"backendMetricsPath":                   {value: "-"},
 	"backendStartupSeconds":                {value: "600"},
+	"backendRequestsMetric":                {value: "http_request_duration_seconds_count"},
+	"backendDurationMetric":                {value: "request_seconds"},
+	"backendStatusLabel":                   {value: "code"},
+	"backendPathLabels":                    {value: `["uri"]`},
+	"backendUncountedPaths":                {value: `["/internal/ping"]`},
+	"backendLatencyMilliseconds":           {value: "500"},
 	"backendEnv":                           {value: `{"LOG_LEVEL":"info"}`},
 	"backendSecretEnv":                     {value: `{"BINANCE_API_KEY":"x"}`},
 	"backendScaleUpStabilizationSeconds":   {value: "0"},
@@ -200,6 +209,7 @@ var edits = map[string]edit{
 
 	"edgeImage":                   {value: "docker.io/nginxinc/nginx-unprivileged:1.31.0"},
 	"edgeExporterImage":           {value: "docker.io/nginx/nginx-prometheus-exporter:1.6.0"},
+	"edgeProberImage":             {value: "docker.io/prom/blackbox-exporter:v0.29.0"},
 	"edgeExposure":                {value: "nodePort"},
 	"edgeIngressClass":            {value: "nginx", with: map[string]string{"edgeExposure": "ingress", "edgeIngressClass": "any"}},
 	"edgeHttpNodePort":            {value: "30080", with: map[string]string{"edgeExposure": "nodePort"}},
@@ -222,15 +232,22 @@ var edits = map[string]edit{
 	"edgeWebsocketRate":           {value: "9"},
 	"edgeWebsocketBurst":          {value: "99"},
 	"edgeConnections":             {value: "9"},
+	"edgeUnlimitedCidrs":          {value: `["203.0.113.0/24"]`},
+	"edgeLoginPaths":              {value: `["/api/session"]`},
+	"edgeTraceSampling":           {value: "0.05"},
 	"edgeHstsSeconds":             {value: "0"},
 	"edgeHstsPreload":             {value: "true", with: map[string]string{"edgeHstsSeconds": "31536000"}},
 	"edgeMaxBodyMegabytes":        {value: "20"},
 	"edgeBodyPauseSeconds":        {value: "9"},
 	"edgeHeaderKilobytes":         {value: "32"},
 	"edgeResponseHeaderKilobytes": {value: "64"},
-	"edgeTraceSampling":           {value: "0.05"},
 
-	"tlsMode": {value: "provided", together: map[string]string{"tlsCertificate": provided[0].chain, "tlsPrivateKey": provided[0].key}},
+	"tlsMode":              {value: "provided", together: map[string]string{"tlsCertificate": provided[0].chain, "tlsPrivateKey": provided[0].key}},
+	"tlsExpiryWarningDays": {value: "14"},
+	"tlsSecret":            {value: "wildcard", with: map[string]string{"tlsMode": "secret", "tlsSecret": "certificate"}},
+	"tlsIssuer":            {value: "zerossl", with: issued},
+	"tlsIssuerKind":        {value: "Issuer", with: issued},
+	"tlsHttp01":            {value: "true", with: issued},
 	"tlsCertificate": {value: provided[1].chain, with: map[string]string{"tlsMode": "provided", "tlsCertificate": provided[0].chain, "tlsPrivateKey": provided[0].key},
 		together: map[string]string{"tlsPrivateKey": provided[1].key}},
 	"tlsPrivateKey": {value: provided[1].key, with: map[string]string{"tlsMode": "provided", "tlsCertificate": provided[0].chain, "tlsPrivateKey": provided[0].key},

@@ -102,6 +102,7 @@ var edits = map[string][]string{
 	"databaseStopWithoutStandby": {"true"},
 	"databaseDirect":             {"true"},
 	"databaseFrom":               {"volume"},
+	"databaseFromImage":          {"docker.io/timescale/timescaledb:2.20.0-pg17"},
 	"databaseExporterImage":      {"docker.io/prometheuscommunity/postgres-exporter:v0.20.0"},
 	"databaseResources":          {`{"limits":{"cpu":"3","memory":"8Gi"}}`, `{"requests":{"cpu":"500m","memory":"1Gi"},"limits":{"cpu":"1","memory":"2Gi"}}`},
 	"databaseStorage":            {"500Gi"},
@@ -150,6 +151,8 @@ func TestEditsReplaceNothingStateful(t *testing.T) {
 				switch key {
 				case "databaseStopWithoutStandby":
 					edit["databaseInstances"] = "3"
+				case "databaseFromImage":
+					edit["databaseFrom"] = "volume"
 				case "databaseDirect":
 					edit["maxConnections"] = "5"
 				}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/alphapulse/alphapulse-infra/components/room"
 )
 
 // HTTP says under which names a build counts its requests. The zero value asks for
@@ -30,30 +32,25 @@ type HTTP struct {
 	Excluded []string
 }
 
-func (h HTTP) withDefaults() HTTP {
-	for _, f := range []struct {
-		field     *string
-		otherwise string
-	}{{&h.Requests, "http_requests_total"}, {&h.Duration, "http_request_duration_seconds"}, {&h.Status, "status"}} {
-		if *f.field == "" {
-			*f.field = f.otherwise
-		}
+// DefaultHTTP is what the zero value asks for.
+func DefaultHTTP() HTTP {
+	return HTTP{
+		Requests: "http_requests_total", Duration: "http_request_duration_seconds", Status: "status",
+		Routes: []string{"route", "path", "handler"},
 	}
-	if h.Routes == nil {
-		h.Routes = []string{"route", "path", "handler"}
-	}
-	return h
 }
+
+func (h HTTP) withDefaults() HTTP { return room.Fill(h, DefaultHTTP()) }
 
 // users selects the requests of users. Builds write a path as it is, or as a name:
 // "/api/health" and "api_health" are the same.
 func (h HTTP) users() string {
 	var paths []string
 	for _, p := range h.Excluded {
-		if p = strings.Trim(p, "/"); p == "" {
-			continue
-		}
 		parts := strings.FieldsFunc(p, func(r rune) bool { return !isWord(r) })
+		if len(parts) == 0 {
+			continue // it would stand for every request whose path no label tells
+		}
 		if path := "/?" + strings.Join(parts, "[^a-zA-Z0-9]+"); !slices.Contains(paths, path) {
 			paths = append(paths, path)
 		}

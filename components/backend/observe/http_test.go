@@ -15,6 +15,15 @@ func matches(t *testing.T, expr, value string) bool {
 	return regexp.MustCompile("^(?:" + expr + ")$").MatchString(value)
 }
 
+// A path without a word in it would match a label that is not there.
+func TestPathsWithoutWordsExcludeNothing(t *testing.T) {
+	for _, path := range []string{"", "/", "/-", "//", "/é"} {
+		if got := (HTTP{Routes: []string{"path"}, Excluded: []string{path}}).users(); got != "$job" {
+			t.Errorf("%q excludes %s", path, got)
+		}
+	}
+}
+
 func TestFrom(t *testing.T) {
 	for _, c := range []struct {
 		n         float64

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/alphapulse/alphapulse-infra/components/room"
 	"github.com/alphapulse/alphapulse-infra/components/room/rule"
 )
 
@@ -21,17 +22,12 @@ type Objectives struct {
 	Latency float64
 }
 
-func (o Objectives) withDefaults() Objectives {
-	for _, f := range []struct {
-		field     *float64
-		otherwise float64
-	}{{&o.ErrorBudget, 0.01}, {&o.LatencyBudget, 0.05}, {&o.Latency, 0.2}} {
-		if *f.field == 0 {
-			*f.field = f.otherwise
-		}
-	}
-	return o
+// DefaultObjectives is what the zero value asks for.
+func DefaultObjectives() Objectives {
+	return Objectives{ErrorBudget: 0.01, LatencyBudget: 0.05, Latency: 0.2}
 }
+
+func (o Objectives) withDefaults() Objectives { return room.Fill(o, DefaultObjectives()) }
 
 // minimumRate in requests per second: below it one unlucky request is a large
 // share, and no ratio means anything. 0.05/s are 180 requests an hour.

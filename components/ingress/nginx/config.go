@@ -21,6 +21,9 @@ type Config struct {
 	ProxyProtocol bool
 	// HealthPort serves HealthPath to whoever sends no such header; 0 for none.
 	HealthPort int
+	// HandshakePort serves TLS on the loopback address to whoever sends no such header,
+	// as the other port does: for a look at the certificate; 0 for none.
+	HandshakePort int
 	// StatusPort serves stub_status on StatusAddress; "" is the loopback address.
 	StatusPort    int
 	StatusAddress string
@@ -29,8 +32,7 @@ type Config struct {
 	PublicHTTPSPort int
 	// Resolver is the DNS servers that upstream names are looked up with, again and
 	// again: addresses, each optionally with a port, separated by blanks. "" takes
-	// those of the container's /etc/resolv.conf, which StartScript puts in. A name is
-	// looked up once, and nginx does not start without an answer.
+	// those of the container's /etc/resolv.conf, which StartScript puts in.
 	Resolver string
 	// TrustedProxies are the CIDRs of proxies in front of the edge. Their
 	// X-Forwarded-For, X-Forwarded-Proto and X-Request-ID are believed; everyone
@@ -40,6 +42,10 @@ type Config struct {
 	Limits Limits
 	// CertificateFile and KeyFile are PEM files.
 	CertificateFile, KeyFile string
+	// ACMEAddress is host:port, as of an Upstream, of whoever answers the challenges by
+	// which an issuer of certificates is shown that a host is ours (RFC 8555, HTTP-01);
+	// "" for nobody. Each is asked until one knows the answer.
+	ACMEAddress string
 	// PasswordFile guards Prometheus, which has no login of its own. "" keeps
 	// Prometheus unreachable from outside.
 	PasswordFile string
@@ -141,6 +147,9 @@ const HealthPath = "/edge/health"
 
 // StatusPath is where StatusPort serves stub_status.
 const StatusPath = "/stub_status"
+
+// ACMEPath is where an issuer looks for the answer to a challenge.
+const ACMEPath = "/.well-known/acme-challenge/"
 
 // PrometheusPath is where Prometheus is served on the monitoring host; it must run
 // with this as its route prefix.

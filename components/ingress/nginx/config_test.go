@@ -2,6 +2,7 @@ package nginx_test
 
 import (
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -121,6 +122,15 @@ func TestValidateNamesWhatIsWrong(t *testing.T) {
 		"TraceSampling 1.01":                          func(c *nginx.Config) { c.TraceSampling = 1.01 },
 		"PublicHTTPSPort 0":                           func(c *nginx.Config) { c.PublicHTTPSPort = 0 },
 		"HTTPPort 65536":                              func(c *nginx.Config) { c.HTTPPort = 65536 },
+		"HTTPSPort 8080: it is HTTPPort already":      func(c *nginx.Config) { c.HTTPSPort = c.HTTPPort },
+		"HealthPort 8081: it is StatusPort already":   func(c *nginx.Config) { c.HealthPort = c.StatusPort },
+		`StatusAddress "fe80::1"`:                     func(c *nginx.Config) { c.StatusAddress = "fe80::1" },
+		`Resolver "dns.example.com"`:                  func(c *nginx.Config) { c.Resolver = "dns.example.com" },
+		`Resolver "10.0.0.1:0"`:                       func(c *nginx.Config) { c.Resolver = "10.0.0.1:0" },
+		"is longer than the 253 characters":           func(c *nginx.Config) { c.Domain = strings.Repeat("d.", 121) + "d" },
+		"Limits: Connections 65536":                   func(c *nginx.Config) { c.Limits.Connections = 65536 },
+		`upstream api: Address "api:65536"`:           func(c *nginx.Config) { c.Upstreams.API.Address = "api:65536" },
+		"of at most 1024 characters":                  func(c *nginx.Config) { c.Upstreams.API.Hidden = []string{"/" + strings.Repeat("p", 1024)} },
 		`TrustedProxies: "10.0.0.1" is not a network`: func(c *nginx.Config) { c.TrustedProxies = []string{"10.0.0.1"} },
 		`write "10.0.0.0/8"`:                          func(c *nginx.Config) { c.TrustedProxies = []string{"10.1.0.0/8"} },
 		`Limits: ExemptCIDRs: "x"`:                    func(c *nginx.Config) { c.Limits.ExemptCIDRs = []string{"x"} },

@@ -7,13 +7,14 @@ import (
 	"net/netip"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
 // These keep anything out of the file that could end a directive.
 var (
 	domainPattern  = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
-	addressPattern = regexp.MustCompile(`^[A-Za-z0-9._-]+(:[0-9]{1,5})?$`)
+	addressPattern = regexp.MustCompile(`^[A-Za-z0-9._-]+:[0-9]{1,5}$`)
 	pathPattern    = regexp.MustCompile(`^/[A-Za-z0-9._~/-]*$`)
 	filePattern    = regexp.MustCompile(`^/[A-Za-z0-9._/-]+$`)
 )
@@ -22,28 +23,15 @@ var (
 func (c *Config) Validate() error {
 	var problems []error
 	problem := func(format string, v ...any) { problems = append(problems, fmt.Errorf(format, v...)) }
-	if !domainPattern.MatchString(c.Domain) {
+	if longest := HostsOf(c.Domain).UI; len(longest) > 253 {
+		problem("Domain %q: the host %s is longer than the 253 characters that a name may have", c.Domain, longest)
+	} else if !domainPattern.MatchString(c.Domain) {
 		problem("Domain %q: want a domain name in lower case, e.g. \"example.com\"", c.Domain)
 	}
 	if !validResolver(c.Resolver) {
 		problem("Resolver %q: want addresses of DNS servers, each optionally with :port, separated by blanks, e.g. \"10.96.0.10 [fd00::a]:53\"", c.Resolver)
 	}
-	for _, p := range []struct {
-		name   string
-		number int
-	}{{"HTTPPort", c.HTTPPort}, {"HTTPSPort", c.HTTPSPort}, {"StatusPort", c.StatusPort}, {"PublicHTTPSPort", c.PublicHTTPSPort}} {
-		if p.number < 1 || p.number > 65535 {
-			problem("%s %d: want a port from 1 to 65535", p.name, p.number)
-		}
-	}
-	if c.HealthPort < 0 || c.HealthPort > 65535 {
-		problem("HealthPort %d: want a port from 1 to 65535, or 0 for none", c.HealthPort)
-	}
-	if c.StatusAddress != "" {
-		if _, err := netip.ParseAddr(c.StatusAddress); err != nil {
-			problem("StatusAddress %q: want an IP address of the host that nginx runs on", c.StatusAddress)
-		}
-	}
+	problems = append(problems, c.validatePorts())
 	problems = append(problems, CheckCIDRs("TrustedProxies", c.TrustedProxies))
 	problems = append(problems, c.Limits.validate())
 	for _, f := range []struct{ name, path string }{
@@ -56,6 +44,9 @@ func (c *Config) Validate() error {
 	if c.PasswordFile != "" && !filePattern.MatchString(c.PasswordFile) {
 		problem("PasswordFile %q: want an absolute path of letters, digits and ._/-", c.PasswordFile)
 	}
+	if c.ACMEAddress != "" && !addressPattern.MatchString(c.ACMEAddress) {
+		problem("ACMEAddress %q: want host:port", c.ACMEAddress)
+	}
 	problems = append(problems, c.validateNumbers())
 	if c.Upstreams.UI == nil || c.Upstreams.API == nil {
 		problem("Upstreams: UI and API are both needed")
@@ -67,6 +58,32 @@ func (c *Config) Validate() error {
 	return errors.Join(problems...)
 }
 
+func (c *Config) validatePorts() error {
+	var problems []error
+	problem := func(format string, v ...any) { problems = append(problems, fmt.Errorf(format, v...)) }
+	listens := map[int]string{}
+	for _, p := range []struct {
+		name   string
+		number int
+	}{{"HTTPPort", c.HTTPPort}, {"HTTPSPort", c.HTTPSPort}, {"StatusPort", c.StatusPort}, {"HealthPort", c.HealthPort}} {
+		switch other, taken := listens[p.number]; {
+		case p.name == "HealthPort" && p.number == 0: // none
+		case p.number < 1 || p.number > 65535:
+			problem("%s %d: want a port from 1 to 65535", p.name, p.number)
+		case taken:
+			problem("%s %d: it is %s already: want another port", p.name, p.number, other)
+		}
+		listens[p.number] = p.name
+	}
+	if c.PublicHTTPSPort < 1 || c.PublicHTTPSPort > 65535 {
+		problem("PublicHTTPSPort %d: want a port from 1 to 65535", c.PublicHTTPSPort)
+	}
+	if a, err := netip.ParseAddr(c.StatusAddress); c.StatusAddress != "" && (err != nil || a.Is6() && (a.Zone() != "" || a.IsLinkLocalUnicast())) {
+		problem("StatusAddress %q: want an IP address of the host that nginx runs on, and none of one link alone", c.StatusAddress)
+	}
+	return errors.Join(problems...)
+}
+
 // validateReserved is about paths that a host has for something else.
 func (c *Config) validateReserved() error {
 	var problems []error
@@ -75,6 +92,8 @@ func (c *Config) validateReserved() error {
 			switch path := strings.TrimSuffix(p, "/"); {
 			case u.Name == "api" && path == "/api":
 				problems = append(problems, fmt.Errorf("upstream api: path %q is the whole API: remove it", p))
+			case c.ACMEAddress != "" && strings.HasPrefix(p+"/", ACMEPath):
+				problems = append(problems, fmt.Errorf("upstream %s: path %q is where challenges are answered: remove it", u.Name, p))
 			case u.Name == "grafana" && path == PrometheusPath && slices.Contains(u.WebSockets, p):
 				problems = append(problems, fmt.Errorf("upstream grafana: path %q is Prometheus': remove it", p))
 			}
@@ -130,27 +149,19 @@ func CheckSampling(share float64) error {
 	return nil
 }
 
-// validResolver accepts addresses and names, each optionally with a port.
+// validResolver accepts addresses, those of IPv6 in brackets, each optionally with a
+// port. A name would have to resolve before nginx starts.
 func validResolver(servers string) bool {
 	for server := range strings.FieldsSeq(servers) {
-		if !addressPattern.MatchString(server) && !validIPv6(server) {
+		if strings.HasSuffix(server, "]") || !strings.Contains(server, ":") {
+			server += ":53"
+		}
+		a, err := netip.ParseAddrPort(server)
+		if err != nil || a.Port() == 0 || a.Addr().Zone() != "" {
 			return false
 		}
 	}
 	return servers == "" || strings.TrimSpace(servers) != ""
-}
-
-// validIPv6 accepts an address in brackets, optionally with a port, without a zone.
-func validIPv6(server string) bool {
-	if !strings.HasPrefix(server, "[") || strings.Contains(server, "%") {
-		return false
-	}
-	if inner, ok := strings.CutSuffix(server[1:], "]"); ok {
-		a, err := netip.ParseAddr(inner)
-		return err == nil && a.Is6()
-	}
-	a, err := netip.ParseAddrPort(server)
-	return err == nil && a.Addr().Is6()
 }
 
 func (l *Limits) validate() error {
@@ -167,15 +178,26 @@ func (l *Limits) validate() error {
 			problem("%s %d: want at least %d", n.name, n.number, n.min)
 		}
 	}
+	if l.Connections > 65535 {
+		problem("Connections %d: want at most 65535", l.Connections)
+	}
 	for _, p := range l.LoginPaths {
-		if !pathPattern.MatchString(p) {
-			problem("LoginPaths: %q: want a path that starts with a slash, without query", p)
+		if err := CheckLoginPath(p); err != nil {
+			problem("LoginPaths: %w", err)
 		}
 	}
 	if err := CheckCIDRs("ExemptCIDRs", l.ExemptCIDRs); err != nil {
 		problem("%w", err)
 	}
 	return errors.Join(problems...)
+}
+
+// CheckLoginPath says why a path cannot be one of Limits.LoginPaths; nil where it can.
+func CheckLoginPath(path string) error {
+	if !isPath(path) || path == "/" || strings.HasSuffix(path, "/") {
+		return fmt.Errorf("%q cannot be where passwords are tried: write a path below the root of letters, digits and ._~/-, without a slash at its end; what is below it is meant, too", path)
+	}
+	return nil
 }
 
 // CheckCIDRs reports every entry that is not a network in CIDR notation.
@@ -191,6 +213,11 @@ func CheckCIDRs(name string, cidrs []string) error {
 	return errors.Join(problems...)
 }
 
+// longestPath is what fits into a directive with what else stands there.
+const longestPath = 1024
+
+func isPath(p string) bool { return pathPattern.MatchString(p) && len(p) <= longestPath }
+
 // namedUpstream is an upstream under the name that the file gives it.
 type namedUpstream struct {
 	Name string
@@ -199,12 +226,13 @@ type namedUpstream struct {
 
 func (u namedUpstream) validate() error {
 	var problems []error
-	if !addressPattern.MatchString(u.Address) || !strings.Contains(u.Address, ":") {
-		problems = append(problems, fmt.Errorf("upstream %s: Address %q: want host:port", u.Name, u.Address))
+	_, port, _ := strings.Cut(u.Address, ":")
+	if n, err := strconv.Atoi(port); !addressPattern.MatchString(u.Address) || err != nil || n < 1 || n > 65535 {
+		problems = append(problems, fmt.Errorf("upstream %s: Address %q: want host:port, the port from 1 to 65535", u.Name, u.Address))
 	}
 	for _, p := range slices.Concat(u.WebSockets, u.Hidden) {
-		if !pathPattern.MatchString(p) || p == "/" {
-			problems = append(problems, fmt.Errorf("upstream %s: path %q: want a path below the root that starts with a slash, without query", u.Name, p))
+		if !isPath(p) || p == "/" {
+			problems = append(problems, fmt.Errorf("upstream %s: path %q: want a path below the root that starts with a slash, without query, of at most %d characters", u.Name, p, longestPath))
 		}
 	}
 	for _, p := range u.WebSockets {

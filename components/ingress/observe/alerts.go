@@ -13,21 +13,16 @@ import (
 // Watched is where the edge is seen.
 type Watched struct {
 	// Job is the edge's name among the jobs of Prometheus: nginx-prometheus-exporter
-	// beside it serves its metrics.
+	// and the blackbox exporter beside it serve its metrics.
 	Job string
+	// ExpiryWarningDays is how many days before the end of the certificate a warning is
+	// sent; in the last seventh of them it is critical.
+	ExpiryWarningDays int
 	// Owner acts on its alerts; rule.Platform when empty.
 	Owner string
 }
 
-// CertificateNotAfter names the recorded end of the edge's certificate in Unix
-// seconds. Its value is known once the certificate exists.
-const CertificateNotAfter = "alphapulse:edge_certificate_not_after:timestamp_seconds"
-
-// Days before the end of the certificate.
-const (
-	certificateCritical = 3
-	certificateWarning  = 21
-)
+const day = 24 * 3600 // seconds
 
 // Alerts are the rules on the edge.
 func Alerts(w Watched) []rule.Group {
@@ -36,10 +31,12 @@ func Alerts(w Watched) []rule.Group {
 		"No edge pod answers",
 		"No nginx of the edge answers its exporter: nothing is reachable from outside.")
 	down.Silences = []rule.Silence{{Matchers: []string{`severity="warning"`}, Equal: []string{rule.WorkloadLabel}}}
-	expiring := func(severity rule.Severity, days int) rule.Rule {
-		r := rule.Alert("CertificateExpiring", severity, "1h", fmt.Sprintf(`%s - time() < %d * 24 * 3600`, CertificateNotAfter, days),
+	// Pods that take a new one up one after the other are a minute apart at most.
+	expiring := func(severity rule.Severity, seconds int) rule.Rule {
+		r := rule.Alert("CertificateExpiring", severity, "10m",
+			rule.On(w.Job, fmt.Sprintf(`min by (job) (probe_ssl_earliest_cert_expiry{$job}) - time() < %d`, seconds)),
 			"The edge's certificate expires soon",
-			"The edge's certificate expires in {{ $value | humanizeDuration }}. After that browsers refuse every page.")
+			"The certificate that the edge serves expires in {{ $value | humanizeDuration }}. After that browsers refuse every page.")
 		r.Loud = true // follows from nothing else
 		return r
 	}
@@ -49,6 +46,9 @@ func Alerts(w Watched) []rule.Group {
 			rule.Alert("EdgePodDown", rule.Warning, "5m", rule.On(w.Job, `nginx_up{$job} == 0`),
 				"An edge pod does not answer",
 				"The nginx of {{ $labels.pod }} does not answer its exporter for five minutes. Others serve its share."),
+			rule.Alert("EdgeHandshakeFailing", rule.Critical, "5m", rule.On(w.Job, `max by (job, pod) (probe_success{$job}) == 0 and on(job, pod) nginx_up{$job} == 1`),
+				"The edge cannot serve HTTPS",
+				"nginx of {{ $labels.pod }} runs, and no TLS handshake with it succeeds for five minutes: its certificate is missing or broken."),
 		)},
 		{Name: rule.Capacity, Rules: about.Alerts(
 			rule.Alert("EdgeConnectionsDropped", rule.Warning, "5m",
@@ -57,9 +57,8 @@ func Alerts(w Watched) []rule.Group {
 				"{{ $labels.pod }} drops {{ $value | printf \"%.2g\" }} connections per second as soon as it has accepted them: it has as many as it may have."),
 		)},
 		{Name: rule.Certificates, Rules: about.Alerts(
-			rule.Constant(CertificateNotAfter),
-			expiring(rule.Critical, certificateCritical),
-			expiring(rule.Warning, certificateWarning),
+			expiring(rule.Critical, w.ExpiryWarningDays*day/7),
+			expiring(rule.Warning, w.ExpiryWarningDays*day),
 		)},
 	}
 }

@@ -14,5 +14,6 @@ func Panels(w Watched) []board.Contribution {
 			q(`sum(nginx_connections_waiting{$job})`, "waiting")),
 		board.Series("Connections not handled", "cps", 3, q(
 			`sum(rate(nginx_connections_accepted{$job}[$__rate_interval])) - sum(rate(nginx_connections_handled{$job}[$__rate_interval]))`, "dropped")),
+		board.Series("Certificate's end", "s", 3, q(`min by (pod) (probe_ssl_earliest_cert_expiry{$job}) - time()`, "{{pod}}")),
 	}}}
 }

@@ -76,8 +76,9 @@ func (p Prometheus) Render() (string, error) {
 type Target struct {
 	// Job is the workload's name, Pod the container's, Component the workload's role.
 	Job, Pod, Component string
-	// Address is host:port, Path what is scraped there.
+	// Address is host:port, Path what is scraped there with the parameters of Params.
 	Address, Path string
+	Params        map[string]string
 }
 
 // alertmanagers are discovered by name instead of told: Prometheus keeps the addresses
@@ -94,17 +95,18 @@ func (p Prometheus) scrapeConfigs() []scrapeConfig {
 	if len(p.Targets) > 0 {
 		return []scrapeConfig{p.containers()}
 	}
-	return []scrapeConfig{p.pods(), p.kubeStateMetrics()}
+	return []scrapeConfig{p.pods("pods", ""), p.pods("beside", "beside_"), p.kubeStateMetrics()}
 }
 
 // containers scrapes each container on its own, as pods does.
 func (p Prometheus) containers() scrapeConfig {
 	c := scrapeConfig{JobName: "containers", SampleLimit: sampleLimit}
 	for _, t := range p.Targets {
-		c.StaticConfigs = append(c.StaticConfigs, staticConfig{
-			Targets: []string{t.Address},
-			Labels:  map[string]string{"job": t.Job, "pod": t.Pod, "component": t.Component, "__metrics_path__": t.Path},
-		})
+		labels := map[string]string{"job": t.Job, "pod": t.Pod, "component": t.Component, "__metrics_path__": t.Path}
+		for name, value := range t.Params {
+			labels["__param_"+name] = value
+		}
+		c.StaticConfigs = append(c.StaticConfigs, staticConfig{Targets: []string{t.Address}, Labels: labels})
 	}
 	return c
 }
@@ -115,15 +117,16 @@ const (
 )
 
 // pods scrapes every pod that asks for it: each replica on its own, not one of
-// them at random behind a Service.
-func (p Prometheus) pods() scrapeConfig {
+// them at random behind a Service. Of a pod with two that serve metrics, one has
+// annotations with a prefix.
+func (p Prometheus) pods(name, prefix string) scrapeConfig {
 	return scrapeConfig{
-		JobName:             "pods",
+		JobName:             name,
 		SampleLimit:         sampleLimit,
 		KubernetesSDConfigs: ownPods,
 		RelabelConfigs: append([]relabel{
 			{SourceLabels: []string{metaName}, Regex: p.KubeStateMetrics, Action: "drop"},
-		}, append(targets,
+		}, append(targets(prefix),
 			relabel{SourceLabels: []string{"__meta_kubernetes_pod_name"}, TargetLabel: "pod"},
 			relabel{SourceLabels: []string{"__meta_kubernetes_pod_label_app_kubernetes_io_component"}, TargetLabel: "component"},
 		)...),
@@ -141,7 +144,7 @@ func (p Prometheus) kubeStateMetrics() scrapeConfig {
 		KubernetesSDConfigs: ownPods,
 		RelabelConfigs: append([]relabel{
 			{SourceLabels: []string{metaName}, Regex: p.KubeStateMetrics, Action: "keep"},
-		}, append(targets,
+		}, append(targets(""),
 			relabel{TargetLabel: "instance", Replacement: KubeStateMetricsInstance},
 		)...),
 	}
@@ -152,15 +155,23 @@ func (p Prometheus) kubeStateMetrics() scrapeConfig {
 var ownPods = []kubernetesSD{{Role: "pod", Namespaces: sdNamespaces{OwnNamespace: true}}}
 
 // targets are the rules of the annotations' convention.
-var targets = []relabel{
-	{SourceLabels: []string{metaAnnotation + "scrape"}, Regex: "true", Action: "keep"},
-	// A finished or evicted pod keeps its address for a while, and answers nothing.
-	{SourceLabels: []string{"__meta_kubernetes_pod_phase"}, Regex: "Succeeded|Failed", Action: "drop"},
-	// Discovery yields one target for each declared port of each container: keep
-	// the one that the annotation names, so that each pod is scraped once.
-	{SourceLabels: []string{metaAnnotation + "port"}, TargetLabel: "__meta_kubernetes_pod_container_port_number", Action: "keepequal"},
-	{SourceLabels: []string{metaAnnotation + "path"}, Regex: "(.+)", TargetLabel: "__metrics_path__"},
-	{SourceLabels: []string{metaName}, TargetLabel: "job"},
+func targets(prefix string) []relabel {
+	rules := []relabel{
+		{SourceLabels: []string{metaAnnotation + "scrape"}, Regex: "true", Action: "keep"},
+		// A finished or evicted pod keeps its address for a while, and answers nothing.
+		{SourceLabels: []string{"__meta_kubernetes_pod_phase"}, Regex: "Succeeded|Failed", Action: "drop"},
+		// Discovery yields one target for each declared port of each container: keep
+		// the one that the annotation names, so that each pod is scraped once.
+		{SourceLabels: []string{metaAnnotation + prefix + "port"}, TargetLabel: "__meta_kubernetes_pod_container_port_number", Action: "keepequal"},
+		{SourceLabels: []string{metaAnnotation + prefix + "path"}, Regex: "(.+)", TargetLabel: "__metrics_path__"},
+		{SourceLabels: []string{metaName}, TargetLabel: "job"},
+	}
+	if prefix != "" {
+		// A pod without ports and annotations would have the same of both: none.
+		rules = append(rules, relabel{SourceLabels: []string{metaAnnotation + prefix + "port"}, Regex: ".+", Action: "keep"},
+			relabel{Regex: metaAnnotation + prefix + "param_(.+)", Replacement: "__param_$1", Action: "labelmap"})
+	}
+	return rules
 }
 
 // The types below are the part of Prometheus' configuration that this program

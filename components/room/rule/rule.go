@@ -61,9 +61,8 @@ type Group struct {
 
 // Rule is a recording rule or an alert: exactly one of Record and Alert is set.
 type Rule struct {
-	Record string `yaml:"record,omitempty"`
-	Alert  string `yaml:"alert,omitempty"`
-	// Expr is empty in a recording that Constant made.
+	Record      string            `yaml:"record,omitempty"`
+	Alert       string            `yaml:"alert,omitempty"`
 	Expr        string            `yaml:"expr"`
 	For         string            `yaml:"for,omitempty"`
 	Labels      map[string]string `yaml:"labels,omitempty"`
@@ -163,10 +162,6 @@ func On(job, expr string) string {
 	return strings.ReplaceAll(expr, "$job", fmt.Sprintf("job=%q", job))
 }
 
-// Constant records a number that is known only once resources exist, such as the end
-// of a certificate. Render fills it in.
-func Constant(record string) Rule { return Rule{Record: record} }
-
 // Volume records what the job's program knows of its own files, the sum of metrics,
 // against the size that the claim asks for, which kube-state-metrics tells. The node's
 // own figures (kubelet_volume_stats_*) need cluster-wide permissions.
@@ -221,9 +216,6 @@ func Merge(groups []Group) ([]Group, error) {
 
 // Values are what is known only once resources exist.
 type Values struct {
-	// Constants are the values of what Constant records. A group given with one that is
-	// unknown, absent or 0, is left out.
-	Constants map[string]int
 	// DashboardsURL is the address of Grafana as users see it, without a slash at the
 	// end.
 	DashboardsURL string
@@ -231,13 +223,11 @@ type Values struct {
 
 // Render gives the rules file.
 func Render(groups []Group, values Values) (string, error) {
-	var known []Group
+	filled := make([]Group, 0, len(groups))
 	for _, g := range groups {
-		if g, ok := g.filled(values); ok {
-			known = append(known, g)
-		}
+		filled = append(filled, g.filled(values))
 	}
-	merged, err := Merge(known)
+	merged, err := Merge(filled)
 	if err != nil {
 		return "", err
 	}
@@ -250,23 +240,15 @@ func Render(groups []Group, values Values) (string, error) {
 	return b.String(), e.Close()
 }
 
-func (g Group) filled(values Values) (Group, bool) {
+func (g Group) filled(values Values) Group {
 	g.Rules = slices.Clone(g.Rules)
 	for i, r := range g.Rules {
 		if r.Dashboard != "" {
 			g.Rules[i].Annotations = maps.Clone(r.Annotations)
 			g.Rules[i].Annotations["dashboard_url"] = values.DashboardsURL + "/d/" + r.Dashboard
 		}
-		if r.Record == "" || r.Expr != "" {
-			continue
-		}
-		value := values.Constants[r.Record]
-		if value == 0 {
-			return g, false
-		}
-		g.Rules[i].Expr = fmt.Sprintf("vector(%d)", value)
 	}
-	return g, true
+	return g
 }
 
 // Inhibition keeps alerts from being sent while another one fires: Alertmanager's

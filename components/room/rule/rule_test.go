@@ -65,30 +65,18 @@ func TestTwoIntervalsOfOneGroup(t *testing.T) {
 	}
 }
 
-func TestConstants(t *testing.T) {
-	groups := []rule.Group{
-		{Name: "end", Rules: []rule.Rule{rule.Constant("the:end"), rule.Alert("Ending", rule.Warning, "", "the:end - time() < 60", "s", "d")}},
-		{Name: "other", Rules: []rule.Rule{record("a:b")}},
+func TestRenderingLeavesTheRoomsOwnRules(t *testing.T) {
+	alert := rule.Alert("Ending", rule.Warning, "", "a:b < 60", "s", "d")
+	alert.Dashboard = "edge"
+	groups := []rule.Group{{Name: "end", Rules: []rule.Rule{alert}}}
+	rendered, err := rule.Render(groups, rule.Values{DashboardsURL: "https://dashboards.example.com"})
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, c := range []struct {
-		value int
-		known bool
-	}{{1700000000, true}, {0, false}} {
-		rendered, err := rule.Render(groups, rule.Values{Constants: map[string]int{"the:end": c.value}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := strings.Contains(rendered, "expr: vector(1700000000)"); got != c.known {
-			t.Errorf("%d: its value is stated: %v\n%s", c.value, got, rendered)
-		}
-		if got := strings.Contains(rendered, "alert: Ending"); got != c.known {
-			t.Errorf("%d: alerted on: %v, want %v", c.value, got, c.known)
-		}
-		if !strings.Contains(rendered, "a:b") {
-			t.Errorf("%d: another group is gone", c.value)
-		}
+	if want := "dashboard_url: https://dashboards.example.com/d/edge"; !strings.Contains(rendered, want) {
+		t.Errorf("no %q in\n%s", want, rendered)
 	}
-	if groups[0].Rules[0].Expr != "" {
+	if _, filled := groups[0].Rules[0].Annotations["dashboard_url"]; filled {
 		t.Error("rendering filled in the room's own rules")
 	}
 }

@@ -884,7 +884,7 @@ func TestBinary(t *testing.T) {
 		code  int
 		text  string
 	}{
-		{nil, nil, 2, "usage: alphapulse MODE"},
+		{nil, []string{"ALPHAPULSE_MODE=trade"}, 2, `there is no mode ["trade"]`},
 		{[]string{"trade"}, nil, 2, `there is no mode ["trade"]`},
 		{[]string{"--help"}, nil, 0, "healthcheck"},
 		{[]string{"version"}, nil, 0, "dev"},

@@ -351,6 +351,10 @@ var contracts = map[string]contract{
 		user: "nobody", workdir: "/", entrypoint: []string{"/bin/pgbouncer_exporter"}, ports: []string{"9127/tcp"},
 		files: map[string]string{"/bin/pgbouncer_exporter": "-> /usr/bin/prometheus-pgbouncer-exporter", "/bin/sh": "-> /usr/bin/busybox"},
 	},
+	"blackbox-exporter": {
+		workdir: "/", entrypoint: []string{"/bin/blackbox_exporter"}, cmd: []string{"--config.file=/etc/blackbox_exporter/config.yml"}, ports: []string{"9115/tcp"},
+		files: map[string]string{"/bin/blackbox_exporter": "-> /usr/bin/prometheus-blackbox-exporter", "/bin/sh": "-> /usr/bin/busybox"},
+	},
 	"versitygw": {
 		workdir: "/", entrypoint: []string{"/usr/local/bin/docker-entrypoint.sh"},
 		files: map[string]string{"/usr/local/bin/versitygw": "755 0:0", "/usr/local/bin/docker-entrypoint.sh": "755 0:0", "/bin/sh": "-> /usr/bin/busybox", "/tmp": "1777 0:0"},
@@ -391,7 +395,7 @@ var contracts = map[string]contract{
 		},
 	},
 	"backend": {
-		user: "1000:1000", workdir: "/app", entrypoint: []string{"/alphapulse"}, cmd: []string{"api"}, check: []string{"CMD", "/alphapulse", "healthcheck"}, ports: []string{"8000/tcp", "8050/tcp", "9090/tcp"},
+		user: "1000:1000", workdir: "/app", entrypoint: []string{"/alphapulse"}, check: []string{"CMD", "/alphapulse", "healthcheck"}, ports: []string{"8000/tcp", "8050/tcp", "9090/tcp"},
 		files: map[string]string{"/alphapulse": "755 0:0", "/app/logs": "755 1000:1000", "/app/models": "755 1000:1000", "/app/cache": "755 1000:1000", "/app/data": "755 1000:1000", "/tmp": "1777 0:0"},
 	},
 	"frontend": {user: "1001:1001", workdir: "/", entrypoint: []string{"/frontend"}, check: []string{"CMD", "/frontend", "healthcheck"}, env: []string{"PORT=3000"}, ports: []string{"3000/tcp"}, files: map[string]string{"/frontend": "755 0:0"}},

@@ -201,6 +201,7 @@ func stackImages() []Image {
 		static("/usr/bin/nginx-prometheus-exporter", "nginx-prometheus-exporter", "1001:1001").
 			row("nginx-exporter", "Go module github.com/nginx/nginx-prometheus-exporter", "1.5.1", "",
 				"docker.io/nginx/nginx-prometheus-exporter:1.5.1"),
+		blackboxExporter(),
 		prometheus(), alertmanager(),
 		Image{
 			layers: []debian.Recipe{certificates, busybox},
@@ -246,7 +247,6 @@ func ownImages() []Image {
 				})
 				i.config.WorkingDir = "/app"
 				i.config.ExposedPorts = set("8000/tcp", "8050/tcp", "9090/tcp")
-				i.config.Cmd = []string{"api"}
 				i.config.Healthcheck = healthcheck("/alphapulse", 10*time.Second)
 			}).
 			row("backend", "docker/backend", tag, "", ownRepository+"backend:"+tag),
@@ -314,4 +314,24 @@ func baseImages() []Image {
 			"Debian 13's Node.js and its npm 9 instead of 10, on Debian 13 instead of 12; without yarn and the entrypoint script; packages come from the local engine, which has those of the frontend's lock file",
 			"docker.io/library/node:20.20.2-bookworm-slim"),
 	}
+}
+
+// blackboxExporter looks at the certificate that the edge serves.
+func blackboxExporter() Image {
+	return Image{
+		debPackage: "prometheus-blackbox-exporter",
+		layers: []debian.Recipe{{
+			Suite:    debian.Unstable,
+			Packages: []string{"prometheus-blackbox-exporter", "base-files", "busybox-static", "ca-certificates", "libc6"},
+			Keep:     []string{"/usr/bin/prometheus-blackbox-exporter", "/usr/bin/busybox", "/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/lib", "/lib64"},
+		}},
+		tree: join(accounts("", 0, ""), shell(), oci.Tree{
+			"/bin/blackbox_exporter": link("/usr/bin/prometheus-blackbox-exporter"),
+		}),
+		config: v1.Config{
+			Env: []string{searchPath}, WorkingDir: "/", ExposedPorts: set("9115/tcp"), Entrypoint: []string{"/bin/blackbox_exporter"},
+			Cmd: []string{"--config.file=/etc/blackbox_exporter/config.yml"},
+		},
+	}.row("blackbox-exporter", "Debian sid: prometheus-blackbox-exporter", "0.28.0", "without its example configuration",
+		"docker.io/prom/blackbox-exporter:v0.28.0")
 }

@@ -18,8 +18,8 @@ import (
 // The oldest nginx that has everything the configuration uses.
 const minMajor, minMinor = 1, 28
 
-// packages are nginx and what it links, so that it runs on any distribution.
-var packages = []string{"nginx", "libc6", "libcrypt1", "libpcre2-8-0", "libssl3t64", "zlib1g", "libzstd1"}
+// packages are nginx, the prober and what they link, so that they run on any distribution.
+var packages = []string{"nginx", "prometheus-blackbox-exporter", "libc6", "libcrypt1", "libpcre2-8-0", "libssl3t64", "zlib1g", "libzstd1"}
 
 // Command finds a real nginx: the one that the environment variable NGINX names, or
 // the one on PATH when it is new enough, or Debian's, which is downloaded once into
@@ -31,12 +31,15 @@ var Command = sync.OnceValues(func() ([]string, error) {
 	if found, err := exec.LookPath("nginx"); err == nil && checkVersion(found) == nil {
 		return []string{found}, nil
 	}
-	command, err := debian()
+	command, err := debian("usr/sbin/nginx")
 	if err != nil {
 		return nil, fmt.Errorf("no nginx %d.%d or newer (set NGINX, or put one on PATH), and none from Debian: %w", minMajor, minMinor, err)
 	}
 	return command, checkVersion(command...)
 })
+
+// Prober finds Debian's blackbox exporter, as Command does.
+var Prober = sync.OnceValues(func() ([]string, error) { return debian("usr/bin/prometheus-blackbox-exporter") })
 
 var versionPattern = regexp.MustCompile(`nginx/(\d+)\.(\d+)\.`)
 
@@ -58,8 +61,8 @@ func checkVersion(command ...string) error {
 }
 
 // debian unpacks the packages of Debian's development branch, whose signature apt
-// checks, and runs nginx with their own libraries. Nothing is installed.
-func debian() ([]string, error) {
+// checks, and runs a program of theirs with their own libraries. Nothing is installed.
+func debian(program string) ([]string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return nil, err
@@ -78,7 +81,7 @@ func debian() ([]string, error) {
 		return nil, fmt.Errorf("lock %s: %w", lock.Name(), err)
 	}
 	root := filepath.Join(dir, "root")
-	if command, err := unpacked(root); err == nil {
+	if command, err := unpacked(root, program); err == nil {
 		return command, nil
 	}
 	// A half-made one stays beside, under another name.
@@ -96,10 +99,10 @@ func debian() ([]string, error) {
 	if err := os.Rename(filepath.Join(fresh, "root"), root); err != nil {
 		return nil, err
 	}
-	return unpacked(root)
+	return unpacked(root, program)
 }
 
-func unpacked(root string) ([]string, error) {
+func unpacked(root, program string) ([]string, error) {
 	loaders, err := filepath.Glob(filepath.Join(root, "usr/lib/*-linux-gnu/ld-linux-*.so.*"))
 	if err != nil {
 		return nil, err
@@ -107,11 +110,11 @@ func unpacked(root string) ([]string, error) {
 	if len(loaders) != 1 {
 		return nil, fmt.Errorf("%s holds %d dynamic loaders: want one", root, len(loaders))
 	}
-	server := filepath.Join(root, "usr/sbin/nginx")
-	if _, err := os.Stat(server); err != nil {
+	path := filepath.Join(root, program)
+	if _, err := os.Stat(path); err != nil {
 		return nil, err
 	}
-	return []string{loaders[0], "--library-path", filepath.Dir(loaders[0]), server}, nil
+	return []string{loaders[0], "--library-path", filepath.Dir(loaders[0]), path}, nil
 }
 
 func download(dir string) error {

@@ -147,16 +147,26 @@ func Start(t testing.TB, c nginx.Config) *Server {
 // StartIn runs nginx with c, whose ports and files it chooses, in a container.
 func StartIn(t testing.TB, c nginx.Config, in Container) *Server {
 	t.Helper()
+	return StartText(t, c, in, func(c *nginx.Config) string {
+		text, err := c.Render()
+		check(t, err)
+		return text
+	})
+}
+
+// StartText runs nginx with a text that may have been rendered elsewhere, as by a whole
+// stack: adapted has the ports and files of its argument in it, which are the test's.
+func StartText(t testing.TB, c nginx.Config, in Container, adapted func(c *nginx.Config) string) *Server {
+	t.Helper()
 	s := &Server{Config: c, log: &lockedBuffer{}, exited: make(chan error, 1)}
 	s.roots = Files(t, &s.Config)
 	s.Config.HTTPPort, s.Config.HTTPSPort, s.Config.StatusPort = FreePort(t), FreePort(t), FreePort(t)
 	probed := s.Config.HTTPPort
 	if s.Config.ProxyProtocol {
-		s.Config.HealthPort = FreePort(t)
+		s.Config.HealthPort, s.Config.HandshakePort = FreePort(t), FreePort(t)
 		probed = s.Config.HealthPort
 	}
-	text, err := s.Config.Render()
-	check(t, err)
+	text := adapted(&s.Config)
 	completed := s.Config.Command("/nginx.conf")[3]
 	s.cmd = command(t, t.TempDir(), text, completed, in)
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
