@@ -181,8 +181,15 @@ func (p Pod) deployment(ctx *pulumi.Context, c *Created, template *corev1.PodTem
 
 func (p Pod) statefulSet(ctx *pulumi.Context, c *Created, template *corev1.PodTemplateSpecArgs, opts ...pulumi.ResourceOption) error {
 	spec, more := p.claimTemplates(c)
+	meta := Meta(p.object(), p.Namespace, p.Identity)
+	if p.Members != nil {
+		// Kubernetes fills in defaults within lists and references that belong to one field
+		// manager as a whole: an update that goes on after a killed one, with another
+		// manager's name, would be refused for them.
+		meta.Annotations = pulumi.StringMap{"pulumi.com/patchForce": pulumi.String("true")}
+	}
 	s, err := appsv1.NewStatefulSet(ctx, p.object(), &appsv1.StatefulSetArgs{
-		Metadata: Meta(p.object(), p.Namespace, p.Identity),
+		Metadata: meta,
 		Spec: &appsv1.StatefulSetSpecArgs{
 			Replicas: pulumi.Int(p.pods()),
 			// Down to the strategy all are constants: Kubernetes refuses to change most

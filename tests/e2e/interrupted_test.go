@@ -32,9 +32,12 @@ func killed(t *testing.T, name, ns string) {
 		_, err := cluster.AppsV1().StatefulSets(ns).Get(ctx, "database-g1", metav1.GetOptions{})
 		return fmt.Sprintf("the database's StatefulSet: %v", err), err == nil
 	})
-	for _, pid := range descendants(t, cmd.Process.Pid) {
-		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
-			t.Fatal(err)
+	// Stopped first, so that none sees another one's end and gives the lock back.
+	for _, signal := range []syscall.Signal{syscall.SIGSTOP, syscall.SIGKILL} {
+		for _, pid := range descendants(t, cmd.Process.Pid) {
+			if err := syscall.Kill(pid, signal); err != nil && !errors.Is(err, syscall.ESRCH) {
+				t.Fatal(err)
+			}
 		}
 	}
 	if err := cmd.Wait(); err == nil {
