@@ -30,7 +30,10 @@ func killed(t *testing.T, name, ns string) {
 	}
 	eventually(t, 10*time.Minute, "an update that is under way", func(ctx context.Context) (string, bool) {
 		_, err := cluster.AppsV1().StatefulSets(ns).Get(ctx, "database-g1", metav1.GetOptions{})
-		return fmt.Sprintf("the database's StatefulSet: %v", err), err == nil
+		// A node port whose request is cut off stays taken until the API server looks for
+		// such ports, every three minutes: the page tells that, and nobody waits for it here.
+		_, ports := cluster.CoreV1().Services(ns).Get(ctx, "edge", metav1.GetOptions{})
+		return fmt.Sprintf("the database's StatefulSet: %v, the edge's Service: %v", err, ports), err == nil && ports == nil
 	})
 	// Stopped first, so that none sees another one's end and gives the lock back.
 	for _, signal := range []syscall.Signal{syscall.SIGSTOP, syscall.SIGKILL} {

@@ -347,8 +347,9 @@ func (f *fleet) testUndo(t *testing.T) {
 	result, waiting := "undone", "nothing"
 	if err != nil {
 		result, waiting = "not undone", "edge ("+f.notMounted(t)+")"
-		must(t, "kubectl", "--", "rollout", "undo", "--namespace", namespace, "deployment/edge")
 	}
+	// Back to what the stack has deployed, whose configuration there is on every node.
+	must(t, "kubectl", "--", "rollout", "undo", "--namespace", namespace, "deployment/edge")
 	settled(t, namespace)
 	all := l.settleDown(t, time.Minute)
 	f.fault("`kubectl rollout undo` of the edge: "+result, all, since(begun).String(), waiting)
