@@ -155,19 +155,25 @@ type required struct {
 	value pulumi.StringInput
 }
 
+// missing reports those that are not there.
+func missing(all []required) (problems []error) {
+	for _, r := range all {
+		if r.value == nil {
+			problems = append(problems, fmt.Errorf("database: %s is missing: set it", r.name))
+		}
+	}
+	return problems
+}
+
 // Validate reports everything that keeps the database called name from being created.
 func (a *Args) Validate(name string) error {
 	var problems []error
 	problem := func(format string, v ...any) { problems = append(problems, fmt.Errorf("database: "+format, v...)) }
-	for _, required := range []required{
+	problems = append(problems, missing([]required{
 		{"Namespace", a.Namespace}, {"Image", a.Image}, {"ExporterImage", a.ExporterImage},
 		{"SuperuserPassword", a.SuperuserPassword}, {"ApplicationPassword", a.ApplicationPassword},
 		{"MonitoringPassword", a.MonitoringPassword},
-	} {
-		if required.value == nil {
-			problem("%s is missing: set it", required.name)
-		}
-	}
+	})...)
 	if err := a.Resources.Validate(); err != nil {
 		problem("Resources: %w", err)
 	}

@@ -63,16 +63,11 @@ func (a *Args) Endpoint(name string, on room.Target) (room.Identity, int) {
 
 // validateCluster reports what keeps the database from being created on a cluster.
 func (a *Args) validateCluster() error {
-	var problems []error
-	for _, required := range []required{
+	problems := missing([]required{
 		{"AgentImage", a.AgentImage}, {"PoolerImage", a.PoolerImage}, {"PoolingPassword", a.PoolingPassword},
 		{"ReplicationPassword", a.ReplicationPassword}, {"RewindPassword", a.RewindPassword},
 		{"ControlPassword", a.ControlPassword}, {"AuthoritySeed", a.AuthoritySeed},
-	} {
-		if required.value == nil {
-			problems = append(problems, fmt.Errorf("database: %s is missing: set it", required.name))
-		}
-	}
+	})
 	if a.Instances < 1 || a.Instances > MostInstances {
 		problems = append(problems, fmt.Errorf("database: Instances is %d: want 1 to %d", a.Instances, MostInstances))
 	}

@@ -30,6 +30,18 @@ const (
 	HostImage = "docker.io/timescale/timescaledb:2.19.3-pg17"
 )
 
+// running is a copy with the target's image where none is named.
+func (a *Args) running(image string) *Args {
+	own := Args{}
+	if a != nil {
+		own = *a
+	}
+	if own.Image == nil {
+		own.Image = pulumi.String(image)
+	}
+	return &own
+}
+
 // withDefaults is a copy with every default filled in.
 func (a *Args) withDefaults() *Args {
 	d := room.Fill(*a, Defaults())

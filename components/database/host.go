@@ -54,13 +54,7 @@ func NewDockerDatabase(ctx *pulumi.Context, name string, host *workload.Host, ar
 
 // onHost fills in what only a cluster has; nothing of it is read.
 func (a *Args) onHost(host *workload.Host) *Args {
-	own := Args{}
-	if a != nil {
-		own = *a
-	}
+	own := a.running(HostImage)
 	own.Namespace = pulumi.String(host.Prefix())
-	if own.Image == nil {
-		own.Image = pulumi.String(HostImage)
-	}
-	return &own
+	return own
 }

@@ -27,7 +27,7 @@ type Database struct {
 
 // NewDatabase creates the database.
 func NewDatabase(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) (*Database, error) {
-	args, err := args.onCluster().validated(name)
+	args, err := args.running(HAImage).validated(name)
 	if err := errors.Join(err, args.validateCluster()); err != nil {
 		return nil, err
 	}
@@ -79,18 +79,6 @@ func NewDatabase(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Re
 		d.Host = d.Primary
 	}
 	return d, ctx.RegisterResourceOutputs(d, pulumi.Map{"host": d.Host, "primary": d.Primary})
-}
-
-// onCluster fills in the image of members.
-func (a *Args) onCluster() *Args {
-	own := Args{}
-	if a != nil {
-		own = *a
-	}
-	if own.Image == nil {
-		own.Image = pulumi.String(HAImage)
-	}
-	return &own
 }
 
 // members is the pod of a member.

@@ -48,65 +48,91 @@ const minSeed = 32
 // nothing but the seed needs to be kept. Whoever has the seed has the CA: it is a
 // generated secret, never a user's password.
 func Development(seed string, hosts []string, now time.Time) (*Pair, error) {
+	return authority{
+		name: "development CA", rootKey: "root", leafKey: "leaf",
+		// Different for each seed and set of hosts: clients look a CA up by its name.
+		distinct: hosts,
+		// What a trusted CA could sign is bounded by what it is for.
+		permitted: hosts,
+		subject:   "AlphaPulse edge", // a host may be longer than a name may be
+		numbered:  hosts,
+		usage:     []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}.issue(seed, hosts, now)
+}
+
+// authority is what one CA differs from another in, and the leaf that it makes.
+type authority struct {
+	// name of the CA, in its subject and in errors.
+	name string
+	// rootKey and leafKey are the uses that the keys are derived for.
+	rootKey, leafKey string
+	// distinct is what the root's name follows from beside the seed, and numbered what the
+	// leaf's number does: clients refuse two certificates of one issuer with one number.
+	distinct, numbered []string
+	// permitted are the names that it may sign for; nil for all.
+	permitted []string
+	// subject and usage are the leaf's.
+	subject string
+	usage   []x509.ExtKeyUsage
+}
+
+// issue makes the root and the leaf.
+func (a authority) issue(seed string, hosts []string, now time.Time) (*Pair, error) {
 	if len(seed) < minSeed {
-		return nil, fmt.Errorf("development CA: the seed has %d bytes: generate at least %d", len(seed), minSeed)
+		return nil, fmt.Errorf("%s: the seed has %d bytes: generate at least %d", a.name, len(seed), minSeed)
 	}
 	if len(hosts) == 0 {
-		return nil, errors.New("development CA: name at least one host")
+		return nil, fmt.Errorf("%s: name at least one host", a.name)
 	}
 	if now.Before(rootNotBefore) || now.After(rootNotAfter.Add(-2*leafPeriod)) {
-		return nil, fmt.Errorf("development CA: the clock says %s: it issues from %s to %s, set the clock",
-			now.Format(time.DateOnly), rootNotBefore.Format(time.DateOnly), rootNotAfter.Add(-2*leafPeriod).Format(time.DateOnly))
+		return nil, fmt.Errorf("%s: the clock says %s: it issues from %s to %s, set the clock",
+			a.name, now.Format(time.DateOnly), rootNotBefore.Format(time.DateOnly), rootNotAfter.Add(-2*leafPeriod).Format(time.DateOnly))
 	}
-	rootKey, err := key(seed, "root")
+	rootKey, err := key(seed, a.rootKey)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", a.name, err)
 	}
-	leafKey, err := key(seed, "leaf")
+	leafKey, err := key(seed, a.leafKey)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", a.name, err)
 	}
 	root := &x509.Certificate{
-		SerialNumber: big.NewInt(1),
-		// Different for each seed and set of hosts: clients look a CA up by its name.
-		Subject:               pkix.Name{CommonName: fmt.Sprintf("AlphaPulse development CA %08x", digest(seed, hosts, rootNotBefore)[:4])},
-		NotBefore:             rootNotBefore,
-		NotAfter:              rootNotAfter,
-		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
-		IsCA:                  true,
-		BasicConstraintsValid: true,
-		MaxPathLenZero:        true,
-		// What a trusted CA could sign is bounded by what it is for.
-		PermittedDNSDomainsCritical: true,
-		PermittedDNSDomains:         hosts,
+		SerialNumber:                big.NewInt(1),
+		Subject:                     pkix.Name{CommonName: fmt.Sprintf("AlphaPulse %s %08x", a.name, digest(seed, a.distinct, rootNotBefore)[:4])},
+		NotBefore:                   rootNotBefore,
+		NotAfter:                    rootNotAfter,
+		KeyUsage:                    x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+		IsCA:                        true,
+		BasicConstraintsValid:       true,
+		MaxPathLenZero:              true,
+		PermittedDNSDomainsCritical: len(a.permitted) > 0,
+		PermittedDNSDomains:         a.permitted,
 	}
 	rootDER, err := sign(root, root, rootKey, rootKey)
 	if err != nil {
-		return nil, fmt.Errorf("development CA: root: %w", err)
+		return nil, fmt.Errorf("%s: root: %w", a.name, err)
 	}
 	// The parsed form carries the key identifier that the leaf refers to.
 	if root, err = x509.ParseCertificate(rootDER); err != nil {
-		return nil, fmt.Errorf("development CA: root: %w", err)
+		return nil, fmt.Errorf("%s: root: %w", a.name, err)
 	}
-	period := int64(now.Sub(rootNotBefore) / leafPeriod)
-	start := rootNotBefore.Add(time.Duration(period) * leafPeriod)
+	start := rootNotBefore.Add(now.Sub(rootNotBefore) / leafPeriod * leafPeriod)
 	leaf := &x509.Certificate{
-		// Clients refuse two certificates of one issuer with one number.
-		SerialNumber: new(big.Int).SetBytes(digest(seed, hosts, start)[:16]),
-		Subject:      pkix.Name{CommonName: "AlphaPulse edge"}, // a host may be longer than a name may be
+		SerialNumber: new(big.Int).SetBytes(digest(seed, a.numbered, start)[:16]),
+		Subject:      pkix.Name{CommonName: a.subject},
 		DNSNames:     hosts,
 		NotBefore:    start,
 		NotAfter:     start.Add(2 * leafPeriod),
 		KeyUsage:     x509.KeyUsageDigitalSignature,
-		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		ExtKeyUsage:  a.usage,
 	}
 	leafDER, err := sign(leaf, root, leafKey, rootKey)
 	if err != nil {
-		return nil, fmt.Errorf("development CA: leaf: %w", err)
+		return nil, fmt.Errorf("%s: leaf: %w", a.name, err)
 	}
 	keyDER, err := x509.MarshalPKCS8PrivateKey(leafKey)
 	if err != nil {
-		return nil, fmt.Errorf("development CA: key: %w", err)
+		return nil, fmt.Errorf("%s: key: %w", a.name, err)
 	}
 	return &Pair{
 		Certificate: block("CERTIFICATE", leafDER),
@@ -121,18 +147,18 @@ func Development(seed string, hosts []string, now time.Time) (*Pair, error) {
 func key(seed, use string) (*ecdsa.PrivateKey, error) {
 	prk, err := hkdf.Extract(sha256.New, []byte(seed), []byte("alphapulse development CA"))
 	if err != nil {
-		return nil, fmt.Errorf("development CA: %w", err)
+		return nil, err
 	}
 	for attempt := range 8 {
 		scalar, err := hkdf.Expand(sha256.New, prk, fmt.Sprintf("%s key %d", use, attempt), 32)
 		if err != nil {
-			return nil, fmt.Errorf("development CA: %w", err)
+			return nil, err
 		}
 		if k, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), scalar); err == nil {
 			return k, nil
 		}
 	}
-	return nil, errors.New("development CA: the seed gives no key: generate another one")
+	return nil, errors.New("the seed gives no key: generate another one")
 }
 
 // digest differs whenever the certificate does.
