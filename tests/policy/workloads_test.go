@@ -65,7 +65,7 @@ func TestStopsAreGraceful(t *testing.T) {
 // TestRolloutsNeverShrink: a new pod is ready before an old one goes.
 func TestRolloutsNeverShrink(t *testing.T) {
 	eachStack(t, func(t *testing.T, s stack) {
-		for _, w := range s.workloads {
+		for _, w := range s.lasting() {
 			if stopsFirst(w) {
 				continue
 			}
