@@ -87,7 +87,7 @@ func (s *Stack) backupSettings(set *settings.Set) {
 	restoring := while("databaseRestore is set", func() bool { return b.Restore != "" })
 	bucketSettings(g, "databaseRestore", "another stack's backups, of which one is restored; what is not set is as for databaseBackup", "it is only read", &b.From, restoring)
 	g.Text(&b.From.Passphrase, "databaseRestorePassphrase", "What the backups of another stack are encrypted with.", append(restoring, settings.Secret)...)
-	g.List(&b.Delete, "databaseDeleteVolumes", "Volumes of the database from before a restore that are deleted now, by the names of their claims. A protected stack lets go of them, and they are deleted by kubectl.", only)
+	g.List(&b.Delete, "databaseDeleteVolumes", "Volumes of the database from before a restore, or of former backups, that are deleted now, by the names of their claims. A protected stack lets go of them, and they are deleted by kubectl.", only)
 	g.Check(s.checkBackup)
 }
 
@@ -105,6 +105,9 @@ func bucketSettings(g *settings.Group, prefix, of, path string, b *Bucket, optio
 	g.Text(&b.Key, prefix+"Key", "Access key of that bucket.", with(settings.Secret)...)
 	g.Text(&b.KeySecret, prefix+"KeySecret", "Secret of that access key.", with(settings.Secret)...)
 }
+
+// stays tells whether there is anything of backups: they are on, or their volume is kept.
+func (s *Stack) stays() bool { return s.Backup.on() || s.Backups.Former != nil }
 
 // on tells whether there are backups.
 func (b *Backup) on() bool { return b.Mode == BackupS3 || b.Mode == BackupVolume }
@@ -206,6 +209,10 @@ func (s *Stack) generations(p *settings.Problems, before Previous) {
 	}
 	db.Kept = map[string]resource.Quantity{}
 	for claim, size := range before.Volumes {
+		if claim == backup.StoreOf(backupName).Name {
+			s.formerStore(p, size)
+			continue
+		}
 		generation := database.GenerationOf(databaseName, claim)
 		switch {
 		case generation == 0: // another's
@@ -221,6 +228,26 @@ func (s *Stack) generations(p *settings.Problems, before Previous) {
 	}
 }
 
+// unused tells whether a claim is one that the stack has a setting for, and no use.
+func (s *Stack) unused(claim string) bool {
+	return claim == backup.StoreOf(backupName).Name && s.Backup.Mode != BackupVolume
+}
+
+// formerStore keeps the volume with the backups of a stack that backs up elsewhere now, or
+// no longer.
+func (s *Stack) formerStore(p *settings.Problems, size string) {
+	b, claim := &s.Backup, backup.StoreOf(backupName).Name
+	deleted := slices.Contains(b.Delete, claim)
+	switch q, err := resource.ParseQuantity(size); {
+	case b.Mode == BackupVolume && deleted:
+		p.Add("databaseDeleteVolumes", "%q is in use: the backups lie there", claim)
+	case b.Mode != BackupVolume && !deleted && err == nil:
+		former := b.Store
+		former.Storage, former.Protect = q, s.Platform.Protect
+		s.Backups.Former = &former
+	}
+}
+
 // fingerprint is short and differs where one of the words does.
 func fingerprint(words ...string) string {
 	sum := sha256.Sum256([]byte(strings.Join(words, "\x00")))
@@ -230,7 +257,7 @@ func fingerprint(words ...string) string {
 // arrangeBackup comes after the database.
 func (s *Stack) arrangeBackup() {
 	b, a := &s.Backup, s.Backups
-	if !b.on() {
+	if a.Off = !b.on(); a.Off {
 		return
 	}
 	a.Scratch, a.StorageClass = s.Database.Storage, s.Cluster.StorageClass

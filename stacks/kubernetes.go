@@ -107,7 +107,7 @@ func once(db *database.Database, value pulumi.Input) pulumi.Output {
 // deployDatabase composes the database with its backups: a restore asks the repository
 // before it makes a database, and a backup is taken when there is one.
 func (s *Stack) deployDatabase(ctx *pulumi.Context, opts ...pulumi.ResourceOption) (*database.Database, error) {
-	if !s.Backup.on() {
+	if !s.stays() {
 		return database.NewDatabase(ctx, databaseName, s.Database, opts...)
 	}
 	saved, err := backup.NewBackup(ctx, backupName, s.Backups, opts...)
@@ -118,6 +118,9 @@ func (s *Stack) deployDatabase(ctx *pulumi.Context, opts ...pulumi.ResourceOptio
 	db, err := database.NewDatabase(ctx, databaseName, s.Database, opts...)
 	if err != nil {
 		return nil, err
+	}
+	if !s.Backup.on() {
+		return db, nil
 	}
 	return db, saved.Schedule(ctx, db)
 }

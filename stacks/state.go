@@ -111,7 +111,7 @@ func (s *Stack) keeps(p *settings.Problems, before Previous) {
 	for _, claim := range slices.Sorted(maps.Keys(before.Volumes)) {
 		had := before.Volumes[claim]
 		v, ok := s.volumes[databaseVolume(claim)]
-		if !ok || told[v.key] {
+		if !ok || told[v.key] || s.unused(claim) {
 			continue
 		}
 		if q, err := resource.ParseQuantity(had); err == nil && v.size.Cmp(q) < 0 {

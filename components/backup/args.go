@@ -25,6 +25,11 @@ type Args struct {
 	Image, AgentImage pulumi.StringInput
 	// Store is the S3 server on a volume; nil where the repository is elsewhere.
 	Store *Store
+	// Former is a Store that is used no longer: its volume stays, with what is on it, and
+	// no pod. nil for none.
+	Former *Store
+	// Off takes no backup: there is only what Former keeps.
+	Off bool
 	// Archive is the repository.
 	Archive database.Archive
 	// Database is what is backed up.
@@ -78,6 +83,12 @@ const User = 1000
 func (a *Args) Validate() error {
 	var problems []error
 	problem := func(format string, v ...any) { problems = append(problems, fmt.Errorf("backup: "+format, v...)) }
+	if a.Off {
+		if a.Namespace == nil || a.Former == nil {
+			problem("Namespace and Former are needed: set both")
+		}
+		return errors.Join(problems...)
+	}
 	type required struct {
 		name  string
 		value pulumi.StringInput

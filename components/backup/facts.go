@@ -28,12 +28,19 @@ func StoreOf(name string) room.Identity {
 // Facts of the backup called name. It is for namespaces: two pods that take a backup, one
 // by schedule and one by hand, and one that proves.
 func (a *Args) Facts(name string, _ room.Target) room.Facts {
+	var former []room.Claim
+	if a.Former != nil {
+		former = append(former, room.Claim{Name: StoreOf(name).Name, Size: a.Former.Storage})
+	}
+	if a.Off {
+		return room.Facts{Claims: former}
+	}
 	f := room.Facts{
 		Workloads: []room.Workload{
 			{Identity: Taker(name), Replicas: 2, Ordered: true, Containers: []room.Resources{a.Resources}},
 			{Identity: Prover(name), Replicas: 1, Ordered: true, Containers: []room.Resources{a.Resources}},
 		},
-		Claims: []room.Claim{{Name: Prover(name).Name, Size: a.Scratch}},
+		Claims: append(former, room.Claim{Name: Prover(name).Name, Size: a.Scratch}),
 	}
 	if a.Wanted != nil {
 		f.Workloads = append(f.Workloads, room.Workload{Identity: Looker(name), Replicas: 1, Ordered: true, Containers: []room.Resources{a.Resources}})

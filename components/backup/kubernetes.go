@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/alphapulse/alphapulse-infra/components/workload/content"
 )
@@ -34,6 +35,15 @@ func NewBackup(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Reso
 		return nil, err
 	}
 	parent := pulumi.Parent(b)
+	if args.Former != nil {
+		// What was backed up to it can still be restored from it.
+		if _, err := args.idle(name).Idle(ctx, map[string]resource.Quantity{StoreOf(name).Name: args.Former.Storage}, parent); err != nil {
+			return nil, fmt.Errorf("former store: %w", err)
+		}
+	}
+	if args.Off {
+		return b, ctx.RegisterResourceOutputs(b, pulumi.Map{})
+	}
 	var store []pulumi.Resource
 	if args.Store != nil {
 		pod := args.store(name)

@@ -129,6 +129,8 @@ func (a *Args) agent(name string, mounts []workload.Mount, command ...string) (w
 	}
 }
 
+const storeProcess = "versitygw"
+
 // store is the S3 server.
 func (a *Args) store(name string) workload.Pod {
 	s, identity := a.Store, StoreOf(name)
@@ -145,7 +147,7 @@ func (a *Args) store(name string) workload.Pod {
 			Resources: s.Resources, Mounts: []workload.Mount{data},
 		}},
 		Processes: []workload.Process{{
-			Name: "versitygw", Image: s.Image, User: workload.Nobody,
+			Name: storeProcess, Image: s.Image, User: workload.Nobody,
 			Args: pulumi.ToStringArray([]string{
 				"--port", ":" + strconv.Itoa(StorePort), "--cert", path.Join(storeTLS, "tls.crt"), "--key", path.Join(storeTLS, "tls.key"),
 				"posix", storeData,
@@ -162,6 +164,15 @@ func (a *Args) store(name string) workload.Pod {
 		},
 		Services:         []workload.Service{{Name: identity.Name, Type: "ClusterIP", Headless: true, Port: port}},
 		GoverningService: identity.Name, Protect: s.Protect,
+	}
+}
+
+// idle is what a store leaves: a set without a pod.
+func (a *Args) idle(name string) workload.Pod {
+	identity, s := StoreOf(name), a.Former
+	return workload.Pod{
+		Identity: identity, Placement: a.Placement, Kind: workload.Stateful, GoverningService: identity.Name, Protect: s.Protect,
+		Processes: []workload.Process{{Name: storeProcess, Image: s.Image, User: workload.Nobody, Resources: s.Resources}},
 	}
 }
 

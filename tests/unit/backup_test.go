@@ -158,6 +158,35 @@ func TestGenerationsStay(t *testing.T) {
 	assert.Contains(t, message, `"data-database-g1-0" is in use`)
 }
 
+// What was backed up to a volume stays when the stack backs up elsewhere, or no longer,
+// until its user names the volume.
+func TestFormerBackupsStay(t *testing.T) {
+	left := map[string]any{"namespace": "alphapulse-prod", "databaseGeneration": 1.0,
+		"volumes": map[string]any{"data-database-g1-0": "100Gi", "backup-store": "300Gi"}}
+	off := map[string]string{"databaseBackup": "off", "databaseBackupStorage": "50Gi"}
+	for what, with := range map[string]map[string]string{"elsewhere": bucket, "off": off} {
+		_, objects := restored(t, with, maps.Clone(left))
+		for _, c := range recorder.Of[*corev1.PersistentVolumeClaim](objects) {
+			if c.Name == "backup-store" {
+				assert.Equal(t, "300Gi", c.Spec.Resources.Requests.Storage().String(), what)
+			}
+		}
+		assert.Contains(t, names(recorder.Of[*corev1.PersistentVolumeClaim](objects)), "backup-store", what)
+		for _, set := range recorder.Of[*appsv1.StatefulSet](objects) {
+			if set.Name == "backup-store" {
+				assert.Zero(t, *set.Spec.Replicas, "%s: a server runs that nobody asks", what)
+			}
+		}
+		with = maps.Clone(with)
+		with["databaseDeleteVolumes"] = `["backup-store"]`
+		_, objects = restored(t, with, maps.Clone(left))
+		assert.NotContains(t, names(recorder.Of[*corev1.PersistentVolumeClaim](objects)), "backup-store", what)
+	}
+	message := refused(t, recorder.Options{Config: map[string]string{"databaseDeleteVolumes": `["backup-store"]`, "databaseBackup": "volume", "databaseBackupStorage": "300Gi"},
+		Previous: maps.Clone(left)})
+	assert.Contains(t, message, `"backup-store" is in use`)
+}
+
 // Another stack's repository is read with its own passphrase, and the own one is written.
 func TestRestoreFromAnotherStack(t *testing.T) {
 	_, objects := restored(t, elsewhere, nil)
