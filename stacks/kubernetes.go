@@ -74,7 +74,12 @@ func deployKubernetes(ctx *pulumi.Context, s *Stack, all func() []pulumi.Resourc
 	if err != nil {
 		return nil, err
 	}
-	if _, err := monitoring.NewMonitoring(ctx, monitoringName, s.Monitoring, opts...); err != nil {
+	watch, err := monitoring.NewMonitoring(ctx, monitoringName, s.Monitoring, opts...)
+	if err != nil {
+		return nil, err
+	}
+	told, err := db.Use(ctx, app, edge, watch)
+	if err != nil {
 		return nil, err
 	}
 	if err := c.guard(ctx, all()); err != nil {
@@ -85,6 +90,7 @@ func deployKubernetes(ctx *pulumi.Context, s *Stack, all func() []pulumi.Resourc
 		outputVolumes:    once(db, planned.volumes),
 		outputGeneration: once(db, pulumi.Int(s.Database.Generation)),
 		outputRestored:   once(db, pulumi.String(s.Backup.restored)),
+		outputRotations:  s.rotationOutput(told),
 		"urls":           edge.URLs,
 		"edgeAddress":    edge.Address,
 		"caCertificate":  edge.CACertificate,

@@ -36,6 +36,7 @@ func TestBackup(t *testing.T) {
 	operate(t, ns, "Back up", nil)
 	t.Logf("the commands of Back up, a proof among them: %s", since(start))
 
+	t.Run("Rotate", func(t *testing.T) { testRotate(t, ns) })
 	t.Run("ArchiveAway", func(t *testing.T) { testArchiveAway(t, ns) })
 	t.Run("WrongTimesAreRefused", func(t *testing.T) { testRestoreRefused(t, ns) })
 	t.Run("AllVolumesDestroyed", func(t *testing.T) { testVolumesDestroyed(t, ns) })
@@ -131,6 +132,41 @@ func archived(t *testing.T, ns string) {
 		out, err := onPrimary(ctx, ns, "SELECT coalesce(last_archived_wal, '') FROM pg_stat_archiver")
 		return fmt.Sprintf("%s of %s, %v", out, segment, err), err == nil && out >= segment
 	})
+}
+
+// Credentials are made anew under load: no request fails, and the former ones are refused.
+func testRotate(t *testing.T, ns string) {
+	const ofDatabase, ofCache = "databasePassword", "cachePassword"
+	former := map[string]string{}
+	for _, output := range []string{ofDatabase, ofCache, "grafanaPassword", "prometheusPassword"} {
+		former[output] = strings.TrimSpace(pulumi(t, "stack", "output", output, "--show-secrets", "--stack", backedUp))
+	}
+	l := startLoad(t, &balancer{nodes: []string{"127.0.0.1"}, within: waits, failed: map[string]int{}}, outputsOf(t, backedUp))
+	start := time.Now()
+	operate(t, ns, "Rotate credentials", nil)
+	took := since(start)
+	eventually(t, 3*time.Minute, "the former login is refused", func(ctx context.Context) (string, bool) {
+		out, err := onPrimary(ctx, ns, "SELECT string_agg(rolname, ' ' ORDER BY rolname) FROM pg_roles WHERE rolcanlogin AND rolname LIKE 'alphapulse\\_user%'")
+		return fmt.Sprint(out, err), out == "alphapulse_user_2027_01"
+	})
+	refused := since(start)
+	settled(t, ns)
+	all := l.settleDown(t, time.Minute)
+	for output, was := range former {
+		if now := strings.TrimSpace(pulumi(t, "stack", "output", output, "--show-secrets", "--stack", backedUp)); now == was || now == "" {
+			t.Errorf("%s is what it was", output)
+		}
+	}
+	for what, password := range map[string]string{"former": former[ofCache], "present": strings.TrimSpace(pulumi(t, "stack", "output", ofCache, "--show-secrets", "--stack", backedUp))} {
+		out, err := execute(t.Context(), ns, "cache-0", "redis", "redis-cli", "--no-auth-warning", "-a", password, "PING")
+		if answered := strings.Contains(out, "PONG"); answered != (what == "present") {
+			t.Errorf("the cache with the %s password: %q, %v", what, out, err)
+		}
+	}
+	answers(t, outputsOf(t, backedUp))
+	fmt.Printf("| rotation of five credentials, and the update that forgets the cache's former one | pages failed: %s; reads: %s; writes: %s | %s, the former login refused %s after the begin |\n",
+		all["page"], all["read"], all["write"], took, refused)
+	none(t, "rotation", all)
 }
 
 // A repository that is away stops nobody, and gets what it has missed.
