@@ -32,6 +32,10 @@ func TestBackup(t *testing.T) {
 	t.Logf("up with backups on a volume: %s", since(start))
 	settled(t, ns)
 	firstBackup(t, ns)
+	for _, section := range []string{"Deploy and change", "See how it is", "Read logs", "When something does not work", "Scale"} {
+		operate(t, ns, section, nil)
+	}
+	growRefused(t)
 	start = time.Now()
 	operate(t, ns, "Back up", nil)
 	t.Logf("the commands of Back up, a proof among them: %s", since(start))
@@ -40,6 +44,19 @@ func TestBackup(t *testing.T) {
 	t.Run("ArchiveAway", func(t *testing.T) { testArchiveAway(t, ns) })
 	t.Run("WrongTimesAreRefused", func(t *testing.T) { testRestoreRefused(t, ns) })
 	t.Run("AllVolumesDestroyed", func(t *testing.T) { testVolumesDestroyed(t, ns) })
+}
+
+// growRefused: the local cluster's volumes cannot grow, which is said before anything is
+// changed.
+func growRefused(t *testing.T) {
+	t.Helper()
+	pulumi(t, "config", "set", "--stack", backedUp, "databaseStorage", "4Gi")
+	out, err := try(t, "pulumi", "--", "preview", "--stack", backedUp)
+	if err == nil || !strings.Contains(out, "which does not let a volume grow") {
+		t.Errorf("a volume that cannot grow is not refused: %v\n%s", err, last(out, 10))
+	}
+	pulumi(t, "config", "rm", "--stack", backedUp, "databaseStorage")
+	pulumi(t, "config", "set", "--stack", backedUp, "databaseStorage", "2Gi")
 }
 
 // firstBackup waits for the backup that nobody asks for.
@@ -141,7 +158,7 @@ func testRotate(t *testing.T, ns string) {
 	for _, output := range []string{ofDatabase, ofCache, "grafanaPassword", "prometheusPassword"} {
 		former[output] = strings.TrimSpace(pulumi(t, "stack", "output", output, "--show-secrets", "--stack", backedUp))
 	}
-	l := startLoad(t, &balancer{nodes: []string{"127.0.0.1"}, within: waits, failed: map[string]int{}}, outputsOf(t, backedUp))
+	l := startLoad(t, &balancer{nodes: []string{nodeAddress(t)}, within: waits, failed: map[string]int{}}, outputsOf(t, backedUp))
 	start := time.Now()
 	operate(t, ns, "Rotate credentials", nil)
 	took := since(start)
