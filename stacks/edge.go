@@ -86,6 +86,7 @@ func (s *Stack) edgeSettings(set *settings.Set) {
 			p.Add("edgeTraceSampling", "%v", err)
 		}
 	})
+	g.Check(func(p *settings.Problems) { a.LookIntoImage = p.Untold("edgeImage") })
 	g.Check(s.checkExposure)
 	g.Check(s.checkBalancer)
 }

@@ -10,6 +10,7 @@
 //	agent prove           restores the newest backup into a scratch volume and checks it
 //	agent lend            gives an old volume's database out, in the old image
 //	agent copy            fills an empty volume from it
+//	agent fits            refuses an image of another PostgreSQL than is needed
 //
 // It is a program of its own, and not scripts in the database's image, because three of
 // its parts have no equal among the tools of that image: PgBouncer fails every new
@@ -41,6 +42,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/alphapulse/alphapulse-infra/docker/agent/internal/fits"
 	"github.com/alphapulse/alphapulse-infra/docker/agent/internal/gate"
 	"github.com/alphapulse/alphapulse-infra/docker/agent/internal/kube"
 	"github.com/alphapulse/alphapulse-infra/docker/agent/internal/member"
@@ -67,12 +69,13 @@ var commands = map[string]func(ctx context.Context, log *slog.Logger, args []str
 	"prove":        prove,
 	"lend":         lend,
 	"copy":         copyVolume,
+	"fits":         fitting,
 	"pooler":       runPooler,
 }
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 || commands[args[0]] == nil {
-		return errors.New("usage: agent install|member|role-changed|handover|pooler|fill|prove|lend|copy …")
+		return errors.New("usage: agent install|member|role-changed|handover|pooler|fill|prove|lend|copy|fits …")
 	}
 	log := slog.New(slog.NewJSONHandler(os.Stderr, nil)).With("agent", args[0])
 	return commands[args[0]](ctx, log, args[1:])
@@ -284,6 +287,22 @@ func copyVolume(ctx context.Context, log *slog.Logger, args []string) error {
 		return err
 	}
 	return r.Copy(ctx, from)
+}
+
+// fitting needs no server: it comes before one.
+func fitting(ctx context.Context, _ *slog.Logger, args []string) error {
+	c := fits.Check{Programs: []string{"patroni"}}
+	flags := flag.NewFlagSet("fits", flag.ContinueOnError)
+	flags.StringVar(&c.Bin, "bin", "", "folder of PostgreSQL's programs")
+	flags.StringVar(&c.Major, "major", "", "the version of PostgreSQL that is needed")
+	flags.StringVar(&c.Data, "data", "", "folder of the data, which need not be there")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if c.Bin == "" || c.Major == "" {
+		return errors.New("-bin and -major are needed")
+	}
+	return c.Run(ctx)
 }
 
 func serve(ctx context.Context, address string, handler http.Handler) error {
