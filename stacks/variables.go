@@ -13,6 +13,7 @@ import (
 // decides is the setting that a variable of the application follows from, where there
 // is one.
 var decides = map[string]string{
+	"API_HOST": "listenAddress", "DASHBOARD_HOST": "listenAddress",
 	"API_PORT": "backendPort", "DASHBOARD_PORT": "dashboardPort", "METRICS_PORT": "metricsPort",
 	"DEBUG": "debug", "PROMETHEUS_ENABLED": "backendMetricsPath",
 	"MAX_SYMBOLS": "maxSymbols", "MAX_PORTFOLIO_RISK": "maxPortfolioRisk", "CACHE_TTL": "cacheTtlSeconds",
