@@ -77,7 +77,12 @@ func (p *Problems) Encrypted(key string) bool { return slices.Contains(p.secret,
 // tag does not tell.
 func (p *Problems) Untold(key string) bool {
 	image := p.Value(key)
-	return image != "" && p.setting(key).release.version(image) == ""
+	if image == "" {
+		return false
+	}
+	release := p.setting(key).release
+	version := release.version(image)
+	return version == "" || release.open(version)
 }
 
 // Keys lists the settings of a kind.
