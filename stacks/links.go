@@ -63,5 +63,6 @@ func (s *Stack) links() []room.Link {
 		web(dashboard, d.Port)
 		stores(dashboard)
 	}
+	s.backupLinks(link)
 	return links
 }

@@ -7,6 +7,7 @@
 //	agent handover        gives the primary's role to another member before a pod stops
 //	agent pooler          finds the primary for PgBouncer and lets its clients wait
 //	agent fill            restores a backup into an empty volume
+//	agent check           asks whether a backup can be restored to a target
 //	agent prove           restores the newest backup into a scratch volume and checks it
 //	agent lend            gives an old volume's database out, in the old image
 //	agent copy            fills an empty volume from it
@@ -42,7 +43,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/alphapulse/alphapulse-infra/docker/agent/internal/fits"
 	"github.com/alphapulse/alphapulse-infra/docker/agent/internal/gate"
 	"github.com/alphapulse/alphapulse-infra/docker/agent/internal/kube"
 	"github.com/alphapulse/alphapulse-infra/docker/agent/internal/member"
@@ -66,6 +66,7 @@ var commands = map[string]func(ctx context.Context, log *slog.Logger, args []str
 	"role-changed": roleChanged,
 	"handover":     handover,
 	"fill":         fill,
+	"check":        check,
 	"prove":        prove,
 	"lend":         lend,
 	"copy":         copyVolume,
@@ -75,7 +76,7 @@ var commands = map[string]func(ctx context.Context, log *slog.Logger, args []str
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 || commands[args[0]] == nil {
-		return errors.New("usage: agent install|member|role-changed|handover|pooler|fill|prove|lend|copy|fits …")
+		return errors.New("usage: agent install|member|role-changed|handover|pooler|fill|check|prove|lend|copy|fits …")
 	}
 	log := slog.New(slog.NewJSONHandler(os.Stderr, nil)).With("agent", args[0])
 	return commands[args[0]](ctx, log, args[1:])
@@ -240,19 +241,39 @@ func restoring(name string, log *slog.Logger, args []string, more func(*flag.Fla
 	return r, nil
 }
 
-func fill(ctx context.Context, log *slog.Logger, args []string) error {
+// targeted reads the flags of fill and check.
+func targeted(name string, log *slog.Logger, args []string) (*restore.Restore, error) {
 	var target string
-	r, err := restoring("fill", log, args, func(flags *flag.FlagSet, r *restore.Restore) {
+	r, err := restoring(name, log, args, func(flags *flag.FlagSet, r *restore.Restore) {
 		flags.StringVar(&target, "target", "latest", "latest, a backup's label, or a time with its zone")
 		flags.BoolVar(&r.Archive, "archive", false, "go on with the archive that the backup is from")
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if r.Target, err = restore.ParseTarget(target); err != nil {
+	r.Target, err = restore.ParseTarget(target)
+	return r, err
+}
+
+func fill(ctx context.Context, log *slog.Logger, args []string) error {
+	r, err := targeted("fill", log, args)
+	if err != nil {
 		return err
 	}
 	return r.Fill(ctx)
+}
+
+func check(ctx context.Context, log *slog.Logger, args []string) error {
+	r, err := targeted("check", log, args)
+	if err != nil {
+		return err
+	}
+	backup, err := r.Check(ctx)
+	if err != nil {
+		return err
+	}
+	log.Info("the repository has what is wanted", "backup", backup)
+	return nil
 }
 
 func prove(ctx context.Context, log *slog.Logger, args []string) error {
@@ -267,42 +288,6 @@ func prove(ctx context.Context, log *slog.Logger, args []string) error {
 	log.Info("the backup can be restored", "backup", report.Backup, "age", report.Age.Round(time.Second).String(), "restored", report.Restored.Round(time.Millisecond).String(),
 		"checked", report.Checked.Round(time.Millisecond).String(), "databases", report.Databases, "hypertables", report.Hypertables, "chunks", report.Chunks, "tables", report.Tables, "rows", report.Rows)
 	return nil
-}
-
-// lend needs no pgBackRest: the old image has none.
-func lend(ctx context.Context, log *slog.Logger, args []string) error {
-	r, err := restoring("lend", log, append([]string{"-stanza=none"}, args...), nil)
-	if err != nil {
-		return err
-	}
-	return r.Lend(ctx)
-}
-
-func copyVolume(ctx context.Context, log *slog.Logger, args []string) error {
-	var from string
-	r, err := restoring("copy", log, append([]string{"-stanza=none"}, args...), func(flags *flag.FlagSet, _ *restore.Restore) {
-		flags.StringVar(&from, "from", "/run/lend", "folder of the socket of the server that lends")
-	})
-	if err != nil {
-		return err
-	}
-	return r.Copy(ctx, from)
-}
-
-// fitting needs no server: it comes before one.
-func fitting(ctx context.Context, _ *slog.Logger, args []string) error {
-	c := fits.Check{Programs: []string{"patroni"}}
-	flags := flag.NewFlagSet("fits", flag.ContinueOnError)
-	flags.StringVar(&c.Bin, "bin", "", "folder of PostgreSQL's programs")
-	flags.StringVar(&c.Major, "major", "", "the version of PostgreSQL that is needed")
-	flags.StringVar(&c.Data, "data", "", "folder of the data, which need not be there")
-	if err := flags.Parse(args); err != nil {
-		return err
-	}
-	if c.Bin == "" || c.Major == "" {
-		return errors.New("-bin and -major are needed")
-	}
-	return c.Run(ctx)
 }
 
 func serve(ctx context.Context, address string, handler http.Handler) error {
