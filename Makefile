@@ -136,7 +136,7 @@ test-library:
 
 # Of the linters that users run this is one. NOT RUN HERE: kube-linter and polaris, whose
 # modules (golang.stackrox.io/kube-linter, github.com/fairwindsops/polaris) the module
-# proxies that this was made with refuse, so that nobody knows what they would say.
+# proxies that this was made with refuse; docs/clusters.md has what they said by hand.
 # Not checked: that images are pulled at each start (tags are pinned and nodes may
 # be offline), and that user ids are above 10000 (they are those of the images).
 # Exceptions: Patroni gives the members the label that the Services of primary and standbys
