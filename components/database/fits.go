@@ -29,7 +29,12 @@ func (a *Args) fits(data string) workload.Process {
 }
 
 // fitsSeconds is how long a look into an image may take, its download included.
-const fitsSeconds = 900
+const fitsSeconds = 540
+
+// fitsIdentity is that of the pod that looks into an image.
+func fitsIdentity(name string) room.Identity {
+	return room.Identity{Name: name + "-fits", Instance: name, Component: "database-fits"}
+}
 
 // looked looks into the image before any member changes: a pod of its own for each image.
 // It is nil where the image's tag tells, or where the image is not known yet.
@@ -38,25 +43,24 @@ func (a *Args) looked(ctx *pulumi.Context, name string, opts ...pulumi.ResourceO
 	if !a.LookIntoImage || !known {
 		return nil, nil
 	}
-	look := a.fits("")
-	look.StartupSeconds = fitsSeconds
+	place := a.Placement
+	place.PriorityClass = nil // it holds nothing
 	install := a.installer()
 	install.Args = pulumi.ToStringArray([]string{"install", agentPath})
 	install.Mounts = install.Mounts[:1]
 	pod := workload.Pod{
-		Identity: room.Identity{
-			Name:     fmt.Sprintf("%s-fits-%s", name, content.Digest("", map[string]string{"image": string(image)})),
-			Instance: name, Component: "database-fits",
-		},
-		Placement: a.Placement, Kind: workload.Check,
-		Init: []workload.Process{install}, Processes: []workload.Process{look},
+		Identity: fitsIdentity(name), Placement: place,
 		Volumes: []workload.Volume{{Name: "agent", Empty: &workload.Empty{Size: "64Mi"}}},
 	}
-	made, err := pod.Create(ctx, opts...)
+	made, err := pod.CreateJobs(ctx, []workload.Job{{
+		Name: fmt.Sprintf("%s-%s", fitsIdentity(name).Name, content.Digest("", map[string]string{"image": string(image)})),
+		Init: []workload.Process{install}, Processes: []workload.Process{a.fits("")},
+		DeadlineSeconds: fitsSeconds, Awaited: true, Answers: true,
+	}}, opts...)
 	if err != nil {
 		return nil, fmt.Errorf("a look into the image: %w", err)
 	}
-	return made.Workload, nil
+	return made[0], nil
 }
 
 // serverVersion is what PostgreSQL's programs say of themselves.

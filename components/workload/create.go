@@ -40,7 +40,7 @@ func (p Pod) Create(ctx *pulumi.Context, opts ...pulumi.ResourceOption) (*Create
 		c.Services = append(c.Services, name)
 	}
 	template := p.template(account, volumes)
-	if p.Kind == Once || p.Kind == Check {
+	if p.Kind == Once {
 		return c, p.job(ctx, c, template, opts...)
 	}
 	if p.Kind == Rolling {

@@ -16,13 +16,9 @@ const attempts = 3
 func (p Pod) job(ctx *pulumi.Context, c *Created, template *corev1.PodTemplateSpecArgs, opts ...pulumi.ResourceOption) error {
 	template.Spec.(*corev1.PodSpecArgs).RestartPolicy = pulumi.String("Never")
 	limit := fmt.Sprintf("%ds", p.Processes[0].StartupSeconds)
-	meta, again := Meta(p.Name, p.Namespace, p.Identity), attempts
-	if p.Kind == Check {
-		meta.Annotations, again = pulumi.StringMap{"pulumi.com/replaceUnready": pulumi.String("true")}, 0
-	}
 	j, err := batchv1.NewJob(ctx, p.Name, &batchv1.JobArgs{
-		Metadata: meta,
-		Spec:     &batchv1.JobSpecArgs{BackoffLimit: pulumi.Int(again), Template: template},
+		Metadata: Meta(p.Name, p.Namespace, p.Identity),
+		Spec:     &batchv1.JobSpecArgs{BackoffLimit: pulumi.Int(attempts), Template: template},
 	}, append(opts[:len(opts):len(opts)], pulumi.IgnoreChanges([]string{"spec"}),
 		pulumi.Timeouts(&pulumi.CustomTimeouts{Create: limit, Update: limit}))...)
 	if err != nil {

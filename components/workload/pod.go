@@ -41,9 +41,6 @@ const (
 	Stateful
 	// Once is a Job: a pod that ends, and is awaited.
 	Once
-	// Check is a Job, too, whose failure is an answer: it is not tried again, but by the
-	// next update.
-	Check
 )
 
 // Pod is one set of equal pods.
