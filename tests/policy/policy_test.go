@@ -52,7 +52,7 @@ var variants = map[string]map[string]string{
 		"databaseBackupBucket": "acme-backups", "databaseBackupKey": usersOwn + "5", "databaseBackupKeySecret": usersOwn + "6",
 		"databaseBackupPassphrase": usersOwn + "7-long-enough", "databaseRestore": "latest", "databaseRestorePath": "/alphapulse/live",
 		"databaseRestorePassphrase": usersOwn + "8"},
-	"prod that starts slowly": {"backendStartupSeconds": "600"},
+	"prod that starts slowly":     {"backendStartupSeconds": "600"},
 	"prod with images of its own": {"databaseImage": "registry.example.com/team/timescale:5", "edgeImage": "registry.example.com/team/edge:5"},
 	"prod with its user's secrets": {"backendSecretEnv": `{"BINANCE_API_KEY":"` + usersOwn + `1"}`,
 		"alertWebhookUrl": "https://hooks.example.com/" + usersOwn + "2", "heartbeatWebhookUrl": "https://hooks.example.com/" + usersOwn + "3",
