@@ -35,6 +35,7 @@ func (h *Host) look(ctx *pulumi.Context, c Container, image pulumi.StringOutput,
 		Restart:      pulumi.String("no"),
 		ReadOnly:     pulumi.Bool(true),
 		NetworkMode:  pulumi.String("none"),
+		LogDriver:    pulumi.String("json-file"), // any other may not be readable
 		Memory:       pulumi.Int(64),
 		MemorySwap:   pulumi.Int(64),
 		Capabilities: &docker.ContainerCapabilitiesArgs{Drops: pulumi.ToStringArray([]string{"ALL"})},
