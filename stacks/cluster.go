@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/alphapulse/alphapulse-infra/components/room"
+	"github.com/alphapulse/alphapulse-infra/stacks/live"
 	"github.com/alphapulse/alphapulse-infra/stacks/settings"
 )
 
@@ -96,6 +97,8 @@ func (s *Stack) clusterSettings(set *settings.Set) {
 func kindAndName(v string) error {
 	if kind, name, ok := strings.Cut(v, "/"); !ok || kind == "" || name == "" {
 		return fmt.Errorf("%q is not the kind and the name of an object: write e.g. Namespace/trading", v)
+	} else if !live.Looks(kind) {
+		return fmt.Errorf("%q: no object of a stack is of kind %s, which is written as in a manifest: write e.g. Namespace/trading", v, kind)
 	}
 	return nil
 }

@@ -120,6 +120,8 @@ var mistakes = map[string][]mistake{
 		{key: "edgeTrustedProxies", value: `["0.0.0.0/1","128.0.0.0/1"]`, says: []string{`"0.0.0.0/1" trusts everybody`, `"128.0.0.0/1" trusts everybody`}},
 		{key: "edgeTrustedProxies", value: `["::ffff:0:0/96"]`, says: []string{`"::ffff:0:0/96" trusts everybody`}},
 		{key: "edgeTrustedProxies", value: `["2000::/3"]`, says: []string{`"2000::/3" trusts everybody`}},
+		{key: "takeOver", value: `["namespace/trading"]`, says: []string{`"namespace/trading"`, "no object of a stack is of kind namespace"}},
+		{key: "takeOver", value: `["Pod/theirs"]`, says: []string{"kind Pod"}},
 		{key: "namespace", value: "kube-flannel", says: []string{`"kube-flannel" belongs to the cluster`}},
 		{key: "backendEnv", value: `{"API_HOST":"::"}`, says: []string{"backendEnv.API_HOST", "listenAddress"}},
 		{key: "backendEnv", value: `{"DATABASE_URL":"postgresql://elsewhere"}`, says: []string{"backendEnv.DATABASE_URL: the program sets this variable"}},
