@@ -153,6 +153,8 @@ func (s *Stack) applicationSettings(set *settings.Set) {
 	a := &s.Application
 	g := set.Group("Application", "What API, engine and dashboard read from the shared settings.")
 	g.Bool(&a.Debug, "debug", "Verbose logging of the application.")
+	g.Text(&a.ListenAddress, "listenAddress", "Address that API and dashboard are told to listen on (API_HOST, DASHBOARD_HOST). The reference build serves both families of IP either way; one that takes 0.0.0.0 at its word needs :: where pods have no IPv4.",
+		settings.OneOf("0.0.0.0", "::"))
 	g.Int(&a.MaxSymbols, "maxSymbols", "Most market symbols that the application follows.", settings.Between(1, 10000))
 	g.Fraction(&a.MaxPortfolioRisk, "maxPortfolioRisk", "Largest part of the portfolio at risk, a fraction.")
 	g.Int(&a.CacheTTLSeconds, "cacheTtlSeconds", "How long a cached read is served.", settings.Between(1, 86400), settings.In("seconds"))

@@ -1,14 +1,15 @@
 package stacks
 
 import (
+	"encoding/base64"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/alphapulse/alphapulse-infra/components/room"
+	"github.com/alphapulse/alphapulse-infra/stacks/live"
 	"github.com/alphapulse/alphapulse-infra/stacks/settings"
 )
 
@@ -49,9 +50,6 @@ type Cluster struct {
 	uid, owner string
 }
 
-// reservedNamespaces belong to the cluster.
-var reservedNamespaces = []string{"default", "kube-system", "kube-public", "kube-node-lease"}
-
 func (s *Stack) clusterSettings(set *settings.Set) {
 	c, only := &s.Cluster, settings.Only(room.Kubernetes)
 	g := set.Group("Kubernetes", "The cluster that the stack runs on.")
@@ -74,7 +72,7 @@ func (s *Stack) clusterSettings(set *settings.Set) {
 		settings.Each(portNumber), only)
 	g.Bool(&c.AssignUserIDs, "assignUserIds", "Give pods the numeric users that their images are made for; false leaves them to the cluster, which has ranges of its own, as OpenShift does. Members of the database keep theirs, 1000, which the server looks up: allow it to the ServiceAccount database there, on OpenShift by the SCC nonroot-v2.", only)
 	g.Check(func(p *settings.Problems) {
-		if strings.ContainsAny(c.Kubeconfig, "\n{") && !p.Encrypted("kubeconfig") {
+		if kubeconfigContent(c.Kubeconfig) && !p.Encrypted("kubeconfig") {
 			p.Add("kubeconfig", "the content is stored in plain text: set it again with `cat FILE | pulumi config set --secret kubeconfig`, and renew its credentials; only a path may stay plain")
 		}
 		if s.Target != room.Kubernetes {
@@ -86,7 +84,7 @@ func (s *Stack) clusterSettings(set *settings.Set) {
 		if problems := validation.IsDNS1123Label(c.Namespace); len(problems) > 0 {
 			p.Add("namespace", "%q cannot be a namespace: %s", c.Namespace, problems[0])
 		}
-		if slices.Contains(reservedNamespaces, c.Namespace) {
+		if c.Namespace == "default" || strings.HasPrefix(c.Namespace, "kube-") {
 			p.Add("namespace", "%q belongs to the cluster: choose one of the stack's own", c.Namespace)
 		}
 		if problems := validation.IsDNS1123Subdomain(c.StorageClass); c.StorageClass != "" && len(problems) > 0 {
@@ -99,8 +97,17 @@ func (s *Stack) clusterSettings(set *settings.Set) {
 func kindAndName(v string) error {
 	if kind, name, ok := strings.Cut(v, "/"); !ok || kind == "" || name == "" {
 		return fmt.Errorf("%q is not the kind and the name of an object: write e.g. Namespace/trading", v)
+	} else if !live.Looks(kind) {
+		return fmt.Errorf("%q: no object of a stack is of kind %s, which is written as in a manifest: write e.g. Namespace/trading", v, kind)
 	}
 	return nil
+}
+
+// kubeconfigContent tells the content of a kubeconfig from a path: YAML, JSON, or either in
+// base64, as some systems hand it out.
+func kubeconfigContent(v string) bool {
+	plain, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(v), ""))
+	return strings.ContainsAny(v, "\n{") || strings.HasPrefix(v, "apiVersion:") || err == nil && strings.Contains(string(plain), "apiVersion")
 }
 
 // portNumber is for settings.Each.

@@ -39,6 +39,9 @@ func (s *Stack) databaseSettings(set *settings.Set) {
 	g.List(&a.AliasServices, "databaseAliases", "Further Service names of the database, for builds that hard-code a host name.", settings.Each(settings.ServiceName))
 	g.Check(func(p *settings.Problems) {
 		s.checkDatabase(p)
+		// A tag of another repository may tell the version, and not that Patroni is in it.
+		image := p.Value("databaseImage")
+		a.LookIntoImage = p.Untold("databaseImage") || s.Target == room.Kubernetes && image != "" && !strings.Contains(image, "timescaledb-ha")
 		memory := a.Resources.Limits.Memory
 		if most := database.MostConnections(memory.Value()); a.MaxConnections > most {
 			p.Add("databaseMaxConnections", "%d is too many for databaseResources.limits.memory %s: set at most %d or raise the memory",

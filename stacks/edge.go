@@ -86,6 +86,7 @@ func (s *Stack) edgeSettings(set *settings.Set) {
 			p.Add("edgeTraceSampling", "%v", err)
 		}
 	})
+	g.Check(func(p *settings.Problems) { a.LookIntoImage = p.Untold("edgeImage") })
 	g.Check(s.checkExposure)
 	g.Check(s.checkBalancer)
 }
@@ -94,6 +95,9 @@ func (s *Stack) edgeSettings(set *settings.Set) {
 // some network and never the world. Private networks of IPv6 (fc00::/7) are the largest.
 func trusted(v string) error {
 	p, err := netip.ParsePrefix(v)
+	if err == nil && p.Addr().Is4In6() && p.Bits() >= 96 { // IPv4 in the form of IPv6
+		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+	}
 	if err == nil && (p.Addr().Is4() && p.Bits() < 8 || p.Addr().Is6() && p.Bits() < 7) {
 		return fmt.Errorf("%q trusts everybody: whoever sends X-Forwarded-For would choose the address that limits count; name the networks of the proxies", v)
 	}

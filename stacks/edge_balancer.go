@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -93,21 +94,22 @@ func (s *Stack) checkBalancer(p *settings.Problems) {
 	}
 }
 
+// proxyProtocol is the key of an annotation by which a balancer is told to send PROXY
+// protocol headers: each cloud has its own, and all are called alike.
+var proxyProtocol = regexp.MustCompile(`(?i)proxy-?protocol`)
+
 // sendsProxyHeader is the annotation that has a balancer send PROXY protocol headers; ""
 // where there is none.
 func sendsProxyHeader(annotations map[string]string) string {
 	for _, key := range slices.Sorted(maps.Keys(annotations)) {
-		v := strings.ToLower(annotations[key])
-		switch key {
-		case "service.beta.kubernetes.io/aws-load-balancer-proxy-protocol":
-			return key
-		case "service.beta.kubernetes.io/aws-load-balancer-target-group-attributes":
-			if strings.Contains(strings.ReplaceAll(v, " ", ""), "proxy_protocol_v2.enabled=true") {
+		v := strings.ToLower(strings.TrimSpace(annotations[key]))
+		switch {
+		case proxyProtocol.MatchString(key):
+			if !slices.Contains([]string{"", "false", "none", "0", "off", "no", "disabled"}, v) {
 				return key
 			}
-		case "service.beta.kubernetes.io/do-loadbalancer-enable-proxy-protocol", "load-balancer.hetzner.cloud/uses-proxyprotocol",
-			"loadbalancer.openstack.org/proxy-protocol":
-			if v == "true" || strings.HasPrefix(v, "v") {
+		case strings.HasSuffix(key, "target-group-attributes"):
+			if strings.Contains(strings.ReplaceAll(v, " ", ""), "proxy_protocol_v2.enabled=true") {
 				return key
 			}
 		}
@@ -115,16 +117,25 @@ func sendsProxyHeader(annotations map[string]string) string {
 	return ""
 }
 
+// hiding are the beginnings of annotations for balancers that end the connections of
+// clients and make their own.
+var hiding = []string{
+	"service.beta.kubernetes.io/do-loadbalancer-", "load-balancer.hetzner.cloud/", "loadbalancer.openstack.org/",
+	"service.beta.kubernetes.io/linode-loadbalancer-", "service.beta.kubernetes.io/scw-loadbalancer-",
+	"service.beta.kubernetes.io/vultr-loadbalancer-", "loadbalancer.ovhcloud.com/", "kubernetes.civo.com/loadbalancer-",
+	// Of AWS the classic one alone has these.
+	"service.beta.kubernetes.io/aws-load-balancer-connection-", "service.beta.kubernetes.io/aws-load-balancer-backend-protocol",
+}
+
 // hidesClients is an annotation for balancers that end the connections of clients; "" where
 // there is none, or where it says that addresses are preserved.
 func hidesClients(annotations map[string]string) string {
 	for _, key := range slices.Sorted(maps.Keys(annotations)) {
-		switch {
-		case strings.HasPrefix(key, "service.beta.kubernetes.io/do-loadbalancer-"), strings.HasPrefix(key, "load-balancer.hetzner.cloud/"),
-			strings.HasPrefix(key, "loadbalancer.openstack.org/"):
+		if slices.ContainsFunc(hiding, func(prefix string) bool { return strings.HasPrefix(key, prefix) }) {
 			return key
-		case key == "service.beta.kubernetes.io/aws-load-balancer-nlb-target-type" && annotations[key] == "ip" &&
-			!strings.Contains(annotations["service.beta.kubernetes.io/aws-load-balancer-target-group-attributes"], "preserve_client_ip.enabled=true"):
+		}
+		if key == "service.beta.kubernetes.io/aws-load-balancer-nlb-target-type" && annotations[key] == "ip" &&
+			!strings.Contains(annotations["service.beta.kubernetes.io/aws-load-balancer-target-group-attributes"], "preserve_client_ip.enabled=true") {
 			return key
 		}
 	}

@@ -130,6 +130,10 @@ var apis = map[string]struct{ service, kind string }{
 	"discord.com":      {service: "Discord"}, "discordapp.com": {service: "Discord"},
 	"chat.googleapis.com": {service: "Google Chat"}, "api.pushover.net": {service: "Pushover"},
 	"alert.victorops.com": {service: "Splunk On-Call"}, "webexapis.com": {service: "Webex"},
+	"hooks.slack-gov.com": {"Slack", "slack"}, "api.pagerduty.com": {"PagerDuty", "pagerDuty"},
+	"open.feishu.cn": {service: "Feishu"}, "open.larksuite.com": {service: "Lark"}, "oapi.dingtalk.com": {service: "DingTalk"},
+	"qyapi.weixin.qq.com": {service: "WeCom"}, "api.line.me": {service: "LINE"}, "notify-api.line.me": {service: "LINE"},
+	"api.github.com": {service: "GitHub"}, "api.atlassian.com": {service: "Atlassian"}, "api.twilio.com": {service: "Twilio"},
 }
 
 // public checks that the network policy lets a URL out. It is a secret: no message

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 
+	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
@@ -107,9 +110,36 @@ func (o *owner) watch(ctx *pulumi.Context) error {
 		if !strings.HasPrefix(args.Type, "kubernetes:") {
 			return nil
 		}
+		o.force(args.Type, args.Props)
 		return &pulumi.ResourceTransformationResult{Props: args.Props, Opts: append(args.Opts,
 			pulumi.ResourceHooks(&pulumi.ResourceHookBinding{BeforeCreate: []*pulumi.ResourceHook{hook}}))}
 	})
+}
+
+// force lets an object that was handed over become as the program has it: server-side
+// apply would refuse the fields that somebody else has set otherwise.
+func (o *owner) force(typ string, props pulumi.Input) {
+	value := reflect.ValueOf(props)
+	if value.Kind() != reflect.Pointer || value.IsNil() || value.Elem().Kind() != reflect.Struct {
+		return
+	}
+	field := value.Elem().FieldByName("Metadata")
+	if !field.IsValid() || field.IsZero() {
+		return
+	}
+	meta, ok := field.Interface().(*metav1.ObjectMetaArgs)
+	if !ok {
+		return
+	}
+	name, ok := meta.Name.(pulumi.String)
+	if !ok || !slices.Contains(o.takeOver, typ[strings.LastIndex(typ, ":")+1:]+"/"+string(name)) {
+		return
+	}
+	annotations := pulumi.StringMap{"pulumi.com/patchForce": pulumi.String("true")}
+	if given, ok := meta.Annotations.(pulumi.StringMap); ok {
+		maps.Copy(annotations, given)
+	}
+	meta.Annotations = annotations
 }
 
 // objectOf is the kind and the name of an object; "" for a name that is not known.

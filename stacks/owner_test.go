@@ -3,7 +3,10 @@ package stacks
 import (
 	"testing"
 
+	pulumicorev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
+	pulumimetav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
@@ -103,6 +106,40 @@ func TestTheClusterIsRemembered(t *testing.T) {
 		assert.Equal(t, []string{"443", "16443"}, s.Cluster.APIServerPorts, "the port that the cluster tells")
 		assert.Equal(t, []string{"10.233.0.3/32", "fd00:233::3/128"}, s.Cluster.DNSCIDRs, "the name servers that the cluster tells")
 	}
+}
+
+// TestWhatIsHandedOverIsForced: fields that its former owner has set otherwise must not
+// end the update, and nobody else's are overwritten.
+func TestWhatIsHandedOverIsForced(t *testing.T) {
+	o := &owner{namespace: "trading", takeOver: []string{"Namespace/trading", "ServiceAccount/frontend"}}
+	shared := pulumi.StringMap{"pulumi.com/skipAwait": pulumi.String("true")}
+	for _, c := range []struct {
+		typ    string
+		props  func(*pulumimetav1.ObjectMetaArgs) pulumi.Input
+		name   pulumi.StringPtrInput
+		forced bool
+	}{
+		{"kubernetes:core/v1:Namespace", func(m *pulumimetav1.ObjectMetaArgs) pulumi.Input { return &pulumicorev1.NamespaceArgs{Metadata: m} }, pulumi.String("trading"), true},
+		{"kubernetes:core/v1:ServiceAccount", func(m *pulumimetav1.ObjectMetaArgs) pulumi.Input {
+			return &pulumicorev1.ServiceAccountArgs{Metadata: m}
+		}, pulumi.String("frontend"), true},
+		{"kubernetes:core/v1:ServiceAccount", func(m *pulumimetav1.ObjectMetaArgs) pulumi.Input {
+			return &pulumicorev1.ServiceAccountArgs{Metadata: m}
+		}, pulumi.String("backend"), false},
+		{"kubernetes:core/v1:Service", func(m *pulumimetav1.ObjectMetaArgs) pulumi.Input { return &pulumicorev1.ServiceArgs{Metadata: m} }, pulumi.String("frontend"), false},
+		{"kubernetes:core/v1:ServiceAccount", func(m *pulumimetav1.ObjectMetaArgs) pulumi.Input {
+			return &pulumicorev1.ServiceAccountArgs{Metadata: m}
+		}, pulumi.String("frontend").ToStringOutput(), false},
+	} {
+		meta := &pulumimetav1.ObjectMetaArgs{Name: c.name, Annotations: shared}
+		o.force(c.typ, c.props(meta))
+		got := meta.Annotations.(pulumi.StringMap)
+		assert.Equal(t, pulumi.String("true"), got["pulumi.com/skipAwait"], "%s: what it says otherwise stays", c.typ)
+		assert.Equal(t, c.forced, got["pulumi.com/patchForce"] != nil, "%s %v", c.typ, c.name)
+	}
+	assert.Len(t, shared, 1, "what others share is not changed")
+	o.force("kubernetes:yaml:ConfigFile", nil)
+	o.force("kubernetes:core/v1:Namespace", &pulumicorev1.NamespaceArgs{})
 }
 
 // TestVolumesThatCannotGrowAreRefused, where the cluster says so.

@@ -91,6 +91,9 @@ func (n *nodes) read(raw string) error {
 		} else if list := validation.IsValidLabelValue(value); len(list) > 0 {
 			problems = append(problems, fmt.Errorf("nodeSelector: %q cannot be the value of %s: %s", value, key, list[0]))
 		}
+		if meant := architectures[value]; meant != "" && key == "kubernetes.io/arch" {
+			problems = append(problems, fmt.Errorf("nodeSelector: no node has %s %s, did you mean %s?", key, value, meant))
+		}
 		n.selector[key] = value
 	}
 	for i, t := range given.Tolerations {
@@ -128,4 +131,9 @@ func tolerable(t corev1.Toleration) error {
 		return fmt.Errorf("%q cannot be a taint's value: %s", t.Value, list[0])
 	}
 	return nil
+}
+
+// architectures are those that Kubernetes calls otherwise than kernels and people do.
+var architectures = map[string]string{
+	"x86_64": "amd64", "x86-64": "amd64", "x64": "amd64", "aarch64": "arm64", "arm64v8": "arm64", "i386": "386", "i686": "386", "armv7l": "arm", "armhf": "arm",
 }

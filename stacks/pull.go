@@ -26,7 +26,8 @@ type login struct {
 func (l login) valid() bool {
 	if l.Auth != "" {
 		plain, err := base64.StdEncoding.DecodeString(l.Auth)
-		return err == nil && strings.Contains(string(plain), ":")
+		user, password, both := strings.Cut(string(plain), ":")
+		return err == nil && both && user != "" && password != ""
 	}
 	return l.Username != "" && l.Password != "" || l.IdentityToken != "" || l.RegistryToken != ""
 }

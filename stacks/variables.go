@@ -5,6 +5,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/alphapulse/alphapulse-infra/components/backend"
 	"github.com/alphapulse/alphapulse-infra/stacks/settings"
@@ -13,6 +14,7 @@ import (
 // decides is the setting that a variable of the application follows from, where there
 // is one.
 var decides = map[string]string{
+	"API_HOST": "listenAddress", "DASHBOARD_HOST": "listenAddress",
 	"API_PORT": "backendPort", "DASHBOARD_PORT": "dashboardPort", "METRICS_PORT": "metricsPort",
 	"DEBUG": "debug", "PROMETHEUS_ENABLED": "backendMetricsPath",
 	"MAX_SYMBOLS": "maxSymbols", "MAX_PORTFOLIO_RISK": "maxPortfolioRisk", "CACHE_TTL": "cacheTtlSeconds",
@@ -44,7 +46,9 @@ func pageVariable(name string) error {
 // What looks like a credential: a variable by its name, an address by a password in it,
 // and an argument by both.
 var (
-	secretName     = regexp.MustCompile(`(?i)(^|_)(password|passwd|passphrase|secret|token|apikey|(api|access|private|secret|signing|encryption)_?key|credentials?|dsn)$`)
+	secretName = regexp.MustCompile(`(?i)((^|_)(pass|pwd|pat|jwt|dsn|basic_auth)|password|passwd|passphrase|secret|token|(api|access|private|secret|signing|session|encryption|license)_?key|credentials?|webhook_?url)$`)
+	// secretValue are keys that their issuers mark as such, and passwords within texts.
+	secretValue    = regexp.MustCompile(`-----BEGIN [A-Z ]*PRIVATE KEY-----|^(sk|rk)_(live|test)_|^gh[oprsu]_|^github_pat_|^glpat-|^xox[abeprs]-|^eyJ[\w-]+\.eyJ|^AIza[\w-]{30}|^SG\.[\w-]{20}|(?i)(password|pwd|secret)=[^;\s]+|://hooks\.slack\.com/services/.`)
 	secretAddress  = regexp.MustCompile(`[a-zA-Z][a-zA-Z0-9+.-]*://[^/\s:@]*:[^/\s@]+@`)
 	secretArgument = regexp.MustCompile(`(?i)^--?[a-z0-9-]*(password|passwd|passphrase|secret|token|api-?key|credentials?)=.`)
 	switched       = regexp.MustCompile(`^(?i:true|false|yes|no|on|off|[0-9]*)$`)
@@ -55,7 +59,7 @@ var (
 func warnOfSecrets(p *settings.Problems, key string, variables map[string]string, remedy func(name string) string) {
 	for _, name := range slices.Sorted(maps.Keys(variables)) {
 		v := variables[name]
-		if secretName.MatchString(name) && !switched.MatchString(v) || secretAddress.MatchString(v) {
+		if secretName.MatchString(name) && !switched.MatchString(v) || secretAddress.MatchString(v) || secretValue.MatchString(v) {
 			p.Warn(key+"."+name, "it looks like a secret and stands in plain text in the stack's file, in its state and in the pods: %s", remedy(name))
 		}
 	}
@@ -70,7 +74,9 @@ func toSecretEnv(name string) string {
 // on its machine can read.
 func warnOfArguments(p *settings.Problems, key string, arguments []string) {
 	for i, a := range arguments {
-		if secretArgument.MatchString(a) || secretAddress.MatchString(a) {
+		// A flag and its value may be two arguments.
+		value := i > 0 && secretArgument.MatchString(arguments[i-1]+"="+a) && !strings.HasPrefix(a, "-")
+		if value || secretArgument.MatchString(a) || secretAddress.MatchString(a) || secretValue.MatchString(a) {
 			p.Warn(key, "argument %d looks like it holds a secret, which everybody sees who may list processes or pods: pass it in backendSecretEnv", i+1)
 		}
 	}

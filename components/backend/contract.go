@@ -139,6 +139,9 @@ type Settings struct {
 	Debug bool
 	// PrometheusEnabled makes the application serve metrics.
 	PrometheusEnabled bool
+	// ListenAddress is what API and dashboard are told to listen on: 0.0.0.0, or :: for
+	// builds that take it at its word, where pods have addresses of IPv6.
+	ListenAddress string
 	// APIPort and DashboardPort are the ports that the application listens on.
 	APIPort, DashboardPort int
 	// MetricsPort is the port of workloads that serve nothing but metrics.
@@ -165,9 +168,9 @@ func (s Settings) IsZero() bool { return s == Settings{} }
 // Environment renders the settings under the application's names.
 func (s Settings) Environment() map[string]string {
 	return map[string]string{
-		"API_HOST":             "0.0.0.0",
+		"API_HOST":             s.ListenAddress,
 		"API_PORT":             strconv.Itoa(s.APIPort),
-		"DASHBOARD_HOST":       "0.0.0.0",
+		"DASHBOARD_HOST":       s.ListenAddress,
 		"DASHBOARD_PORT":       strconv.Itoa(s.DashboardPort),
 		"DEBUG":                strconv.FormatBool(s.Debug),
 		"PROMETHEUS_ENABLED":   strconv.FormatBool(s.PrometheusEnabled),

@@ -80,7 +80,8 @@ func (p Process) or(own Process) Process {
 // metrics and the time-out follow from Args.
 func DefaultSettings() Settings {
 	return Settings{
-		MaxSymbols: 3000, MaxPortfolioRisk: 0.1, CacheTTLSeconds: 300,
+		ListenAddress: "0.0.0.0",
+		MaxSymbols:    3000, MaxPortfolioRisk: 0.1, CacheTTLSeconds: 300,
 		WorkerThreads: 4, MaxConnections: 100, ComplianceReporting: true,
 	}
 }

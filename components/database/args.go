@@ -71,6 +71,9 @@ type Args struct {
 	// HAImage or HostImage. Nothing needs the Timescale-licensed features, and nothing
 	// takes them away where the image has them.
 	Image pulumi.StringInput
+	// LookIntoImage runs the image once, before what runs it changes, to see which
+	// PostgreSQL it has, and whether Patroni: for one whose name does not tell.
+	LookIntoImage bool
 	// AgentImage is the project's own agent, which stands beside members and poolers, and
 	// PoolerImage PgBouncer's. A Docker host has neither.
 	AgentImage, PoolerImage pulumi.StringInput

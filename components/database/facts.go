@@ -57,6 +57,9 @@ func (a *Args) Facts(name string, on room.Target) room.Facts {
 			f.Claims = append(f.Claims, room.Claim{Name: name, Size: resource.MustParse(a.Former.Size)})
 			f.Workloads = append(f.Workloads, room.Workload{Identity: copyIdentity(name), Replicas: 1, Containers: []room.Resources{a.Resources, a.Resources}})
 		}
+		if a.LookIntoImage {
+			f.Workloads = append(f.Workloads, room.Workload{Identity: fitsIdentity(name), Replicas: 1, Ordered: true, Containers: []room.Resources{AgentResources}})
+		}
 		f.Services = workload.ServiceNames(append(a.clusterServices(name), a.poolerServices(name)...))
 		f.Links = a.clusterLinks(name)
 	} else {

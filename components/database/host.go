@@ -37,7 +37,7 @@ func NewDockerDatabase(ctx *pulumi.Context, name string, host *workload.Host, ar
 		return nil, err
 	}
 	volumes := args.volumes(f)
-	running, err := host.Run(ctx, workload.Container{Process: args.server(name), Volumes: volumes, Aliases: args.AliasServices}, parent)
+	running, err := host.Run(ctx, workload.Container{Process: args.server(name), Look: args.look(), Volumes: volumes, Aliases: args.AliasServices}, parent)
 	if err != nil {
 		return nil, err
 	}

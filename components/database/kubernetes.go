@@ -65,6 +65,13 @@ func NewDatabase(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Re
 	if err != nil {
 		return nil, err
 	}
+	looked, err := args.looked(ctx, name, parent)
+	if err != nil {
+		return nil, err
+	}
+	if looked != nil {
+		state = append(state, looked)
+	}
 	pod := args.members(name, f, credentials, control, append(state, kept...))
 	if args.Former != nil {
 		pod.Members.Fill = func(claim pulumi.StringInput) (pulumi.Resource, error) { return args.fill(ctx, name, claim, parent) }
@@ -95,7 +102,7 @@ func (a *Args) members(name string, f *memberFiles, credentials, control pulumi.
 	facts := a.Facts(name, room.Kubernetes)
 	pod := workload.Pod{
 		Identity: Server(name), Placement: a.Placement, Kind: workload.Stateful, Most: a.Instances,
-		Init:      []workload.Process{a.installer()},
+		Init:      []workload.Process{a.installer(), a.fits(memberData)},
 		Processes: []workload.Process{a.member(name, credentials), a.keeper(control), a.exporter(name, room.Kubernetes)},
 		Volumes:   a.memberVolumes(f),
 		Services:  a.clusterServices(name), GoverningService: membersService(name),

@@ -109,6 +109,10 @@ type Args struct {
 	// Image of nginx-unprivileged, 1.28 or newer. Its stop signal is SIGQUIT, by
 	// which nginx finishes what it is doing.
 	Image pulumi.StringInput
+	// LookIntoImage runs the image once, before a Docker host replaces what runs, to see
+	// which nginx it has: for one whose tag does not tell. The pods of a cluster find out
+	// themselves, while those before them serve.
+	LookIntoImage bool
 	// ExporterImage of nginx-prometheus-exporter.
 	ExporterImage pulumi.StringInput
 	// ProberImage of Prometheus' blackbox exporter.

@@ -76,7 +76,7 @@ func NewDockerIngress(ctx *pulumi.Context, name string, host *workload.Host, arg
 	if on.HTTPPort != 0 {
 		published = append(published, workload.Published{Host: on.HTTPPort, Container: HTTPPort})
 	}
-	running, err := host.Run(ctx, workload.Container{Process: server, Volumes: volumes, Published: published, After: on.After}, parent)
+	running, err := host.Run(ctx, workload.Container{Process: server, Look: own.look(), Volumes: volumes, Published: published, After: on.After}, parent)
 	if err != nil {
 		return nil, err
 	}

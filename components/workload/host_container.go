@@ -22,6 +22,8 @@ type Container struct {
 	Volumes []Volume
 	// ImageOf is the workload, made before, that runs the same image; "" for none.
 	ImageOf string
+	// Look runs the image once before it replaces what runs; nil trusts it.
+	Look *Look
 	// Members are the names of equal containers, each of which is replaced when the one
 	// before it is ready; nil for one that is called like the workload.
 	Members []string
@@ -85,6 +87,11 @@ func (h *Host) Run(ctx *pulumi.Context, c Container, opts ...pulumi.ResourceOpti
 	image, err := h.image(ctx, imageOf+"-image", c.Image, opts...)
 	if err != nil {
 		return nil, err
+	}
+	if c.Look != nil {
+		if image, err = h.look(ctx, c, image, opts...); err != nil {
+			return nil, err
+		}
 	}
 	mounts, sharedMemory, carrier, err := h.mounts(ctx, c, image, opts...)
 	if err != nil {

@@ -44,6 +44,9 @@ type Job struct {
 	Retries int
 	// Awaited makes an update wait for a job that runs once, and fail if it does.
 	Awaited bool
+	// Answers says that a failure is an answer: its pod stays, with what it said, and the
+	// next update asks again.
+	Answers bool
 }
 
 // history is how many finished runs of each result are kept, with their logs.
@@ -104,6 +107,10 @@ func (j Job) create(ctx *pulumi.Context, p Pod, template *corev1.PodTemplateSpec
 	}
 	if !j.Awaited {
 		meta.Annotations = Unawaited
+	}
+	if j.Answers {
+		template.Spec.(*corev1.PodSpecArgs).RestartPolicy = pulumi.String("Never")
+		meta.Annotations = pulumi.StringMap{"pulumi.com/replaceUnready": pulumi.String("true")}
 	}
 	// What has run is not run again because of an edit of the pod.
 	return batchv1.NewJob(ctx, j.Name, &batchv1.JobArgs{Metadata: meta, Spec: spec},

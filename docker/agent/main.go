@@ -11,6 +11,7 @@
 //	agent prove           restores the newest backup into a scratch volume and checks it
 //	agent lend            gives an old volume's database out, in the old image
 //	agent copy            fills an empty volume from it
+//	agent fits            refuses an image of another PostgreSQL than is needed
 //
 // It is a program of its own, and not scripts in the database's image, because three of
 // its parts have no equal among the tools of that image: PgBouncer fails every new
@@ -69,12 +70,13 @@ var commands = map[string]func(ctx context.Context, log *slog.Logger, args []str
 	"prove":        prove,
 	"lend":         lend,
 	"copy":         copyVolume,
+	"fits":         fitting,
 	"pooler":       runPooler,
 }
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 || commands[args[0]] == nil {
-		return errors.New("usage: agent install|member|role-changed|handover|pooler|fill|check|prove|lend|copy …")
+		return errors.New("usage: agent install|member|role-changed|handover|pooler|fill|check|prove|lend|copy|fits …")
 	}
 	log := slog.New(slog.NewJSONHandler(os.Stderr, nil)).With("agent", args[0])
 	return commands[args[0]](ctx, log, args[1:])
@@ -286,26 +288,6 @@ func prove(ctx context.Context, log *slog.Logger, args []string) error {
 	log.Info("the backup can be restored", "backup", report.Backup, "age", report.Age.Round(time.Second).String(), "restored", report.Restored.Round(time.Millisecond).String(),
 		"checked", report.Checked.Round(time.Millisecond).String(), "databases", report.Databases, "hypertables", report.Hypertables, "chunks", report.Chunks, "tables", report.Tables, "rows", report.Rows)
 	return nil
-}
-
-// lend needs no pgBackRest: the old image has none.
-func lend(ctx context.Context, log *slog.Logger, args []string) error {
-	r, err := restoring("lend", log, append([]string{"-stanza=none"}, args...), nil)
-	if err != nil {
-		return err
-	}
-	return r.Lend(ctx)
-}
-
-func copyVolume(ctx context.Context, log *slog.Logger, args []string) error {
-	var from string
-	r, err := restoring("copy", log, append([]string{"-stanza=none"}, args...), func(flags *flag.FlagSet, _ *restore.Restore) {
-		flags.StringVar(&from, "from", "/run/lend", "folder of the socket of the server that lends")
-	})
-	if err != nil {
-		return err
-	}
-	return r.Copy(ctx, from)
 }
 
 func serve(ctx context.Context, address string, handler http.Handler) error {

@@ -200,6 +200,9 @@ var kinds = map[string]schema.GroupVersionResource{
 // clusterScoped kinds are in no namespace.
 var clusterScoped = []string{"Namespace", "PriorityClass"}
 
+// Looks tells whether objects of a kind are looked for before they are created.
+func Looks(kind string) bool { _, ok := kinds[kind]; return ok }
+
 // Get finds an object; nil where there is none, or where the user may not see it.
 func (c *Cluster) Get(ctx context.Context, kind, namespace, name string) (*Object, error) {
 	resource, ok := kinds[kind]

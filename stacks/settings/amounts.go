@@ -13,7 +13,9 @@ var (
 	leastBytes = resource.MustParse("1M")
 	mostBytes  = resource.MustParse("1Pi")
 	leastCores = resource.MustParse("1m")
-	mostCores  = resource.MustParse("512")
+	mostCores  = resource.MustParse("192")
+	// fewCores is what a limit has to be for a container to start at all.
+	fewCores = resource.MustParse("10m")
 )
 
 // bytes reads an amount of memory or storage.

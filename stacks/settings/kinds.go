@@ -260,7 +260,12 @@ func (g *Group) Resources(p *room.Resources, key, who string, options ...Option)
 	def := map[string]any{"requests": amounts(p.Requests), "limits": amounts(p.Limits)}
 	s := g.declare(Compute, key, def, "Requests and limits of "+who+". Keys left out keep their defaults.", options)
 	s.read = func(raw string, fail failer) {
-		if r, ok := resources(*p, key, raw, fail); ok && s.enough(r.Limits.Memory, r.Limits.Memory.String(), fail) {
+		r, ok := resources(*p, key, raw, fail)
+		if ok && r.Limits.CPU.Cmp(fewCores) < 0 {
+			fail(".limits.cpu", "%q is too small for anything to start with it: set at least %s", r.Limits.CPU.String(), fewCores.String())
+			return
+		}
+		if ok && s.enough(r.Limits.Memory, r.Limits.Memory.String(), fail) {
 			*p = r
 		}
 	}

@@ -73,6 +73,18 @@ func (p *Problems) Meant(key string) bool {
 // Encrypted tells whether the stack stores the value of a setting as a secret.
 func (p *Problems) Encrypted(key string) bool { return slices.Contains(p.secret, p.setting(key).Key) }
 
+// Untold tells whether nobody knows, of an image that Of bounds, which version it has: its
+// tag does not tell.
+func (p *Problems) Untold(key string) bool {
+	image := p.Value(key)
+	if image == "" {
+		return false
+	}
+	release := p.setting(key).release
+	version := release.version(image)
+	return version == "" || release.open(version)
+}
+
 // Keys lists the settings of a kind.
 func (p *Problems) Keys(kind Kind) []string {
 	var keys []string

@@ -67,6 +67,12 @@ func (r Release) version(image string) string {
 	return ""
 }
 
+// open tells whether a tag names a line of versions, of which some will do and some not: a
+// 1 that may be 1.28.
+func (r Release) open(version string) bool {
+	return r.Least != "" && strings.HasPrefix(r.Least, version+".")
+}
+
 // fits tells whether a version will do.
 func (r Release) fits(version string) bool {
 	if r.Only != "" {
@@ -105,7 +111,7 @@ func part(version []string, i int) int {
 func (p *Problems) checkRelease(s *Setting, image string) {
 	r := *s.release
 	switch v := r.version(image); {
-	case v == "":
+	case v == "" || r.open(v):
 		p.Warn(s.Key, "%q does not tell which %s it has: %s is needed", image, r.Product, r.wanted())
 	case !r.fits(v):
 		p.Add(s.Key, "%q has %s %s: name an image with %s", image, r.Product, v, r.wanted())

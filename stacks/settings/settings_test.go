@@ -145,7 +145,7 @@ func TestProblems(t *testing.T) {
 		{"size", `{"limits":{"memory":"512m"}}`, `size.limits.memory: "512m" is thousandths of a byte, did you mean 512Mi?`},
 		{"size", `{"limits":{"memory":512}}`, `size.limits.memory: "512" is less than 1M, did you mean 512Mi?`},
 		{"size", `{"limits":{"memory":"2Ei"}}`, `size.limits.memory: "2Ei" is more than 1Pi`},
-		{"size", `{"limits":{"cpu":"500Mi"}}`, `size.limits.cpu: "500Mi" is more than 512 cores, did you mean 500m?`},
+		{"size", `{"limits":{"cpu":"500Mi"}}`, `size.limits.cpu: "500Mi" is more than 192 cores, did you mean 500m?`},
 		{"size", `{"requests":{"cpu":"1u"}}`, `size.requests.cpu: "1u" is less than 1m`},
 		{"store", "20GB", `store: "20GB" is not an amount: write e.g. 500m for CPU, 512Mi or 2Gi for memory and storage, did you mean 20Gi?`},
 		{"image", "acme/cloth:16.2", `image: "acme/cloth:16.2" has Cloth 16.2: name an image with Cloth 17`},

@@ -53,6 +53,7 @@ func TestData(t *testing.T) {
 		run  func(*testing.T)
 	}{
 		{"Grow", d.testGrow},
+		{"WrongImage", d.testWrongImage},
 		{"Readers", d.testReaders},
 		{"Planned", d.testPlanned},
 		{"Killed", d.testKilled},

@@ -28,6 +28,7 @@ func TestCore(t *testing.T) {
 		})
 	}
 	run("EveryEndpointAnswers", testEndpoints)
+	run("BothFamiliesOfIP", testBothFamilies)
 	run("RowSurvivesDatabasePod", testRow)
 	run("UpAgainChangesNothing", testUpAgain)
 	run("RefreshSeesNoDrift", testRefresh)

@@ -38,6 +38,7 @@ func TestNodes(t *testing.T) {
 		name string
 		run  func(*testing.T)
 	}{
+		{"Placement", f.testPlacement},
 		{"Spread", f.testSpread},
 		{"LoadBalancer", f.testLoadBalancer},
 		{"Kill", f.testKill},

@@ -10,17 +10,21 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestEveryFaultSaysWhatItIs, and who has to notice it; whether it still applies, make
-// mutation tells.
+// TestEveryFaultSaysWhatItIs, who has to notice it, and applies to the code as it is.
 func TestEveryFaultSaysWhatItIs(t *testing.T) {
 	files, err := filepath.Glob("*/*.patch")
 	require.NoError(t, err)
 	assert.Greater(t, len(files), 200)
+	root, err := filepath.Abs("../..")
+	require.NoError(t, err)
 	for _, file := range files {
 		raw, err := os.ReadFile(file)
 		require.NoError(t, err)
-		_, err = parse(file, raw)
-		assert.NoError(t, err, file)
+		f, err := parse(file, raw)
+		if assert.NoError(t, err, file) {
+			_, err = f.overlay(root, t.TempDir())
+			assert.NoError(t, err, file)
+		}
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	podsecurity "k8s.io/pod-security-admission/api"
 	"k8s.io/pod-security-admission/policy"
 
@@ -132,6 +133,10 @@ func TestHiddenClientsAreNamed(t *testing.T) {
 		{map[string]string{"edgeTrafficFromEveryNode": "true"}, "edgeTrafficFromEveryNode: it hides the clients' addresses"},
 		{map[string]string{"edgeAnnotations": `{"load-balancer.hetzner.cloud/location":"fsn1"}`}, "edgeAnnotations: a balancer that load-balancer.hetzner.cloud/location is for"},
 		{map[string]string{"edgeAnnotations": `{"service.beta.kubernetes.io/do-loadbalancer-name":"a"}`}, "edgeAnnotations"},
+		{map[string]string{"edgeAnnotations": `{"service.beta.kubernetes.io/linode-loadbalancer-throttle":"4"}`}, "edgeAnnotations"},
+		{map[string]string{"edgeAnnotations": `{"service.beta.kubernetes.io/scw-loadbalancer-type":"LB-S"}`}, "edgeAnnotations"},
+		{map[string]string{"edgeAnnotations": `{"service.beta.kubernetes.io/aws-load-balancer-connection-idle-timeout":"3600"}`}, "edgeAnnotations"},
+		{map[string]string{"edgeAnnotations": `{"networking.gke.io/load-balancer-type":"Internal"}`}, ""},
 		{map[string]string{"edgeAnnotations": `{"service.beta.kubernetes.io/aws-load-balancer-nlb-target-type":"ip"}`}, "edgeAnnotations"},
 		{map[string]string{"edgeAnnotations": `{"service.beta.kubernetes.io/aws-load-balancer-nlb-target-type":"ip","service.beta.kubernetes.io/aws-load-balancer-target-group-attributes":"preserve_client_ip.enabled=true"}`}, ""},
 		{map[string]string{"edgeTrafficFromEveryNode": "true", "edgeProxyProtocol": "true"}, ""},
@@ -261,4 +266,20 @@ func warned(t *testing.T, with map[string]string) []string {
 	s, err := stacks.Parse("prod", config, nil, stacks.Previous{})
 	require.NoError(t, err)
 	return s.Warnings
+}
+
+// TestAGivenNamespaceIsLeftAlone: whoever may do nothing outside of a namespace that an
+// administrator has made deploys into it, without a label on it and without what belongs to
+// the cluster.
+func TestAGivenNamespaceIsLeftAlone(t *testing.T) {
+	s := recorded(t, "prod", map[string]string{"namespace": "trading", "createNamespace": "false"})
+	for _, o := range s.objects {
+		m, err := meta.Accessor(o.Object)
+		require.NoError(t, err)
+		assert.Equal(t, "trading", m.GetNamespace(), "%T %s", o.Object, m.GetName())
+	}
+	assert.Empty(t, recorder.Of[*corev1.Namespace](s.objects))
+	for _, w := range s.workloads {
+		assert.Empty(t, w.Template.Spec.PriorityClassName, "%s: a class that nobody may make", w.Name)
+	}
 }

@@ -98,6 +98,9 @@ type Options struct {
 	Unknown bool
 	// Fails is the label of a resource that cannot be created.
 	Fails string
+	// Prints is what containers print that are attached to, by their names; they have what
+	// is needed where it says nothing else.
+	Prints map[string]string
 }
 
 // Run runs the whole program.
@@ -233,6 +236,14 @@ func (m *mocks) NewResource(args pulumi.MockResourceArgs) (string, resource.Prop
 		state["result"] = resource.MakeSecret(resource.NewStringProperty(Generated(args.Name)))
 	case dockerImage:
 		state["imageId"] = resource.NewStringProperty(imageID(args.Inputs))
+	case dockerContainer:
+		if args.Inputs["attach"].HasValue() {
+			printed, ok := m.options.Prints[args.Name]
+			if !ok {
+				printed = map[string]string{"database-look": "postgres (PostgreSQL) 17.10", "edge-look": "nginx version: nginx/1.30.0"}[args.Name]
+			}
+			state["containerLogs"] = resource.NewStringProperty(printed + "\n")
+		}
 	case dockerPush:
 		state["sha256Digest"] = resource.NewStringProperty(ContentOf(args.Inputs))
 	}

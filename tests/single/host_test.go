@@ -194,18 +194,27 @@ func left(t testing.TB) []string {
 	return all
 }
 
-// derived makes another image of one that the engine has: the same but for a label.
-func derived(t testing.TB, from, name string) {
+// derived makes another image of one that the engine has: the same but for a label, and
+// for programs that stand before its own, each of which prints a text.
+func derived(t testing.TB, from, name string, prints map[string]string) {
 	t.Helper()
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
+	add := func(name, text string) {
+		t.Helper()
+		if err := w.WriteHeader(&tar.Header{Name: name, Mode: 0o755, Size: int64(len(text))}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(w, text); err != nil {
+			t.Fatal(err)
+		}
+	}
 	file := fmt.Sprintf("FROM %s\nLABEL e2e=%q\n", from, name)
-	if err := w.WriteHeader(&tar.Header{Name: "Dockerfile", Mode: 0o644, Size: int64(len(file))}); err != nil {
-		t.Fatal(err)
+	for program, text := range prints {
+		add(program, "#!/bin/sh\necho '"+text+"'\n")
+		file += fmt.Sprintf("COPY %[1]s /before/%[1]s\nENV PATH=/before:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n", program)
 	}
-	if _, err := io.WriteString(w, file); err != nil {
-		t.Fatal(err)
-	}
+	add("Dockerfile", file)
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -31,6 +31,7 @@ func TestSingle(t *testing.T) {
 		{"UpAgainChangesNothing", s.upAgain},
 		{"RefreshSeesNoDrift", s.refresh},
 		{"ImageChangeReplacesOnlyItsContainer", s.image},
+		{"WrongImageReplacesNothing", s.wrongImage},
 		{"ImagesAreBuiltAndPushed", s.images},
 		{"DestroyKeepsVolumes", s.destroyKeeps},
 		{"DestroyDeletesVolumesWhenTold", s.destroyDeletes},
@@ -248,7 +249,7 @@ func (s *session) refresh(t *testing.T) {
 func (s *session) image(t *testing.T) {
 	const other = "docker.io/alphapulse/frontend:e2e"
 	before := containers(t)["frontend"].Image
-	derived(t, before, other)
+	derived(t, before, other, nil)
 	for _, file := range []string{settings(t, "frontendImage", other), settings(t)} {
 		old := ids(t)
 		up(t, "--config-file", file)
@@ -262,6 +263,31 @@ func (s *session) image(t *testing.T) {
 		t.Errorf("the frontend's image was %s and is %s", before, after)
 	}
 	answers(t, outputsOf(t))
+}
+
+// wrongImage deploys images whose names do not tell what is in them: one that does is
+// deployed, and of one that does not the container before it runs on.
+func (s *session) wrongImage(t *testing.T) {
+	const edge, database = "registry.example.com/team/edge:5", "registry.example.com/team/timescale:5"
+	derived(t, containers(t)["edge"].Image, edge, nil)
+	derived(t, containers(t)["database"].Image, database, map[string]string{"postgres": "postgres (PostgreSQL) 16.4"})
+	before := ids(t)
+	up(t, "--config-file", settings(t, "edgeImage", edge))
+	if names := changed(before, ids(t)); !slices.Equal(names, []string{"edge", "edge-files", "edge-look"}) {
+		t.Errorf("an image of nginx under another name replaced %v", names)
+	}
+	before = ids(t)
+	refused(t, "the image has PostgreSQL 16.4: name one with PostgreSQL 17", "up", "--yes", "--skip-preview", "--config-file", settings(t, "edgeImage", edge, "databaseImage", database))
+	if names := changed(before, ids(t)); !slices.Equal(names, []string{"database-look"}) {
+		t.Errorf("an image of another PostgreSQL replaced %v", names)
+	}
+	answers(t, outputsOf(t))
+	up(t)
+	for name := range containers(t) {
+		if strings.HasSuffix(name, "-look") {
+			t.Errorf("%s is left", name)
+		}
+	}
 }
 
 func (s *session) destroyKeeps(t *testing.T) {

@@ -132,10 +132,10 @@ func TestTargetCannotChangeUnderData(t *testing.T) {
 func TestImageChangeReplacesOnlyItsContainers(t *testing.T) {
 	before := single(t, nil)
 	for key, containers := range map[string]string{
-		"databaseImage": "database database-reconcile", "databaseExporterImage": "database-exporter",
+		"databaseImage": "database database-look database-reconcile", "databaseExporterImage": "database-exporter",
 		"cacheImage": "cache", "cacheExporterImage": "cache-exporter", "frontendImage": "frontend",
 		"backendImage": "backend-1 backend-2 backend-dashboard backend-engine", "dashboardImage": "backend-dashboard",
-		"edgeImage": "edge", "edgeExporterImage": "edge-exporter", "edgeProberImage": "edge-prober",
+		"edgeImage": "edge edge-look", "edgeExporterImage": "edge-exporter", "edgeProberImage": "edge-prober",
 		"prometheusImage": "monitoring-prometheus", "alertmanagerImage": "monitoring-alertmanager", "grafanaImage": "monitoring-grafana",
 	} {
 		after := single(t, map[string]string{key: "registry.example.com/another:1.0.0"})

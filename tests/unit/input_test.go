@@ -144,6 +144,17 @@ func TestNoVolumeShrinks(t *testing.T) {
 	}
 }
 
+// TestTheNamespaceStaysUnderData: in another one the stack would begin anew, without it.
+func TestTheNamespaceStaysUnderData(t *testing.T) {
+	was := map[string]any{"target": "kubernetes", "namespace": "alphapulse-prod"}
+	message := refused(t, recorder.Options{Config: map[string]string{"namespace": "trading"}, Previous: was})
+	assert.Contains(t, message, `namespace: "trading": the stack's data is in namespace "alphapulse-prod" and would stay behind`)
+	config, err := recorder.StackConfig("prod")
+	require.NoError(t, err)
+	_, err = recorder.Run(recorder.Options{Stack: "prod", Config: config, Previous: was})
+	assert.NoError(t, err, "its own")
+}
+
 // TestSecretsAreNotRepeated: a refused secret does not end up in a build's log.
 func TestSecretsAreNotRepeated(t *testing.T) {
 	message := refused(t, recorder.Options{

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/alphapulse/alphapulse-infra/stacks/live"
 	"github.com/alphapulse/alphapulse-infra/tests/recorder"
 )
 
@@ -218,6 +219,22 @@ func TestStacksLiveSideBySide(t *testing.T) {
 // update of nothing changes nothing.
 func TestRunsAreEqual(t *testing.T) {
 	assert.Empty(t, recorder.Changed(record(t, "prod", nil), record(t, "prod", nil)))
+}
+
+// TestEveryKindIsLookedFor before one of its objects is created: else the update ends there.
+func TestEveryKindIsLookedFor(t *testing.T) {
+	for _, with := range []map[string]string{
+		nil,
+		{"edgeExposure": "ingress", "edgeIngressClass": "any"},
+		{"tlsMode": "certManager", "tlsIssuer": "letsencrypt"},
+		{"databaseImage": "registry.example.com/team/timescale:5"},
+	} {
+		for _, r := range prod(t, with).Resources {
+			if r.Kubernetes() {
+				assert.True(t, live.Looks(r.Kind()), "%s: add %s to package live", r.Label(), r.Kind())
+			}
+		}
+	}
 }
 
 // TestNothingIsMadeWhereTheNamespaceIsRefused: every other object waits for it, those

@@ -192,6 +192,7 @@ var edits = map[string]edit{
 	"dashboardHealthPath":  {value: "/health"},
 
 	"debug":                 {value: "true"},
+	"listenAddress":         {value: "::"},
 	"maxSymbols":            {value: "100"},
 	"maxPortfolioRisk":      {value: "0.2"},
 	"cacheTtlSeconds":       {value: "60"},

@@ -14,6 +14,17 @@ rendered=$1 result=$2
 resolv_conf=${3:-/etc/resolv.conf} if_inet6=${4:-/proc/net/if_inet6}
 say() { echo "start.sh: $*" >&2; }
 
+# What an older nginx says of the file is the first directive that it does not know. The
+# tag of an image need not tell, and another one's version is not nginx'.
+version=$(nginx -v 2>&1) || :
+version=${version##*nginx/}
+case $version in
+0.* | 1.[0-9] | 1.[0-9].* | 1.1[0-9] | 1.1[0-9].* | 1.2[0-7] | 1.2[0-7].*)
+  say "the image has nginx ${version%% *}, and 1.28 or later is needed: name another image"
+  exit 1
+  ;;
+esac
+
 servers='' domain=''
 if [ -r "$resolv_conf" ]; then
   # A last line may lack its end.

@@ -115,6 +115,32 @@ func TestEachStartHasATokenOfItsOwn(t *testing.T) {
 	assert.NotEqual(t, one, two)
 }
 
+// An nginx that is too old says so, and not which of our directives it does not know.
+func TestAnOlderNginxIsRefused(t *testing.T) {
+	for says, old := range map[string]bool{
+		"nginx version: nginx/1.18.0 (Ubuntu)": true, "nginx version: nginx/1.27.5": true, "nginx version: nginx/1.9.15": true, "nginx version: nginx/0.8.54": true,
+		"nginx version: nginx/1.28.0": false, "nginx version: nginx/1.30.6": false, "nginx version: nginx/1.100.0": false, "nginx version: nginx/2.0.1": false,
+		"nginx version: openresty/1.27.1.1": false, "Tengine version: Tengine/3.1.0": false,
+	} {
+		for _, shell := range shells() {
+			t.Run(says+" "+filepath.Base(shell[0]), func(t *testing.T) {
+				dir := t.TempDir()
+				write := func(name, content string) string {
+					path := filepath.Join(dir, name)
+					require.NoError(t, os.WriteFile(path, []byte(content), 0o755))
+					return path
+				}
+				write("nginx", "#!/bin/sh\n[ $# = 1 ] && echo '"+says+"' >&2\nexit 0\n")
+				c := exec.Command(shell[0], append(shell[1:], write(nginx.StartFile, nginx.StartScript), write("rendered", ""), filepath.Join(dir, "completed"))...)
+				c.Env = []string{"PATH=" + dir + ":/usr/bin:/bin"}
+				out, err := c.CombinedOutput()
+				assert.Equal(t, old, err != nil, "%v: %s", err, out)
+				assert.Equal(t, old, strings.Contains(string(out), ", and 1.28 or later is needed: name another image\n"), "%s", out)
+			})
+		}
+	}
+}
+
 // The services of a namespace are found with nothing but what a pod's resolv.conf says.
 func TestServicesAreFoundByTheContainersResolver(t *testing.T) {
 	dns := nginxtest.StartDNS(t)

@@ -1,0 +1,34 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"slices"
+	"testing"
+)
+
+// testPlacement: a pool of nodes that is tainted for a room has the pods of that room and
+// no others, and all come back once it is a node like the others.
+func (f *fleet) testPlacement(t *testing.T) {
+	pool := f.nodes[2]
+	must(t, "kubectl", "--", "label", "node", pool, "pool=ui")
+	must(t, "kubectl", "--", "taint", "node", pool, "pool=ui:NoSchedule")
+	f.deploy(t, `frontendPlacement={"nodeSelector":{"pool":"ui"},"tolerations":[{"key":"pool","operator":"Exists"}]}`)
+	if on := slices.Compact(placement(t)["frontend"]); !slices.Equal(on, []string{pool}) {
+		t.Errorf("the user interface is on %v, want %s alone", on, pool)
+	}
+	roll(t, "edge")
+	settled(t, namespace)
+	if on := placement(t)["edge"]; slices.Contains(on, pool) {
+		t.Errorf("the edge, which tolerates no pool, is on %v", on)
+	}
+
+	must(t, "kubectl", "--", "taint", "node", pool, "pool-")
+	must(t, "kubectl", "--", "label", "node", pool, "pool-")
+	f.deploy(t, "frontendPlacement={}")
+	roll(t, "edge")
+	settled(t, namespace)
+	if together := apart(t); len(together) > 0 {
+		t.Errorf("after the pool is gone: %v", together)
+	}
+}
