@@ -244,7 +244,7 @@ func (f fault) overlay(root, scratch string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	apply := exec.Command("git", "apply", "--recount", patch)
+	apply := exec.Command("git", "apply", "--recount", "-C1", patch) // neighbours may change
 	apply.Dir = scratch
 	apply.Env = append(os.Environ(), "GIT_CEILING_DIRECTORIES="+filepath.Dir(scratch))
 	if out, err := apply.CombinedOutput(); err != nil {

@@ -151,6 +151,9 @@ func TestHardening(t *testing.T) {
 			spec := w.Template.Spec
 			assert.NotNil(t, spec.SecurityContext.RunAsUser, "%s: no numeric user", w.Object)
 			assert.NotNil(t, spec.TerminationGracePeriodSeconds, "%s: no grace period", w.Object)
+			if assert.NotNil(t, spec.EnableServiceLinks, "%s: variables of Services", w.Object) {
+				assert.False(t, *spec.EnableServiceLinks, "%s: variables of Services shadow the application's own", w.Object)
+			}
 			for _, c := range recorder.Containers(spec) {
 				where := fmt.Sprintf("%s container %s", w.Object, c.Name)
 				require.NotNil(t, c.SecurityContext, where)

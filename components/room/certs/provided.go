@@ -2,6 +2,8 @@ package certs
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
@@ -135,8 +137,18 @@ func checkUse(leaf *x509.Certificate) (problems []error) {
 	if leaf.KeyUsage != 0 && leaf.KeyUsage&x509.KeyUsageDigitalSignature == 0 {
 		problem("its key may not sign, as TLS needs: have it issued with the key usage digitalSignature")
 	}
-	if k, ok := leaf.PublicKey.(*rsa.PublicKey); ok && k.N.BitLen() < minRSABits {
-		problem("its RSA key has %d bits: clients want at least %d", k.N.BitLen(), minRSABits)
+	switch k := leaf.PublicKey.(type) {
+	case *rsa.PublicKey:
+		if k.N.BitLen() < minRSABits {
+			problem("its RSA key has %d bits: clients want at least %d", k.N.BitLen(), minRSABits)
+		}
+	case *ecdsa.PublicKey:
+		// No browser takes the smaller one, and not all the larger (BoringSSL leaves P-521 out).
+		if k.Curve != elliptic.P256() && k.Curve != elliptic.P384() {
+			problem("its key is on the curve %s, which not every browser takes: have it issued for P-256, P-384 or RSA", k.Curve.Params().Name)
+		}
+	default:
+		problem("its key is of the kind %s, which no browser takes: have it issued for ECDSA or RSA", leaf.PublicKeyAlgorithm)
 	}
 	return problems
 }

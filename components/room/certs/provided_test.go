@@ -3,6 +3,7 @@ package certs_test
 import (
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
@@ -106,6 +107,12 @@ func TestProvidedIsVerifiedAsAClientWould(t *testing.T) {
 	deep := issue(t, &lower, nil, nil)
 	small, err := rsa.GenerateKey(rand.Reader, 1024) //nolint:gosec // too small on purpose
 	require.NoError(t, err)
+	usual, err := rsa.GenerateKey(rand.Reader, 2048)
+	require.NoError(t, err)
+	wide, err := ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
+	require.NoError(t, err)
+	_, edwards, err := ed25519.GenerateKey(rand.Reader)
+	require.NoError(t, err)
 	of := func(issuer party, change func(*x509.Certificate)) party { return issue(t, &issuer, change, nil) }
 	old := of(root, ca("an old intermediate", func(c *x509.Certificate) { c.NotAfter = now.AddDate(0, 0, -1) }))
 	bound := of(root, ca("a bound intermediate", func(c *x509.Certificate) {
@@ -140,7 +147,10 @@ func TestProvidedIsVerifiedAsAClientWould(t *testing.T) {
 		"for no use that is said": {[]party{of(root, func(c *x509.Certificate) { c.ExtKeyUsage, c.KeyUsage = nil, 0 }), root}, party{}, nil},
 		"with a key that encrypts only": {[]party{of(root, func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageKeyEncipherment }), root},
 			party{}, []string{"digitalSignature"}},
-		"with a key that is too small": {[]party{issue(t, &root, nil, small), root}, party{}, []string{"1024 bits"}},
+		"with a key that is too small":          {[]party{issue(t, &root, nil, small), root}, party{}, []string{"1024 bits"}},
+		"with a key that browsers do not know":  {[]party{issue(t, &root, nil, edwards), root}, party{}, []string{"Ed25519, which no browser takes"}},
+		"on a curve that not all browsers know": {[]party{issue(t, &root, nil, wide), root}, party{}, []string{"P-521"}},
+		"of RSA":                                {[]party{issue(t, &root, nil, usual), root}, party{}, nil},
 		"expired": {[]party{of(root, func(c *x509.Certificate) { c.NotAfter = now.AddDate(0, 0, -1) }), root},
 			party{}, []string{"it expired at 2026-06-30T12:00:00Z"}},
 		"of the future": {[]party{of(root, func(c *x509.Certificate) { c.NotBefore = now.AddDate(0, 0, 1) }), root},
