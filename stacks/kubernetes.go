@@ -12,6 +12,7 @@ import (
 	"github.com/alphapulse/alphapulse-infra/components/ingress"
 	"github.com/alphapulse/alphapulse-infra/components/monitoring"
 	"github.com/alphapulse/alphapulse-infra/components/platform"
+	"github.com/alphapulse/alphapulse-infra/components/telemetry"
 )
 
 // deployKubernetes composes the rooms in one namespace of a cluster.
@@ -75,6 +76,11 @@ func deployKubernetes(ctx *pulumi.Context, s *Stack, all func() []pulumi.Resourc
 	}
 	if _, err := monitoring.NewMonitoring(ctx, monitoringName, s.Monitoring, opts...); err != nil {
 		return nil, err
+	}
+	if s.Telemetry.On() {
+		if _, err := telemetry.NewTelemetry(ctx, telemetryName, s.Telemetry, opts...); err != nil {
+			return nil, err
+		}
 	}
 	if err := c.guard(ctx, all()); err != nil {
 		return nil, err

@@ -13,6 +13,7 @@ import (
 	"github.com/alphapulse/alphapulse-infra/components/ingress"
 	"github.com/alphapulse/alphapulse-infra/components/monitoring"
 	"github.com/alphapulse/alphapulse-infra/components/room"
+	"github.com/alphapulse/alphapulse-infra/components/telemetry"
 	"github.com/alphapulse/alphapulse-infra/stacks/settings"
 )
 
@@ -39,6 +40,7 @@ type Stack struct {
 	Edge       *ingress.Args
 	TLS        TLS
 	Monitoring *monitoring.Args
+	Telemetry  *telemetry.Args
 
 	// Warnings are what a user should know, one line each, though nothing is refused.
 	Warnings []string
@@ -62,27 +64,27 @@ var declared = []func(*Stack, *settings.Set){
 	(*Stack).platformSettings, (*Stack).clusterSettings, (*Stack).placementSettings, (*Stack).hostSettings, (*Stack).buildSettings,
 	(*Stack).databaseSettings, (*Stack).cacheSettings,
 	(*Stack).backendSettings, (*Stack).engineSettings, (*Stack).dashboardSettings, (*Stack).applicationSettings,
-	(*Stack).frontendSettings, (*Stack).edgeSettings, (*Stack).tlsSettings, (*Stack).monitoringSettings,
+	(*Stack).frontendSettings, (*Stack).edgeSettings, (*Stack).tlsSettings, (*Stack).monitoringSettings, (*Stack).telemetrySettings,
 }
 
 // arranged are the rooms in the order in which one follows from another: what is behind
 // the edge comes before it, and what names the edge's addresses after it.
 var arranged = []func(*Stack){
 	(*Stack).arrangeDatabase, (*Stack).arrangeCache, (*Stack).arrangeBackend,
-	(*Stack).arrangeEdge, (*Stack).arrangeFrontend, (*Stack).arrangeMonitoring,
+	(*Stack).arrangeEdge, (*Stack).arrangeFrontend, (*Stack).arrangeMonitoring, (*Stack).arrangeTelemetry,
 }
 
 // newStack is a stack with every default, and its settings.
 func newStack(name string) (*Stack, *settings.Set) {
 	db, store, app := database.Defaults(), cache.Defaults(), backend.Defaults()
-	ui, edge, watch := frontend.Defaults(), ingress.Defaults(), monitoring.Defaults()
+	ui, edge, watch, signals := frontend.Defaults(), ingress.Defaults(), monitoring.Defaults(), telemetry.Defaults()
 	s := &Stack{
 		Name: name, Target: room.Kubernetes,
 		Cluster:     Cluster{EgressCIDRs: []string{"0.0.0.0/0", "::/0"}, CreateNamespace: true, APIServerPorts: []string{"443", "6443"}, DNSPorts: []string{"53", "5353"}, AssignUserIDs: true},
 		Host:        Host{Prefix: prefixed(name), HTTPPort: 80},
 		Application: Application{Settings: backend.DefaultSettings(), EngineEnabled: true, DashboardEnabled: true, PaperTrading: true, LatencyMilliseconds: 200},
 		TLS:         TLS{Mode: TLSDevelopment, Issuer: ingress.Issuer{Kind: ingress.ClusterIssuer}},
-		Database:    &db, Cache: &store, Backend: &app, Frontend: &ui, Edge: &edge, Monitoring: &watch,
+		Database:    &db, Cache: &store, Backend: &app, Frontend: &ui, Edge: &edge, Monitoring: &watch, Telemetry: &signals,
 		volumes: map[string]sized{},
 	}
 	set := settings.New(&s.Target)

@@ -152,6 +152,8 @@ type Args struct {
 	HSTSPreload                                                bool
 	BodyPauseSeconds, HeaderKilobytes, ResponseHeaderKilobytes int
 	TraceSampling                                              float64
+	// Logs is where the log goes beside the pod's own; on a cluster only.
+	Logs Forwarding
 
 	// Replicas of the pod.
 	Replicas int
@@ -229,6 +231,7 @@ func (a *Args) validate() error {
 	if err := a.ProberResources.Validate(); err != nil {
 		problem("ProberResources: %w", err)
 	}
+	a.Logs.validate(problem)
 	if a.ExpiryWarningDays < 1 {
 		problem("ExpiryWarningDays %d: want at least 1", a.ExpiryWarningDays)
 	}
@@ -284,12 +287,14 @@ type Place struct {
 	Suffix string
 	// Solver is the name of the host of those that answer challenges.
 	Solver string
+	// Forwards says that there is a forwarder of the log beside nginx.
+	Forwards bool
 }
 
 // onCluster is the edge called name in a namespace of a cluster, whose domain the
 // container itself knows.
 func (a *Args) onCluster(name, namespace string) Place {
-	return Place{Suffix: "." + namespace + ".svc", Solver: solver(name)}
+	return Place{Suffix: "." + namespace + ".svc", Solver: solver(name), Forwards: true}
 }
 
 // config is the nginx configuration at a place for the names of the routes' hosts, in
@@ -334,6 +339,9 @@ func (a *Args) config(place Place, hosts ...string) *nginx.Config {
 		// One for each core that the limit lets it use; "auto" would count the node's.
 		Workers: max(1, int(math.Ceil(a.Resources.Limits.CPU.AsApproximateFloat64()))),
 		TempDir: tempDir,
+	}
+	if a.Logs.On() && place.Forwards {
+		c.LogAddress = forwarderAddress
 	}
 	if a.solves() {
 		c.ACMEAddress = fmt.Sprintf("%s%s:%d", place.Solver, place.Suffix, SolverPort)

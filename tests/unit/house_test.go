@@ -24,7 +24,7 @@ func TestRoomsKeepToThemselves(t *testing.T) {
 	root, err := recorder.Root()
 	require.NoError(t, err)
 	const module = "github.com/alphapulse/alphapulse-infra/"
-	rooms := []string{"backend", "cache", "database", "frontend", "ingress", "monitoring"}
+	rooms := []string{"backend", "cache", "database", "frontend", "ingress", "monitoring", "telemetry"}
 	common := []string{"room", "workload"}
 	// What a file says beyond its own room, and why.
 	allowed := map[string][]string{

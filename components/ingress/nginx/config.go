@@ -80,6 +80,10 @@ type Config struct {
 	// TraceSampling is the share of requests without a trace of their own whose new
 	// trace asks to be kept, from 0 to 1 as CheckSampling wants it. All have an id.
 	TraceSampling float64
+	// LogAddress is where each line of the log goes beside the output of the process, as
+	// a message of syslog over UDP: host:port of an address, which nobody has to listen
+	// on. "" for nowhere.
+	LogAddress string
 }
 
 // Defaults of Config. Headers: identity providers split a session of 16 kB and more

@@ -81,6 +81,10 @@ func (c *Config) validatePorts() error {
 	if a, err := netip.ParseAddr(c.StatusAddress); c.StatusAddress != "" && (err != nil || a.Is6() && (a.Zone() != "" || a.IsLinkLocalUnicast())) {
 		problem("StatusAddress %q: want an IP address of the host that nginx runs on, and none of one link alone", c.StatusAddress)
 	}
+	// A name would have to resolve before nginx starts.
+	if _, err := netip.ParseAddrPort(c.LogAddress); c.LogAddress != "" && err != nil {
+		problem("LogAddress %q: want an IP address and a port", c.LogAddress)
+	}
 	return errors.Join(problems...)
 }
 
