@@ -26,6 +26,7 @@ func newCommon(ctx *pulumi.Context, s *Stack, engine *docker.Provider) (*common,
 		return nil, err
 	}
 	s.databaseCredentials(credentials)
+	s.backupCredentials(credentials)
 	s.cacheCredentials(credentials)
 	s.backendCredentials(credentials)
 	s.edgeCredentials(credentials)

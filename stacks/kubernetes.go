@@ -6,6 +6,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/alphapulse/alphapulse-infra/components/backend"
+	"github.com/alphapulse/alphapulse-infra/components/backup"
 	"github.com/alphapulse/alphapulse-infra/components/cache"
 	"github.com/alphapulse/alphapulse-infra/components/database"
 	"github.com/alphapulse/alphapulse-infra/components/frontend"
@@ -49,7 +50,7 @@ func deployKubernetes(ctx *pulumi.Context, s *Stack, all func() []pulumi.Resourc
 		return nil, err
 	}
 	s.on(ground)
-	db, err := database.NewDatabase(ctx, databaseName, s.Database, opts...)
+	db, err := s.deployDatabase(ctx, opts...)
 	if err != nil {
 		return nil, err
 	}
@@ -86,16 +87,48 @@ func deployKubernetes(ctx *pulumi.Context, s *Stack, all func() []pulumi.Resourc
 		return nil, err
 	}
 	target := pulumi.Map{
-		outputNamespace: ground.Namespace,
-		outputVolumes:   planned.volumes,
-		"urls":          edge.URLs,
-		"edgeAddress":   edge.Address,
-		"caCertificate": edge.CACertificate,
+		outputNamespace:  ground.Namespace,
+		outputVolumes:    once(db, planned.volumes),
+		outputGeneration: once(db, pulumi.Int(s.Database.Generation)),
+		outputRestored:   once(db, pulumi.String(s.Backup.restored)),
+		"urls":           edge.URLs,
+		"edgeAddress":    edge.Address,
+		"caCertificate":  edge.CACertificate,
+	}
+	if s.Backup.on() {
+		target["databaseBackupPassphrase"] = s.Backups.Archive.Passphrase
 	}
 	if s.Cluster.uid != "" {
 		target[outputCluster] = pulumi.String(s.Cluster.uid)
 	}
 	return c.outputs(ctx, target)
+}
+
+// once is a value that the next update reads back. An update that fails keeps its outputs,
+// too: one whose restore was refused must not be taken for one that is on new volumes.
+func once(db *database.Database, value pulumi.Input) pulumi.Output {
+	return pulumi.All(db.Set, value).ApplyT(func(v []any) any { return v[1] })
+}
+
+// deployDatabase composes the database with its backups: a restore asks the repository
+// before it makes a database, and a backup is taken when there is one.
+func (s *Stack) deployDatabase(ctx *pulumi.Context, opts ...pulumi.ResourceOption) (*database.Database, error) {
+	if !s.stays() {
+		return database.NewDatabase(ctx, databaseName, s.Database, opts...)
+	}
+	saved, err := backup.NewBackup(ctx, backupName, s.Backups, opts...)
+	if err != nil {
+		return nil, err
+	}
+	s.Database.After = saved.Found
+	db, err := database.NewDatabase(ctx, databaseName, s.Database, opts...)
+	if err != nil {
+		return nil, err
+	}
+	if !s.Backup.on() {
+		return db, nil
+	}
+	return db, saved.Schedule(ctx, db)
 }
 
 // newProvider is explicit, so that a stack says which cluster it means and never

@@ -76,5 +76,6 @@ func (s *Stack) links() []room.Link {
 		stores(dashboard)
 		tells(dashboard)
 	}
+	s.backupLinks(link)
 	return links
 }

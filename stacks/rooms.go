@@ -12,6 +12,7 @@ const (
 	hostName       = "host"
 	databaseName   = "database"
 	cacheName      = "cache"
+	backupName     = "backup"
 	backendName    = "backend"
 	frontendName   = "frontend"
 	edgeName       = "edge"
@@ -31,13 +32,16 @@ type part struct {
 
 // rooms is what a stack consists of. The order is that of scraping, alerts and panels.
 func (s *Stack) rooms() []part {
-	return []part{
-		{databaseName, s.Database.Facts, &s.Database.Placement, true},
+	parts := []part{{databaseName, s.Database.Facts, &s.Database.Placement, true}}
+	if s.Target == room.Kubernetes && s.stays() {
+		parts = append(parts, part{backupName, s.Backups.Facts, &s.Backups.Placement, true})
+	}
+	return append(parts, []part{
 		{cacheName, s.Cache.Facts, &s.Cache.Placement, true},
 		{edgeName, s.Edge.Facts, &s.Edge.Placement, false},
 		{backendName, s.Backend.Facts, &s.Backend.Placement, false},
 		{frontendName, s.Frontend.Facts, &s.Frontend.Placement, false},
 		{telemetryName, s.Telemetry.Facts, &s.Telemetry.Placement, true},
 		{monitoringName, s.Monitoring.Facts, &s.Monitoring.Placement, true},
-	}
+	}...)
 }

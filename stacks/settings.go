@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/alphapulse/alphapulse-infra/components/backend"
+	"github.com/alphapulse/alphapulse-infra/components/backup"
 	"github.com/alphapulse/alphapulse-infra/components/cache"
 	"github.com/alphapulse/alphapulse-infra/components/database"
 	"github.com/alphapulse/alphapulse-infra/components/frontend"
@@ -32,6 +33,10 @@ type Stack struct {
 	Build    Build
 	// Application is what the processes of the backend read, and which there are.
 	Application Application
+
+	// Backup says where backups of the database lie, and Backups how they are taken.
+	Backup  Backup
+	Backups *backup.Args
 
 	Database   *database.Args
 	Cache      *cache.Args
@@ -62,7 +67,7 @@ type sized struct {
 // declared are the rooms in the order in which their settings are read and documented.
 var declared = []func(*Stack, *settings.Set){
 	(*Stack).platformSettings, (*Stack).clusterSettings, (*Stack).placementSettings, (*Stack).hostSettings, (*Stack).buildSettings,
-	(*Stack).databaseSettings, (*Stack).cacheSettings,
+	(*Stack).databaseSettings, (*Stack).backupSettings, (*Stack).cacheSettings,
 	(*Stack).backendSettings, (*Stack).engineSettings, (*Stack).dashboardSettings, (*Stack).applicationSettings,
 	(*Stack).frontendSettings, (*Stack).edgeSettings, (*Stack).tlsSettings, (*Stack).monitoringSettings, (*Stack).telemetrySettings,
 }
@@ -70,13 +75,13 @@ var declared = []func(*Stack, *settings.Set){
 // arranged are the rooms in the order in which one follows from another: what is behind
 // the edge comes before it, and what names the edge's addresses after it.
 var arranged = []func(*Stack){
-	(*Stack).arrangeDatabase, (*Stack).arrangeCache, (*Stack).arrangeBackend,
+	(*Stack).arrangeDatabase, (*Stack).arrangeBackup, (*Stack).arrangeCache, (*Stack).arrangeBackend,
 	(*Stack).arrangeEdge, (*Stack).arrangeFrontend, (*Stack).arrangeMonitoring, (*Stack).arrangeTelemetry,
 }
 
 // newStack is a stack with every default, and its settings.
 func newStack(name string) (*Stack, *settings.Set) {
-	db, store, app := database.Defaults(), cache.Defaults(), backend.Defaults()
+	db, saved, store, app := database.Defaults(), backup.Defaults(), cache.Defaults(), backend.Defaults()
 	ui, edge, watch, signals := frontend.Defaults(), ingress.Defaults(), monitoring.Defaults(), telemetry.Defaults()
 	s := &Stack{
 		Name: name, Target: room.Kubernetes,
@@ -84,7 +89,8 @@ func newStack(name string) (*Stack, *settings.Set) {
 		Host:        Host{Prefix: prefixed(name), HTTPPort: 80},
 		Application: Application{Settings: backend.DefaultSettings(), EngineEnabled: true, DashboardEnabled: true, PaperTrading: true, LatencyMilliseconds: 200},
 		TLS:         TLS{Mode: TLSDevelopment, Issuer: ingress.Issuer{Kind: ingress.ClusterIssuer}},
-		Database:    &db, Cache: &store, Backend: &app, Frontend: &ui, Edge: &edge, Monitoring: &watch, Telemetry: &signals,
+		Backup:      Backup{Store: backup.DefaultStore(), Own: Bucket{Region: saved.Archive.Region}},
+		Database:    &db, Backups: &saved, Cache: &store, Backend: &app, Frontend: &ui, Edge: &edge, Monitoring: &watch, Telemetry: &signals,
 		volumes: map[string]sized{},
 	}
 	set := settings.New(&s.Target)
@@ -114,6 +120,7 @@ func Parse(name string, values map[string]string, secretKeys []string, before Pr
 	p := set.Read(values, secretKeys)
 	s.checkNames(p)
 	s.keeps(p, before)
+	s.generations(p, before)
 	if err := p.Err(); err != nil {
 		return nil, fmt.Errorf("the configuration of stack %s has %d problem(s), nothing was changed:\n%w", name, p.Len(), err)
 	}

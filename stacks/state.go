@@ -24,6 +24,10 @@ type Previous struct {
 	// Cluster is what tells the cluster apart; "" on a Docker host, and in stacks of a
 	// release that did not ask.
 	Cluster string
+	// Generation of the database's volumes; 0 before the first update. Restored names what
+	// it was filled with; "" for a new database.
+	Generation int
+	Restored   string
 	// Engine is what tells the Docker engine apart; "" on a cluster, and in stacks of a
 	// release that did not ask.
 	Engine string
@@ -38,6 +42,9 @@ const (
 	outputVolumes   = "volumes"
 	outputCluster   = "cluster"
 	outputEngine    = "dockerEngine"
+
+	outputGeneration = "databaseGeneration"
+	outputRestored   = "databaseRestored"
 )
 
 // previous reads the stack's own outputs, before anything is registered.
@@ -60,6 +67,10 @@ func previous(ctx *pulumi.Context) (Previous, error) {
 	p.Namespace, _ = result.Outputs[outputNamespace].(string)
 	p.Engine, _ = result.Outputs[outputEngine].(string)
 	p.Cluster, _ = result.Outputs[outputCluster].(string)
+	p.Restored, _ = result.Outputs[outputRestored].(string)
+	if generation, ok := result.Outputs[outputGeneration].(float64); ok {
+		p.Generation = int(generation)
+	}
 	if volumes, ok := result.Outputs[outputVolumes].(map[string]any); ok {
 		for claim, size := range volumes {
 			p.Volumes[claim], _ = size.(string)
@@ -100,7 +111,7 @@ func (s *Stack) keeps(p *settings.Problems, before Previous) {
 	for _, claim := range slices.Sorted(maps.Keys(before.Volumes)) {
 		had := before.Volumes[claim]
 		v, ok := s.volumes[databaseVolume(claim)]
-		if !ok || told[v.key] {
+		if !ok || told[v.key] || s.unused(claim) {
 			continue
 		}
 		if q, err := resource.ParseQuantity(had); err == nil && v.size.Cmp(q) < 0 {

@@ -83,6 +83,15 @@ type Args struct {
 	Direct bool
 	// Generation of the volumes: a restore fills another one.
 	Generation int
+	// Archive keeps the write-ahead log, and lets backups be taken; nil for none.
+	Archive *Archive
+	// Restore fills the volumes of this generation, once; nil for a new database.
+	Restore *Restore
+	// Kept are the sizes of the claims of earlier generations, by name: they stay until
+	// they are left out.
+	Kept map[string]resource.Quantity
+	// After is what has to be there before anything of the database changes.
+	After []pulumi.Resource
 	// Former is the single server whose volume the first member's is filled from; nil where
 	// there is none.
 	Former *Former

@@ -102,11 +102,16 @@ func (a *Args) cluster(name string) patroni.Config {
 	}
 	// What a lost standby has not read yet must not fill the volume.
 	settings = append(settings, patroni.Setting{Name: "max_slot_wal_keep_size", Value: bytes(max(a.Tuning().MaxWALSize, a.Storage.Value()/5/miB*miB))})
-	return patroni.Config{
+	config := patroni.Config{
 		Scope: a.scope(name), Labels: Server(name).Selector(), Strict: a.Strict, BinDir: binPath, DataDir: memberData, SocketDir: SocketPath,
 		Agent: agentPath + "/agent", TLSDir: tlsPath, ReplicationRole: ReplicationRole, RewindRole: RewindRole,
-		MonitoringRole: MonitoringRole, Settings: settings,
+		MonitoringRole: MonitoringRole, Settings: settings, Bootstrap: a.bootstrap(name),
 	}
+	if a.Archive != nil {
+		member := a.backrest(name, a.Archive.Repository)
+		config.ArchiveCommand = member.ArchiveCommand()
+	}
+	return config
 }
 
 // pooling renders PgBouncer's configuration.

@@ -2,6 +2,8 @@ package database
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/api/resource"
 
@@ -39,8 +41,14 @@ func (a *Args) Facts(name string, on room.Target) room.Facts {
 			f.Claims = append(f.Claims, room.Claim{Name: claim, Size: a.Storage})
 			watched.Members = append(watched.Members, observe.Member{Pod: fmt.Sprintf("%s-%d", a.scope(name), i), Claim: claim})
 		}
+		for _, claim := range slices.Sorted(maps.Keys(a.Kept)) {
+			f.Claims = append(f.Claims, room.Claim{Name: claim, Size: a.Kept[claim]})
+		}
 		server.Replicas = a.Instances
 		server.Containers = append(server.Containers, AgentResources, ExporterResources)
+		if a.Archive != nil {
+			server.Containers = append(server.Containers, BackrestResources)
+		}
 		server.Scrape = metrics
 		f.Workloads = []room.Workload{server, {
 			Identity: Pooler(name), Replicas: a.poolers(), Surge: 1, Containers: []room.Resources{PoolerResources, AgentResources},

@@ -111,6 +111,7 @@ func (a *Args) fill(ctx *pulumi.Context, name string, into pulumi.StringInput, o
 			{Name: "lend-tmp", Empty: &workload.Empty{Size: "64Mi"}}, {Name: "tmp", Empty: &workload.Empty{Size: "64Mi"}},
 		},
 	}
+	pod.PlatformUsers = false // it runs two servers, on files of their users
 	made, err := pod.Create(ctx, append(opts[:len(opts):len(opts)], pulumi.DependsOn([]pulumi.Resource{stopped}))...)
 	if err != nil {
 		return nil, fmt.Errorf("copy: %w", err)

@@ -21,6 +21,8 @@ type Database struct {
 	Host pulumi.StringOutput
 	// Primary is the name that leads to the primary, and nothing else does.
 	Primary pulumi.StringOutput
+	// Set is the name of the members' StatefulSet, once they are there.
+	Set pulumi.StringOutput
 }
 
 // NewDatabase creates the database.
@@ -33,7 +35,11 @@ func NewDatabase(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Re
 	if err := ctx.RegisterComponentResource("alphapulse:index:Database", name, d, opts...); err != nil {
 		return nil, err
 	}
-	parent := pulumi.Parent(d)
+	parent := pulumi.Composite(pulumi.Parent(d), pulumi.DependsOn(args.After))
+	kept, err := args.kept(ctx, name, parent)
+	if err != nil {
+		return nil, err
+	}
 	f, err := args.memberFiles(ctx, name, parent)
 	if err != nil {
 		return nil, err
@@ -56,7 +62,7 @@ func NewDatabase(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Re
 	if err != nil {
 		return nil, err
 	}
-	pod := args.members(name, f, credentials, control, state)
+	pod := args.members(name, f, credentials, control, append(state, kept...))
 	if args.Former != nil {
 		pod.Members.Fill = func(claim pulumi.StringInput) (pulumi.Resource, error) { return args.fill(ctx, name, claim, parent) }
 	}
@@ -68,7 +74,7 @@ func NewDatabase(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Re
 	if err != nil {
 		return nil, err
 	}
-	d.Primary, d.Host = members.Services[0], poolers.Services[0]
+	d.Primary, d.Host, d.Set = members.Services[0], poolers.Services[0], members.Name
 	if args.Direct {
 		d.Host = d.Primary
 	}
@@ -89,6 +95,7 @@ func (a *Args) members(name string, f *memberFiles, credentials, control pulumi.
 		Annotations: map[string]string{"alphapulse.io/restarts-with": content.Digest("", map[string]string{"parameters": f.restart})},
 		Members:     &workload.Members{Name: a.scope(name), Labels: a.labels(name), Replicas: a.Instances, After: state},
 	}
+	a.archiving(name, &pod)
 	// PostgreSQL looks up the name of the user that it runs as, and a peer's.
 	pod.PlatformUsers = false
 	// Of a single one, too: more or fewer members must not have those start anew that stay.

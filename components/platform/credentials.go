@@ -35,6 +35,9 @@ type Credentials struct {
 	// roles that poolers and members log in with, DatabaseControl that of their control.
 	// A Docker host uses none of them.
 	DatabasePooling, DatabaseReplication, DatabaseRewind, DatabaseControl pulumi.StringOutput
+	// BackupPassphrase is what backups are encrypted with, BackupStore what logs in to the
+	// S3 server on a volume.
+	BackupPassphrase, BackupStore pulumi.StringOutput
 	// AuthoritySeed is what the stack's own CA is made of.
 	AuthoritySeed pulumi.StringOutput
 	// CacheApplication is the password of the cache's default user.
@@ -75,7 +78,8 @@ func NewCredentials(ctx *pulumi.Context, name string, args *CredentialsArgs, opt
 	}
 	if args.Members {
 		values = append(values, value{"database-pooling", &c.DatabasePooling}, value{"database-replication", &c.DatabaseReplication},
-			value{"database-rewind", &c.DatabaseRewind}, value{"database-control", &c.DatabaseControl}, value{"authority-seed", &c.AuthoritySeed})
+			value{"database-rewind", &c.DatabaseRewind}, value{"database-control", &c.DatabaseControl}, value{"authority-seed", &c.AuthoritySeed},
+			value{"backup-passphrase", &c.BackupPassphrase}, value{"backup-store", &c.BackupStore})
 	}
 	for _, g := range values {
 		generated, err := random.NewRandomPassword(ctx, name+"-"+g.name, &random.RandomPasswordArgs{

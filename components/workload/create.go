@@ -77,6 +77,8 @@ func (p Pod) volumes(ctx *pulumi.Context, c *Created, opts ...pulumi.ResourceOpt
 			}
 			c.Claim = claim
 			args.PersistentVolumeClaim = &corev1.PersistentVolumeClaimVolumeSourceArgs{ClaimName: claim}
+		case v.Scratch != nil:
+			args.Ephemeral = v.Scratch.source(p.Identity)
 		case v.Claim != nil:
 			args.PersistentVolumeClaim = &corev1.PersistentVolumeClaimVolumeSourceArgs{ClaimName: v.Claim.ToStringOutput()}
 		case v.Empty != nil:

@@ -79,14 +79,16 @@ type Mount struct {
 	ReadOnly bool
 }
 
-// Volume is what the processes of a workload mount: exactly one of Data, Claim, Empty,
-// Files and Given.
+// Volume is what the processes of a workload mount: exactly one of Data, Claim, Scratch,
+// Empty, Files and Given.
 type Volume struct {
 	Name string
 	// HostName is the name on a Docker host, where it differs.
 	HostName string
 	// Data holds what users stored.
 	Data *Data
+	// Scratch is deleted with its pod; a Docker host has none.
+	Scratch *Scratch
 	// Claim is one that is there already, by its name; in a namespace only.
 	Claim pulumi.StringInput
 	// Empty is writable and begins empty.

@@ -7,6 +7,7 @@
 //	agent handover        gives the primary's role to another member before a pod stops
 //	agent pooler          finds the primary for PgBouncer and lets its clients wait
 //	agent fill            restores a backup into an empty volume
+//	agent check           asks whether a backup can be restored to a target
 //	agent prove           restores the newest backup into a scratch volume and checks it
 //	agent lend            gives an old volume's database out, in the old image
 //	agent copy            fills an empty volume from it
@@ -64,6 +65,7 @@ var commands = map[string]func(ctx context.Context, log *slog.Logger, args []str
 	"role-changed": roleChanged,
 	"handover":     handover,
 	"fill":         fill,
+	"check":        check,
 	"prove":        prove,
 	"lend":         lend,
 	"copy":         copyVolume,
@@ -72,7 +74,7 @@ var commands = map[string]func(ctx context.Context, log *slog.Logger, args []str
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 || commands[args[0]] == nil {
-		return errors.New("usage: agent install|member|role-changed|handover|pooler|fill|prove|lend|copy …")
+		return errors.New("usage: agent install|member|role-changed|handover|pooler|fill|check|prove|lend|copy …")
 	}
 	log := slog.New(slog.NewJSONHandler(os.Stderr, nil)).With("agent", args[0])
 	return commands[args[0]](ctx, log, args[1:])
@@ -237,19 +239,39 @@ func restoring(name string, log *slog.Logger, args []string, more func(*flag.Fla
 	return r, nil
 }
 
-func fill(ctx context.Context, log *slog.Logger, args []string) error {
+// targeted reads the flags of fill and check.
+func targeted(name string, log *slog.Logger, args []string) (*restore.Restore, error) {
 	var target string
-	r, err := restoring("fill", log, args, func(flags *flag.FlagSet, r *restore.Restore) {
+	r, err := restoring(name, log, args, func(flags *flag.FlagSet, r *restore.Restore) {
 		flags.StringVar(&target, "target", "latest", "latest, a backup's label, or a time with its zone")
 		flags.BoolVar(&r.Archive, "archive", false, "go on with the archive that the backup is from")
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if r.Target, err = restore.ParseTarget(target); err != nil {
+	r.Target, err = restore.ParseTarget(target)
+	return r, err
+}
+
+func fill(ctx context.Context, log *slog.Logger, args []string) error {
+	r, err := targeted("fill", log, args)
+	if err != nil {
 		return err
 	}
 	return r.Fill(ctx)
+}
+
+func check(ctx context.Context, log *slog.Logger, args []string) error {
+	r, err := targeted("check", log, args)
+	if err != nil {
+		return err
+	}
+	backup, err := r.Check(ctx)
+	if err != nil {
+		return err
+	}
+	log.Info("the repository has what is wanted", "backup", backup)
+	return nil
 }
 
 func prove(ctx context.Context, log *slog.Logger, args []string) error {

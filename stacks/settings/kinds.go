@@ -33,11 +33,12 @@ func (g *Group) Text(p *string, key, description string, options ...Option) {
 
 // text checks a text against its bounds.
 func (s *Setting) text(v string, fail failer) bool {
-	if len(s.bounds.oneOf) > 0 && !slices.Contains(s.bounds.oneOf, v) {
+	unset := v == "" && s.Default == ""
+	if len(s.bounds.oneOf) > 0 && !unset && !slices.Contains(s.bounds.oneOf, v) {
 		fail("", "%q is not one of %s", v, strings.Join(s.bounds.oneOf, ", "))
 		return false
 	}
-	return v == "" && s.Default == "" || passes(s.checks, v, fail)
+	return unset || passes(s.checks, v, fail)
 }
 
 func passes(checks []func(string) error, v string, fail failer) bool {

@@ -61,6 +61,8 @@ var groups = []group{
 	onDev(core, "the stack dev from nothing to destroyed, a second stack and prod beside it", 14*time.Minute),
 	onDev("data", "a database of three members under writes: scaled, switched over, killed, cut off", 20*time.Minute,
 		"components/database", "docker/agent", "stacks/database.go", "tests/e2e/data_test.go", "tests/e2e/data_faults_test.go", "tests/e2e/internal/rows"),
+	onDev("backup", "a database backed up, proven and restored by the commands of docs/operations.md", 14*time.Minute,
+		"components/backup", "components/database/pgbackrest", "docker/agent/internal/restore", "stacks/backup.go", "tests/e2e/backup_test.go", "docs/operations.md"),
 	nodes(),
 	{
 		name: "single", about: "the stack single on a Docker engine", need: 12 * time.Minute,

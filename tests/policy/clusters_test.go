@@ -243,7 +243,8 @@ func TestUsersLeftToThePlatform(t *testing.T) {
 	restricted := podsecurity.LevelVersion{Level: podsecurity.LevelRestricted, Version: podsecurity.LatestVersion()}
 	for setting, refused := range map[string]bool{"true": true, "false": false} {
 		for _, w := range recorded(t, "prod", map[string]string{"assignUserIds": setting}).workloads {
-			refused := refused || w.Template.Labels["app.kubernetes.io/component"] == "database"
+			component := w.Template.Labels["app.kubernetes.io/component"]
+			refused := refused || component == "database" || component == "backup" || component == "backup-proof"
 			assert.Equal(t, refused, len(fromTheRange(&w.Template.Spec, 1000650000, 10000)) > 0, "%s with assignUserIds %s", w.Name, setting)
 			result := policy.AggregateCheckResults(evaluator.EvaluatePod(restricted, &w.Template.ObjectMeta, &w.Template.Spec))
 			assert.True(t, result.Allowed, "%s: %s", w.Name, result.ForbiddenDetail())

@@ -112,6 +112,15 @@ func Workloads(objects []Object) []Workload {
 	return all
 }
 
+// IsJob tells whether a workload's pods end by themselves.
+func IsJob(w Workload) bool {
+	switch w.Object.Object.(type) {
+	case *batchv1.Job, *batchv1.CronJob:
+		return true
+	}
+	return false
+}
+
 // Containers lists every container of a pod, init containers first.
 func Containers(spec corev1.PodSpec) []corev1.Container {
 	return append(append([]corev1.Container{}, spec.InitContainers...), spec.Containers...)

@@ -32,7 +32,8 @@ var abouts = func() map[string]about {
 		{about{"platform", "database", board.Infrastructure.UID}, []string{
 			"DatabaseDown", "DatabaseUnprotected", "DatabaseMemberDown", "DatabaseReplicationLag", "DatabaseMetricsIncomplete", "DatabaseConnectionsHigh", "DatabaseWraparoundNear", "DatabaseVacuumBehind",
 			"DatabaseDeadlocks", "DatabaseLongTransaction", "DatabaseCheckpointsForced", "DatabaseRollbacksHigh",
-			"DatabaseTemporaryFiles", "DatabaseReadsFromDisk"}},
+			"DatabaseTemporaryFiles", "DatabaseReadsFromDisk",
+			"BackupOverdue", "BackupFailed", "BackupProofOverdue", "BackupProofFailed", "BackupArchiveFailing", "BackupArchiveQueueFull"}},
 		{about{"platform", "cache", board.Infrastructure.UID}, []string{
 			"CacheDown", "CachePersistenceFailing", "CacheWritesRefused", "CacheConnectionsRejected", "CacheMemoryFull",
 			"CacheClientsHigh", "CacheRewriteOverdue", "CacheHitRatioLow"}},
@@ -63,6 +64,7 @@ var abouts = func() map[string]about {
 // Somebody else than we may act on an alert.
 func TestOwners(t *testing.T) {
 	c := watched
+	c.backup.Owner = "dba"
 	c.database.Owner, c.cache.Owner, c.edge.Owner, c.monitoring.Owner = "dba", "data", "network", "sre"
 	c.backend.Owner, c.backend.TradingOwner, c.telemetry.Owner = "api-team", "desk", "sre"
 	want := map[string]string{"database": "dba", "cache": "data", "edge": "network", "backend": "api-team", "backend-engine": "desk"}

@@ -29,8 +29,8 @@ var served = map[string][]string{
 		"trading_positions_opened_total", "trading_positions_closed_total", "trading_orders_refused_total", "alphapulse_engine_cycles_total",
 	},
 	// postgres_exporter 0.19: collectors database, replication, replication_slot, settings, stat_database,
-	// stat_bgwriter, stat_user_tables and wal, and the query pg_stat_activity, which are
-	// on by default, and those of database.Collectors
+	// stat_bgwriter, stat_user_tables and wal, and the queries pg_stat_activity and
+	// pg_stat_archiver, which are on by default, and those of database.Collectors
 	watched.database.Job: {
 		"pg_up", "pg_replication_is_replica", "pg_replication_lag_seconds", "pg_replication_slot_slot_is_active", "pg_database_size_bytes", "pg_settings_max_connections", "pg_wal_size_bytes",
 		"pg_stat_database_numbackends", "pg_stat_database_xact_commit", "pg_stat_database_xact_rollback",
@@ -42,6 +42,7 @@ var served = map[string][]string{
 		"pg_stat_bgwriter_checkpoints_req_total", "pg_stat_bgwriter_checkpoints_timed_total",
 		"pg_stat_checkpointer_num_requested_total", "pg_stat_checkpointer_num_timed_total",
 		"pg_database_wraparound_age_datfrozenxid_seconds", "pg_database_wraparound_age_datminmxid_seconds",
+		"pg_stat_archiver_archived_count", "pg_stat_archiver_failed_count", "pg_stat_archiver_last_archive_age",
 	},
 	// redis_exporter 1.88
 	watched.cache.Job: {
@@ -97,6 +98,7 @@ var served = map[string][]string{
 		"kube_pod_info", "kube_pod_container_status_ready", "kube_pod_deletion_timestamp", "kube_pod_status_unschedulable",
 		"kube_deployment_status_condition", "kube_statefulset_status_replicas_updated", "kube_horizontalpodautoscaler_status_desired_replicas",
 		"kube_persistentvolumeclaim_status_phase", "kube_job_failed",
+		"kube_cronjob_created", "kube_cronjob_status_last_successful_time", "kube_job_status_start_time", "kube_job_status_completion_time",
 	},
 }
 

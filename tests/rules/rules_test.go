@@ -34,7 +34,7 @@ func TestWhatIsNotScrapedIsNotAlertedOn(t *testing.T) {
 	for name, without := range map[string]func(*composition){
 		"backend":        func(c *composition) { c.backend.API = "" },
 		"backend-engine": func(c *composition) { c.backend.Engine = "" },
-		"database":       func(c *composition) { c.database.Job = "" },
+		"database":       func(c *composition) { c.database.Job, c.backup.Name = "", "" },
 		"cache":          func(c *composition) { c.cache.Job = "" },
 		"edge":           func(c *composition) { c.edge.Job = "" },
 		// With it goes what only it serves about others.

@@ -4,8 +4,10 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	backend "github.com/alphapulse/alphapulse-infra/components/backend/observe"
+	backup "github.com/alphapulse/alphapulse-infra/components/backup/observe"
 	cache "github.com/alphapulse/alphapulse-infra/components/cache/observe"
 	database "github.com/alphapulse/alphapulse-infra/components/database/observe"
 	edge "github.com/alphapulse/alphapulse-infra/components/ingress/observe"
@@ -18,6 +20,7 @@ import (
 // composition is a stack; a room without a job is not there.
 type composition struct {
 	database   database.Watched
+	backup     backup.Watched
 	cache      cache.Watched
 	edge       edge.Watched
 	backend    backend.Watched
@@ -30,6 +33,8 @@ var watched = composition{
 	database: database.Watched{Job: "database", Members: []database.Member{
 		{Pod: "database-0", Claim: "database"}, {Pod: "database-1", Claim: "database-b"}, {Pod: "database-2", Claim: "database-c"},
 	}},
+	backup: backup.Watched{Name: "backup", Database: "database", Between: 6 * time.Hour, Proofs: 24 * time.Hour,
+		QueueMax: 1 << 30, LogSize: 256 << 20},
 	cache:   cache.Watched{Job: "cache", Claim: "cache"},
 	edge:    edge.Watched{Job: "edge", ExpiryWarningDays: 21},
 	backend: backend.Watched{API: "backend", Engine: "backend-engine", HTTP: backend.HTTP{Excluded: []string{"/health", "/ready", "/metrics"}}},
@@ -48,6 +53,7 @@ var onDockerHost = func() composition {
 	c := watched
 	c.telemetry = telemetry.Watched{}
 	c.monitoring.KubeStateMetrics, c.database.Members, c.cache.Claim = "", nil, ""
+	c.backup = backup.Watched{}
 	return c
 }()
 
@@ -58,6 +64,9 @@ func (c composition) groups() []rule.Group {
 	var rooms []rule.Group
 	if c.database.Job != "" {
 		rooms = append(rooms, database.Alerts(c.database)...)
+	}
+	if c.backup.Name != "" {
+		rooms = append(rooms, backup.Alerts(c.backup)...)
 	}
 	if c.cache.Job != "" {
 		rooms = append(rooms, cache.Alerts(c.cache)...)
@@ -76,6 +85,9 @@ func (c composition) panels() []board.Contribution {
 	var rooms []board.Contribution
 	if c.database.Job != "" {
 		rooms = append(rooms, database.Panels(c.database)...)
+	}
+	if c.backup.Name != "" {
+		rooms = append(rooms, backup.Panels(c.backup)...)
 	}
 	if c.cache.Job != "" {
 		rooms = append(rooms, cache.Panels(c.cache)...)

@@ -120,7 +120,7 @@ func TestNothingChangesBeforeTheImagesArePushed(t *testing.T) {
 			assert.Subset(t, x.RPC.GetDependencies(), pushes, "%s does not wait for the images", x.Label())
 		}
 	}
-	assert.Equal(t, 9, waiting, "platform, credentials, database, cache, backend, frontend, ingress, monitoring, guard")
+	assert.Equal(t, 10, waiting, "platform, credentials, database, backup, cache, backend, frontend, ingress, monitoring, guard")
 
 	for _, failing := range []string{"RemoteImage/backend-build", "RegistryImage/backend-build", "RemoteImage/frontend-build", "RegistryImage/frontend-build"} {
 		t.Run(failing, func(t *testing.T) {

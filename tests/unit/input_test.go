@@ -138,8 +138,8 @@ func TestNoVolumeShrinks(t *testing.T) {
 		volumes[claim] = "900Gi"
 	}
 	message := refused(t, recorder.Options{Previous: map[string]any{"volumes": volumes}})
-	assert.Contains(t, message, "4 problem(s), nothing was changed")
-	for _, key := range []string{"databaseStorage: 100Gi", "cacheStorage: 10Gi", "prometheusStorage: 20Gi", "grafanaStorage: 10Gi"} {
+	assert.Contains(t, message, "5 problem(s), nothing was changed")
+	for _, key := range []string{"databaseStorage: 100Gi", "databaseBackupStorage: 200Gi", "cacheStorage: 10Gi", "prometheusStorage: 20Gi", "grafanaStorage: 10Gi"} {
 		assert.Contains(t, message, "\n"+key+" is smaller than the 900Gi")
 	}
 }

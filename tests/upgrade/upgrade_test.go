@@ -59,13 +59,16 @@ func TestUpgradeLosesNothing(t *testing.T) {
 			_, err := s.losses(nil)
 			require.ErrorContains(t, err, "databaseFrom: it is not set, and the stack has a database in volume database")
 			over := map[string]string{"databaseFrom": "volume"}
+			if s.Stack == "prod" {
+				over["databaseBackup"] = "off" // a decision that was none then
+			}
 			lost, err := s.losses(over)
 			require.NoError(t, err, "the configuration of that release is not accepted any more")
 			assert.Empty(t, lost)
 
 			today, err := recorder.StackConfig(s.Stack)
 			require.NoError(t, err)
-			maps.Copy(today, over)
+			today["databaseFrom"] = "volume"
 			lost, err = s.losses(today)
 			require.NoError(t, err)
 			assert.Empty(t, lost)
@@ -92,38 +95,116 @@ func TestUpgradeLosesNothing(t *testing.T) {
 	}
 }
 
+// authority is a certificate as far as settings look.
+const authority = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+
+// bucket is what backups elsewhere need, and other is a restore from another's.
+var (
+	bucket = map[string]string{
+		"databaseBackup": "s3", "databaseBackupStorage": "50Gi", "databaseBackupEndpoint": "s3.example.com", "databaseBackupBucket": "backups",
+		"databaseBackupKey": "key", "databaseBackupKeySecret": "secret",
+	}
+	other = map[string]string{
+		"databaseBackup": "volume", "databaseRestore": "latest", "databaseRestoreEndpoint": "s3.example.com", "databaseRestoreBucket": "backups",
+		"databaseRestoreKey": "key", "databaseRestoreKeySecret": "secret", "databaseRestorePassphrase": "that-of-another-stack",
+	}
+	secrets = []string{
+		"imagePullCredentials", "databaseBackupKey", "databaseBackupKeySecret", "databaseBackupPassphrase",
+		"databaseRestoreKey", "databaseRestoreKeySecret", "databaseRestorePassphrase",
+	}
+)
+
+// beside returns what an edit needs that is not set, or has no effect, without it.
+func beside(key, value string) map[string]string {
+	edit := map[string]string{}
+	switch {
+	case slices.Contains([]string{"Endpoint", "Bucket", "Region", "Path", "PathStyle", "Authority", "Key", "KeySecret"}, strings.TrimPrefix(key, "databaseBackup")), key == "databaseBackup" && value == "s3":
+		maps.Copy(edit, bucket)
+	case key == "databaseBackup" && value == "off":
+		edit["databaseBackupStorage"] = "50Gi" // the default
+	case key == "databaseRestore", strings.HasPrefix(key, "databaseBackup"):
+		edit["databaseBackup"] = "volume"
+	case strings.HasPrefix(key, "databaseRestore"):
+		maps.Copy(edit, other)
+	}
+	switch key {
+	case "protect":
+		edit["databaseBackup"] = "volume" // a protected stack decides
+	case "databaseStopWithoutStandby":
+		edit["databaseInstances"] = "3"
+	case "databaseFromImage":
+		edit["databaseFrom"] = "volume"
+	case "databaseDirect":
+		edit["maxConnections"] = "5"
+	case "cacheResources":
+		edit["cacheStorage"] = "100Gi" // of which it needs more with more memory
+	}
+	edit[key] = value
+	return edit
+}
+
 // edits change every setting of the database and the cache, and what else reaches a
 // volume, in both directions where there are two.
 var edits = map[string][]string{
-	"databaseImage":              {"docker.io/timescale/timescaledb-ha:pg17.11-ts2.29.0"},
-	"databaseAgentImage":         {"registry.example.com/agent:0.2.0"},
-	"databasePoolerImage":        {"ghcr.io/cloudnative-pg/pgbouncer:1.27.0"},
-	"databaseInstances":          {"2", "1"},
-	"databaseStopWithoutStandby": {"true"},
-	"databaseDirect":             {"true"},
-	"databaseFrom":               {"volume"},
-	"databaseFromImage":          {"docker.io/timescale/timescaledb:2.20.0-pg17"},
-	"databaseExporterImage":      {"docker.io/prometheuscommunity/postgres-exporter:v0.20.0"},
-	"databaseResources":          {`{"limits":{"cpu":"3","memory":"8Gi"}}`, `{"requests":{"cpu":"500m","memory":"1Gi"},"limits":{"cpu":"1","memory":"2Gi"}}`},
-	"databaseStorage":            {"500Gi"},
-	"databaseMaxConnections":     {"90", "40"},
-	"databaseAliases":            {`["timescaledb","postgres"]`},
-	"cacheImage":                 {"docker.io/library/redis:8.2.0"},
-	"cacheExporterImage":         {"docker.io/oliver006/redis_exporter:v2.0.0"},
-	"cacheResources":             {`{"limits":{"memory":"3Gi"}}`, `{"requests":{"memory":"128Mi"},"limits":{"memory":"256Mi"}}`},
-	"databasePlacement":          {`{"nodeSelector":{"pool":"data"},"tolerations":[{"key":"data","operator":"Exists"}]}`},
-	"cachePlacement":             {`{"nodeSelector":{"pool":"data"}}`},
-	"assignUserIds":              {"false"},
-	"cachePolicy":                {"noeviction"},
-	"cacheStorage":               {"200Gi"},
-	"cacheAliases":               {`["redis"]`},
-	"cacheTtlSeconds":            {"60"},
-	"storageClass":               {"fast"},
-	"protect":                    {"false", "true"},
-	"imagePullCredentials":       {`{"auths":{"registry.example.com":{"auth":"dXNlcjpwYXNzd29yZA=="}}}`},
-	"prometheusStorage":          {"200Gi"},
-	"prometheusRetention":        {"30d"},
-	"grafanaStorage":             {"200Gi"},
+	"databaseImage":                  {"docker.io/timescale/timescaledb-ha:pg17.11-ts2.29.0"},
+	"databaseAgentImage":             {"registry.example.com/agent:0.2.0"},
+	"databasePoolerImage":            {"ghcr.io/cloudnative-pg/pgbouncer:1.27.0"},
+	"databaseInstances":              {"2", "1"},
+	"databaseStopWithoutStandby":     {"true"},
+	"databaseDirect":                 {"true"},
+	"databaseFrom":                   {"volume"},
+	"databaseFromImage":              {"docker.io/timescale/timescaledb:2.20.0-pg17"},
+	"databaseExporterImage":          {"docker.io/prometheuscommunity/postgres-exporter:v0.20.0"},
+	"databaseResources":              {`{"limits":{"cpu":"3","memory":"8Gi"}}`, `{"requests":{"cpu":"500m","memory":"1Gi"},"limits":{"cpu":"1","memory":"2Gi"}}`},
+	"databaseStorage":                {"500Gi"},
+	"databaseMaxConnections":         {"90", "40"},
+	"databaseAliases":                {`["timescaledb","postgres"]`},
+	"databaseBackup":                 {"volume", "s3", "off"},
+	"databaseBackupEndpoint":         {"s3.example.org:9000"},
+	"databaseBackupBucket":           {"other-backups"},
+	"databaseBackupRegion":           {"eu-central-1"},
+	"databaseBackupPath":             {"/elsewhere"},
+	"databaseBackupPathStyle":        {"true"},
+	"databaseBackupAuthority":        {authority},
+	"databaseBackupKey":              {"another-key"},
+	"databaseBackupKeySecret":        {"another-secret"},
+	"databaseBackupPassphrase":       {"a-passphrase-of-the-users-own"},
+	"databaseBackupStorage":          {"500Gi"},
+	"databaseBackupImage":            {"docker.io/versity/versitygw:v1.9.0"},
+	"databaseBackupFull":             {"0 1 * * 6"},
+	"databaseBackupDifferential":     {"0 1 * * 0-5"},
+	"databaseBackupIncremental":      {"30 * * * *"},
+	"databaseBackupKeepFull":         {"4"},
+	"databaseBackupKeepDifferential": {"3"},
+	"databaseBackupProof":            {"0 5 * * 0"},
+	"databaseBackupResources":        {`{"limits":{"memory":"2Gi"}}`},
+	"databaseRestore":                {"latest", "2026-01-31T10:03:59Z", "20260131-100359F"},
+	"databaseRestoreEndpoint":        {"s3.example.org"},
+	"databaseRestoreBucket":          {"other-backups"},
+	"databaseRestoreRegion":          {"eu-central-1"},
+	"databaseRestorePath":            {"/alphapulse/older"},
+	"databaseRestorePathStyle":       {"true"},
+	"databaseRestoreAuthority":       {authority},
+	"databaseRestoreKey":             {"another-key"},
+	"databaseRestoreKeySecret":       {"another-secret"},
+	"databaseRestorePassphrase":      {"that-of-the-other-stack"},
+	"databaseDeleteVolumes":          {`["data-database-g7-0"]`}, // there is none
+	"cacheImage":                     {"docker.io/library/redis:8.2.0"},
+	"cacheExporterImage":             {"docker.io/oliver006/redis_exporter:v2.0.0"},
+	"cacheResources":                 {`{"limits":{"memory":"3Gi"}}`, `{"requests":{"memory":"128Mi"},"limits":{"memory":"256Mi"}}`},
+	"databasePlacement":              {`{"nodeSelector":{"pool":"data"},"tolerations":[{"key":"data","operator":"Exists"}]}`},
+	"cachePlacement":                 {`{"nodeSelector":{"pool":"data"}}`},
+	"assignUserIds":                  {"false"},
+	"cachePolicy":                    {"noeviction"},
+	"cacheStorage":                   {"200Gi"},
+	"cacheAliases":                   {`["redis"]`},
+	"cacheTtlSeconds":                {"60"},
+	"storageClass":                   {"fast"},
+	"protect":                        {"false", "true"},
+	"imagePullCredentials":           {`{"auths":{"registry.example.com":{"auth":"dXNlcjpwYXNzd29yZA=="}}}`},
+	"prometheusStorage":              {"200Gi"},
+	"prometheusRetention":            {"30d"},
+	"grafanaStorage":                 {"200Gi"},
 }
 
 // TestEditsReplaceNothingStateful previews each edit on the program's own state.
@@ -143,23 +224,8 @@ func TestEditsReplaceNothingStateful(t *testing.T) {
 					continue
 				}
 				tried++
-				var secret []string
-				if key == "imagePullCredentials" {
-					secret = append(secret, key)
-				}
-				edit := map[string]string{key: value}
-				switch key {
-				case "databaseStopWithoutStandby":
-					edit["databaseInstances"] = "3"
-				case "databaseFromImage":
-					edit["databaseFrom"] = "volume"
-				case "databaseDirect":
-					edit["maxConnections"] = "5"
-				}
-				if key == "cacheResources" {
-					edit["cacheStorage"] = "100Gi" // of which it needs more with more memory
-				}
-				lost, err := s.losses(edit, secret...)
+				edit := beside(key, value)
+				lost, err := s.losses(edit, secrets...)
 				require.NoError(t, err, "%s: %s=%s", stack, key, value)
 				assert.Empty(t, lost, "%s: %s=%s", stack, key, value)
 			}

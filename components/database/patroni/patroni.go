@@ -68,6 +68,9 @@ type Config struct {
 	MonitoringRole string
 	// ArchiveCommand keeps the write-ahead log; "" archives nothing.
 	ArchiveCommand string
+	// Bootstrap is the command that fills the data of a cluster which has none; "" makes a
+	// new database. One member runs it, and the others copy that one.
+	Bootstrap string
 	// Settings of the server, beside those of this package.
 	Settings []Setting
 }
@@ -260,10 +263,7 @@ func (c *Config) File() (string, error) {
 		"kubernetes": map[string]any{
 			"scope_label": ScopeLabel, "role_label": RoleLabel, "labels": c.Labels, "use_endpoints": false, "bypass_api_service": false,
 		},
-		"bootstrap": map[string]any{
-			"dcs":    c.dynamic(),
-			"initdb": initdb,
-		},
+		"bootstrap":  c.bootstrap(),
 		"postgresql": postgresql,
 	}
 	raw, err := yaml.Marshal(file)
@@ -271,6 +271,16 @@ func (c *Config) File() (string, error) {
 		return "", fmt.Errorf("patroni: %w", err)
 	}
 	return "# Rendered by the program; an edit here is lost.\n" + string(raw), nil
+}
+
+// bootstrap is how a cluster without data gets it.
+func (c *Config) bootstrap() map[string]any {
+	b := map[string]any{"dcs": c.dynamic(), "initdb": initdb}
+	if c.Bootstrap != "" {
+		b["method"] = "restore"
+		b["restore"] = map[string]any{"command": c.Bootstrap, "no_params": true}
+	}
+	return b
 }
 
 // initdb makes a new database: checksums on every page; text sorted by PostgreSQL's own

@@ -218,3 +218,31 @@ func TestConfigurationsThatAreRefused(t *testing.T) {
 		}
 	}
 }
+
+// Who fills the data of a new cluster is one member, by a command that knows where.
+func TestBootstrap(t *testing.T) {
+	read := func(command string) map[string]any {
+		c := good()
+		c.Bootstrap = command
+		text, err := c.File()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var file struct {
+			Bootstrap map[string]any `json:"bootstrap"`
+		}
+		if err := yaml.Unmarshal([]byte(text), &file); err != nil {
+			t.Fatal(err)
+		}
+		return file.Bootstrap
+	}
+	if b := read(""); b["method"] != nil || b["initdb"] == nil {
+		t.Errorf("a new database: %v", b)
+	}
+	b := read("/opt/agent fill")
+	method, _ := b["method"].(string)
+	restore, _ := b[method].(map[string]any)
+	if restore["command"] != "/opt/agent fill" || restore["no_params"] != true {
+		t.Errorf("a restored one: %v", b)
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -58,23 +59,56 @@ var (
 	pathPattern     = regexp.MustCompile(`^(/[A-Za-z0-9._-]+)+$`)
 )
 
+// Port of the endpoint.
+func (r *Repository) Port() int {
+	if _, port, found := strings.Cut(r.Endpoint, ":"); found {
+		if n, err := strconv.Atoi(port); err == nil {
+			return n
+		}
+	}
+	return 443
+}
+
+// Endpoint checks the address of an S3 server.
+func Endpoint(v string) error {
+	if !endpointPattern.MatchString(v) {
+		return fmt.Errorf("%q: want host or host:port, without https://", v)
+	}
+	return nil
+}
+
+// Bucket checks a bucket's name.
+func Bucket(v string) error {
+	if !bucketPattern.MatchString(v) {
+		return fmt.Errorf("%q: want 3 to 63 lower-case letters, digits, dots and hyphens", v)
+	}
+	return nil
+}
+
+// Path checks a path in a bucket.
+func Path(v string) error {
+	if !pathPattern.MatchString(v) {
+		return fmt.Errorf("%q: want /folder", v)
+	}
+	return nil
+}
+
 // Validate reports everything that is wrong with the repository.
 func (r *Repository) Validate() error {
 	var problems []error
 	problem := func(format string, v ...any) {
 		problems = append(problems, fmt.Errorf("backup repository: "+format, v...))
 	}
-	if !endpointPattern.MatchString(r.Endpoint) {
-		problem("endpoint %q: want host or host:port, without https://", r.Endpoint)
-	}
-	if !bucketPattern.MatchString(r.Bucket) {
-		problem("bucket %q: want 3 to 63 lower-case letters, digits, dots and hyphens", r.Bucket)
+	for _, c := range []struct {
+		what string
+		err  error
+	}{{"endpoint", Endpoint(r.Endpoint)}, {"bucket", Bucket(r.Bucket)}, {"path", Path(r.Path)}} {
+		if c.err != nil {
+			problem("%s %w", c.what, c.err)
+		}
 	}
 	if r.Region == "" {
 		problem("region is empty: set the bucket's, or us-east-1 where a server has none")
-	}
-	if !pathPattern.MatchString(r.Path) {
-		problem("path %q: want /folder", r.Path)
 	}
 	if r.Full < 1 || r.Differential < 1 {
 		problem("retention of %d full and %d differential backups: keep at least 1 of each", r.Full, r.Differential)

@@ -7,6 +7,7 @@ var Observed = map[string]string{
 	"persistentvolumeclaims":   "",
 	"resourcequotas":           "",
 	"jobs":                     "batch",
+	"cronjobs":                 "batch",
 	"deployments":              "apps",
 	"statefulsets":             "apps",
 	"horizontalpodautoscalers": "autoscaling",

@@ -131,6 +131,11 @@ func (r *Restore) complete(volume string, want note) (bool, error) {
 		if err := json.Unmarshal(raw, &have); err != nil {
 			return false, fmt.Errorf("%s: %w", marker, err)
 		}
+		if _, err := os.Stat(r.own(r.Data, "PG_VERSION")); errors.Is(err, fs.ErrNotExist) {
+			// Whoever started the server on it has taken it away again.
+			r.Log.Info("a restored volume is empty again: begin again")
+			return false, errors.Join(os.Remove(r.own(volume, marker)), os.WriteFile(r.own(volume, begunMarker), nil, 0o644))
+		}
 		if have.Stanza == want.Stanza && have.Target == want.Target {
 			r.Log.Info("complete already", "backup", have.Backup, "at", have.At)
 			return true, nil
@@ -148,6 +153,13 @@ func (r *Restore) complete(volume string, want note) (bool, error) {
 		return false, ErrOccupied
 	}
 	return false, os.WriteFile(r.own(volume, begunMarker), nil, 0o644)
+}
+
+// Check asks the repository whether it has the target, and changes nothing. It returns the
+// label of the backup that a restore would begin with.
+func (r *Restore) Check(ctx context.Context) (string, error) {
+	found, err := r.check(ctx)
+	return found.Label, err
 }
 
 // check asks the repository whether it has the target.

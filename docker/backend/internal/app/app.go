@@ -258,9 +258,11 @@ func (a *parts) watchCache(ctx context.Context) {
 	defer ticker.Stop()
 	for {
 		look, cancel := context.WithTimeout(ctx, time.Second)
-		_ = a.cache.Check(look) // the cache remembers what it said
+		err := a.cache.Check(look) // the cache remembers what it said
 		cancel()
-		a.cache.Flush(ctx)
+		if err == nil {
+			a.cache.Flush(ctx)
+		}
 		select {
 		case <-ctx.Done():
 			return

@@ -292,7 +292,9 @@ func (c *Cache) Invalidate(ctx context.Context, scopes ...string) {
 		}
 	}
 	c.mu.Unlock()
-	c.Flush(ctx)
+	if c.usable() {
+		c.Flush(ctx)
+	}
 }
 
 // Forget makes this process load the answer anew, whatever is under way.
@@ -313,9 +315,6 @@ func (c *Cache) Flush(ctx context.Context) bool {
 		pairs = append(pairs, versionKey(s), v)
 	}
 	c.mu.Unlock()
-	if !c.usable() {
-		return false
-	}
 	if err := c.o.Client.MSet(ctx, pairs...).Err(); err != nil {
 		_ = c.failed(err) // they stay pending
 		return false
@@ -357,8 +356,17 @@ func (c *Cache) Check(ctx context.Context) error {
 // Broken says whether the last command failed.
 func (c *Cache) Broken() bool { return c.broken.Load() }
 
+// usable tells whether the cache is to be asked. One that failed is asked by one request
+// at a time, after a pause: the others do not wait for what may not answer.
 func (c *Cache) usable() bool {
-	return c.o.Client != nil && time.Now().UnixNano() >= c.brokenUntil.Load()
+	if c.o.Client == nil {
+		return false
+	}
+	now, until := time.Now(), c.brokenUntil.Load()
+	if now.UnixNano() < until {
+		return false
+	}
+	return !c.broken.Load() || c.brokenUntil.CompareAndSwap(until, now.Add(pauseAfterError).UnixNano())
 }
 
 func (c *Cache) failed(err error) error {
@@ -375,6 +383,7 @@ func (c *Cache) failed(err error) error {
 
 func (c *Cache) worked() {
 	if c.broken.Load() && c.broken.Swap(false) {
+		c.brokenUntil.Store(0)
 		c.o.Log.Info("cache reached")
 	}
 }

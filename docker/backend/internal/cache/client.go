@@ -38,6 +38,8 @@ func NewClient(s Server, current func() (Server, error), name string, maxConnect
 	o.MaxActiveConns = maxConnections
 	o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = time.Second, time.Second, time.Second, time.Second
 	o.MaxRetries = 1
+	// By default a connection is tried five times, for each try of a command.
+	o.DialerRetries = 1
 	o.ContextTimeoutEnabled = true
 	if o.TLSConfig != nil {
 		if _, err := trusted(s.CAFile); err != nil {
@@ -56,7 +58,35 @@ func NewClient(s Server, current func() (Server, error), name string, maxConnect
 			return o.Username, o.Password, nil
 		}
 	}
-	return redis.NewClient(o), nil
+	client := redis.NewClient(o)
+	client.AddHook(bounded{})
+	return client, nil
+}
+
+// commandTimeout bounds one command with all that it waits for: a connection that is
+// free, or made, and its tries. A node that is gone answers nothing at all, and each of
+// these would take its own time-out.
+const commandTimeout = time.Second
+
+// bounded is the hook that does so.
+type bounded struct{}
+
+func (bounded) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (bounded) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		ctx, cancel := context.WithTimeout(ctx, commandTimeout)
+		defer cancel()
+		return next(ctx, cmd)
+	}
+}
+
+func (bounded) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		ctx, cancel := context.WithTimeout(ctx, commandTimeout)
+		defer cancel()
+		return next(ctx, cmds)
+	}
 }
 
 // dialTLS connects to a server that has to prove its name.

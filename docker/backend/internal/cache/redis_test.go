@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/redis/go-redis/v9"
 )
 
 // patience bounds what a test waits for; it is no promise of speed.
@@ -240,4 +242,79 @@ func TestPublish(t *testing.T) {
 	case <-time.After(patience):
 		t.Error("nobody heard it")
 	}
+}
+
+// watching is a client's hook: it counts what goes out, and can let it wait or fail.
+type watching struct {
+	dials, reads atomic.Int32
+	unbounded    atomic.Bool
+	dial         error
+	asked, wait  chan struct{}
+}
+
+func (w *watching) DialHook(next redis.DialHook) redis.DialHook {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		w.dials.Add(1)
+		if w.dial != nil {
+			return nil, w.dial
+		}
+		return next(ctx, network, address)
+	}
+}
+
+func (w *watching) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) > commandTimeout {
+			w.unbounded.Store(true)
+		}
+		if cmd.Name() == "mget" && w.reads.Add(1) == 1 && w.wait != nil {
+			close(w.asked)
+			<-w.wait
+		}
+		return next(ctx, cmd)
+	}
+}
+
+func (w *watching) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+// A node that is gone answers nothing: what a request may wait for is bounded as a whole,
+// not each of its attempts.
+func TestCommandsAreBoundedAsAWhole(t *testing.T) {
+	c := process(t, miniredis.RunT(t).Addr())
+	w := &watching{dial: errors.New("no answer")}
+	c.o.Client.AddHook(w)
+	var v value
+	expect(t, "without an answer", c, Request{Kind: "k", Scope: "s"}, &v, "0", Bypass)
+	if w.unbounded.Load() {
+		t.Errorf("a command may take longer than %s", commandTimeout)
+	}
+	if n := w.dials.Load(); n > 2 {
+		t.Errorf("one request tried %d times to connect, each time as long as a connection may take", n)
+	}
+}
+
+// While one request asks whether the cache is back, the others do not wait for it.
+func TestOneAsksWhetherTheCacheIsBack(t *testing.T) {
+	server := miniredis.RunT(t)
+	c := process(t, server.Addr())
+	var v value
+	server.SetError("LOADING Redis is loading the dataset in memory")
+	expect(t, "lost", c, Request{Kind: "k", Scope: "s"}, &v, "0", Bypass)
+	server.SetError("")
+	w := &watching{asked: make(chan struct{}), wait: make(chan struct{})}
+	c.o.Client.AddHook(w)
+	c.brokenUntil.Store(1) // the pause is over
+	var wg sync.WaitGroup
+	wg.Go(func() { expect(t, "the one that asks", c, Request{Kind: "k", Scope: "s"}, &v, "0", Miss) })
+	<-w.asked
+	for i := range 5 {
+		expect(t, "another", c, Request{Kind: "k", Key: fmt.Sprint(i), Scope: "s"}, &v, "0", Bypass)
+	}
+	if n := w.reads.Load(); n != 1 {
+		t.Errorf("%d requests wait for a cache that had failed, want 1", n)
+	}
+	close(w.wait)
+	wg.Wait()
 }

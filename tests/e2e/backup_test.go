@@ -1,0 +1,245 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// backedUp is a stack of its own whose backups lie on a volume.
+const backedUp = "e2e-backup"
+
+// TestBackup backs a database up and restores it as an operator does, with the commands
+// of docs/operations.md.
+func TestBackup(t *testing.T) {
+	must(t, "images", "versitygw")
+	ns := another(t, backedUp, append(small(30380, 30743, "backup.localhost"),
+		"databaseBackup=volume", "databaseBackupStorage=2Gi")...)
+	start := time.Now()
+	up(t, backedUp)
+	t.Logf("up with backups on a volume: %s", since(start))
+	settled(t, ns)
+	firstBackup(t, ns)
+	start = time.Now()
+	operate(t, ns, "Back up", nil)
+	t.Logf("the commands of Back up, a proof among them: %s", since(start))
+
+	t.Run("ArchiveAway", func(t *testing.T) { testArchiveAway(t, ns) })
+	t.Run("WrongTimesAreRefused", func(t *testing.T) { testRestoreRefused(t, ns) })
+	t.Run("AllVolumesDestroyed", func(t *testing.T) { testVolumesDestroyed(t, ns) })
+}
+
+// firstBackup waits for the backup that nobody asks for.
+func firstBackup(t *testing.T, ns string) {
+	t.Helper()
+	eventually(t, 5*time.Minute, "the first backup", func(ctx context.Context) (string, bool) {
+		jobs, err := cluster.BatchV1().Jobs(ns).List(ctx, metav1.ListOptions{LabelSelector: nameLabel + "=backup"})
+		if err != nil {
+			return err.Error(), false
+		}
+		seen, all := "", len(jobs.Items) > 0
+		for _, j := range jobs.Items {
+			complete := slices.ContainsFunc(j.Status.Conditions, func(c batchv1.JobCondition) bool { return c.Type == batchv1.JobComplete && c.Status == "True" })
+			seen += fmt.Sprintf("%s complete %v, %d failed; ", j.Name, complete, j.Status.Failed)
+			all = all && complete
+		}
+		return seen, all
+	})
+}
+
+// operate runs the commands of a section of docs/operations.md, as they stand there.
+func operate(t *testing.T, ns, section string, env map[string]string) {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join(root, "docs", "operations.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, found := strings.Cut(string(raw), "\n## "+section+"\n")
+	if !found {
+		if _, text, found = strings.Cut(string(raw), "\n### "+section+"\n"); !found {
+			t.Fatalf("docs/operations.md has no section %q", section)
+		}
+		text, _, _ = strings.Cut(text, "\n### ")
+	}
+	text, _, _ = strings.Cut(text, "\n## ")
+	bin := t.TempDir()
+	for _, tool := range []string{"pulumi", "kubectl"} {
+		// The program itself looks for these tools, and must not find this.
+		script := fmt.Sprintf("#!/bin/sh\nexport PATH=%q\ncd %q && exec %q %s -- \"$@\"\n", os.Getenv("PATH"), root, local, tool)
+		if err := os.WriteFile(filepath.Join(bin, tool), []byte(script), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	blocks := strings.Split(text, "\n```sh\n")[1:]
+	if len(blocks) == 0 {
+		t.Fatalf("docs/operations.md, %s: no command", section)
+	}
+	for _, block := range blocks {
+		commands, _, _ := strings.Cut(block, "\n```")
+		ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
+		defer cancel()
+		cmd := exec.CommandContext(ctx, "sh", "-ec", commands)
+		cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "NS="+ns, "PULUMI_STACK="+backedUp)
+		for name, value := range env {
+			cmd.Env = append(cmd.Env, name+"="+value)
+		}
+		start := time.Now()
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("docs/operations.md, %s:\n%s\n%v\n%s", section, commands, err, last(string(out), 40))
+		}
+		t.Logf("%s\nafter %s:\n%s", commands, since(start), last(string(out), 12))
+	}
+}
+
+// onPrimary asks the primary's server, as its superuser.
+func onPrimary(ctx context.Context, ns, sql string) (string, error) {
+	list, err := cluster.CoreV1().Pods(ns).List(ctx, metav1.ListOptions{LabelSelector: "role=primary," + nameLabel + "=database"})
+	if err != nil || len(list.Items) != 1 {
+		return "", fmt.Errorf("%d primaries: %w", len(list.Items), err)
+	}
+	out, err := execute(ctx, ns, list.Items[0].Name, "postgresql", "psql", "-h", "/var/run/postgresql", "-U", "postgres", "-d", "alphapulse", "-XAtqc", sql)
+	return strings.TrimSpace(out), err
+}
+
+func ask(t *testing.T, ns, sql string) string {
+	t.Helper()
+	out, err := onPrimary(t.Context(), ns, sql)
+	if err != nil {
+		t.Fatalf("%s: %v: %s", sql, err, out)
+	}
+	return out
+}
+
+// archived waits until what has been written is in the repository.
+func archived(t *testing.T, ns string) {
+	t.Helper()
+	segment := ask(t, ns, "SELECT pg_walfile_name(pg_switch_wal())")
+	eventually(t, 3*time.Minute, "the log in the archive", func(ctx context.Context) (string, bool) {
+		out, err := onPrimary(ctx, ns, "SELECT coalesce(last_archived_wal, '') FROM pg_stat_archiver")
+		return fmt.Sprintf("%s of %s, %v", out, segment, err), err == nil && out >= segment
+	})
+}
+
+// A repository that is away stops nobody, and gets what it has missed.
+func testArchiveAway(t *testing.T, ns string) {
+	scale := func(n int32) {
+		t.Helper()
+		s, err := cluster.AppsV1().StatefulSets(ns).GetScale(t.Context(), "backup-store", metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Spec.Replicas = n
+		if _, err := cluster.AppsV1().StatefulSets(ns).UpdateScale(t.Context(), "backup-store", s, metav1.UpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ask(t, ns, "CREATE TABLE away (n int)")
+	before := ask(t, ns, "SELECT failed_count FROM pg_stat_archiver")
+	scale(0)
+	eventually(t, time.Minute, "no repository", func(context.Context) (string, bool) {
+		n := len(pods(t, ns)["backup-store"])
+		return fmt.Sprint(n, " pods"), n == 0
+	})
+	for i := range 5 {
+		ask(t, ns, fmt.Sprintf("INSERT INTO away VALUES (%d)", i))
+		ask(t, ns, "SELECT pg_switch_wal()")
+	}
+	eventually(t, 3*time.Minute, "the server says so", func(ctx context.Context) (string, bool) {
+		now, err := onPrimary(ctx, ns, "SELECT failed_count FROM pg_stat_archiver")
+		return now + " failures, were " + before, err == nil && now != before
+	})
+	if n := ask(t, ns, "INSERT INTO away VALUES (5); SELECT count(*) FROM away"); n != "6" {
+		t.Errorf("%s rows while the repository is away, want 6", n)
+	}
+	scale(1)
+	archived(t, ns)
+	ask(t, ns, "DROP TABLE away")
+}
+
+// What cannot be restored is refused before anything of the database changes.
+func testRestoreRefused(t *testing.T, ns string) {
+	before := uids(t, ns)["database"]
+	pulumi(t, "config", "set", "--stack", backedUp, "databaseRestore", "2020-01-01T00:00:00Z")
+	out, err := try(t, "pulumi", "--", "up", "--stack", backedUp, "--yes", "--skip-preview")
+	if err == nil || !strings.Contains(out, "before the end of the oldest backup") {
+		t.Errorf("a restore to before the first backup: %v\n%s", err, last(out, 40))
+	}
+	t.Log(last(out, 12))
+	if after := uids(t, ns)["database"]; !reflect.DeepEqual(before, after) {
+		t.Errorf("the members were %v and are %v", before, after)
+	}
+	if got := ask(t, ns, "SELECT 1"); got != "1" {
+		t.Errorf("the primary answers %q", got)
+	}
+	pulumi(t, "config", "rm", "--stack", backedUp, "databaseRestore")
+	up(t, backedUp)
+	if after := uids(t, ns)["database"]; !reflect.DeepEqual(before, after) {
+		t.Errorf("the members were %v and are %v", before, after)
+	}
+}
+
+// Every volume is gone: the repository gives back exactly the rows of a given moment.
+func testVolumesDestroyed(t *testing.T, ns string) {
+	ask(t, ns, "CREATE TABLE written (n int, at timestamptz)")
+	ask(t, ns, "DO $$ BEGIN FOR i IN 1..100 LOOP INSERT INTO written VALUES (i, clock_timestamp()); COMMIT; PERFORM pg_sleep(0.05); END LOOP; END $$")
+	at := ask(t, ns, `SELECT to_char((at + interval '20 ms') AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') FROM written WHERE n = 60`)
+	want := ask(t, ns, "SELECT count(*) || ' to ' || max(n) FROM written WHERE at <= '"+at+"'")
+	ask(t, ns, "DROP TABLE written")
+	archived(t, ns)
+
+	start := time.Now()
+	claims, err := cluster.CoreV1().PersistentVolumeClaims(ns).List(t.Context(), metav1.ListOptions{LabelSelector: nameLabel + "=database"})
+	if err != nil || len(claims.Items) == 0 {
+		t.Fatalf("%d claims: %v", len(claims.Items), err)
+	}
+	for _, c := range claims.Items {
+		if err := cluster.CoreV1().PersistentVolumeClaims(ns).Delete(t.Context(), c.Name, metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, p := range pods(t, ns)["database"] {
+		if err := cluster.CoreV1().Pods(ns).Delete(t.Context(), p.Name, *metav1.NewDeleteOptions(0)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, 2*time.Minute, "no volume of before", func(ctx context.Context) (string, bool) {
+		left := ""
+		for _, c := range claims.Items {
+			if now, err := cluster.CoreV1().PersistentVolumeClaims(ns).Get(ctx, c.Name, metav1.GetOptions{}); err == nil && now.UID == c.UID {
+				left += c.Name + " "
+			}
+		}
+		return left, left == ""
+	})
+	gone := time.Now()
+	operate(t, ns, "A table was dropped", map[string]string{"AT": at})
+	if got := ask(t, ns, "SELECT count(*) || ' to ' || max(n) FROM written"); got != want {
+		t.Errorf("rows %s, want %s of %s", got, want, at)
+	} else {
+		fmt.Printf("| all volumes destroyed, restored to %s by `pulumi up` | rows %s wanted, %s got | gone after %s, serving %s later |\n", at, want, got, gone.Sub(start).Round(time.Second), since(gone))
+	}
+	settled(t, ns)
+	answers(t, outputsOf(t, backedUp))
+	firstBackup(t, ns)
+	upAgainOf(t, backedUp)
+}
+
+// upAgainOf deploys a stack once more, which changes nothing.
+func upAgainOf(t *testing.T, name string) {
+	t.Helper()
+	out := pulumi(t, "up", "--stack", name, "--yes", "--skip-preview", "--suppress-outputs", "--expect-no-changes")
+	t.Log(last(out, 4))
+}
