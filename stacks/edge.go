@@ -17,6 +17,7 @@ import (
 	"github.com/alphapulse/alphapulse-infra/components/platform"
 	"github.com/alphapulse/alphapulse-infra/components/room"
 	"github.com/alphapulse/alphapulse-infra/components/room/certs"
+	"github.com/alphapulse/alphapulse-infra/components/telemetry"
 	"github.com/alphapulse/alphapulse-infra/stacks/live"
 	"github.com/alphapulse/alphapulse-infra/stacks/settings"
 )
@@ -215,6 +216,12 @@ func (s *Stack) arrangeEdge() {
 		API:        &ingress.Upstream{Port: s.Backend.API.Port, Hidden: hide(s.Backend.API.MetricsPath)},
 		Grafana:    &ingress.Upstream{Host: pulumi.String(monitoring.GrafanaOf(monitoringName).Name), Port: monitoring.GrafanaPort, Hidden: hide("/metrics")},
 		Prometheus: &ingress.Upstream{Host: pulumi.String(monitoring.PrometheusOf(monitoringName).Name), Port: monitoring.PrometheusPort},
+	}
+	if s.Telemetry.Logs.Backend == telemetry.Local {
+		a.Routes.Logs = &ingress.Upstream{Host: pulumi.String(telemetry.LogsOf(telemetryName).Name), Port: telemetry.LogsPort}
+	}
+	if s.Telemetry.Traces.Backend == telemetry.Local {
+		a.Routes.Traces = &ingress.Upstream{Host: pulumi.String(telemetry.TracesOf(telemetryName).Name), Port: telemetry.TracesPort}
 	}
 	if d := s.Backend.Dashboard; d != nil {
 		a.Routes.Dashboard = &ingress.Upstream{Port: d.Port, Hidden: hide(d.MetricsPath)}

@@ -60,6 +60,12 @@ func (s *Stack) links() []room.Link {
 	web(api, s.Backend.API.Port)
 	web(grafana, monitoring.GrafanaPort)
 	web(prometheus, monitoring.PrometheusPort)
+	if s.Telemetry.Logs.Backend == telemetry.Local {
+		web(telemetry.LogsOf(telemetryName), telemetry.LogsPort)
+	}
+	if s.Telemetry.Traces.Backend == telemetry.Local {
+		web(telemetry.TracesOf(telemetryName), telemetry.TracesPort)
+	}
 	if s.Telemetry.Logs.On() {
 		tells(edge)
 	}

@@ -87,6 +87,9 @@ type Routes struct {
 	// Prometheus is served on monitoring.<domain>/prometheus behind PrometheusPassword;
 	// it runs with that route prefix.
 	Prometheus *Upstream
+	// Logs (VictoriaLogs) and Traces (Jaeger) are served on monitoring.<domain>/logs and
+	// /jaeger behind PrometheusPassword; they run with these prefixes.
+	Logs, Traces *Upstream
 }
 
 // TLS says where the certificate comes from: from the user when Certificate is set, from
@@ -252,7 +255,7 @@ func (a *Args) validate() error {
 	if len(problems) == 0 {
 		// The rest is the file's own to judge. Hosts are known only later; they
 		// are Service names, checked again when the file is rendered.
-		if err := a.config(a.onCluster("edge", "namespace"), "ui", "api", "dashboard", "grafana", "prometheus").Validate(); err != nil {
+		if err := a.config(a.onCluster("edge", "namespace"), "ui", "api", "dashboard", "grafana", "prometheus", "logs", "traces").Validate(); err != nil {
 			problem("%w", err)
 		}
 	}
@@ -275,6 +278,8 @@ func (a *Args) routes() []route {
 		{"Dashboard", a.Routes.Dashboard, false, []string{"/ws", "/ws/", "/socket.io/"}},
 		{"Grafana", a.Routes.Grafana, false, []string{"/api/live/"}},
 		{"Prometheus", a.Routes.Prometheus, false, nil},
+		{"Logs", a.Routes.Logs, false, nil},
+		{"Traces", a.Routes.Traces, false, nil},
 	}
 }
 
@@ -300,7 +305,7 @@ func (a *Args) onCluster(name, namespace string) Place {
 // config is the nginx configuration at a place for the names of the routes' hosts, in
 // the routes' order.
 func (a *Args) config(place Place, hosts ...string) *nginx.Config {
-	var upstreams [5]*nginx.Upstream
+	var upstreams [7]*nginx.Upstream
 	for i, r := range a.routes() {
 		if r.upstream == nil {
 			continue
@@ -319,6 +324,7 @@ func (a *Args) config(place Place, hosts ...string) *nginx.Config {
 		Domain: a.Domain,
 		Upstreams: nginx.Upstreams{
 			UI: upstreams[0], API: upstreams[1], Dashboard: upstreams[2], Grafana: upstreams[3], Prometheus: upstreams[4],
+			Logs: upstreams[5], Traces: upstreams[6],
 		},
 		HTTPPort: HTTPPort, HTTPSPort: HTTPSPort, StatusPort: StatusPort, StatusAddress: place.StatusAddress,
 		PublicHTTPSPort: a.PublicHTTPSPort,
@@ -352,8 +358,8 @@ func (a *Args) config(place Place, hosts ...string) *nginx.Config {
 	return c
 }
 
-// URLs are the public addresses by what is served there: ui, api, dashboard, grafana
-// and prometheus, as far as they are routed.
+// URLs are the public addresses by what is served there: ui, api, dashboard, grafana,
+// prometheus, logs and traces, as far as they are routed.
 func (a *Args) URLs() map[string]string {
 	d := a.withDefaults()
 	hosts := nginx.HostsOf(d.Domain)
@@ -367,6 +373,12 @@ func (a *Args) URLs() map[string]string {
 	}
 	if d.Routes.Prometheus != nil && d.PrometheusPassword != nil {
 		urls["prometheus"] = "https://" + hosts.Monitoring + port + nginx.PrometheusPath
+	}
+	if d.Routes.Logs != nil && d.PrometheusPassword != nil {
+		urls["logs"] = "https://" + hosts.Monitoring + port + nginx.LogsPath
+	}
+	if d.Routes.Traces != nil && d.PrometheusPassword != nil {
+		urls["traces"] = "https://" + hosts.Monitoring + port + nginx.TracesPath
 	}
 	return urls
 }

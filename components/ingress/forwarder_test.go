@@ -19,7 +19,7 @@ func TestForwarder(t *testing.T) {
 	assert.Equal(t, containers(off)+1, containers(&with))
 	assert.Equal(t, containers(off)-2, len((&with).Facts("edge", room.DockerHost).Workloads[0].Containers), "none on a Docker host")
 
-	names := []string{"ui", "api", "", "", ""}
+	names := []string{"ui", "api", "", "", "", "", ""}
 	with.Routes = Routes{UI: &Upstream{Port: 1}, API: &Upstream{Port: 2}}
 	assert.Equal(t, forwarderAddress, with.config(with.onCluster("edge", "n"), names...).LogAddress)
 	assert.Empty(t, with.config(Place{}, names...).LogAddress, "nobody listens on a Docker host")

@@ -97,7 +97,7 @@ const (
 // Upstreams are the services behind the edge. UI and API are needed; a nil one of
 // the others is not published.
 type Upstreams struct {
-	UI, API, Dashboard, Grafana, Prometheus *Upstream
+	UI, API, Dashboard, Grafana, Prometheus, Logs, Traces *Upstream
 }
 
 // Upstream is one service.
@@ -158,6 +158,13 @@ const ACMEPath = "/.well-known/acme-challenge/"
 // PrometheusPath is where Prometheus is served on the monitoring host; it must run
 // with this as its route prefix.
 const PrometheusPath = "/prometheus"
+
+// LogsPath and TracesPath are where VictoriaLogs and Jaeger are served on the monitoring
+// host; they must run with these as their prefixes.
+const (
+	LogsPath   = "/logs"
+	TracesPath = "/jaeger"
+)
 
 // Hosts are the names that a certificate of the edge must cover.
 type Hosts struct{ UI, API, Dashboard, Monitoring string }

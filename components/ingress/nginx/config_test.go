@@ -55,6 +55,11 @@ func TestNginxAcceptsTheConfiguration(t *testing.T) {
 			c.Upstreams.Grafana = nil
 			return c
 		}(),
+		"with logs and traces": func() nginx.Config {
+			c := full()
+			c.Upstreams.Logs, c.Upstreams.Traces = &nginx.Upstream{Address: "logs.test:9428"}, &nginx.Upstream{Address: "traces.test:16686"}
+			return c
+		}(),
 		"without a password": func() nginx.Config {
 			c := full()
 			c.PasswordFile = ""

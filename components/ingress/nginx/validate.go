@@ -252,6 +252,7 @@ func (c *Config) named() []namedUpstream {
 	for _, u := range []namedUpstream{
 		{"ui", c.Upstreams.UI}, {"api", c.Upstreams.API},
 		{"dashboard", c.Upstreams.Dashboard}, {"grafana", c.Upstreams.Grafana}, {"prometheus", c.Upstreams.Prometheus},
+		{"logs", c.Upstreams.Logs}, {"traces", c.Upstreams.Traces},
 	} {
 		if u.Upstream != nil {
 			list = append(list, u)
