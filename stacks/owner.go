@@ -145,6 +145,9 @@ func (s *Stack) look(ctx *pulumi.Context, before Previous) error {
 	if err == nil {
 		err = s.identify(ctx.Context(), cluster, before)
 	}
+	if err == nil {
+		err = s.growth(ctx.Context(), cluster, before)
+	}
 	var refused *refusal
 	if errors.As(err, &refused) {
 		return fmt.Errorf("the configuration of stack %s has 1 problem(s), nothing was changed:\n%w", s.Name, refused)

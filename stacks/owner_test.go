@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/dynamic/fake"
@@ -101,6 +102,37 @@ func TestTheClusterIsRemembered(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, []string{"443", "16443"}, s.Cluster.APIServerPorts, "the port that the cluster tells")
 		assert.Equal(t, []string{"10.233.0.3/32", "fd00:233::3/128"}, s.Cluster.DNSCIDRs, "the name servers that the cluster tells")
+	}
+}
+
+// TestVolumesThatCannotGrowAreRefused, where the cluster says so.
+func TestVolumesThatCannotGrowAreRefused(t *testing.T) {
+	class := func(name string, grows *bool) *storagev1.StorageClass {
+		return &storagev1.StorageClass{TypeMeta: metav1.TypeMeta{APIVersion: "storage.k8s.io/v1", Kind: "StorageClass"},
+			ObjectMeta: metav1.ObjectMeta{Name: name}, AllowVolumeExpansion: grows}
+	}
+	claim := func(name, class string) *corev1.PersistentVolumeClaim {
+		return &corev1.PersistentVolumeClaim{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "PersistentVolumeClaim"},
+			ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "trading"}, Spec: corev1.PersistentVolumeClaimSpec{StorageClassName: &class}}
+	}
+	yes, no := true, false
+	cluster := clusterWith(class("local", nil), class("fixed", &no), class("grows", &yes),
+		claim("data-database-g1-0", "local"), claim("cache", "fixed"), claim("monitoring-prometheus", "grows"), claim("monitoring-grafana", "unseen"))
+	before := Previous{Namespace: "trading", Generation: 1, Volumes: map[string]string{
+		"data-database-g1-0": "100Gi", "cache": "10Gi", "monitoring-prometheus": "50Gi", "monitoring-grafana": "1Gi", "monitoring-alertmanager": "1Gi"}}
+	for what, values := range map[string]map[string]string{
+		"": {"databaseStorage": "100Gi", "cacheStorage": "10Gi", "prometheusStorage": "60Gi", "grafanaStorage": "2Gi"},
+		"databaseStorage: 200Gi: volume data-database-g1-0 has StorageClass local, which does not let a volume grow: keep 100Gi": {"databaseStorage": "200Gi", "cacheStorage": "10Gi"},
+		"cacheStorage: 20Gi: volume cache has StorageClass fixed":                                                                {"databaseStorage": "200Gi", "cacheStorage": "20Gi"},
+	} {
+		values["domain"], values["namespace"], values["prometheusStorage"] = "example.org", "trading", "60Gi"
+		s, err := Parse("dev", values, nil, before)
+		require.NoError(t, err)
+		if err = s.growth(t.Context(), cluster, before); what == "" {
+			assert.NoError(t, err)
+		} else {
+			assert.ErrorContains(t, err, what)
+		}
 	}
 }
 

@@ -1,15 +1,18 @@
 package stacks
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/alphapulse/alphapulse-infra/components/room"
+	"github.com/alphapulse/alphapulse-infra/stacks/live"
 	"github.com/alphapulse/alphapulse-infra/stacks/settings"
 )
 
@@ -119,4 +122,29 @@ func (s *Stack) keeps(p *settings.Problems, before Previous) {
 			p.Add(v.key, "%s is smaller than the %s that volume %s has: a volume cannot shrink, set at least %s", v.size.String(), had, claim, had)
 		}
 	}
+}
+
+// growth refuses a larger volume where the cluster says that it cannot grow: halfway
+// through an update the API server would.
+func (s *Stack) growth(ctx context.Context, cluster *live.Cluster, before Previous) error {
+	var problems []string
+	for _, claim := range slices.Sorted(maps.Keys(before.Volumes)) {
+		v, ok := s.volumes[databaseVolume(claim)]
+		had, err := resource.ParseQuantity(before.Volumes[claim])
+		if !ok || err != nil || s.unused(claim) || v.size.Cmp(had) <= 0 {
+			continue
+		}
+		class, err := cluster.FixedClass(ctx, s.Cluster.Namespace, claim)
+		if err != nil {
+			return err
+		}
+		if class != "" {
+			problems = append(problems, fmt.Sprintf("%s: %s: volume %s has StorageClass %s, which does not let a volume grow: keep %s, or set allowVolumeExpansion in that class if its driver can",
+				v.key, v.size.String(), claim, class, had.String()))
+		}
+	}
+	if len(problems) > 0 {
+		return &refusal{strings.Join(problems, "\n")}
+	}
+	return nil
 }

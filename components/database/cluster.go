@@ -77,8 +77,9 @@ func (a *Args) validateCluster() error {
 	return errors.Join(problems...)
 }
 
-// poolers is how many PgBouncers there are: a single member needs no second one.
-func (a *Args) poolers() int { return min(2, a.Instances) }
+// poolers is how many PgBouncers there are, with a single member, too: the loss of a node
+// that has none is not to cost the way to it.
+const poolers = 2
 
 // reserved are the server's connections that are not for poolers: those that the server
 // keeps, the exporter's and the agent's, pg_rewind's, and a session of an operator.
@@ -87,7 +88,7 @@ const reserved = superuserReserved + monitoringReserved + 10
 // Pools are the sizes of each pooler's pools.
 func (a *Args) Pools() (pgbouncer.Pools, error) {
 	return pgbouncer.Size(pgbouncer.Demand{
-		ServerConnections: a.Tuning().MaxConnections, Reserved: reserved + a.Sessions, Poolers: a.poolers() + 1, Clients: a.Clients,
+		ServerConnections: a.Tuning().MaxConnections, Reserved: reserved + a.Sessions, Poolers: poolers + 1, Clients: a.Clients,
 	})
 }
 

@@ -51,7 +51,7 @@ func (a *Args) Facts(name string, on room.Target) room.Facts {
 		}
 		server.Scrape = metrics
 		f.Workloads = []room.Workload{server, {
-			Identity: Pooler(name), Replicas: a.poolers(), Surge: 1, Containers: []room.Resources{PoolerResources, AgentResources},
+			Identity: Pooler(name), Replicas: poolers, Surge: 1, Containers: []room.Resources{PoolerResources, AgentResources},
 		}}
 		if a.Former != nil {
 			f.Claims = append(f.Claims, room.Claim{Name: name, Size: resource.MustParse(a.Former.Size)})

@@ -23,7 +23,7 @@ func (a *Args) pooler(name string, f *memberFiles, control pulumi.StringInput) w
 	place.PriorityClass = nil // it holds nothing
 	tls := workload.Mount{Volume: "tls", Path: pgbouncer.TLSDir, ReadOnly: true}
 	return workload.Pod{
-		Identity: Pooler(name), Placement: place, Replicas: pulumi.Int(a.poolers()), Most: a.poolers(),
+		Identity: Pooler(name), Placement: place, Replicas: pulumi.Int(poolers), Most: poolers,
 		Spread: workload.SpreadOf(a.SpreadRequired),
 		Init: []workload.Process{{
 			Name: "agent", Image: a.AgentImage, Sidecar: true,

@@ -68,6 +68,7 @@ func restConfig(kubeconfig, kubeContext string) (*rest.Config, error) {
 var (
 	namespaces = schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
 	endpoints  = schema.GroupVersionResource{Group: "discovery.k8s.io", Version: "v1", Resource: "endpointslices"}
+	classes    = schema.GroupVersionResource{Group: "storage.k8s.io", Version: "v1", Resource: "storageclasses"}
 )
 
 // UID tells clusters apart: that of the namespace kube-system, which lives as long as the
@@ -108,6 +109,35 @@ func (c *Cluster) APIServerPorts(ctx context.Context) ([]int, error) {
 	}
 	slices.Sort(ports)
 	return ports, nil
+}
+
+// FixedClass is the StorageClass of a claim that cannot grow; "" where it can, where there
+// is no such claim or class, and where the user may not see that.
+func (c *Cluster) FixedClass(ctx context.Context, namespace, claim string) (string, error) {
+	object, err := c.client.Resource(kinds["PersistentVolumeClaim"]).Namespace(namespace).Get(ctx, claim, metav1.GetOptions{})
+	if err != nil {
+		return "", unseen(err)
+	}
+	name, _, err := unstructured.NestedString(object.Object, "spec", "storageClassName")
+	if err != nil || name == "" {
+		return "", err
+	}
+	class, err := c.client.Resource(classes).Get(ctx, name, metav1.GetOptions{})
+	if err != nil {
+		return "", unseen(err)
+	}
+	if grows, _, err := unstructured.NestedBool(class.Object, "allowVolumeExpansion"); err != nil || grows {
+		return "", err
+	}
+	return name, nil
+}
+
+// unseen is nil for what is not there, or may not be seen.
+func unseen(err error) error {
+	if apierrors.IsNotFound(err) || apierrors.IsForbidden(err) {
+		return nil
+	}
+	return err
 }
 
 // NameServers are the addresses of the cluster's DNS Service, as networks; nil where the

@@ -227,6 +227,9 @@ func (f *fleet) clientOf(t *testing.T, path string) string {
 // member of the database, one of them the only cache, without which the API goes on.
 func (f *fleet) testDrain(t *testing.T) {
 	f.deploy(t, "databaseInstances=3", "backendMinReplicas=2")
+	// Where the primary was, writes wait for another: later, and not lost.
+	f.lb.within = waits
+	defer func() { f.lb.within = 0 }()
 	if on := slices.Compact(placement(t)["database"]); len(on) != 3 {
 		t.Errorf("members of the database are on %v, want one on each node", on)
 	}

@@ -94,6 +94,7 @@ type tally struct {
 	sent, failed int
 	first, last  time.Time // of the failed ones
 	example      string
+	slowest      time.Duration // of the answered ones
 }
 
 // outage is the time from the first failure to the last.
@@ -105,6 +106,9 @@ func (y tally) outage() time.Duration {
 }
 
 func (y tally) String() string {
+	if y.failed == 0 && y.slowest > time.Second {
+		return fmt.Sprintf("0 of %d, the slowest after %.1f s", y.sent, y.slowest.Seconds())
+	}
 	if y.failed == 0 {
 		return fmt.Sprintf("0 of %d", y.sent)
 	}
@@ -226,6 +230,8 @@ func (l *load) one(k kind, c *http.Client) {
 			y.first, y.example = begun, why
 		}
 		y.last = time.Now()
+	} else {
+		y.slowest = max(y.slowest, time.Since(begun))
 	}
 	l.tallies[k.name] = y
 }

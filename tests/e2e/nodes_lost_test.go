@@ -157,8 +157,10 @@ func (f *fleet) testKill(t *testing.T) {
 	all := l.settleDown(t, time.Minute)
 	f.fault(fmt.Sprintf("power cut of %s, noticed after %s", node, noticed), all, served.String(), words(waiting))
 	for name, y := range all {
-		if y.outage() > lossWindow {
-			t.Errorf("power cut of %s: %s: %s, want at most %s of failures", node, name, y, lossWindow)
+		// Until the node is noticed to be lost a connection to one of its pods is tried now
+		// and then, and a write that went there is not sent again.
+		if y.outage() > lossWindow && y.failed > y.sent/100 {
+			t.Errorf("power cut of %s: %s: %s, want at most %s of failures, or one in a hundred", node, name, y, lossWindow)
 		}
 	}
 

@@ -112,12 +112,13 @@ func Run(o Options) (*Recording, error) {
 		}
 		for name, value := range outputs {
 			output := pulumi.ToOutput(value)
-			output.ApplyT(func(v any) any {
+			// Exported, so that the program does not end before the value is there.
+			ctx.Export(name, output.ApplyT(func(v any) any {
 				mu.Lock()
 				defer mu.Unlock()
 				values[name] = v
 				return v
-			})
+			}))
 			if pulumi.IsSecret(output) {
 				mu.Lock()
 				secrets[name] = true
