@@ -29,24 +29,41 @@ const (
 	traceStore = "telemetry-traces"
 )
 
-// TestObservability follows a request by its trace from the edge to its SQL, and its log
-// lines over a time in which nobody takes them.
+// TestObservability follows a request by its trace from the edge to its SQL, its log lines
+// over a time in which nobody takes them, and a fault to the page of who is on call.
 func TestObservability(t *testing.T) {
 	picture(t, namespace)
 	must(t, "images", "otelcol", "victoria-logs", "jaeger")
 	e := editable(t)
+	pages := startReceiver(t)
+	pulumi(t, "config", "set-all", "--stack", stack, "--config-file", e.file, "--secret", "alertWebhookUrl=https://"+receiverAddress+"/hook")
 	start := time.Now()
 	e.deploy(t, "logsBackend=local", "tracesBackend=local", "edgeTraceSampling=1", "debug=true",
 		"logsStorage=2Gi", "tracesStorage=1Gi", "collectorStorage=1Gi")
 	t.Logf("logs and traces on: %s", since(start))
-	for _, part := range []struct {
-		name string
-		test func(*testing.T, observed)
-	}{{"ARequestIsFollowed", testFollowed}, {"TheLogsAreAway", testLogsAway}, {"EverythingIsWatched", testWatched}} {
-		t.Run(part.name, func(t *testing.T) {
+	pages.trusted(t)
+	run := func(name string, part func(*testing.T, observed)) {
+		t.Run(name, func(t *testing.T) {
 			o := outputsOf(t, stack)
-			part.test(t, observed{outputs: o, client: browser(t, o.CACertificate)})
+			part(t, observed{outputs: o, client: browser(t, o.CACertificate)})
 		})
+	}
+	run("ARequestIsFollowed", testFollowed)
+	// A page takes its time. Nothing else here needs the cache.
+	scale(t, "cache", 0)
+	stopped := time.Now()
+	run("TheLogsAreAway", testLogsAway)
+	run("EverythingIsWatched", testWatched)
+	t.Run("APageIsSent", func(t *testing.T) { pages.testPaged(t, stopped) })
+}
+
+// scale lets a StatefulSet have so many pods.
+func scale(t *testing.T, name string, replicas int32) {
+	t.Helper()
+	_, err := cluster.AppsV1().StatefulSets(namespace).UpdateScale(t.Context(), name,
+		&autoscalingv1.Scale{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace}, Spec: autoscalingv1.ScaleSpec{Replicas: replicas}}, metav1.UpdateOptions{})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -222,16 +239,7 @@ const away = time.Minute
 // testLogsAway: VictoriaLogs is gone for a minute under requests. Each of their lines
 // arrives once, or its loss is counted.
 func testLogsAway(t *testing.T, o observed) {
-	scale := func(replicas int32) {
-		t.Helper()
-		_, err := cluster.AppsV1().StatefulSets(namespace).UpdateScale(t.Context(), logStore,
-			&autoscalingv1.Scale{ObjectMeta: metav1.ObjectMeta{Name: logStore, Namespace: namespace}, Spec: autoscalingv1.ScaleSpec{Replicas: replicas}}, metav1.UpdateOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	scale(0)
-	defer scale(1)
+	scale(t, logStore, 0)
 	eventually(t, 2*time.Minute, logStore+" is gone", func(context.Context) (string, bool) {
 		n := len(pods(t, namespace)[logStore])
 		return fmt.Sprintf("%d pods", n), n == 0
@@ -247,8 +255,11 @@ func testLogsAway(t *testing.T, o observed) {
 		slowest = max(slowest, time.Since(start))
 		time.Sleep(200 * time.Millisecond)
 	}
-	scale(1)
-	settled(t, namespace)
+	scale(t, logStore, 1)
+	eventually(t, 3*time.Minute, logStore+" is back", func(context.Context) (string, bool) {
+		list := pods(t, namespace)[logStore]
+		return fmt.Sprintf("%d pods", len(list)), len(list) == 1 && ready(&list[0])
+	})
 	back := time.Now()
 	counts := map[string]int{}
 	eventually(t, 3*time.Minute, "every line", func(ctx context.Context) (string, bool) {
@@ -322,9 +333,25 @@ func (o observed) ask(_ context.Context, t *testing.T, expr string) ([]float64, 
 	return values, nil
 }
 
+// behindLogin asks for a page of the stores through the edge.
+func (o observed) behindLogin(t *testing.T) {
+	t.Helper()
+	for _, e := range []struct{ name, path string }{{"logs", "/select/logsql/query?query=*&limit=1"}, {"traces", "/api/services"}} {
+		u := o.URLs[e.name] + e.path
+		if status, _, err := request(t, o.client, http.MethodGet, u, nil, nil); err != nil || status != http.StatusUnauthorized {
+			t.Errorf("GET %s without a password: %d %v, want 401", u, status, err)
+		}
+		status, body, err := request(t, o.client, http.MethodGet, u, nil, func(r *http.Request) { r.SetBasicAuth("admin", o.PrometheusPassword) })
+		if err != nil || status != http.StatusOK || !strings.Contains(string(body), "alphapulse-") {
+			t.Errorf("GET %s: %d %.200q %v", u, status, body, err)
+		}
+	}
+}
+
 // testWatched: each of the new workloads is scraped, and what its panels and alerts ask
 // for is there.
 func testWatched(t *testing.T, o observed) {
+	o.behindLogin(t)
 	for expr, least := range map[string]float64{
 		`sum(up{job="` + gateway + `"})`:                                                        2, // its own figures, and what it is sent
 		`sum(up{job="` + logStore + `"})`:                                                       1,
