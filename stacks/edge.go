@@ -81,7 +81,7 @@ func (s *Stack) edgeSettings(set *settings.Set) {
 	g.Int(&a.BodyPauseSeconds, "edgeBodyPauseSeconds", "How long a client may pause within a body.", settings.Between(1, 60), settings.In("seconds"))
 	g.Int(&a.HeaderKilobytes, "edgeHeaderKilobytes", "Longest request line, and longest line of a request's header; four times as much in all.", settings.Between(1, 64), settings.In("KiB"))
 	g.Int(&a.ResponseHeaderKilobytes, "edgeResponseHeaderKilobytes", "Longest header of a service's answer.", settings.Between(4, 256), settings.In("KiB"))
-	g.Fraction(&a.TraceSampling, "edgeTraceSampling", "Share of the requests that bring no trace of their own whose trace asks services to keep it; each has an id anyhow. backendEnv says where the backend sends traces.")
+	g.Fraction(&a.TraceSampling, "edgeTraceSampling", "Share of the requests that bring no trace of their own whose trace asks services to keep it; each has an id anyhow. tracesBackend says where they are kept; backendEnv may name another place.")
 	g.Check(func(p *settings.Problems) {
 		if err := nginx.CheckSampling(a.TraceSampling); err != nil {
 			p.Add("edgeTraceSampling", "%v", err)
