@@ -29,19 +29,16 @@ const (
 	traceStore = "telemetry-traces"
 )
 
-// TestObservability follows a request by its trace from the edge to its SQL, its log lines
-// over a time in which nobody takes them, and a fault to the page of who is on call.
+// TestObservability follows a request by its trace from the edge to its SQL, and its log
+// lines over a time in which nobody takes them.
 func TestObservability(t *testing.T) {
 	picture(t, namespace)
 	must(t, "images", "otelcol", "victoria-logs", "jaeger")
 	e := editable(t)
-	pages := startReceiver(t)
-	pulumi(t, "config", "set-all", "--stack", stack, "--config-file", e.file, "--secret", "alertWebhookUrl=https://"+receiverAddress+"/hook")
 	start := time.Now()
 	e.deploy(t, "logsBackend=local", "tracesBackend=local", "edgeTraceSampling=1", "debug=true",
 		"logsStorage=2Gi", "tracesStorage=1Gi", "collectorStorage=1Gi")
 	t.Logf("logs and traces on: %s", since(start))
-	pages.trusted(t)
 	run := func(name string, part func(*testing.T, observed)) {
 		t.Run(name, func(t *testing.T) {
 			o := outputsOf(t, stack)
@@ -49,12 +46,8 @@ func TestObservability(t *testing.T) {
 		})
 	}
 	run("ARequestIsFollowed", testFollowed)
-	// A page takes its time. Nothing else here needs the cache.
-	scale(t, "cache", 0)
-	stopped := time.Now()
 	run("TheLogsAreAway", testLogsAway)
 	run("EverythingIsWatched", testWatched)
-	t.Run("APageIsSent", func(t *testing.T) { pages.testPaged(t, stopped) })
 }
 
 // scale lets a StatefulSet have so many pods.
