@@ -204,9 +204,9 @@ func (s *Stack) arrangeBackend() {
 // backendCredentials gives the application its own keys and those of its stores.
 func (s *Stack) backendCredentials(c *platform.Credentials) {
 	s.Backend.Access = &backend.Access{
-		Database:         backend.DatabaseAccess{Port: database.Port, Name: database.Name, User: database.ApplicationRole, ReadName: s.databaseReadName()},
+		Database:         backend.DatabaseAccess{Port: database.Port, Name: database.Name, User: s.databaseLogin(), ReadName: s.databaseReadName()},
 		Cache:            backend.CacheAccess{Port: cache.Port},
 		DatabasePassword: c.DatabaseApplication, CachePassword: c.CacheApplication,
-		JWTSecret: c.JWTSecret, AppSecret: c.AppSecret,
+		JWTSecret: c.JWTSecret, FormerJWTSecret: c.FormerJWT, AppSecret: c.AppSecret,
 	}
 }

@@ -43,4 +43,5 @@ func (s *Stack) arrangeCache() {
 // cacheCredentials gives the cache the passwords of its users.
 func (s *Stack) cacheCredentials(c *platform.Credentials) {
 	s.Cache.ApplicationPassword, s.Cache.MonitoringPassword = c.CacheApplication, c.CacheMonitoring
+	s.Cache.FormerPassword = c.FormerCache
 }

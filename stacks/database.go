@@ -139,6 +139,15 @@ func (s *Stack) databaseProcesses() int {
 	return processes
 }
 
+// databaseLogin is what the application logs in as. A single server on a Docker host has
+// one role for it, whose password changes with a restart.
+func (s *Stack) databaseLogin() string {
+	if s.Target == room.Kubernetes {
+		return s.Database.Login()
+	}
+	return database.ApplicationRole
+}
+
 // databaseReadName is what the application reads from standbys with; "" where it cannot.
 func (s *Stack) databaseReadName() string {
 	if s.Target == room.Kubernetes && s.Database.Instances > 1 && !s.Database.Direct {
@@ -149,6 +158,7 @@ func (s *Stack) databaseReadName() string {
 
 func (s *Stack) arrangeDatabase() {
 	a := s.Database
+	a.Word = s.words[platform.RotateDatabase]
 	a.StorageClass, a.Protect, a.SpreadRequired = s.Cluster.StorageClass, s.Platform.Protect, s.Cluster.SpreadRequired
 	a.APIServerPorts, a.Clients, a.Sessions = numbers(s.Cluster.APIServerPorts), s.databaseClients(), s.databaseProcesses()
 }

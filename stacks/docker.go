@@ -70,6 +70,7 @@ func deployDocker(ctx *pulumi.Context, s *Stack, all func() []pulumi.Resource) (
 		outputVolumes:   pulumi.ToStringMap(host.Volumes),
 		"urls":          edge.URLs,
 		"caCertificate": edge.CACertificate,
+		outputRotations: s.rotationOutput(app.Ready...),
 	}
 	if s.Host.id != "" {
 		target[outputEngine] = pulumi.String(s.Host.id)

@@ -75,7 +75,12 @@ func deployKubernetes(ctx *pulumi.Context, s *Stack, all func() []pulumi.Resourc
 	if err != nil {
 		return nil, err
 	}
-	if _, err := monitoring.NewMonitoring(ctx, monitoringName, s.Monitoring, opts...); err != nil {
+	watch, err := monitoring.NewMonitoring(ctx, monitoringName, s.Monitoring, opts...)
+	if err != nil {
+		return nil, err
+	}
+	told, err := db.Use(ctx, app, edge, watch)
+	if err != nil {
 		return nil, err
 	}
 	if s.Telemetry.On() {
@@ -86,11 +91,18 @@ func deployKubernetes(ctx *pulumi.Context, s *Stack, all func() []pulumi.Resourc
 	if err := c.guard(ctx, all()); err != nil {
 		return nil, err
 	}
+	return c.outputs(ctx, s.onCluster(ground, db, edge, planned, told))
+}
+
+// onCluster are the outputs that a stack on a cluster has, and those that its next update
+// reads.
+func (s *Stack) onCluster(ground *platform.Platform, db *database.Database, edge *ingress.Ingress, planned plan, told pulumi.Resource) pulumi.Map {
 	target := pulumi.Map{
 		outputNamespace:  ground.Namespace,
 		outputVolumes:    once(db, planned.volumes),
 		outputGeneration: once(db, pulumi.Int(s.Database.Generation)),
 		outputRestored:   once(db, pulumi.String(s.Backup.restored)),
+		outputRotations:  s.rotationOutput(told),
 		"urls":           edge.URLs,
 		"edgeAddress":    edge.Address,
 		"caCertificate":  edge.CACertificate,
@@ -101,7 +113,7 @@ func deployKubernetes(ctx *pulumi.Context, s *Stack, all func() []pulumi.Resourc
 	if s.Cluster.uid != "" {
 		target[outputCluster] = pulumi.String(s.Cluster.uid)
 	}
-	return c.outputs(ctx, target)
+	return target
 }
 
 // once is a value that the next update reads back. An update that fails keeps its outputs,

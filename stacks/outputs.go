@@ -6,8 +6,6 @@ import (
 	"path/filepath"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
-
-	"github.com/alphapulse/alphapulse-infra/components/database"
 )
 
 // readmeFile, beside Pulumi.yaml, is shown by `pulumi stack output readme` and by Pulumi's console.
@@ -24,10 +22,10 @@ func (c *common) outputs(ctx *pulumi.Context, target pulumi.Map) (pulumi.Map, er
 		outputTarget: pulumi.String(c.Target),
 		"images":     c.images.outputs(),
 		"credentials": pulumi.StringMap{
-			"Grafana, user admin":                        pulumi.String(commandFor("grafanaPassword")),
-			"Prometheus, user admin":                     pulumi.String(commandFor("prometheusPassword")),
-			"database, user " + database.ApplicationRole: pulumi.String(commandFor("databasePassword")),
-			"cache, default user":                        pulumi.String(commandFor("cachePassword")),
+			"Grafana, user admin":                 pulumi.String(commandFor("grafanaPassword")),
+			"Prometheus, user admin":              pulumi.String(commandFor("prometheusPassword")),
+			"database, user " + c.databaseLogin(): pulumi.String(commandFor("databasePassword")),
+			"cache, default user":                 pulumi.String(commandFor("cachePassword")),
 		},
 		"grafanaPassword":    c.credentials.GrafanaAdmin,
 		"prometheusPassword": c.credentials.PrometheusAdmin,

@@ -50,6 +50,11 @@ type Stack struct {
 	// Warnings are what a user should know, one line each, though nothing is refused.
 	Warnings []string
 
+	// words are the user's, by credential; rotated is what follows, and formerWords what is
+	// accepted beside.
+	words       map[string]string
+	rotated     map[string]Rotation
+	formerWords map[string]string
 	// databaseFrom is what a new database is filled from; "" for nothing.
 	databaseFrom string
 	// former is the single server that it means.
@@ -70,6 +75,7 @@ var declared = []func(*Stack, *settings.Set){
 	(*Stack).databaseSettings, (*Stack).backupSettings, (*Stack).cacheSettings,
 	(*Stack).backendSettings, (*Stack).engineSettings, (*Stack).dashboardSettings, (*Stack).applicationSettings,
 	(*Stack).frontendSettings, (*Stack).edgeSettings, (*Stack).tlsSettings, (*Stack).monitoringSettings, (*Stack).telemetrySettings,
+	(*Stack).rotationSettings,
 }
 
 // arranged are the rooms in the order in which one follows from another: what is behind
@@ -121,6 +127,7 @@ func Parse(name string, values map[string]string, secretKeys []string, before Pr
 	s.checkNames(p)
 	s.keeps(p, before)
 	s.generations(p, before)
+	s.rotations(p, before)
 	if err := p.Err(); err != nil {
 		return nil, fmt.Errorf("the configuration of stack %s has %d problem(s), nothing was changed:\n%w", name, p.Len(), err)
 	}

@@ -36,7 +36,12 @@ type Previous struct {
 	Engine string
 	// Volumes are the sizes of the claims, by name.
 	Volumes map[string]string
+	// Rotations are the words of the credentials that have been rotated, by credential.
+	Rotations map[string]Rotation
 }
+
+// Exists tells whether there has been an update.
+func (p Previous) Exists() bool { return p.Target != "" || p.Namespace != "" }
 
 // The names of the stack outputs that the next update reads back.
 const (
@@ -70,6 +75,7 @@ func previous(ctx *pulumi.Context) (Previous, error) {
 	p.Namespace, _ = result.Outputs[outputNamespace].(string)
 	p.Engine, _ = result.Outputs[outputEngine].(string)
 	p.Cluster, _ = result.Outputs[outputCluster].(string)
+	p.Rotations = rotationsOf(result.Outputs[outputRotations])
 	p.Restored, _ = result.Outputs[outputRestored].(string)
 	if generation, ok := result.Outputs[outputGeneration].(float64); ok {
 		p.Generation = int(generation)

@@ -103,18 +103,24 @@ func (c CacheAccess) Environment() map[string]string {
 type ApplicationKeys struct {
 	// JWTSecret signs sessions; Secret is the application's general key.
 	JWTSecret, Secret string
+	// FormerJWTSecret is accepted for sessions that it has signed; "" for none.
+	FormerJWTSecret string
 }
 
 // Environment renders the keys under the application's names.
 func (k ApplicationKeys) Environment() map[string]string {
-	return map[string]string{"JWT_SECRET_KEY": k.JWTSecret, "SECRET_KEY": k.Secret}
+	all := map[string]string{"JWT_SECRET_KEY": k.JWTSecret, "SECRET_KEY": k.Secret}
+	if k.FormerJWTSecret != "" {
+		all["JWT_SECRET_KEY_PREVIOUS"] = k.FormerJWTSecret
+	}
+	return all
 }
 
 // SecretVariables are those of the environments above whose values are secret: the
 // passwords and keys, and the addresses that carry one.
 var SecretVariables = []string{
 	"DATABASE_URL", "DATABASE_READ_URL", "DB_PASSWORD", "TIMESCALEDB_PASSWORD", "TIMESCALEDB_URL",
-	"REDIS_URL", "REDIS_PASSWORD", "JWT_SECRET_KEY", "SECRET_KEY",
+	"REDIS_URL", "REDIS_PASSWORD", "JWT_SECRET_KEY", "JWT_SECRET_KEY_PREVIOUS", "SECRET_KEY",
 }
 
 // Merge joins environments; a later one wins.
@@ -182,7 +188,7 @@ func (s Settings) Environment() map[string]string {
 func ProgramVariables() []string {
 	set := map[string]bool{}
 	for _, environment := range []map[string]string{
-		Settings{}.Environment(), DatabaseAccess{DirectHost: "any", ReadName: "any"}.Environment(), CacheAccess{}.Environment(), ApplicationKeys{}.Environment(), neverTrades, mode(""),
+		Settings{}.Environment(), DatabaseAccess{DirectHost: "any", ReadName: "any"}.Environment(), CacheAccess{}.Environment(), ApplicationKeys{FormerJWTSecret: "any"}.Environment(), neverTrades, mode(""),
 	} {
 		for name := range environment {
 			set[name] = true
@@ -206,14 +212,16 @@ type Access struct {
 	DatabaseDirectHost pulumi.StringInput
 	// DatabasePassword, CachePassword, JWTSecret and AppSecret are secrets.
 	DatabasePassword, CachePassword, JWTSecret, AppSecret pulumi.StringInput
+	// FormerJWTSecret is accepted for sessions that it has signed; nil for none.
+	FormerJWTSecret pulumi.StringInput
 }
 
 // environment is that of the application with the given host names and secrets.
-func (a *Access) environment(databaseHost, directHost, databasePassword, cacheHost, cachePassword, jwt, secret string) map[string]string {
+func (a *Access) environment(databaseHost, directHost, databasePassword, cacheHost, cachePassword, jwt, formerJWT, secret string) map[string]string {
 	db, cache := a.Database, a.Cache
 	db.DirectHost = directHost
 	db.Host, db.Password, cache.Host, cache.Password = databaseHost, databasePassword, cacheHost, cachePassword
-	return Merge(db.Environment(), cache.Environment(), ApplicationKeys{JWTSecret: jwt, Secret: secret}.Environment())
+	return Merge(db.Environment(), cache.Environment(), ApplicationKeys{JWTSecret: jwt, FormerJWTSecret: formerJWT, Secret: secret}.Environment())
 }
 
 // variables are the plain and the secret ones by name.
@@ -222,15 +230,13 @@ func (a *Access) variables() (plain, secret pulumi.StringMap) {
 	if a == nil {
 		return plain, secret
 	}
-	direct, given := a.DatabaseDirectHost, "any"
-	if direct == nil {
-		direct, given = pulumi.String(""), ""
-	}
-	all := pulumi.All(a.DatabaseHost, direct, a.DatabasePassword, a.CacheHost, a.CachePassword, a.JWTSecret, a.AppSecret)
-	for name := range a.environment("", given, "", "", "", "", "") {
+	direct, given := optional(a.DatabaseDirectHost)
+	former, had := optional(a.FormerJWTSecret)
+	all := pulumi.All(a.DatabaseHost, direct, a.DatabasePassword, a.CacheHost, a.CachePassword, a.JWTSecret, former, a.AppSecret)
+	for name := range a.environment("", given, "", "", "", "", had, "") {
 		value := all.ApplyT(func(v []any) string {
 			s := func(i int) string { return v[i].(string) }
-			return a.environment(s(0), s(1), s(2), s(3), s(4), s(5), s(6))[name]
+			return a.environment(s(0), s(1), s(2), s(3), s(4), s(5), s(6), s(7))[name]
 		}).(pulumi.StringOutput)
 		if slices.Contains(SecretVariables, name) {
 			secret[name] = pulumi.ToSecret(value).(pulumi.StringOutput)
@@ -239,4 +245,12 @@ func (a *Access) variables() (plain, secret pulumi.StringMap) {
 		}
 	}
 	return plain, secret
+}
+
+// optional is a value that may be left out, and something that stands for it.
+func optional(value pulumi.StringInput) (pulumi.StringInput, string) {
+	if value == nil {
+		return pulumi.String(""), ""
+	}
+	return value, "any"
 }

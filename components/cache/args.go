@@ -55,6 +55,9 @@ type Args struct {
 	// ApplicationPassword of the default user and MonitoringPassword of the
 	// exporter's: long and random. A changed one rolls the pod.
 	ApplicationPassword, MonitoringPassword pulumi.StringInput
+	// FormerPassword is accepted beside ApplicationPassword, for clients that have not been
+	// told that yet; nil for none.
+	FormerPassword pulumi.StringInput
 	// AliasServices are further names under which clients reach the cache, for builds
 	// that hard-code a host name.
 	AliasServices []string
@@ -80,8 +83,12 @@ func (a *Args) Config() string { return RenderConfig(a.MaxMemoryBytes(), a.Polic
 
 // ACL is users.acl, secret.
 func (a *Args) ACL() pulumi.StringOutput {
-	return pulumi.ToSecret(pulumi.All(a.ApplicationPassword, a.MonitoringPassword).ApplyT(func(v []any) (string, error) {
-		return RenderACL(v[0].(string), v[1].(string))
+	former := a.FormerPassword
+	if former == nil {
+		former = pulumi.String("")
+	}
+	return pulumi.ToSecret(pulumi.All(a.ApplicationPassword, former, a.MonitoringPassword).ApplyT(func(v []any) (string, error) {
+		return RenderACL(v[0].(string), v[1].(string), v[2].(string))
 	})).(pulumi.StringOutput)
 }
 

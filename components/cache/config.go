@@ -98,12 +98,17 @@ func RenderConfig(maxMemory int64, policy string) string {
 // RenderACL renders the users. It holds digests only: who reads the file, or a dump
 // of it, cannot log in. Redis keeps unsalted SHA-256, so a password must be long
 // and random, as the generated ones are.
-func RenderACL(applicationPassword, monitoringPassword string) (string, error) {
+// formerPassword is accepted beside the application's, unless it is empty.
+func RenderACL(applicationPassword, formerPassword, monitoringPassword string) (string, error) {
 	if applicationPassword == "" || monitoringPassword == "" {
 		return "", errors.New("cache: a password is empty: pass a generated one")
 	}
+	passwords := "#" + digest(applicationPassword)
+	if formerPassword != "" {
+		passwords += " #" + digest(formerPassword)
+	}
 	lines := []string{
-		"user default on #" + digest(applicationPassword) + " ~* &* +@all -@admin",
+		"user default on " + passwords + " ~* &* +@all -@admin",
 		// What redis_exporter sends with neither key checks nor CONFIG.
 		"user " + MonitoringUser + " on #" + digest(monitoringPassword) +
 			" resetkeys resetchannels -@all +ping +info +client|setname +slowlog|len +slowlog|get +latency|latest +latency|histogram",

@@ -46,7 +46,7 @@ func TestMaxMemoryLeavesRoomForARewrite(t *testing.T) {
 
 func TestACLHoldsDigestsOnly(t *testing.T) {
 	const application, monitoring = "application-password", "monitoring-password"
-	acl, err := RenderACL(application, monitoring)
+	acl, err := RenderACL(application, "", monitoring)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,13 +59,13 @@ func TestACLHoldsDigestsOnly(t *testing.T) {
 			t.Errorf("the file lacks the digest of %q", password)
 		}
 	}
-	if again, _ := RenderACL(application, monitoring); again != acl {
+	if again, _ := RenderACL(application, "", monitoring); again != acl {
 		t.Error("two renderings differ: every update would restart the cache")
 	}
 }
 
 func TestACLGrantsToEachUserWhatItNeeds(t *testing.T) {
-	acl, err := RenderACL("a", "m")
+	acl, err := RenderACL("a", "", "m")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +102,7 @@ func TestACLGrantsToEachUserWhatItNeeds(t *testing.T) {
 
 func TestACLRefusesAnEmptyPassword(t *testing.T) {
 	for _, c := range [][2]string{{"", "m"}, {"a", ""}} {
-		if acl, err := RenderACL(c[0], c[1]); err == nil {
+		if acl, err := RenderACL(c[0], "f", c[1]); err == nil {
 			t.Errorf("accepted: %q", acl)
 		}
 	}

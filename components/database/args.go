@@ -116,6 +116,9 @@ type Args struct {
 	// SuperuserPassword, ApplicationPassword and MonitoringPassword of the three
 	// roles: printable ASCII. A changed one reaches the running database.
 	SuperuserPassword, ApplicationPassword, MonitoringPassword pulumi.StringInput
+	// Word is part of the application's login on a cluster: with another one it is another
+	// login, and the one before works until Use. "" for ApplicationRole itself.
+	Word string
 	// PoolingPassword, ReplicationPassword and RewindPassword of the members' and poolers'
 	// own roles, and ControlPassword of Patroni's REST API and the poolers' control.
 	PoolingPassword, ReplicationPassword, RewindPassword, ControlPassword pulumi.StringInput

@@ -23,6 +23,9 @@ type Database struct {
 	Primary pulumi.StringOutput
 	// Set is the name of the members' StatefulSet, once they are there.
 	Set pulumi.StringOutput
+
+	name string
+	args *Args
 }
 
 // NewDatabase creates the database.
@@ -31,7 +34,7 @@ func NewDatabase(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Re
 	if err := errors.Join(err, args.validateCluster()); err != nil {
 		return nil, err
 	}
-	d := &Database{}
+	d := &Database{name: name, args: args}
 	if err := ctx.RegisterComponentResource("alphapulse:index:Database", name, d, opts...); err != nil {
 		return nil, err
 	}
@@ -79,6 +82,12 @@ func NewDatabase(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Re
 		d.Host = d.Primary
 	}
 	return d, ctx.RegisterResourceOutputs(d, pulumi.Map{"host": d.Host, "primary": d.Primary})
+}
+
+// Use tells the members that after these resources nobody logs in but with what they have
+// been told: they drop the logins of before.
+func (d *Database) Use(ctx *pulumi.Context, after ...pulumi.Resource) (pulumi.Resource, error) {
+	return d.args.inUse().Late(ctx, Server(d.name), d.args.Namespace, pulumi.Parent(d), pulumi.DependsOn(append(after, d.args.After...)))
 }
 
 // members is the pod of a member.

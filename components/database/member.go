@@ -59,7 +59,7 @@ func (a *Args) memberFiles(ctx *pulumi.Context, name string, opts ...pulumi.Reso
 		patroni:   workload.Plain("patroni", map[string]string{"patroni.yml": file}),
 		dynamic:   workload.Plain("dynamic", map[string]string{"dynamic.json": dynamic}),
 		roles:     workload.Hidden("roles", pulumi.StringMap{"roles.json": roles}),
-		logins:    workload.Plain("logins", map[string]string{"logins": strings.Join(Logins(), "\n") + "\n"}),
+		logins:    a.inUse(),
 		tls:       a.certificate("tls", name, "*."+membersService(name), readService(name)),
 		poolerTLS: a.certificate("tls", Pooler(name).Name, append([]string{Pooler(name).Name}, a.AliasServices...)...),
 		pooling: workload.Hidden("config", pulumi.StringMap{
@@ -71,7 +71,7 @@ func (a *Args) memberFiles(ctx *pulumi.Context, name string, opts ...pulumi.Reso
 		exporter: workload.Hidden("exporter", pulumi.StringMap{PasswordFile: a.MonitoringPassword}),
 		restart:  config.NeedsRestart(),
 	}
-	f.dynamic.Live, f.roles.Live, f.logins.Live = true, true, true
+	f.dynamic.Live, f.roles.Live = true, true
 	return f, nil
 }
 
@@ -104,21 +104,30 @@ type login struct {
 // logins are all roles that may log in to a cluster, with their passwords.
 func (a *Args) logins() ([]login, []any) {
 	return []login{
-			{Name: ApplicationRole, Kind: "application"}, {Name: MonitoringRole, Kind: "monitoring"}, {Name: PoolingRole, Kind: "pooling"},
+			{Name: a.Login(), Kind: "application"}, {Name: MonitoringRole, Kind: "monitoring"}, {Name: PoolingRole, Kind: "pooling"},
 			{Name: ReplicationRole, Kind: "replication"}, {Name: RewindRole, Kind: "rewinding"},
 		}, []any{
 			a.ApplicationPassword, a.MonitoringPassword, a.PoolingPassword, a.ReplicationPassword, a.RewindPassword,
 		}
 }
 
-// Logins are the names of the roles that may log in to a cluster.
-func Logins() []string {
-	logins, _ := (&Args{}).logins()
-	var names []string
-	for _, l := range logins {
-		names = append(names, l.Name)
+// Login is what the application logs in as on a cluster. What it makes belongs to
+// ApplicationRole.
+func (a *Args) Login() string {
+	if a.Word == "" {
+		return ApplicationRole
 	}
-	return names
+	return ApplicationRole + "_" + strings.ReplaceAll(a.Word, "-", "_")
+}
+
+// inUse are the names of the roles that somebody logs in with.
+func (a *Args) inUse() *workload.Files {
+	logins, _ := a.logins()
+	var names strings.Builder
+	for _, l := range logins {
+		names.WriteString(l.Name + "\n")
+	}
+	return workload.Plain("logins", map[string]string{"logins": names.String()})
 }
 
 // roles declares roles and database to the agent: verifiers in place of passwords.
@@ -164,7 +173,7 @@ func (a *Args) memberVolumes(f *memberFiles) []workload.Volume {
 	return []workload.Volume{
 		{Name: dataVolume, Data: &workload.Data{Size: a.Storage, StorageClass: a.StorageClass, Protect: a.Protect}},
 		sharedMemory, empty("socket", "1Mi"), empty("tmp", "64Mi"), empty("agent", "64Mi"),
-		workload.Folder(f.patroni), workload.Folder(f.dynamic), workload.Folder(f.roles), workload.Folder(f.logins),
+		workload.Folder(f.patroni), workload.Folder(f.dynamic), workload.Folder(f.roles), {Name: "logins", Files: f.logins, Late: true},
 		{Name: "tls", Files: f.tls}, {Name: "exporter", Files: f.exporter},
 	}
 }

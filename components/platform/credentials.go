@@ -17,6 +17,25 @@ type CredentialsArgs struct {
 	// Members says that the database has members and poolers, which know each other by
 	// credentials of their own.
 	Members bool
+	// Words name the present values of the credentials in Rotated: another word is another
+	// value, none the first one. Former are the words whose values are accepted beside,
+	// where the credential has such.
+	Words, Former map[string]string
+}
+
+// The credentials that rotate.
+const (
+	RotateDatabase   = "database"
+	RotateCache      = "cache"
+	RotateJWT        = "jwt"
+	RotateGrafana    = "grafana"
+	RotatePrometheus = "prometheus"
+)
+
+// Rotated are they, and what each of them is.
+var Rotated = map[string]string{
+	RotateDatabase: "database-application", RotateCache: "cache-application", RotateJWT: "jwt-secret",
+	RotateGrafana: "grafana-admin", RotatePrometheus: "prometheus-admin",
 }
 
 // Credentials are the generated secrets of one stack. Every field is a Pulumi
@@ -44,8 +63,14 @@ type Credentials struct {
 	CacheApplication pulumi.StringOutput
 	// CacheMonitoring is the password of the cache user of the exporter.
 	CacheMonitoring pulumi.StringOutput
+	// FormerCache is what clients of the cache log in with that have not been told the
+	// present password yet; nil for nothing.
+	FormerCache pulumi.StringInput
 	// JWTSecret and AppSecret are the application's signing keys.
 	JWTSecret, AppSecret pulumi.StringOutput
+	// FormerJWT is what tokens are signed with that are older than JWTSecret; nil for
+	// nothing.
+	FormerJWT pulumi.StringInput
 	// GrafanaAdmin is the password of Grafana's admin user.
 	GrafanaAdmin pulumi.StringOutput
 	// PrometheusAdmin is the password that the edge asks for in front of Prometheus.
@@ -58,6 +83,7 @@ func NewCredentials(ctx *pulumi.Context, name string, args *CredentialsArgs, opt
 		args = &CredentialsArgs{}
 	}
 	c := &Credentials{}
+	var err error
 	if err := ctx.RegisterComponentResource("alphapulse:index:Credentials", name, c, opts...); err != nil {
 		return nil, err
 	}
@@ -82,15 +108,64 @@ func NewCredentials(ctx *pulumi.Context, name string, args *CredentialsArgs, opt
 			value{"backup-passphrase", &c.BackupPassphrase}, value{"backup-store", &c.BackupStore})
 	}
 	for _, g := range values {
-		generated, err := random.NewRandomPassword(ctx, name+"-"+g.name, &random.RandomPasswordArgs{
-			Length:  pulumi.Int(passwordLength),
-			Special: pulumi.Bool(false),
-		}, pulumi.Parent(c), pulumi.Protect(args.Protect), pulumi.RetainOnDelete(args.Protect))
-		if err != nil {
+		// The first value stays, whatever replaces it: it may open what was kept.
+		if *g.into, err = generate(ctx, name+"-"+g.name, pulumi.Parent(c), pulumi.Protect(args.Protect), pulumi.RetainOnDelete(args.Protect)); err != nil {
 			return nil, err
 		}
-		*g.into = pulumi.ToSecret(generated.Result).(pulumi.StringOutput)
+		for credential, of := range Rotated {
+			if of == g.name {
+				if err := c.rotate(ctx, name+"-"+g.name, g.into, args.Words[credential], args.Former[credential], c.former(credential)); err != nil {
+					return nil, err
+				}
+			}
+		}
 	}
 	// Nothing is registered as an output: the values are reached by their consumers only.
 	return c, ctx.RegisterResourceOutputs(c, pulumi.Map{})
+}
+
+// former is where the former value of a credential goes that is accepted beside the
+// present one; nil for those that have none.
+func (c *Credentials) former(credential string) *pulumi.StringInput {
+	switch credential {
+	case RotateCache:
+		return &c.FormerCache
+	case RotateJWT:
+		return &c.FormerJWT
+	}
+	return nil
+}
+
+// rotate replaces a first value by that of a word, and gives that of a former word.
+func (c *Credentials) rotate(ctx *pulumi.Context, name string, value *pulumi.StringOutput, word, former string, into *pulumi.StringInput) error {
+	values := map[string]pulumi.StringOutput{"": *value}
+	if into == nil {
+		former = word
+	}
+	for _, w := range []string{word, former} {
+		if _, made := values[w]; made {
+			continue
+		}
+		generated, err := generate(ctx, name+"-"+w, pulumi.Parent(c))
+		if err != nil {
+			return err
+		}
+		values[w] = generated
+	}
+	*value = values[word]
+	if former != word {
+		*into = values[former]
+	}
+	return nil
+}
+
+// generate makes a secret value.
+func generate(ctx *pulumi.Context, name string, opts ...pulumi.ResourceOption) (pulumi.StringOutput, error) {
+	generated, err := random.NewRandomPassword(ctx, name, &random.RandomPasswordArgs{
+		Length: pulumi.Int(passwordLength), Special: pulumi.Bool(false),
+	}, opts...)
+	if err != nil {
+		return pulumi.StringOutput{}, err
+	}
+	return pulumi.ToSecret(generated.Result).(pulumi.StringOutput), nil
 }

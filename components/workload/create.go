@@ -87,6 +87,8 @@ func (p Pod) volumes(ctx *pulumi.Context, c *Created, opts ...pulumi.ResourceOpt
 				source.Medium = pulumi.String("Memory")
 			}
 			args.EmptyDir = source
+		case v.Late:
+			args.ConfigMap = &corev1.ConfigMapVolumeSourceArgs{Name: pulumi.String(p.Name + "-" + v.Files.Name), Optional: pulumi.Bool(true)}
 		case v.Given != nil:
 			args.Secret = &corev1.SecretVolumeSourceArgs{SecretName: v.Given.ToStringOutput(), Items: items(v.Keys), DefaultMode: pulumi.Int(0o440)}
 		default:

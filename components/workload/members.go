@@ -95,6 +95,11 @@ func (p Pod) claimTemplates(c *Created) (corev1.PersistentVolumeClaimTypeArrayIn
 	}
 }
 
+// Late creates the plain files of a volume that is Late.
+func (f *Files) Late(ctx *pulumi.Context, i room.Identity, namespace pulumi.StringInput, opts ...pulumi.ResourceOption) (pulumi.Resource, error) {
+	return f.live(ctx, i.Name+"-"+f.Name, i, namespace, opts...)
+}
+
 // live creates an object whose files change in place.
 func (f *Files) live(ctx *pulumi.Context, name string, i room.Identity, namespace pulumi.StringInput, opts ...pulumi.ResourceOption) (pulumi.Resource, error) {
 	meta := Meta(name, namespace, i)

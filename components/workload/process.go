@@ -93,6 +93,8 @@ type Volume struct {
 	Claim pulumi.StringInput
 	// Empty is writable and begins empty.
 	Empty *Empty
+	// Late files come after the pod, by Late: until then the volume is empty.
+	Late bool
 	// Files are read. Keys are the ones that the volume shows, in order; nil for all.
 	Files *Files
 	Keys  []string

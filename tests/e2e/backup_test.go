@@ -32,13 +32,31 @@ func TestBackup(t *testing.T) {
 	t.Logf("up with backups on a volume: %s", since(start))
 	settled(t, ns)
 	firstBackup(t, ns)
+	for _, section := range []string{"Deploy and change", "See how it is", "Read logs", "When something does not work", "Scale"} {
+		operate(t, ns, section, nil)
+	}
+	growRefused(t)
 	start = time.Now()
 	operate(t, ns, "Back up", nil)
 	t.Logf("the commands of Back up, a proof among them: %s", since(start))
 
+	t.Run("Rotate", func(t *testing.T) { testRotate(t, ns) })
 	t.Run("ArchiveAway", func(t *testing.T) { testArchiveAway(t, ns) })
 	t.Run("WrongTimesAreRefused", func(t *testing.T) { testRestoreRefused(t, ns) })
 	t.Run("AllVolumesDestroyed", func(t *testing.T) { testVolumesDestroyed(t, ns) })
+}
+
+// growRefused: the local cluster's volumes cannot grow, which is said before anything is
+// changed.
+func growRefused(t *testing.T) {
+	t.Helper()
+	pulumi(t, "config", "set", "--stack", backedUp, "databaseStorage", "4Gi")
+	out, err := try(t, "pulumi", "--", "preview", "--stack", backedUp)
+	if err == nil || !strings.Contains(out, "which does not let a volume grow") {
+		t.Errorf("a volume that cannot grow is not refused: %v\n%s", err, last(out, 10))
+	}
+	pulumi(t, "config", "rm", "--stack", backedUp, "databaseStorage")
+	pulumi(t, "config", "set", "--stack", backedUp, "databaseStorage", "2Gi")
 }
 
 // firstBackup waits for the backup that nobody asks for.
@@ -131,6 +149,41 @@ func archived(t *testing.T, ns string) {
 		out, err := onPrimary(ctx, ns, "SELECT coalesce(last_archived_wal, '') FROM pg_stat_archiver")
 		return fmt.Sprintf("%s of %s, %v", out, segment, err), err == nil && out >= segment
 	})
+}
+
+// Credentials are made anew under load: no request fails, and the former ones are refused.
+func testRotate(t *testing.T, ns string) {
+	const ofDatabase, ofCache = "databasePassword", "cachePassword"
+	former := map[string]string{}
+	for _, output := range []string{ofDatabase, ofCache, "grafanaPassword", "prometheusPassword"} {
+		former[output] = strings.TrimSpace(pulumi(t, "stack", "output", output, "--show-secrets", "--stack", backedUp))
+	}
+	l := startLoad(t, &balancer{nodes: []string{nodeAddress(t)}, within: waits, failed: map[string]int{}}, outputsOf(t, backedUp))
+	start := time.Now()
+	operate(t, ns, "Rotate credentials", nil)
+	took := since(start)
+	eventually(t, 3*time.Minute, "the former login is refused", func(ctx context.Context) (string, bool) {
+		out, err := onPrimary(ctx, ns, "SELECT string_agg(rolname, ' ' ORDER BY rolname) FROM pg_roles WHERE rolcanlogin AND rolname LIKE 'alphapulse\\_user%'")
+		return fmt.Sprint(out, err), out == "alphapulse_user_2027_01"
+	})
+	refused := since(start)
+	settled(t, ns)
+	all := l.settleDown(t, time.Minute)
+	for output, was := range former {
+		if now := strings.TrimSpace(pulumi(t, "stack", "output", output, "--show-secrets", "--stack", backedUp)); now == was || now == "" {
+			t.Errorf("%s is what it was", output)
+		}
+	}
+	for what, password := range map[string]string{"former": former[ofCache], "present": strings.TrimSpace(pulumi(t, "stack", "output", ofCache, "--show-secrets", "--stack", backedUp))} {
+		out, err := execute(t.Context(), ns, "cache-0", "redis", "redis-cli", "--no-auth-warning", "-a", password, "PING")
+		if answered := strings.Contains(out, "PONG"); answered != (what == "present") {
+			t.Errorf("the cache with the %s password: %q, %v", what, out, err)
+		}
+	}
+	answers(t, outputsOf(t, backedUp))
+	fmt.Printf("| rotation of five credentials, and the update that forgets the cache's former one | pages failed: %s; reads: %s; writes: %s | %s, the former login refused %s after the begin |\n",
+		all["page"], all["read"], all["write"], took, refused)
+	none(t, "rotation", all)
 }
 
 // A repository that is away stops nobody, and gets what it has missed.

@@ -94,7 +94,7 @@ func TestThePasswordsOpenWhatTheyAreFor(t *testing.T) {
 	assert.Len(t, verifiers, len(roles), "the superuser has no password: it logs in inside the pod")
 	assert.Equal(t, password("database-monitoring"), file("database-exporter", database.PasswordFile))
 
-	acl, err := cache.RenderACL(password("cache-application"), password("cache-monitoring"))
+	acl, err := cache.RenderACL(password("cache-application"), "", password("cache-monitoring"))
 	require.NoError(t, err)
 	assert.Equal(t, acl, file("cache-acl", "users.acl"))
 	assert.Contains(t, file("cache-exporter", "passwords.json"), password("cache-monitoring"))

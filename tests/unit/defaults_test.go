@@ -82,9 +82,12 @@ func bare(ctx *pulumi.Context) error {
 	}); err != nil {
 		return err
 	}
-	_, err = monitoring.NewMonitoring(ctx, "monitoring", &monitoring.Args{
+	if _, err = monitoring.NewMonitoring(ctx, "monitoring", &monitoring.Args{
 		Placement: data, Grafana: monitoring.Grafana{Password: keys.GrafanaAdmin}, ExternalURL: pulumi.String(dashboards),
-	})
+	}); err != nil {
+		return err
+	}
+	_, err = db.Use(ctx)
 	return err
 }
 

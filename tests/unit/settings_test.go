@@ -143,6 +143,7 @@ var edits = map[string]edit{
 	"cacheStorage":       {value: "20Gi"},
 	"cacheAliases":       {value: `["redis"]`},
 	"cachePolicy":        {value: "noeviction"},
+	"rotate":             {value: `{"cache":"2027-01"}`},
 
 	"backendImage":                         {value: "docker.io/alphapulse/backend:0.2.0"},
 	"backendResources":                     {value: `{"limits":{"memory":"3Gi"}}`},

@@ -1,0 +1,102 @@
+package stacks
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/alphapulse/alphapulse-infra/components/platform"
+	"github.com/alphapulse/alphapulse-infra/stacks/settings"
+)
+
+// Rotation is which value of a credential there is.
+type Rotation struct {
+	// Now is the word of the present value, and Before that of the one before it; "" for
+	// the first.
+	Now, Before string
+}
+
+// outputRotations is the stack output that the next update reads back.
+const outputRotations = "rotations"
+
+func (s *Stack) rotationSettings(set *settings.Set) {
+	g := set.Group("Rotation", "Credentials that are made anew. docs/operations.md says what happens then.")
+	g.Object("rotate", "A word for each credential that is not to have its first value, such as database: 2027-01. Another word makes another value: "+
+		strings.Join(slices.Sorted(maps.Keys(platform.Rotated)), ", ")+".", s.readWords)
+}
+
+// word is short enough to be a part of a role's name.
+var word = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,18}[a-z0-9])?$`)
+
+func (s *Stack) readWords(raw string) error {
+	s.words = map[string]string{}
+	if err := json.Unmarshal([]byte(raw), &s.words); err != nil {
+		return errors.New("it is not an object of words: set one by `pulumi config set --path rotate.database 2027-01`, quoted in a file")
+	}
+	var problems []error
+	for _, credential := range slices.Sorted(maps.Keys(s.words)) {
+		if _, ok := platform.Rotated[credential]; !ok {
+			problems = append(problems, fmt.Errorf("%s: there is no such credential: choose from %s", credential, strings.Join(slices.Sorted(maps.Keys(platform.Rotated)), ", ")))
+		}
+		if w := s.words[credential]; !word.MatchString(w) {
+			problems = append(problems, fmt.Errorf("%s: %q is no word: use up to 20 small letters, digits and hyphens, such as 2027-01", credential, w))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// rotations decides which values are present, and which are accepted beside them: of the
+// cache the one before, for one update; of sessions the one before, until the next.
+func (s *Stack) rotations(p *settings.Problems, before Previous) {
+	s.rotated, s.formerWords = map[string]Rotation{}, map[string]string{}
+	for credential := range platform.Rotated {
+		now, was := s.words[credential], before.Rotations[credential]
+		former := was.Now
+		switch {
+		case !before.Exists():
+			former = now
+		case now == "" && was.Now != "":
+			p.Add("rotate."+credential, "it is not set, and the present value is that of %q: keep that word, or set another one; the first value does not come back", was.Now)
+		case now == was.Now && credential == platform.RotateJWT:
+			former = was.Before
+		}
+		s.formerWords[credential] = former
+		if now != "" {
+			s.rotated[credential] = Rotation{Now: now, Before: former}
+		}
+	}
+}
+
+// rotationOutput is what the next update reads, once this one has rolled all readers.
+func (s *Stack) rotationOutput(readers ...pulumi.Resource) pulumi.Output {
+	var done []any
+	for _, r := range readers {
+		done = append(done, r.URN())
+	}
+	return pulumi.All(done...).ApplyT(func([]any) map[string]map[string]string {
+		all := map[string]map[string]string{}
+		for credential, r := range s.rotated {
+			all[credential] = map[string]string{"now": r.Now, "before": r.Before}
+		}
+		return all
+	})
+}
+
+// rotationsOf reads that output.
+func rotationsOf(output any) map[string]Rotation {
+	all := map[string]Rotation{}
+	values, _ := output.(map[string]any)
+	for credential, value := range values {
+		words, _ := value.(map[string]any)
+		now, _ := words["now"].(string)
+		before, _ := words["before"].(string)
+		all[credential] = Rotation{Now: now, Before: before}
+	}
+	return all
+}
