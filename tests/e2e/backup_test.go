@@ -35,7 +35,7 @@ func TestBackup(t *testing.T) {
 	for _, section := range []string{"Deploy and change", "See how it is", "Read logs", "When something does not work", "Scale"} {
 		operate(t, ns, section, nil)
 	}
-	growRefused(t)
+	growRefused(t, ns)
 	start = time.Now()
 	operate(t, ns, "Back up", nil)
 	t.Logf("the commands of Back up, a proof among them: %s", since(start))
@@ -46,16 +46,23 @@ func TestBackup(t *testing.T) {
 	t.Run("AllVolumesDestroyed", func(t *testing.T) { testVolumesDestroyed(t, ns) })
 }
 
-// growRefused: the local cluster's volumes cannot grow, which is said before anything is
-// changed.
-func growRefused(t *testing.T) {
+// growRefused: a volume whose class lets none grow is named before anything is changed.
+func growRefused(t *testing.T, ns string) {
 	t.Helper()
+	claim, err := cluster.CoreV1().PersistentVolumeClaims(ns).Get(t.Context(), "data-database-g1-0", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	grows := func(yes bool) {
+		must(t, "kubectl", "--", "patch", "storageclass", *claim.Spec.StorageClassName, "--patch", fmt.Sprintf(`{"allowVolumeExpansion":%v}`, yes))
+	}
+	grows(false)
+	defer grows(true)
 	pulumi(t, "config", "set", "--stack", backedUp, "databaseStorage", "4Gi")
 	out, err := try(t, "pulumi", "--", "preview", "--stack", backedUp)
 	if err == nil || !strings.Contains(out, "which does not let a volume grow") {
 		t.Errorf("a volume that cannot grow is not refused: %v\n%s", err, last(out, 10))
 	}
-	pulumi(t, "config", "rm", "--stack", backedUp, "databaseStorage")
 	pulumi(t, "config", "set", "--stack", backedUp, "databaseStorage", "2Gi")
 }
 
