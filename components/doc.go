@@ -9,6 +9,7 @@
 //   - frontend: pages that any HTTP server serves.
 //   - ingress: nginx in front of all of them, with TLS and limits.
 //   - monitoring: Prometheus, Alertmanager and Grafana for one namespace.
+//   - telemetry: an OpenTelemetry Collector, and where logs and traces are kept.
 //   - images: an image that is built from a folder.
 //   - workload: pods, and containers of a Docker host, with the hardening that each of the
 //     above has, for a component of one's own.

@@ -17,6 +17,7 @@ import (
 	"github.com/alphapulse/alphapulse-infra/components/platform"
 	"github.com/alphapulse/alphapulse-infra/components/room"
 	"github.com/alphapulse/alphapulse-infra/components/room/certs"
+	"github.com/alphapulse/alphapulse-infra/components/telemetry"
 	"github.com/alphapulse/alphapulse-infra/stacks/live"
 	"github.com/alphapulse/alphapulse-infra/stacks/settings"
 )
@@ -80,7 +81,7 @@ func (s *Stack) edgeSettings(set *settings.Set) {
 	g.Int(&a.BodyPauseSeconds, "edgeBodyPauseSeconds", "How long a client may pause within a body.", settings.Between(1, 60), settings.In("seconds"))
 	g.Int(&a.HeaderKilobytes, "edgeHeaderKilobytes", "Longest request line, and longest line of a request's header; four times as much in all.", settings.Between(1, 64), settings.In("KiB"))
 	g.Int(&a.ResponseHeaderKilobytes, "edgeResponseHeaderKilobytes", "Longest header of a service's answer.", settings.Between(4, 256), settings.In("KiB"))
-	g.Fraction(&a.TraceSampling, "edgeTraceSampling", "Share of the requests that bring no trace of their own whose trace asks services to keep it; each has an id anyhow. backendEnv says where the backend sends traces.")
+	g.Fraction(&a.TraceSampling, "edgeTraceSampling", "Share of the requests that bring no trace of their own whose trace asks services to keep it; each has an id anyhow. tracesBackend says where they are kept; backendEnv may name another place.")
 	g.Check(func(p *settings.Problems) {
 		if err := nginx.CheckSampling(a.TraceSampling); err != nil {
 			p.Add("edgeTraceSampling", "%v", err)
@@ -219,6 +220,12 @@ func (s *Stack) arrangeEdge() {
 		API:        &ingress.Upstream{Port: s.Backend.API.Port, Hidden: hide(s.Backend.API.MetricsPath)},
 		Grafana:    &ingress.Upstream{Host: pulumi.String(monitoring.GrafanaOf(monitoringName).Name), Port: monitoring.GrafanaPort, Hidden: hide("/metrics")},
 		Prometheus: &ingress.Upstream{Host: pulumi.String(monitoring.PrometheusOf(monitoringName).Name), Port: monitoring.PrometheusPort},
+	}
+	if s.Telemetry.Logs.Backend == telemetry.Local {
+		a.Routes.Logs = &ingress.Upstream{Host: pulumi.String(telemetry.LogsOf(telemetryName).Name), Port: telemetry.LogsPort}
+	}
+	if s.Telemetry.Traces.Backend == telemetry.Local {
+		a.Routes.Traces = &ingress.Upstream{Host: pulumi.String(telemetry.TracesOf(telemetryName).Name), Port: telemetry.TracesPort}
 	}
 	if d := s.Backend.Dashboard; d != nil {
 		a.Routes.Dashboard = &ingress.Upstream{Port: d.Port, Hidden: hide(d.MetricsPath)}

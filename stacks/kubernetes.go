@@ -13,6 +13,7 @@ import (
 	"github.com/alphapulse/alphapulse-infra/components/ingress"
 	"github.com/alphapulse/alphapulse-infra/components/monitoring"
 	"github.com/alphapulse/alphapulse-infra/components/platform"
+	"github.com/alphapulse/alphapulse-infra/components/telemetry"
 )
 
 // deployKubernetes composes the rooms in one namespace of a cluster.
@@ -81,6 +82,11 @@ func deployKubernetes(ctx *pulumi.Context, s *Stack, all func() []pulumi.Resourc
 	told, err := db.Use(ctx, app, edge, watch)
 	if err != nil {
 		return nil, err
+	}
+	if s.Telemetry.On() {
+		if _, err := telemetry.NewTelemetry(ctx, telemetryName, s.Telemetry, opts...); err != nil {
+			return nil, err
+		}
 	}
 	if err := c.guard(ctx, all()); err != nil {
 		return nil, err

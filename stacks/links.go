@@ -8,6 +8,7 @@ import (
 	"github.com/alphapulse/alphapulse-infra/components/ingress"
 	"github.com/alphapulse/alphapulse-infra/components/monitoring"
 	"github.com/alphapulse/alphapulse-infra/components/room"
+	"github.com/alphapulse/alphapulse-infra/components/telemetry"
 )
 
 // links is the one list of who talks to whom, on every target. Beside it there are only
@@ -42,6 +43,12 @@ func (s *Stack) links() []room.Link {
 		}
 	}
 
+	tells := func(from room.Identity) {
+		if s.Telemetry.On() {
+			link(room.Of(from), room.Of(telemetry.CollectorOf(telemetryName)), room.Watch, telemetry.HTTPPort)
+		}
+	}
+
 	link(world, room.Of(edge), room.Entry, ingress.HTTPPort, ingress.HTTPSPort)
 	if s.Host.GrafanaPort != 0 {
 		link(world, room.Of(grafana), room.Entry, monitoring.GrafanaPort)
@@ -53,15 +60,27 @@ func (s *Stack) links() []room.Link {
 	web(api, s.Backend.API.Port)
 	web(grafana, monitoring.GrafanaPort)
 	web(prometheus, monitoring.PrometheusPort)
+	if s.Telemetry.Logs.Backend == telemetry.Local {
+		web(telemetry.LogsOf(telemetryName), telemetry.LogsPort)
+	}
+	if s.Telemetry.Traces.Backend == telemetry.Local {
+		web(telemetry.TracesOf(telemetryName), telemetry.TracesPort)
+	}
+	if s.Telemetry.Logs.On() {
+		tells(edge)
+	}
+	tells(api)
 	stores(api)
 	trades(api)
 	if s.Backend.Engine != nil {
 		stores(engine)
 		trades(engine)
+		tells(engine)
 	}
 	if d := s.Backend.Dashboard; d != nil {
 		web(dashboard, d.Port)
 		stores(dashboard)
+		tells(dashboard)
 	}
 	s.backupLinks(link)
 	return links

@@ -41,6 +41,7 @@ func (s *Stack) placementSettings(set *settings.Set) {
 	declare(backendName, "backendPlacement", "API, engine and dashboard")
 	declare(frontendName, "frontendPlacement", "the frontend")
 	declare(edgeName, "edgePlacement", "the edge")
+	declare(telemetryName, "telemetryPlacement", "the collector, VictoriaLogs and Jaeger")
 	declare(monitoringName, "monitoringPlacement", "Prometheus, Alertmanager, Grafana and kube-state-metrics")
 }
 

@@ -17,6 +17,7 @@ const (
 	frontendName   = "frontend"
 	edgeName       = "edge"
 	monitoringName = "monitoring"
+	telemetryName  = "telemetry"
 )
 
 // part is one room of a stack.
@@ -40,6 +41,7 @@ func (s *Stack) rooms() []part {
 		{edgeName, s.Edge.Facts, &s.Edge.Placement, false},
 		{backendName, s.Backend.Facts, &s.Backend.Placement, false},
 		{frontendName, s.Frontend.Facts, &s.Frontend.Placement, false},
+		{telemetryName, s.Telemetry.Facts, &s.Telemetry.Placement, true},
 		{monitoringName, s.Monitoring.Facts, &s.Monitoring.Placement, true},
 	}...)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/alphapulse/alphapulse-infra/components/ingress"
 	"github.com/alphapulse/alphapulse-infra/components/monitoring"
 	"github.com/alphapulse/alphapulse-infra/components/room"
+	"github.com/alphapulse/alphapulse-infra/components/telemetry"
 	"github.com/alphapulse/alphapulse-infra/stacks/settings"
 )
 
@@ -44,6 +45,7 @@ type Stack struct {
 	Edge       *ingress.Args
 	TLS        TLS
 	Monitoring *monitoring.Args
+	Telemetry  *telemetry.Args
 
 	// Warnings are what a user should know, one line each, though nothing is refused.
 	Warnings []string
@@ -72,7 +74,7 @@ var declared = []func(*Stack, *settings.Set){
 	(*Stack).platformSettings, (*Stack).clusterSettings, (*Stack).placementSettings, (*Stack).hostSettings, (*Stack).buildSettings,
 	(*Stack).databaseSettings, (*Stack).backupSettings, (*Stack).cacheSettings,
 	(*Stack).backendSettings, (*Stack).engineSettings, (*Stack).dashboardSettings, (*Stack).applicationSettings,
-	(*Stack).frontendSettings, (*Stack).edgeSettings, (*Stack).tlsSettings, (*Stack).monitoringSettings,
+	(*Stack).frontendSettings, (*Stack).edgeSettings, (*Stack).tlsSettings, (*Stack).monitoringSettings, (*Stack).telemetrySettings,
 	(*Stack).rotationSettings,
 }
 
@@ -80,13 +82,13 @@ var declared = []func(*Stack, *settings.Set){
 // the edge comes before it, and what names the edge's addresses after it.
 var arranged = []func(*Stack){
 	(*Stack).arrangeDatabase, (*Stack).arrangeBackup, (*Stack).arrangeCache, (*Stack).arrangeBackend,
-	(*Stack).arrangeEdge, (*Stack).arrangeFrontend, (*Stack).arrangeMonitoring,
+	(*Stack).arrangeEdge, (*Stack).arrangeFrontend, (*Stack).arrangeMonitoring, (*Stack).arrangeTelemetry,
 }
 
 // newStack is a stack with every default, and its settings.
 func newStack(name string) (*Stack, *settings.Set) {
 	db, saved, store, app := database.Defaults(), backup.Defaults(), cache.Defaults(), backend.Defaults()
-	ui, edge, watch := frontend.Defaults(), ingress.Defaults(), monitoring.Defaults()
+	ui, edge, watch, signals := frontend.Defaults(), ingress.Defaults(), monitoring.Defaults(), telemetry.Defaults()
 	s := &Stack{
 		Name: name, Target: room.Kubernetes,
 		Cluster:     Cluster{EgressCIDRs: []string{"0.0.0.0/0", "::/0"}, CreateNamespace: true, APIServerPorts: []string{"443", "6443"}, DNSPorts: []string{"53", "5353"}, AssignUserIDs: true},
@@ -94,7 +96,7 @@ func newStack(name string) (*Stack, *settings.Set) {
 		Application: Application{Settings: backend.DefaultSettings(), EngineEnabled: true, DashboardEnabled: true, PaperTrading: true, LatencyMilliseconds: 200},
 		TLS:         TLS{Mode: TLSDevelopment, Issuer: ingress.Issuer{Kind: ingress.ClusterIssuer}},
 		Backup:      Backup{Store: backup.DefaultStore(), Own: Bucket{Region: saved.Archive.Region}},
-		Database:    &db, Backups: &saved, Cache: &store, Backend: &app, Frontend: &ui, Edge: &edge, Monitoring: &watch,
+		Database:    &db, Backups: &saved, Cache: &store, Backend: &app, Frontend: &ui, Edge: &edge, Monitoring: &watch, Telemetry: &signals,
 		volumes: map[string]sized{},
 	}
 	set := settings.New(&s.Target)

@@ -87,7 +87,8 @@ func (a *Args) process(r running) (workload.Process, []workload.Volume) {
 	p := workload.Process{
 		Name: r.Component, Identity: r.Identity, Image: r.Image, User: User,
 		Command:   r.Command,
-		Env:       pulumi.ToStringMap(Merge(r.Env, r.env)),
+		Env:       pulumi.ToStringMap(Merge(a.Telemetry.Environment(r.Component), r.Env, r.env)),
+		Fields:    a.Telemetry.fields(),
 		Resources: r.Resources, Mounts: mounts,
 		StartupSeconds: r.StartupSeconds, GraceSeconds: a.RequestTimeoutSeconds + drainMargin,
 	}

@@ -87,6 +87,9 @@ type Routes struct {
 	// Prometheus is served on monitoring.<domain>/prometheus behind PrometheusPassword;
 	// it runs with that route prefix.
 	Prometheus *Upstream
+	// Logs (VictoriaLogs) and Traces (Jaeger) are served on monitoring.<domain>/logs and
+	// /jaeger behind PrometheusPassword; they run with these prefixes.
+	Logs, Traces *Upstream
 }
 
 // TLS says where the certificate comes from: from the user when Certificate is set, from
@@ -156,6 +159,8 @@ type Args struct {
 	HSTSPreload                                                bool
 	BodyPauseSeconds, HeaderKilobytes, ResponseHeaderKilobytes int
 	TraceSampling                                              float64
+	// Logs is where the log goes beside the pod's own; on a cluster only.
+	Logs Forwarding
 
 	// Replicas of the pod.
 	Replicas int
@@ -233,6 +238,7 @@ func (a *Args) validate() error {
 	if err := a.ProberResources.Validate(); err != nil {
 		problem("ProberResources: %w", err)
 	}
+	a.Logs.validate(problem)
 	if a.ExpiryWarningDays < 1 {
 		problem("ExpiryWarningDays %d: want at least 1", a.ExpiryWarningDays)
 	}
@@ -253,7 +259,7 @@ func (a *Args) validate() error {
 	if len(problems) == 0 {
 		// The rest is the file's own to judge. Hosts are known only later; they
 		// are Service names, checked again when the file is rendered.
-		if err := a.config(a.onCluster("edge", "namespace"), "ui", "api", "dashboard", "grafana", "prometheus").Validate(); err != nil {
+		if err := a.config(a.onCluster("edge", "namespace"), "ui", "api", "dashboard", "grafana", "prometheus", "logs", "traces").Validate(); err != nil {
 			problem("%w", err)
 		}
 	}
@@ -276,6 +282,8 @@ func (a *Args) routes() []route {
 		{"Dashboard", a.Routes.Dashboard, false, []string{"/ws", "/ws/", "/socket.io/"}},
 		{"Grafana", a.Routes.Grafana, false, []string{"/api/live/"}},
 		{"Prometheus", a.Routes.Prometheus, false, nil},
+		{"Logs", a.Routes.Logs, false, nil},
+		{"Traces", a.Routes.Traces, false, nil},
 	}
 }
 
@@ -288,18 +296,20 @@ type Place struct {
 	Suffix string
 	// Solver is the name of the host of those that answer challenges.
 	Solver string
+	// Forwards says that there is a forwarder of the log beside nginx.
+	Forwards bool
 }
 
 // onCluster is the edge called name in a namespace of a cluster, whose domain the
 // container itself knows.
 func (a *Args) onCluster(name, namespace string) Place {
-	return Place{Suffix: "." + namespace + ".svc", Solver: solver(name)}
+	return Place{Suffix: "." + namespace + ".svc", Solver: solver(name), Forwards: true}
 }
 
 // config is the nginx configuration at a place for the names of the routes' hosts, in
 // the routes' order.
 func (a *Args) config(place Place, hosts ...string) *nginx.Config {
-	var upstreams [5]*nginx.Upstream
+	var upstreams [7]*nginx.Upstream
 	for i, r := range a.routes() {
 		if r.upstream == nil {
 			continue
@@ -318,6 +328,7 @@ func (a *Args) config(place Place, hosts ...string) *nginx.Config {
 		Domain: a.Domain,
 		Upstreams: nginx.Upstreams{
 			UI: upstreams[0], API: upstreams[1], Dashboard: upstreams[2], Grafana: upstreams[3], Prometheus: upstreams[4],
+			Logs: upstreams[5], Traces: upstreams[6],
 		},
 		HTTPPort: HTTPPort, HTTPSPort: HTTPSPort, StatusPort: StatusPort, StatusAddress: place.StatusAddress,
 		PublicHTTPSPort: a.PublicHTTPSPort,
@@ -339,6 +350,9 @@ func (a *Args) config(place Place, hosts ...string) *nginx.Config {
 		Workers: max(1, int(math.Ceil(a.Resources.Limits.CPU.AsApproximateFloat64()))),
 		TempDir: tempDir,
 	}
+	if a.Logs.On() && place.Forwards {
+		c.LogAddress = forwarderAddress
+	}
 	if a.solves() {
 		c.ACMEAddress = fmt.Sprintf("%s%s:%d", place.Solver, place.Suffix, SolverPort)
 	}
@@ -348,8 +362,8 @@ func (a *Args) config(place Place, hosts ...string) *nginx.Config {
 	return c
 }
 
-// URLs are the public addresses by what is served there: ui, api, dashboard, grafana
-// and prometheus, as far as they are routed.
+// URLs are the public addresses by what is served there: ui, api, dashboard, grafana,
+// prometheus, logs and traces, as far as they are routed.
 func (a *Args) URLs() map[string]string {
 	d := a.withDefaults()
 	hosts := nginx.HostsOf(d.Domain)
@@ -363,6 +377,12 @@ func (a *Args) URLs() map[string]string {
 	}
 	if d.Routes.Prometheus != nil && d.PrometheusPassword != nil {
 		urls["prometheus"] = "https://" + hosts.Monitoring + port + nginx.PrometheusPath
+	}
+	if d.Routes.Logs != nil && d.PrometheusPassword != nil {
+		urls["logs"] = "https://" + hosts.Monitoring + port + nginx.LogsPath
+	}
+	if d.Routes.Traces != nil && d.PrometheusPassword != nil {
+		urls["traces"] = "https://" + hosts.Monitoring + port + nginx.TracesPath
 	}
 	return urls
 }

@@ -28,6 +28,9 @@ func Defaults() Args {
 		ExporterResources: room.ResourcesOf("10m", "16Mi", "100m", "64Mi"),
 		ProberResources:   room.ResourcesOf("10m", "32Mi", "100m", "64Mi"),
 		ExpiryWarningDays: 21,
+		Logs: Forwarding{
+			Image: pulumi.String("docker.io/otel/opentelemetry-collector-contrib:0.165.1"), Resources: room.ResourcesOf("20m", "96Mi", "200m", "192Mi"),
+		},
 	}
 }
 

@@ -27,6 +27,9 @@ func (a *Args) Facts(name string, on room.Target) room.Facts {
 		metrics.Beside = d.probe("127.0.0.1")
 		w.Replicas, w.Surge, w.Scrape = d.Replicas, 1, metrics
 		w.Containers = append(w.Containers, d.ExporterResources, d.ProberResources)
+		if d.Logs.On() {
+			w.Containers = append(w.Containers, d.Logs.Resources)
+		}
 		f.Workloads = []room.Workload{w}
 		if i := d.TLS.Issuer; i != nil && i.HTTP01 {
 			f.Workloads = append(f.Workloads, solvers(name))

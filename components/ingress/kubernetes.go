@@ -54,10 +54,19 @@ func NewIngress(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Res
 	}
 	server, volumes := args.server(name, args.render(name), secrets)
 	prober, proberFiles := args.prober(name)
+	processes := []workload.Process{server, args.exporter(name, on), prober}
+	volumes = append(volumes, proberFiles)
+	if args.Logs.On() {
+		forwarder, files, err := args.forwarder(name)
+		if err != nil {
+			return nil, err
+		}
+		processes, volumes = append(processes, forwarder), append(volumes, files)
+	}
 	created, err := workload.Pod{
 		Identity: Edge(name), Placement: args.Placement,
 		Replicas: pulumi.Int(args.Replicas), Most: args.Replicas, Spread: workload.SpreadOf(args.SpreadRequired),
-		Processes: []workload.Process{server, args.exporter(name, on), prober}, Volumes: append(volumes, proberFiles),
+		Processes: processes, Volumes: volumes,
 		Scrape: args.Facts(name, on).Workloads[0].Scrape,
 	}.Create(ctx, parent)
 	if err != nil {

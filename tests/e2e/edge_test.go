@@ -35,7 +35,7 @@ func outputsOf(t testing.TB, stack string) outputs {
 	if err := json.Unmarshal(output(t, "pulumi", "--", "stack", "output", "--json", "--show-secrets", "--stack", stack), &o); err != nil {
 		t.Fatal(err)
 	}
-	if o.Namespace == "" || len(o.URLs) != 5 || o.CACertificate == "" {
+	if o.Namespace == "" || len(o.URLs) < 5 || o.CACertificate == "" {
 		t.Fatalf("outputs of stack %s: namespace %q, urls %v, CA certificate of %d bytes", stack, o.Namespace, o.URLs, len(o.CACertificate))
 	}
 	return o

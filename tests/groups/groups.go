@@ -63,6 +63,8 @@ var groups = []group{
 		"components/database", "docker/agent", "stacks/database.go", "tests/e2e/data_test.go", "tests/e2e/data_faults_test.go", "tests/e2e/internal/rows"),
 	onDev("backup", "a database backed up, proven and restored by the commands of docs/operations.md", 14*time.Minute,
 		"components/backup", "components/database/pgbackrest", "docker/agent/internal/restore", "stacks/backup.go", "tests/e2e/backup_test.go", "docs/operations.md"),
+	onDev("observability", "a request followed by its trace to its SQL, and its log lines while nobody takes them", 9*time.Minute,
+		"components/telemetry", "stacks/telemetry.go", "docker/backend/internal/telemetry", "local/modules/otelcol", "local/modules/victorialogs", "local/modules/jaeger", "tests/e2e/observability_test.go"),
 	nodes(),
 	{
 		name: "single", about: "the stack single on a Docker engine", need: 12 * time.Minute,

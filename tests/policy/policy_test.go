@@ -52,8 +52,11 @@ var variants = map[string]map[string]string{
 		"databaseBackupBucket": "acme-backups", "databaseBackupKey": usersOwn + "5", "databaseBackupKeySecret": usersOwn + "6",
 		"databaseBackupPassphrase": usersOwn + "7-long-enough", "databaseRestore": "latest", "databaseRestorePath": "/alphapulse/live",
 		"databaseRestorePassphrase": usersOwn + "8"},
-	"prod that starts slowly":     {"backendStartupSeconds": "600"},
 	"prod with images of its own": {"databaseImage": "registry.example.com/team/timescale:5", "edgeImage": "registry.example.com/team/edge:5"},
+	"dev with logs and traces":    {"logsBackend": "local", "tracesBackend": "local", "edgeTraceSampling": "0.05"},
+	"prod with logs and traces elsewhere": {"logsBackend": "elasticsearch", "logsUrl": "https://es.example.com:9200", "logsCredential": usersOwn + "9",
+		"tracesBackend": "otlp", "tracesUrl": "https://otlp.example.com", "tracesCredential": "Bearer " + usersOwn + "10", "edgeTraceSampling": "0.05"},
+	"prod that starts slowly": {"backendStartupSeconds": "600"},
 	"prod with its user's secrets": {"backendSecretEnv": `{"BINANCE_API_KEY":"` + usersOwn + `1"}`,
 		"alertWebhookUrl": "https://hooks.example.com/" + usersOwn + "2", "heartbeatWebhookUrl": "https://hooks.example.com/" + usersOwn + "3",
 		"imagePullCredentials": `{"auths":{"registry.example.com":{"username":"robot","password":"` + usersOwn + `4"}}}`},
@@ -370,13 +373,14 @@ func TestNetworkPolicies(t *testing.T) {
 }
 
 // outside tells whether a workload may reach an address that nobody knows beforehand: the
-// API server's, or a bucket's if it has the bucket's key.
+// API server's, a bucket's if it has the bucket's key, or that of a server of logs and
+// traces.
 func outside(w recorder.Workload) bool {
 	if slices.Contains([]string{"monitoring-prometheus", "monitoring-kube-state-metrics", "database-g1"}, w.Name) {
 		return true
 	}
 	return slices.ContainsFunc(w.Template.Spec.Volumes, func(v corev1.Volume) bool {
-		return v.Secret != nil && strings.Contains(v.Secret.SecretName, "pgbackrest-secret")
+		return v.Secret != nil && (strings.Contains(v.Secret.SecretName, "pgbackrest-secret") || strings.Contains(v.Secret.SecretName, "telemetry-collector-credentials"))
 	})
 }
 

@@ -14,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -243,6 +244,8 @@ func TestDataIsInClaimsOfItsOwn(t *testing.T) {
 			claims = 5 // with one member, and no backup
 		case "prod with backups elsewhere":
 			claims = 7
+		case "prod with logs and traces elsewhere":
+			claims = 9 // what waits for them
 		}
 		assert.Len(t, users, claims)
 	})
@@ -376,4 +379,32 @@ func TestLimitRangeHelpsStrangers(t *testing.T) {
 			assert.LessOrEqual(t, request.Cmp(limit), 0, "%s: %s of %s", r, request.String(), limit.String())
 		}
 	})
+}
+
+// TestLogsAndTracesCostLittle: what both of them ask for on top of the stack dev, the
+// forwarders beside every edge pod included.
+func TestLogsAndTracesCostLittle(t *testing.T) {
+	sum := func(s stack) (cpu, memory resource.Quantity) {
+		for _, w := range s.lasting() {
+			replicas := int64(1)
+			if w.Replicas != nil {
+				replicas = int64(*w.Replicas)
+			}
+			for _, c := range w.Template.Spec.Containers {
+				for range replicas {
+					cpu.Add(*c.Resources.Requests.Cpu())
+					memory.Add(*c.Resources.Requests.Memory())
+				}
+			}
+		}
+		return cpu, memory
+	}
+	cpu, memory := sum(recorded(t, "dev", variants["dev with logs and traces"]))
+	without, withoutMemory := sum(recorded(t, "dev", nil))
+	cpu.Sub(without)
+	memory.Sub(withoutMemory)
+	t.Logf("logs and traces in dev ask for %s CPU and %s", cpu.String(), memory.String())
+	assert.Positive(t, cpu.Sign())
+	assert.LessOrEqual(t, cpu.MilliValue(), int64(500))
+	assert.LessOrEqual(t, memory.Value(), int64(1)<<30)
 }

@@ -5,6 +5,7 @@ import (
 
 	backend "github.com/alphapulse/alphapulse-infra/components/backend/observe"
 	"github.com/alphapulse/alphapulse-infra/components/room/board"
+	telemetry "github.com/alphapulse/alphapulse-infra/components/telemetry/observe"
 )
 
 // about is what a person needs of an alert beside its text: who acts on it, what it is
@@ -47,6 +48,10 @@ var abouts = func() map[string]about {
 			"PrometheusStorageFailing", "AlertsDropped"}},
 		{about{"platform", "monitoring-alertmanager", board.Infrastructure.UID}, []string{
 			"AlertNotificationsFailing", "AlertmanagerConfigurationRejected"}},
+		{about{"platform", "telemetry-collector", telemetry.Telemetry.UID}, []string{
+			"TelemetryRefused", "TelemetryLost", "TelemetryNotSent", "TelemetryQueueFilling"}},
+		{about{"platform", "telemetry-logs", telemetry.Telemetry.UID}, []string{"LogStoreReadOnly"}},
+		{about{"platform", "telemetry-traces", telemetry.Telemetry.UID}, []string{"TraceStoreFailing"}},
 		{about{"platform", "monitoring-kube-state-metrics", board.Infrastructure.UID}, []string{"ClusterStateUnknown"}},
 	} {
 		for _, name := range g.alerts {
@@ -61,7 +66,7 @@ func TestOwners(t *testing.T) {
 	c := watched
 	c.backup.Owner = "dba"
 	c.database.Owner, c.cache.Owner, c.edge.Owner, c.monitoring.Owner = "dba", "data", "network", "sre"
-	c.backend.Owner, c.backend.TradingOwner = "api-team", "desk"
+	c.backend.Owner, c.backend.TradingOwner, c.telemetry.Owner = "api-team", "desk", "sre"
 	want := map[string]string{"database": "dba", "cache": "data", "edge": "network", "backend": "api-team", "backend-engine": "desk"}
 	for _, g := range c.groups() {
 		for _, r := range g.Rules {

@@ -150,14 +150,17 @@ func TestDashboardsOfABareBuildLoad(t *testing.T) {
 func TestNothingEmptyIsShown(t *testing.T) {
 	noEngine := watched
 	noEngine.backend.Engine = ""
+	logsAway := watched
+	logsAway.telemetry.Traces, logsAway.telemetry.LogStore, logsAway.telemetry.TraceStore = false, "", ""
 	for name, c := range map[string]struct {
 		composition
 		dashboards []string
 	}{
-		"everything":    {watched, []string{"infrastructure.json", "overview.json", "trading.json"}},
-		"no engine":     {noEngine, []string{"infrastructure.json", "overview.json"}},
-		"bare":          {bare, []string{"infrastructure.json", "overview.json"}},
-		"a Docker host": {onDockerHost, []string{"infrastructure.json", "overview.json", "trading.json"}},
+		"everything":     {watched, []string{"infrastructure.json", "overview.json", "telemetry.json", "trading.json"}},
+		"no engine":      {noEngine, []string{"infrastructure.json", "overview.json", "telemetry.json"}},
+		"logs sent away": {logsAway, []string{"infrastructure.json", "overview.json", "telemetry.json", "trading.json"}},
+		"bare":           {bare, []string{"infrastructure.json", "overview.json"}},
+		"a Docker host":  {onDockerHost, []string{"infrastructure.json", "overview.json", "trading.json"}},
 	} {
 		loaded := loadDashboards(t, c.composition)
 		if got := slices.Sorted(maps.Keys(loaded)); !slices.Equal(got, c.dashboards) {

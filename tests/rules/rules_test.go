@@ -37,6 +37,10 @@ func TestWhatIsNotScrapedIsNotAlertedOn(t *testing.T) {
 		"database":       func(c *composition) { c.database.Job, c.backup.Name = "", "" },
 		"cache":          func(c *composition) { c.cache.Job = "" },
 		"edge":           func(c *composition) { c.edge.Job = "" },
+		// With it goes what only it serves about others.
+		"telemetry-collector": func(c *composition) { c.telemetry.Collector = "" },
+		"telemetry-logs":      func(c *composition) { c.telemetry.LogStore = "" },
+		"telemetry-traces":    func(c *composition) { c.telemetry.TraceStore = "" },
 	} {
 		c := watched
 		without(&c)

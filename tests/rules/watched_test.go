@@ -14,6 +14,7 @@ import (
 	monitoring "github.com/alphapulse/alphapulse-infra/components/monitoring/observe"
 	"github.com/alphapulse/alphapulse-infra/components/room/board"
 	"github.com/alphapulse/alphapulse-infra/components/room/rule"
+	telemetry "github.com/alphapulse/alphapulse-infra/components/telemetry/observe"
 )
 
 // composition is a stack; a room without a job is not there.
@@ -23,6 +24,7 @@ type composition struct {
 	cache      cache.Watched
 	edge       edge.Watched
 	backend    backend.Watched
+	telemetry  telemetry.Watched
 	monitoring monitoring.Watched
 }
 
@@ -36,6 +38,9 @@ var watched = composition{
 	cache:   cache.Watched{Job: "cache", Claim: "cache"},
 	edge:    edge.Watched{Job: "edge", ExpiryWarningDays: 21},
 	backend: backend.Watched{API: "backend", Engine: "backend-engine", HTTP: backend.HTTP{Excluded: []string{"/health", "/ready", "/metrics"}}},
+	telemetry: telemetry.Watched{
+		Collector: "telemetry-collector", LogLines: true, Traces: true, LogStore: "telemetry-logs", TraceStore: "telemetry-traces",
+	},
 	monitoring: monitoring.Watched{
 		Prometheus: "monitoring-prometheus", PrometheusClaim: "monitoring-prometheus",
 		Alertmanager: "monitoring-alertmanager", AlertmanagerClaim: "monitoring-alertmanager",
@@ -46,6 +51,7 @@ var watched = composition{
 // onDockerHost has no kube-state-metrics, so that nothing tells how large claims are.
 var onDockerHost = func() composition {
 	c := watched
+	c.telemetry = telemetry.Watched{}
 	c.monitoring.KubeStateMetrics, c.database.Members, c.cache.Claim = "", nil, ""
 	c.backup = backup.Watched{}
 	return c
@@ -68,7 +74,11 @@ func (c composition) groups() []rule.Group {
 	if c.edge.Job != "" {
 		rooms = append(rooms, edge.Alerts(c.edge)...)
 	}
-	return monitoring.Rules(c.monitoring, append(rooms, backend.Alerts(c.backend)...))
+	rooms = append(rooms, backend.Alerts(c.backend)...)
+	if c.telemetry.Collector != "" {
+		rooms = append(rooms, telemetry.Alerts(c.telemetry)...)
+	}
+	return monitoring.Rules(c.monitoring, rooms)
 }
 
 func (c composition) panels() []board.Contribution {
@@ -85,7 +95,11 @@ func (c composition) panels() []board.Contribution {
 	if c.edge.Job != "" {
 		rooms = append(rooms, edge.Panels(c.edge)...)
 	}
-	return monitoring.Panels(c.monitoring, append(rooms, backend.Panels(c.backend)...))
+	rooms = append(rooms, backend.Panels(c.backend)...)
+	if c.telemetry.Collector != "" {
+		rooms = append(rooms, telemetry.Panels(c.telemetry)...)
+	}
+	return monitoring.Panels(c.monitoring, rooms)
 }
 
 // values are what is known only once resources exist.

@@ -18,6 +18,7 @@ import (
 	"github.com/alphapulse/alphapulse-infra/components/monitoring"
 	"github.com/alphapulse/alphapulse-infra/components/platform"
 	"github.com/alphapulse/alphapulse-infra/components/room"
+	"github.com/alphapulse/alphapulse-infra/components/telemetry"
 	"github.com/alphapulse/alphapulse-infra/components/workload"
 	"github.com/alphapulse/alphapulse-infra/tests/recorder"
 )
@@ -179,6 +180,24 @@ var alone = map[string]struct {
 		},
 		says: []string{`Context "/srv/shop"`, `Dockerfile "../Dockerfile"`, `"/etc" is not below Context`, `"team/shop:1.0.0": leave the tag`, `Owner "not a tag"`},
 	},
+	"Telemetry": {
+		compose: func(ctx *pulumi.Context) error {
+			_, err := telemetry.NewTelemetry(ctx, "signals", &telemetry.Args{
+				Placement: ownPlace,
+				Collector: telemetry.Collector{Image: ownImage},
+				Logs:      telemetry.Signal{Backend: telemetry.OTLP, Remote: telemetry.Remote{URL: "https://otlp.example.org", Credential: ownSecret("one")}},
+				Traces:    telemetry.Signal{Backend: telemetry.Local, Store: telemetry.Store{Image: ownImage}},
+			})
+			return err
+		},
+		registers: []string{"StatefulSet/signals-collector", "PersistentVolumeClaim/signals-collector", "Service/signals-collector",
+			"Secret/signals-collector-credentials", "StatefulSet/signals-traces", "PersistentVolumeClaim/signals-traces"},
+		broken: func(ctx *pulumi.Context) error {
+			_, err := telemetry.NewTelemetry(ctx, "signals", &telemetry.Args{Logs: telemetry.Signal{Backend: "loki"}, Collector: telemetry.Collector{Storage: resource.MustParse("1Mi")}})
+			return err
+		},
+		says: []string{"Namespace is missing", `"loki"`, `Collector.Storage is "1Mi"`},
+	},
 	"Monitoring": {
 		compose: func(ctx *pulumi.Context) error {
 			_, err := monitoring.NewMonitoring(ctx, "watch", &monitoring.Args{
@@ -254,6 +273,7 @@ func TestComponentsRefuseBadArguments(t *testing.T) {
 		"Backend":    func(ctx *pulumi.Context) error { _, err := backend.NewBackend(ctx, "x", nil); return err },
 		"Frontend":   func(ctx *pulumi.Context) error { _, err := frontend.NewFrontend(ctx, "x", nil); return err },
 		"Ingress":    func(ctx *pulumi.Context) error { _, err := ingress.NewIngress(ctx, "x", nil); return err },
+		"Telemetry":  func(ctx *pulumi.Context) error { _, err := telemetry.NewTelemetry(ctx, "x", nil); return err },
 		"Monitoring": func(ctx *pulumi.Context) error { _, err := monitoring.NewMonitoring(ctx, "x", nil); return err },
 	} {
 		t.Run(name+" without arguments", func(t *testing.T) {

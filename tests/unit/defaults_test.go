@@ -18,6 +18,7 @@ import (
 	"github.com/alphapulse/alphapulse-infra/components/monitoring"
 	"github.com/alphapulse/alphapulse-infra/components/platform"
 	"github.com/alphapulse/alphapulse-infra/components/room"
+	"github.com/alphapulse/alphapulse-infra/components/telemetry"
 	"github.com/alphapulse/alphapulse-infra/components/workload"
 	"github.com/alphapulse/alphapulse-infra/tests/recorder"
 )
@@ -128,13 +129,16 @@ func TestNoDefaultExistsTwice(t *testing.T) {
 // in it, too.
 func TestDefaultsAreCounted(t *testing.T) {
 	db, store, app := database.Defaults(), cache.Defaults(), backend.Defaults()
-	ui, edge, watch := frontend.Defaults(), ingress.Defaults(), monitoring.Defaults()
+	ui, edge, watch, signals := frontend.Defaults(), ingress.Defaults(), monitoring.Defaults(), telemetry.Defaults()
+	signals.Logs.Backend, signals.Traces.Backend = telemetry.Local, telemetry.Local
+	taken := telemetry.Signal{Backend: telemetry.Local}
 	for name, facts := range map[string][2]func(string, room.Target) room.Facts{
 		"database":   {(&database.Args{}).Facts, db.Facts},
 		"cache":      {(&cache.Args{}).Facts, store.Facts},
 		"backend":    {(&backend.Args{Engine: &backend.Process{}, Dashboard: &backend.Process{}}).Facts, app.Facts},
 		"frontend":   {(&frontend.Args{}).Facts, ui.Facts},
 		"edge":       {(&ingress.Args{}).Facts, edge.Facts},
+		"telemetry":  {(&telemetry.Args{Logs: taken, Traces: taken}).Facts, signals.Facts},
 		"monitoring": {(&monitoring.Args{}).Facts, watch.Facts},
 	} {
 		for _, on := range []room.Target{room.Kubernetes, room.DockerHost} {

@@ -269,7 +269,40 @@ var edits = map[string]edit{
 	"alertReceivers":            {value: `{"chat":{"slack":{},"credential":"https://hooks.slack.com/services/T0/B0/secret"}}`},
 	"alertWebhookUrl":           {value: "https://hooks.example.com/a"},
 	"heartbeatWebhookUrl":       {value: "https://hooks.example.com/b"},
+
+	"telemetryPlacement": {value: `{"nodeSelector":{"pool":"watch"}}`, with: keptHere},
+	"collectorImage":     {value: "docker.io/otel/opentelemetry-collector-contrib:0.166.0", with: keptHere},
+	"collectorResources": {value: `{"limits":{"memory":"512Mi"}}`, with: keptHere},
+	"collectorStorage":   {value: "4Gi", with: keptHere},
+	"logsBackend":        {value: "local"},
+	"logsImage":          {value: "docker.io/victoriametrics/victoria-logs:v1.53.0", with: keptHere},
+	"logsResources":      {value: `{"limits":{"memory":"1Gi"}}`, with: keptHere},
+	"logsStorage":        {value: "20Gi", with: keptHere},
+	"logsRetention":      {value: "30d", with: keptHere},
+	"logsUrl":            {value: "https://other.example.com", with: keptElsewhere},
+	"logsHeader":         {value: "X-Scope", with: keptElsewhere},
+	"logsCredential":     {value: "renewed", with: keptElsewhere},
+	"logsCa":             {value: provided[0].chain, with: keptElsewhere},
+	"tracesBackend":      {value: "local"},
+	"tracesImage":        {value: "docker.io/jaegertracing/jaeger:2.14.0", with: keptHere},
+	"tracesResources":    {value: `{"limits":{"memory":"1Gi"}}`, with: keptHere},
+	"tracesStorage":      {value: "10Gi", with: keptHere},
+	"tracesRetention":    {value: "24h", with: keptHere},
+	"tracesUrl":          {value: "https://other.example.com", with: keptElsewhere},
+	"tracesHeader":       {value: "X-Scope", with: keptElsewhere},
+	"tracesCredential":   {value: "renewed", with: keptElsewhere},
+	"tracesCa":           {value: provided[0].chain, with: keptElsewhere},
 }
+
+// keptHere are the settings of a stack that keeps logs and traces itself, keptElsewhere
+// those of one that sends them away.
+var (
+	keptHere      = map[string]string{"logsBackend": "local", "tracesBackend": "local", "edgeTraceSampling": "0.05"}
+	keptElsewhere = map[string]string{
+		"logsBackend": "otlp", "logsUrl": "https://otlp.example.com", "logsCredential": "token",
+		"tracesBackend": "otlp", "tracesUrl": "https://otlp.example.com", "tracesCredential": "token", "edgeTraceSampling": "0.05",
+	}
+)
 
 // onHost are the edits of single that would be none, or would be refused, there.
 var onHost = map[string]edit{

@@ -80,6 +80,10 @@ type Config struct {
 	// TraceSampling is the share of requests without a trace of their own whose new
 	// trace asks to be kept, from 0 to 1 as CheckSampling wants it. All have an id.
 	TraceSampling float64
+	// LogAddress is where each line of the log goes beside the output of the process, as
+	// a message of syslog over UDP: host:port of an address, which nobody has to listen
+	// on. "" for nowhere.
+	LogAddress string
 }
 
 // Defaults of Config. Headers: identity providers split a session of 16 kB and more
@@ -93,7 +97,7 @@ const (
 // Upstreams are the services behind the edge. UI and API are needed; a nil one of
 // the others is not published.
 type Upstreams struct {
-	UI, API, Dashboard, Grafana, Prometheus *Upstream
+	UI, API, Dashboard, Grafana, Prometheus, Logs, Traces *Upstream
 }
 
 // Upstream is one service.
@@ -154,6 +158,13 @@ const ACMEPath = "/.well-known/acme-challenge/"
 // PrometheusPath is where Prometheus is served on the monitoring host; it must run
 // with this as its route prefix.
 const PrometheusPath = "/prometheus"
+
+// LogsPath and TracesPath are where VictoriaLogs and Jaeger are served on the monitoring
+// host; they must run with these as their prefixes.
+const (
+	LogsPath   = "/logs"
+	TracesPath = "/jaeger"
+)
 
 // Hosts are the names that a certificate of the edge must cover.
 type Hosts struct{ UI, API, Dashboard, Monitoring string }

@@ -41,6 +41,7 @@ func full() nginx.Config {
 	c.HSTSSeconds = 31536000
 	c.HSTSPreload = true
 	c.TraceSampling = 0.125
+	c.LogAddress = "127.0.0.1:5514"
 	c.PublicHTTPSPort = 30443
 	return c
 }
@@ -52,6 +53,11 @@ func TestNginxAcceptsTheConfiguration(t *testing.T) {
 		"without Grafana": func() nginx.Config {
 			c := full()
 			c.Upstreams.Grafana = nil
+			return c
+		}(),
+		"with logs and traces": func() nginx.Config {
+			c := full()
+			c.Upstreams.Logs, c.Upstreams.Traces = &nginx.Upstream{Address: "logs.test:9428"}, &nginx.Upstream{Address: "traces.test:16686"}
 			return c
 		}(),
 		"without a password": func() nginx.Config {
@@ -119,6 +125,7 @@ func TestValidateNamesWhatIsWrong(t *testing.T) {
 		"HeaderKilobytes -1":                          func(c *nginx.Config) { c.HeaderKilobytes = -1 },
 		"ResponseHeaderKilobytes 3":                   func(c *nginx.Config) { c.ResponseHeaderKilobytes = 3 },
 		"TraceSampling 1e-05":                         func(c *nginx.Config) { c.TraceSampling = 0.00001 },
+		`LogAddress "collector:5514"`:                 func(c *nginx.Config) { c.LogAddress = "collector:5514" },
 		"TraceSampling 1.01":                          func(c *nginx.Config) { c.TraceSampling = 1.01 },
 		"PublicHTTPSPort 0":                           func(c *nginx.Config) { c.PublicHTTPSPort = 0 },
 		"HTTPPort 65536":                              func(c *nginx.Config) { c.HTTPPort = 65536 },

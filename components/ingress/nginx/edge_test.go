@@ -663,6 +663,48 @@ func TestPrometheusAsksForThePassword(t *testing.T) {
 	assert.Empty(t, without.prometheus.seen())
 }
 
+// Who has the password reads logs and traces, and writes none.
+func TestLogsAndTracesAskForThePassword(t *testing.T) {
+	with := func(c *nginx.Config) {
+		c.Upstreams.Logs, c.Upstreams.Traces = c.Upstreams.Prometheus, c.Upstreams.Prometheus
+	}
+	e := startEdge(t, with, nil)
+	client := e.Client(t, "")
+	const host = "https://monitoring.example.test"
+	for path, want := range map[string]int{
+		"/logs/select/vmui/": http.StatusOK, "/logs/select/logsql/query": http.StatusOK, "/jaeger/": http.StatusOK, "/jaeger/api/traces/x": http.StatusOK,
+		"/logs/insert/jsonline": http.StatusNotFound, "/logs/metrics": http.StatusNotFound, "/logs/internal/force_merge": http.StatusNotFound,
+	} {
+		before := len(e.prometheus.seen())
+		code, header := try(t, client, http.MethodGet, host+path, "")
+		if want == http.StatusOK {
+			assert.Equal(t, http.StatusUnauthorized, code, path)
+			assert.NotEmpty(t, header.Get("Www-Authenticate"))
+		}
+		code, _ = try(t, client, http.MethodGet, host+path, nginxtest.Password)
+		assert.Equal(t, want, code, path)
+		got := e.prometheus.seen()[before:]
+		if want != http.StatusOK {
+			assert.Empty(t, got, path)
+			continue
+		}
+		require.Len(t, got, 1, path)
+		assert.Equal(t, path, got[0].URL.Path)
+		assert.Empty(t, got[0].Header.Get("Authorization"), "the password stays at the edge")
+	}
+	for path, to := range map[string]string{"/logs": "/logs/select/vmui/", "/logs/": "/logs/select/vmui/", "/jaeger": "/jaeger/search"} {
+		code, header, _ := get(t, client, host+path)
+		assert.Equal(t, http.StatusPermanentRedirect, code)
+		assert.Equal(t, to, header.Get("Location"))
+	}
+	without := startEdge(t, func(c *nginx.Config) { with(c); c.PasswordFile = "" }, nil)
+	before := len(without.prometheus.seen())
+	for _, path := range []string{"/logs/select/vmui/", "/jaeger/"} {
+		_, _, _ = get(t, without.Client(t, ""), host+path)
+	}
+	assert.Len(t, without.prometheus.seen(), before)
+}
+
 // The time that a service has is the one that is set, no less and no more.
 func TestASlowServiceIsGivenUp(t *testing.T) {
 	t.Parallel()

@@ -196,5 +196,29 @@ func PublicPort(port int) string {
 	return fmt.Sprintf(":%d", port)
 }
 
+// store is a server of the monitoring host that has no login of its own.
+type store struct {
+	// Name of its upstream, Path that it is served below, and Start, where its pages begin.
+	Name, Path, Start string
+	// Shown is what is served of it; the rest of Path is not.
+	Shown string
+}
+
+// Stores are those that are published, behind the password. Of VictoriaLogs nothing is
+// that writes.
+func (c *Config) Stores() []store {
+	var all []store
+	if c.PasswordFile == "" {
+		return nil
+	}
+	if c.Upstreams.Logs != nil {
+		all = append(all, store{"logs", LogsPath, LogsPath + "/select/vmui/", LogsPath + "/select/"})
+	}
+	if c.Upstreams.Traces != nil {
+		all = append(all, store{"traces", TracesPath, TracesPath + "/search", TracesPath + "/"})
+	}
+	return all
+}
+
 // Guarded is whether Prometheus is published, behind a password.
 func (c *Config) Guarded() bool { return c.Upstreams.Prometheus != nil && c.PasswordFile != "" }

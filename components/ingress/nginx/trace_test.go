@@ -3,10 +3,12 @@ package nginx_test
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -67,6 +69,37 @@ func TestTheLogIsJSONWithoutCredentials(t *testing.T) {
 		assert.Equal(t, "answered", entry["upstream_state"])
 	}
 	assert.True(t, found)
+}
+
+// Whoever listens there gets each line, and nginx does not mind when nobody does.
+func TestTheLogIsSentAsDatagrams(t *testing.T) {
+	to, err := net.ListenPacket("udp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = to.Close() })
+	e := startEdge(t, func(c *nginx.Config) { c.LogAddress = to.LocalAddr().String() }, nil)
+	client := e.Client(t, "")
+	code, _, _ := get(t, client, "https://api.example.test/datagram?token=s3cr3t")
+	assert.Equal(t, http.StatusOK, code)
+	want := e.lines(t, "/datagram", 1)[0]
+	buffer := make([]byte, 64<<10)
+	require.NoError(t, to.SetReadDeadline(time.Now().Add(30*time.Second)))
+	message := ""
+	for !strings.Contains(message, "/datagram") { // the edge's start was a request, too
+		n, _, err := to.ReadFrom(buffer)
+		require.NoError(t, err)
+		message = string(buffer[:n])
+	}
+	assert.Regexp(t, `^<190>[A-Z][a-z]{2} [ 0-9]{2} [0-9:]{8} \S+ edge: \{`, message, "as RFC 3164 has it")
+	var got map[string]any
+	require.NoError(t, json.Unmarshal([]byte(message[strings.Index(message, "{"):]), &got), message)
+	assert.Equal(t, want, got)
+
+	require.NoError(t, to.Close())
+	for range 3 {
+		code, _, _ := get(t, client, "https://api.example.test/nobody-listens")
+		assert.Equal(t, http.StatusOK, code)
+	}
+	e.lines(t, "/nobody-listens", 3)
 }
 
 // lines gives the log's entries for a path, once there are as many as wanted.

@@ -81,6 +81,10 @@ func (c *Config) validatePorts() error {
 	if a, err := netip.ParseAddr(c.StatusAddress); c.StatusAddress != "" && (err != nil || a.Is6() && (a.Zone() != "" || a.IsLinkLocalUnicast())) {
 		problem("StatusAddress %q: want an IP address of the host that nginx runs on, and none of one link alone", c.StatusAddress)
 	}
+	// A name would have to resolve before nginx starts.
+	if _, err := netip.ParseAddrPort(c.LogAddress); c.LogAddress != "" && err != nil {
+		problem("LogAddress %q: want an IP address and a port", c.LogAddress)
+	}
 	return errors.Join(problems...)
 }
 
@@ -248,6 +252,7 @@ func (c *Config) named() []namedUpstream {
 	for _, u := range []namedUpstream{
 		{"ui", c.Upstreams.UI}, {"api", c.Upstreams.API},
 		{"dashboard", c.Upstreams.Dashboard}, {"grafana", c.Upstreams.Grafana}, {"prometheus", c.Upstreams.Prometheus},
+		{"logs", c.Upstreams.Logs}, {"traces", c.Upstreams.Traces},
 	} {
 		if u.Upstream != nil {
 			list = append(list, u)

@@ -177,6 +177,24 @@ var table = []unit{
 		stamp:  map[string]string{"main.Version": "v1.8.0"},
 		memory: 1500 * mib,
 	},
+	{
+		module: "otelcol",
+		tools:  map[string]string{"otelcol-contrib": "."},
+		stamp:  map[string]string{"main.version": "0.165.1"},
+		memory: 1000 * mib,
+	},
+	{
+		module: "victorialogs",
+		tools:  map[string]string{"victoria-logs": "github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs"},
+		stamp:  map[string]string{"github.com/VictoriaMetrics/VictoriaMetrics/lib/buildinfo.Version": "victoria-logs-v1.52.1"},
+		memory: 700 * mib,
+	},
+	{
+		module: "jaeger",
+		tools:  map[string]string{"jaeger": "github.com/jaegertracing/jaeger/cmd/jaeger"},
+		stamp:  map[string]string{"github.com/jaegertracing/jaeger/internal/version.latestVersion": "v2.13.0"},
+		memory: 1500 * mib,
+	},
 }
 
 // Tools returns the programs that Ensure can build, in the table's order.

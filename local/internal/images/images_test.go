@@ -128,6 +128,10 @@ func TestVersionsOfModules(t *testing.T) {
 			// Release 3.16.0 is the module's v0.316.0.
 			version = "0." + strings.Replace(version, ".", "", 1)
 		}
+		if module == "github.com/jaegertracing/jaeger" {
+			// The commit of release 2.13.0 is the module's v1.76.0, too.
+			version = map[string]string{"2.13.0": "1.76.0"}[version]
+		}
 		if !regexp.MustCompile(`(?m)^(require )?\s*` + regexp.QuoteMeta(module) + ` v` + regexp.QuoteMeta(version) + `\b`).Match(mod) {
 			t.Errorf("%s: %s does not pin %s v%s", i.Name, modules[tool], module, version)
 		}
@@ -359,6 +363,12 @@ var contracts = map[string]contract{
 		workdir: "/", entrypoint: []string{"/usr/local/bin/docker-entrypoint.sh"},
 		files: map[string]string{"/usr/local/bin/versitygw": "755 0:0", "/usr/local/bin/docker-entrypoint.sh": "755 0:0", "/bin/sh": "-> /usr/bin/busybox", "/tmp": "1777 0:0"},
 	},
+	"otelcol": {user: "10001:10001", workdir: "/", entrypoint: []string{"/otelcol-contrib"}, cmd: []string{"--config", "/etc/otelcol-contrib/config.yaml"},
+		ports: []string{"4317/tcp", "4318/tcp"}, files: map[string]string{"/otelcol-contrib": "755 0:0", "/tmp": "1777 0:0"}},
+	"victoria-logs": {workdir: "/", entrypoint: []string{"/victoria-logs-prod"}, ports: []string{"9428/tcp"},
+		files: map[string]string{"/victoria-logs-prod": "755 0:0", "/bin/sh": "-> /usr/bin/busybox"}},
+	"jaeger": {user: "10001", workdir: "/cmd/jaeger", entrypoint: []string{"/cmd/jaeger/jaeger-linux"}, ports: []string{"16686/tcp", "4317/tcp", "4318/tcp"},
+		files: map[string]string{"/cmd/jaeger/jaeger-linux": "755 0:0", "/tmp": "1777 0:0"}},
 	"redis": {
 		workdir: "/data", entrypoint: []string{"docker-entrypoint.sh"}, cmd: []string{"redis-server"}, ports: []string{"6379/tcp"}, volumes: []string{"/data"},
 		files: map[string]string{"/usr/local/bin/docker-entrypoint.sh": "755 0:0", "/data": "755 999:999", "/usr/bin/sh": "-> bash"},

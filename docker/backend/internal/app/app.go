@@ -62,6 +62,8 @@ type parts struct {
 	// tracing records spans until endTracing has sent the last ones.
 	tracing    trace.TracerProvider
 	endTracing func(context.Context) error
+	// endLog has sent the log's last lines.
+	endLog func(context.Context) error
 }
 
 func assemble(ctx context.Context, mode string, c *config.Config, p Process) (*parts, error) {
@@ -69,6 +71,9 @@ func assemble(ctx context.Context, mode string, c *config.Config, p Process) (*p
 	redis.SetLogger(telemetry.Printf{Log: a.log})
 	var err error
 	if a.tracing, a.endTracing, err = telemetry.NewTracing(ctx, mode, p.Version, a.log); err != nil {
+		return nil, err
+	}
+	if a.log, a.endLog, err = telemetry.SendLog(ctx, mode, p.Version, a.log); err != nil {
 		return nil, err
 	}
 	a.store, err = store.Open(store.Options{
@@ -210,6 +215,9 @@ func (a *parts) run(ctx context.Context, address string, ending ending, others .
 	defer cancel()
 	if err := a.endTracing(last); err != nil {
 		a.log.Warn("the last traces are lost", "error", err)
+	}
+	if err := a.endLog(last); err != nil {
+		a.log.Warn("the last lines are in this log alone", "error", err)
 	}
 	return err
 }

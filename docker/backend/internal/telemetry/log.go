@@ -21,7 +21,12 @@ func NewLog(w io.Writer, mode string, verbose bool) *slog.Logger {
 	if verbose {
 		o.Level = slog.LevelDebug
 	}
-	return slog.New(traced{slog.NewJSONHandler(w, o)}).With("mode", mode, "market", "simulated")
+	return slog.New(traced{slog.NewJSONHandler(w, o)}.WithAttrs(everyLine(mode)))
+}
+
+// everyLine has these.
+func everyLine(mode string) []slog.Attr {
+	return []slog.Attr{slog.String("mode", mode), slog.String("market", "simulated")}
 }
 
 // traced adds the trace that a line belongs to.

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
+	logs "go.opentelemetry.io/proto/otlp/collector/logs/v1"
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	"google.golang.org/protobuf/proto"
 )
@@ -91,7 +93,7 @@ func TestWhenTracesAreRecorded(t *testing.T) {
 		"another protocol":        {map[string]string{endpoint: "http://x", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, false, `OTEL_EXPORTER_OTLP_PROTOCOL is "grpc": use http/protobuf`},
 		"one for traces is right": {map[string]string{endpoint: "http://x", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/protobuf"}, true, ""},
 	} {
-		on, err := tracingWanted(func(key string) string { return c.env[key] })
+		on, err := wanted(func(key string) string { return c.env[key] }, "TRACES")
 		if on != c.on || (err != nil) != (c.says != "") || err != nil && !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v, %v", name, on, err)
 		}
@@ -135,6 +137,104 @@ func TestSpansAreSent(t *testing.T) {
 	}
 	if s := request.ResourceSpans[0].ScopeSpans[0].Spans[0]; s.Name != "work" || trace.TraceID(s.TraceId).String() != "0af7651916cd43dd8448eb211c80319c" || trace.SpanID(s.ParentSpanId).String() != "b7ad6b7169203331" {
 		t.Errorf("the span is %v", s)
+	}
+}
+
+// What the standard variables name gets the lines, each with its trace and its process;
+// the output has them, too, and the collector that is gone is told there alone.
+func TestLinesAreSent(t *testing.T) {
+	got := make(chan *logs.ExportLogsServiceRequest, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		raw, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		var request logs.ExportLogsServiceRequest
+		if err := proto.Unmarshal(raw, &request); err != nil || r.URL.Path != "/v1/logs" {
+			t.Errorf("%s: %v", r.URL.Path, err)
+		}
+		got <- &request
+	}))
+	defer server.Close()
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", server.URL)
+	t.Setenv("OTEL_SERVICE_NAME", "shop")
+	var b bytes.Buffer
+	log, end, err := SendLog(t.Context(), "api", "1.2.3", NewLog(&b, "api", false))
+	if err != nil {
+		t.Fatal(err)
+	}
+	log.Debug("a detail")
+	log.With("a", 1).ErrorContext(within(t), "words")
+	if err := end(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	request := <-got
+	resource := request.ResourceLogs[0]
+	about := map[string]string{}
+	for _, a := range resource.Resource.Attributes {
+		about[a.Key] = a.Value.GetStringValue()
+	}
+	lines := resource.ScopeLogs[0].LogRecords
+	if about["service.name"] != "shop" || about["service.version"] != "1.2.3" || len(lines) != 1 {
+		t.Fatalf("about %v, %d lines", about, len(lines))
+	}
+	attributes := map[string]string{}
+	for _, a := range lines[0].Attributes {
+		attributes[a.Key] = a.Value.String()
+	}
+	if l := lines[0]; l.Body.GetStringValue() != "words" || l.SeverityText != "ERROR" || trace.TraceID(l.TraceId).String() != "0af7651916cd43dd8448eb211c80319c" || attributes["mode"] == "" || attributes["a"] == "" {
+		t.Errorf("the line is %v", l)
+	}
+	if text := b.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, `"msg":"words"`) || !strings.Contains(text, `"mode":"api"`) {
+		t.Errorf("the output has %s", text)
+	}
+}
+
+// output is a log's that several goroutines write to.
+type output struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}
+
+// What cannot be sent is told in the output alone: told to the collector, too, it would be
+// one more line that cannot be sent.
+func TestACollectorThatIsGoneIsToldOnce(t *testing.T) {
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+	t.Setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "100")
+	t.Setenv("OTEL_BLRP_SCHEDULE_DELAY", "10")
+	var o output
+	log, end, err := SendLog(t.Context(), "api", "1", NewLog(&o, "api", false))
+	if err != nil {
+		t.Fatal(err)
+	}
+	log.Info("words")
+	for deadline := time.Now().Add(time.Minute); !strings.Contains(o.String(), "telemetry is lost"); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("nobody is told: %s", &o)
+		}
+	}
+	if err := end(t.Context()); err != nil {
+		t.Errorf("nothing is left to send: %v", err)
+	}
+	if n := strings.Count(o.String(), "telemetry is lost"); n != 1 {
+		t.Errorf("it is told %d times: %s", n, &o)
+	}
+	t.Setenv("OTEL_LOGS_EXPORTER", "none")
+	plain := NewLog(&o, "api", false)
+	if log, _, err := SendLog(t.Context(), "api", "1", plain); log != plain || err != nil {
+		t.Errorf("nobody asked for it: %v", err)
 	}
 }
 

@@ -2,17 +2,12 @@ package telemetry
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
-	"strings"
 
-	"go.opentelemetry.io/otel"
-	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	"go.opentelemetry.io/otel/propagation"
-	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
@@ -30,11 +25,11 @@ var Propagator = propagation.NewCompositeTextMapPropagator(propagation.TraceCont
 // certificate, sampler, batch and resource variables.
 func NewTracing(ctx context.Context, mode, version string, log *slog.Logger) (trace.TracerProvider, func(context.Context) error, error) {
 	off := func(context.Context) error { return nil }
-	on, err := tracingWanted(os.Getenv)
+	on, err := wanted(os.Getenv, "TRACES")
 	if err != nil || !on {
 		return noop.NewTracerProvider(), off, err
 	}
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("traces are lost", "error", err) }))
+	reportLoss(log)
 	exporter, err := otlptracehttp.New(ctx)
 	if err != nil {
 		return nil, nil, fmt.Errorf("OTEL_EXPORTER_OTLP_*: %w", err)
@@ -46,40 +41,11 @@ func NewTracing(ctx context.Context, mode, version string, log *slog.Logger) (tr
 	return provider, provider.Shutdown, nil
 }
 
-// tracingWanted reads the variables that the SDK leaves to the program.
-func tracingWanted(env func(string) string) (bool, error) {
-	if strings.EqualFold(env("OTEL_SDK_DISABLED"), "true") || env("OTEL_EXPORTER_OTLP_ENDPOINT")+env("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") == "" {
-		return false, nil
-	}
-	switch exporter := env("OTEL_TRACES_EXPORTER"); exporter {
-	case "", "otlp":
-	case "none":
-		return false, nil
-	default:
-		return false, fmt.Errorf("OTEL_TRACES_EXPORTER is %q: use otlp or none", exporter)
-	}
-	for _, key := range []string{"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"} {
-		switch protocol := env(key); protocol {
-		case "":
-			continue
-		case "http/protobuf":
-			return true, nil
-		default:
-			return false, fmt.Errorf("%s is %q: use http/protobuf, which collectors take on port 4318", key, protocol)
-		}
-	}
-	return true, nil
-}
-
-// newProvider describes the process: OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES
-// win over what it knows itself.
+// newProvider makes what records spans.
 func newProvider(ctx context.Context, mode, version string, o ...sdktrace.TracerProviderOption) (*sdktrace.TracerProvider, error) {
-	about, err := resource.New(ctx,
-		resource.WithTelemetrySDK(),
-		resource.WithAttributes(attribute.String("service.name", "alphapulse-"+mode), attribute.String("service.version", version)),
-		resource.WithFromEnv())
-	if err != nil && !errors.Is(err, resource.ErrPartialResource) {
-		return nil, fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: %w", err)
+	about, err := describe(ctx, mode, version)
+	if err != nil {
+		return nil, err
 	}
 	return sdktrace.NewTracerProvider(append(o, sdktrace.WithResource(about))...), nil
 }

@@ -1,0 +1,188 @@
+// Package telemetry takes up logs and traces: an OpenTelemetry Collector as the gateway of
+// a namespace, and where they are kept. That is VictoriaLogs and Jaeger beside it, or what
+// somebody else runs. Nothing of it needs more than a namespace.
+package telemetry
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+
+	"github.com/prometheus/common/model"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/alphapulse/alphapulse-infra/components/room"
+	"github.com/alphapulse/alphapulse-infra/components/workload"
+)
+
+// Backend is where a signal is kept.
+type Backend string
+
+// The backends.
+const (
+	// Off keeps a signal nowhere: nobody takes it.
+	Off Backend = "off"
+	// Local is a server of the namespace: VictoriaLogs for logs, Jaeger for traces.
+	Local Backend = "local"
+	// OTLP is any server that takes OpenTelemetry's protocol over HTTP.
+	OTLP Backend = "otlp"
+	// Elasticsearch takes logs by its bulk API, into data streams.
+	Elasticsearch Backend = "elasticsearch"
+)
+
+// The backends of each signal.
+var (
+	LogsBackends   = []Backend{Off, Local, OTLP, Elasticsearch}
+	TracesBackends = []Backend{Off, Local, OTLP}
+)
+
+// Remote is a backend that somebody else runs.
+type Remote struct {
+	// URL is an https address; of OTLP without the signal's path.
+	URL string
+	// Header carries the Credential of OTLP, e.g. "Authorization".
+	Header string
+	// Credential is a secret, the header's whole value, e.g. "Bearer TOKEN", or the API key
+	// of Elasticsearch; nil for none.
+	Credential pulumi.StringInput
+	// CA has the certificates, PEM, by which the backend's is trusted; "" for those that
+	// come with the image.
+	CA string
+}
+
+// Store is a server of the namespace.
+type Store struct {
+	Image     pulumi.StringInput
+	Resources room.Resources
+	// Storage of what is kept. It may grow later, never shrink.
+	Storage resource.Quantity
+	// Retention is how long it is kept, a Prometheus duration in days or hours.
+	Retention string
+}
+
+// Signal is where logs or traces go.
+type Signal struct {
+	Backend Backend
+	// Remote is for OTLP and Elasticsearch, Store for Local.
+	Remote Remote
+	Store  Store
+}
+
+// On tells whether anybody takes the signal.
+func (s Signal) On() bool { return s.Backend != "" && s.Backend != Off }
+
+// Collector sizes the gateway.
+type Collector struct {
+	// Image of upstream's contrib distribution.
+	Image     pulumi.StringInput
+	Resources room.Resources
+	// Storage of what its backends have not taken yet; each signal may fill two fifths.
+	Storage resource.Quantity
+}
+
+// Args configure a Telemetry. What is zero takes the value of Defaults, of which no signal
+// is taken.
+type Args struct {
+	workload.Placement
+	Collector Collector
+	Logs      Signal
+	Traces    Signal
+	// StorageClass of the volumes when they are first made; "" takes the cluster's default.
+	StorageClass string
+	// Protect makes Pulumi refuse to delete claims and StatefulSets, and keep them if the
+	// stack is destroyed all the same.
+	Protect bool
+}
+
+// On tells whether any signal is taken, without which nothing runs.
+func (a *Args) On() bool { return a.Logs.On() || a.Traces.On() }
+
+// Validated is a copy with every default filled in, or all that is wrong.
+func (a *Args) Validated() (*Args, error) {
+	d := a.withDefaults()
+	return d, d.validate()
+}
+
+func (a *Args) validate() error {
+	var problems []error
+	problem := func(format string, v ...any) { problems = append(problems, fmt.Errorf("telemetry: "+format, v...)) }
+	if a.Namespace == nil {
+		problem("Namespace is missing: pass the namespace to create the objects in")
+	}
+	if err := a.Collector.Resources.Validate(); err != nil {
+		problem("Collector.Resources: %w", err)
+	}
+	if a.Collector.Storage.Cmp(LeastQueue) < 0 {
+		problem("Collector.Storage is %q: set at least %s", a.Collector.Storage.String(), LeastQueue.String())
+	}
+	for _, s := range []struct {
+		name   string
+		signal Signal
+		known  []Backend
+	}{{"Logs", a.Logs, LogsBackends}, {"Traces", a.Traces, TracesBackends}} {
+		if !slices.Contains(s.known, s.signal.Backend) {
+			problem("%s.Backend is %q: want one of %v", s.name, s.signal.Backend, s.known)
+			continue
+		}
+		for _, err := range s.signal.problems() {
+			problem("%s.%w", s.name, err)
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// problems are those of what the backend reads.
+func (s Signal) problems() []error {
+	var problems []error
+	switch s.Backend {
+	case Local:
+		if err := s.Store.Resources.Validate(); err != nil {
+			problems = append(problems, fmt.Errorf("Store.Resources: %w", err))
+		}
+		if s.Store.Storage.Sign() <= 0 {
+			problems = append(problems, fmt.Errorf("Store.Storage is %q: set a size above zero", s.Store.Storage.String()))
+		}
+		if err := CheckRetention(s.Store.Retention); err != nil {
+			problems = append(problems, fmt.Errorf("Store.Retention: %w", err))
+		}
+	case OTLP, Elasticsearch:
+		if _, err := portOf(s.Remote.URL); err != nil {
+			problems = append(problems, fmt.Errorf("Remote.URL: %w", err))
+		}
+		if s.Backend == OTLP && s.Remote.Credential != nil && s.Remote.Header == "" {
+			problems = append(problems, errors.New("Remote.Header is missing: name the one that carries the credential"))
+		}
+	}
+	return problems
+}
+
+// CheckRetention reports what is no time to keep something for.
+func CheckRetention(v string) error {
+	if d, err := model.ParseDuration(v); err != nil || d == 0 || d%model.Duration(hour) != 0 {
+		return fmt.Errorf("%q is no time of whole hours: write e.g. 7d or 48h", v)
+	}
+	return nil
+}
+
+// CheckURL reports an address that is not one of a backend.
+func CheckURL(v string) error {
+	_, err := portOf(v)
+	return err
+}
+
+// portOf is the port of a backend's address.
+func portOf(address string) (int, error) {
+	u, err := url.Parse(address)
+	switch {
+	case err != nil || u.Scheme != "https" || u.Hostname() == "":
+		return 0, fmt.Errorf("%q is not an https address: write e.g. https://otlp.example.com", address)
+	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
+		return 0, errors.New("it holds a user, a query or a fragment: a credential is set apart")
+	case u.Port() == "":
+		return 443, nil
+	}
+	return strconv.Atoi(u.Port())
+}

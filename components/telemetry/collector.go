@@ -1,0 +1,126 @@
+package telemetry
+
+import (
+	"fmt"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/alphapulse/alphapulse-infra/components/room"
+	"github.com/alphapulse/alphapulse-infra/components/telemetry/config"
+	"github.com/alphapulse/alphapulse-infra/components/workload"
+)
+
+// CollectorUser is the uid of the Collector's images.
+const CollectorUser = 10001
+
+// Where the gateway finds its files, and keeps what could not be sent yet.
+const (
+	CollectorConfigPath = "/etc/otelcol-contrib"
+	CollectorData       = "/var/lib/otelcol"
+
+	collectorFile    = "config.yaml"
+	credentialsPath  = "/etc/otelcol-credentials"
+	certificatesPath = "/etc/otelcol-certificates"
+)
+
+// How long the gateway may take to answer for the first time, as it reads what waits on
+// its volume, and to stop, when it stores what is under way, in seconds.
+const (
+	collectorStartupSeconds = 120
+	collectorGraceSeconds   = 30
+)
+
+// queueShare of the volume is for each signal, in percent. The rest is for what the store
+// on disk keeps beside it, and for its compaction.
+const queueShare = 40
+
+// CollectorConfig is the gateway's file. namespace marks what brings none itself.
+func (a *Args) CollectorConfig(name, namespace string) (string, error) {
+	return config.Collector{
+		Logs:   a.Logs.sink(name, "logs"),
+		Traces: a.Traces.sink(name, "traces"),
+
+		Namespace: namespace, QueueDirectory: CollectorData + "/queue",
+		QueueBytes: a.Collector.Storage.Value() / 100 * queueShare,
+		GRPCPort:   GRPCPort, HTTPPort: HTTPPort, HealthPort: healthPort, MetricsPort: metricsPort, ForwardedPort: forwardedPort,
+	}.Render()
+}
+
+// sink is where the gateway sends the signal.
+func (s Signal) sink(name, signal string) config.Sink {
+	to := config.Sink{URL: s.Remote.URL}
+	switch s.Backend {
+	case Local:
+		if signal == "logs" {
+			return config.Sink{Protocol: config.OTLP, Exact: true, URL: fmt.Sprintf("http://%s:%d%s/insert/opentelemetry/v1/logs", LogsOf(name).Name, LogsPort, LogsPath)}
+		}
+		return config.Sink{Protocol: config.OTLP, URL: fmt.Sprintf("http://%s:%d", TracesOf(name).Name, HTTPPort)}
+	case OTLP:
+		to.Protocol = config.OTLP
+	case Elasticsearch:
+		to.Protocol = config.Elasticsearch
+	default:
+		return config.Sink{}
+	}
+	if s.Remote.Credential != nil {
+		to.Header, to.CredentialFile = s.Remote.Header, credentialsPath+"/"+signal
+	}
+	if s.Remote.CA != "" {
+		to.CAFile = certificatesPath + "/" + signal + ".crt"
+	}
+	return to
+}
+
+// collector is the gateway.
+func (a *Args) collector(name string) (server, error) {
+	if _, err := a.CollectorConfig(name, ""); err != nil {
+		return server{}, err
+	}
+	file := pulumi.All(a.Namespace).ApplyT(func(v []any) (string, error) { return a.CollectorConfig(name, v[0].(string)) }).(pulumi.StringOutput)
+	volumes := []workload.Volume{
+		a.data(a.Collector.Storage),
+		workload.Folder(&workload.Files{Name: "config", Data: pulumi.StringMap{collectorFile: file}}),
+	}
+	mounts := []workload.Mount{{Volume: "data", Path: CollectorData}, {Volume: "config", Path: CollectorConfigPath, ReadOnly: true}}
+	credentials, certificates := pulumi.StringMap{}, map[string]string{}
+	for signal, s := range map[string]Signal{"logs": a.Logs, "traces": a.Traces} {
+		to := s.sink(name, signal)
+		if to.CredentialFile != "" {
+			credentials[signal] = s.Remote.Credential
+		}
+		if to.CAFile != "" {
+			certificates[signal+".crt"] = s.Remote.CA
+		}
+	}
+	if len(credentials) > 0 {
+		volumes = append(volumes, workload.Folder(workload.Hidden("credentials", credentials)))
+		mounts = append(mounts, workload.Mount{Volume: "credentials", Path: credentialsPath, ReadOnly: true})
+	}
+	if len(certificates) > 0 {
+		volumes = append(volumes, workload.Folder(workload.Plain("certificates", certificates)))
+		mounts = append(mounts, workload.Mount{Volume: "certificates", Path: certificatesPath, ReadOnly: true})
+	}
+	ports := []workload.Port{
+		{Name: "otlp-http", Number: HTTPPort}, {Name: "otlp-grpc", Number: GRPCPort},
+		{Name: "health", Number: healthPort}, {Name: "metrics", Number: metricsPort}, {Name: "forwarded", Number: forwardedPort},
+	}
+	return server{
+		process: workload.Process{
+			Name: "collector", Identity: CollectorOf(name), Image: a.Collector.Image, User: CollectorUser,
+			Args:           pulumi.ToStringArray([]string{"--config=" + CollectorConfigPath + "/" + collectorFile}),
+			Env:            pulumi.StringMap{"GOMEMLIMIT": pulumi.String(goMemory(a.Collector.Resources))},
+			Resources:      a.Collector.Resources,
+			Ports:          ports,
+			Mounts:         mounts,
+			StartupSeconds: collectorStartupSeconds, GraceSeconds: collectorGraceSeconds,
+			Alive: &workload.Probe{Path: "/", Port: "health", PeriodSeconds: 10, TimeoutSeconds: 5, Failures: 6},
+			Ready: &workload.Probe{Path: "/", Port: "health", PeriodSeconds: 5, TimeoutSeconds: 5, Failures: 3},
+		},
+		volumes: volumes, more: ports[1:2],
+	}, nil
+}
+
+// goMemory is where Go's collector of garbage begins to try hard, four fifths of the limit.
+func goMemory(r room.Resources) string {
+	return fmt.Sprintf("%dMiB", r.Limits.Memory.Value()/5*4>>20)
+}

@@ -1,0 +1,161 @@
+package config
+
+import "fmt"
+
+// Sink is where the Collector sends one signal.
+type Sink struct {
+	// Protocol of the backend; "" sends the signal nowhere.
+	Protocol Protocol
+	// URL of the backend. For OTLP it is what the signal's path is put after, but with
+	// Exact it is taken as it is.
+	URL   string
+	Exact bool
+	// Header is the name of the one that carries the credential. CredentialFile holds that
+	// alone; "" for none.
+	Header, CredentialFile string
+	// CAFile holds the certificates that the backend's is trusted by; "" for those of the
+	// image.
+	CAFile string
+}
+
+// Protocol is what a backend speaks.
+type Protocol string
+
+// The protocols.
+const (
+	// OTLP is OpenTelemetry's own, over HTTP with protobuf.
+	OTLP Protocol = "otlp"
+	// Elasticsearch is its bulk API, into data streams; for logs.
+	Elasticsearch Protocol = "elasticsearch"
+)
+
+// Collector is what the configuration of the gateway depends on.
+type Collector struct {
+	// Logs and Traces are where the signals go.
+	Logs, Traces Sink
+	// Namespace is the value of the resource attribute k8s.namespace.name of what brings
+	// none itself.
+	Namespace string
+	// QueueDirectory is where what could not be sent yet waits, QueueBytes the most that
+	// waits there of one signal.
+	QueueDirectory string
+	QueueBytes     int64
+	// Ports to listen on; on ForwardedPort it serves the metrics that it is sent, and those
+	// of spans.
+	GRPCPort, HTTPPort, HealthPort, MetricsPort, ForwardedPort int
+}
+
+// The names of exporters, by which their metrics tell what they are about.
+const (
+	LogsExporter   = "logs"
+	TracesExporter = "traces"
+)
+
+// latencyBuckets are the bounds of the span metrics' histogram.
+var latencyBuckets = []string{"5ms", "10ms", "25ms", "50ms", "100ms", "250ms", "500ms", "1s", "2500ms", "5s", "10s"}
+
+// Render gives the Collector's file. What it takes is on disk before it is answered for,
+// and stays there until the backend has it: a backend that is away costs nobody a line
+// until the queue is full.
+func (c Collector) Render() (string, error) {
+	exporters := section{"prometheus": section{"endpoint": port(c.ForwardedPort), "enable_open_metrics": true, "metric_expiration": "15m"}}
+	connectors, pipelines, metricsFrom := section{}, section{}, []string{"otlp"}
+	processors := []string{"memory_limiter", "resource"}
+	if c.Logs.Protocol != "" {
+		name := c.Logs.exporter(LogsExporter)
+		exporters[name] = c.export(c.Logs, "logs")
+		pipelines["logs"] = section{"receivers": []string{"otlp"}, "processors": processors, "exporters": []string{name}}
+	}
+	if c.Traces.Protocol != "" {
+		name := c.Traces.exporter(TracesExporter)
+		exporters[name] = c.export(c.Traces, "traces")
+		connectors["spanmetrics"] = section{
+			"namespace": "span", "histogram": section{"unit": "s", "explicit": section{"buckets": latencyBuckets}},
+			"exemplars": section{"enabled": true}, "metrics_flush_interval": "15s",
+			// A client could make any number of names up.
+			"aggregation_cardinality_limit":   2000,
+			"exclude_dimensions":              []string{"collector.instance.id"},
+			"resource_metrics_key_attributes": []string{"service.name"},
+		}
+		pipelines["traces"] = section{"receivers": []string{"otlp"}, "processors": processors, "exporters": []string{name, "spanmetrics"}}
+		metricsFrom = append(metricsFrom, "spanmetrics")
+	}
+	// Who cannot be scraped sends metrics, too.
+	pipelines["metrics"] = section{"receivers": metricsFrom, "processors": processors, "exporters": []string{"prometheus"}}
+	file := section{
+		"extensions": section{
+			"health_check": section{"endpoint": port(c.HealthPort)},
+			"file_storage": section{
+				"directory": c.QueueDirectory, "create_directory": true, "timeout": "10s",
+				"compaction": section{"directory": c.QueueDirectory, "on_start": true, "on_rebound": true,
+					"rebound_needed_threshold_mib": 64, "rebound_trigger_threshold_mib": 8},
+			},
+		},
+		"receivers": section{"otlp": section{"protocols": section{
+			"grpc": section{"endpoint": port(c.GRPCPort)}, "http": section{"endpoint": port(c.HTTPPort)},
+		}}},
+		"processors": section{
+			// Above it clients are asked to wait, and are not answered for.
+			"memory_limiter": section{"check_interval": "1s", "limit_percentage": 80, "spike_limit_percentage": 20},
+			"resource": section{"attributes": []section{
+				{"key": "k8s.namespace.name", "value": c.Namespace, "action": "insert"},
+			}},
+		},
+		"exporters": exporters,
+		"service": section{
+			"extensions": []string{"health_check", "file_storage"},
+			"telemetry":  section{"metrics": metrics(c.MetricsPort), "logs": jsonLog},
+			"pipelines":  pipelines,
+		},
+	}
+	if len(connectors) > 0 {
+		file["connectors"] = connectors
+	}
+	return render(file)
+}
+
+// exporter is the name of the sink's exporter.
+func (s Sink) exporter(signal string) string {
+	if s.Protocol == Elasticsearch {
+		return "elasticsearch/" + signal
+	}
+	return "otlp_http/" + signal
+}
+
+// export is the exporter of one signal.
+func (c Collector) export(to Sink, signal string) section {
+	e := section{
+		"timeout": "30s",
+		// There is no time after which it gives up: what cannot be kept any longer is
+		// refused at the queue's other end, and counted.
+		"retry_on_failure": section{"enabled": true, "initial_interval": "1s", "max_interval": "15s", "max_elapsed_time": "0s"},
+		"sending_queue": section{
+			"enabled": true, "storage": "file_storage", "sizer": "bytes", "queue_size": c.QueueBytes, "num_consumers": 4,
+			"batch": section{"sizer": "items", "flush_timeout": "1s", "min_size": 1024, "max_size": 4096},
+		},
+	}
+	if to.CAFile != "" {
+		e["tls"] = section{"ca_file": to.CAFile}
+	}
+	if to.Protocol == Elasticsearch {
+		e["endpoints"] = []string{to.URL}
+		// Data streams logs-*.otel-*: Elasticsearch 8.16 and later have their templates.
+		e["mapping"] = section{"mode": "otel"}
+		if to.CredentialFile != "" {
+			e["api_key"] = fmt.Sprintf("${file:%s}", to.CredentialFile)
+		}
+		return e
+	}
+	if to.Exact {
+		e[signal+"_endpoint"] = to.URL
+	} else {
+		e["endpoint"] = to.URL
+	}
+	if to.CredentialFile != "" {
+		e["headers"] = section{to.Header: fmt.Sprintf("${file:%s}", to.CredentialFile)}
+	}
+	return e
+}
+
+// port is an address of every family.
+func port(number int) string { return fmt.Sprintf(":%d", number) }

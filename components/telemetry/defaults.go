@@ -1,0 +1,57 @@
+package telemetry
+
+import (
+	"time"
+
+	"github.com/prometheus/common/model"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/alphapulse/alphapulse-infra/components/room"
+)
+
+const hour = time.Hour
+
+// Defaults are the arguments of a telemetry that takes nothing; a signal that is switched
+// on has these sizes.
+func Defaults() Args {
+	return Args{
+		Collector: Collector{
+			Image:     pulumi.String("docker.io/otel/opentelemetry-collector-contrib:0.165.1"),
+			Resources: room.ResourcesOf("100m", "192Mi", "500m", "384Mi"), Storage: resource.MustParse("2Gi"),
+		},
+		Logs: Signal{Backend: Off, Remote: Remote{Header: "Authorization"}, Store: Store{
+			Image:     pulumi.String("docker.io/victoriametrics/victoria-logs:v1.52.1"),
+			Resources: room.ResourcesOf("100m", "128Mi", "500m", "512Mi"), Storage: resource.MustParse("10Gi"), Retention: "7d",
+		}},
+		Traces: Signal{Backend: Off, Remote: Remote{Header: "Authorization"}, Store: Store{
+			Image:     pulumi.String("docker.io/jaegertracing/jaeger:2.13.0"),
+			Resources: room.ResourcesOf("100m", "192Mi", "500m", "512Mi"), Storage: resource.MustParse("5Gi"), Retention: "48h",
+		}},
+	}
+}
+
+// withDefaults is a copy with every default filled in.
+func (a *Args) withDefaults() *Args {
+	d := room.Fill(*a, Defaults())
+	return &d
+}
+
+// Below these the processes do not start, or do not keep anything.
+var (
+	// LeastMemory is a limit: what each takes with nothing to do.
+	LeastMemory = struct{ Collector, Logs, Traces resource.Quantity }{
+		Collector: resource.MustParse("128Mi"), Logs: resource.MustParse("64Mi"), Traces: resource.MustParse("192Mi"),
+	}
+	// LeastQueue is a volume.
+	LeastQueue = resource.MustParse("256Mi")
+)
+
+// hours of a retention, which CheckRetention has seen.
+func hours(retention string) int {
+	d, err := model.ParseDuration(retention)
+	if err != nil {
+		return 0
+	}
+	return int(time.Duration(d) / hour)
+}

@@ -1,0 +1,79 @@
+package telemetry
+
+import (
+	"github.com/alphapulse/alphapulse-infra/components/room"
+	"github.com/alphapulse/alphapulse-infra/components/telemetry/observe"
+)
+
+// The ports that the workloads listen on.
+const (
+	// GRPCPort and HTTPPort take OTLP.
+	GRPCPort = 4317
+	HTTPPort = 4318
+	// LogsPort is VictoriaLogs': its API, its pages and its metrics.
+	LogsPort = 9428
+	// TracesPort is Jaeger's: its API and its pages.
+	TracesPort = 16686
+
+	metricsPort   = 8888
+	forwardedPort = 8889
+	healthPort    = 13133
+	queryGRPCPort = 16685
+)
+
+// CollectorOf is the identity of the gateway of the telemetry called name, for links.
+func CollectorOf(name string) room.Identity {
+	return room.Identity{Name: name + "-collector", Instance: name, Component: "telemetry"}
+}
+
+// LogsOf is the identity of VictoriaLogs.
+func LogsOf(name string) room.Identity {
+	return room.Identity{Name: name + "-logs", Instance: name, Component: "logs"}
+}
+
+// TracesOf is the identity of Jaeger.
+func TracesOf(name string) room.Identity {
+	return room.Identity{Name: name + "-traces", Instance: name, Component: "traces"}
+}
+
+// Facts of the telemetry called name: nothing where no signal is taken. None of its
+// workloads is ever more than one pod, which stops before its successor starts.
+func (a *Args) Facts(name string, _ room.Target) room.Facts {
+	d := a.withDefaults()
+	if !d.On() {
+		return room.Facts{}
+	}
+	collector := CollectorOf(name)
+	scrape := &room.Scrape{Port: metricsPort, Path: "/metrics", Beside: &room.Scrape{Port: forwardedPort, Path: "/metrics"}}
+	watched := observe.Watched{Collector: collector.Name, Claim: collector.Name, LogLines: d.Logs.On(), Traces: d.Traces.On()}
+	f := room.Facts{
+		Workloads: []room.Workload{{Identity: collector, Replicas: 1, Ordered: true, Containers: []room.Resources{d.Collector.Resources}, Scrape: scrape}},
+		Claims:    []room.Claim{{Name: collector.Name, Size: d.Collector.Storage}},
+		Services:  []string{collector.Name},
+	}
+	store := func(of room.Identity, s Store, takes int, serves *room.Scrape) {
+		f.Workloads = append(f.Workloads, room.Workload{
+			Identity: of, Replicas: 1, Ordered: true, Containers: []room.Resources{s.Resources}, Scrape: serves,
+		})
+		f.Claims, f.Services = append(f.Claims, room.Claim{Name: of.Name, Size: s.Storage}), append(f.Services, of.Name)
+		f.Links = append(f.Links, room.Link{From: room.Of(collector), To: room.Of(of), Ports: []int{takes}, Zone: room.Watch})
+	}
+	if d.Logs.Backend == Local {
+		watched.LogStore = LogsOf(name).Name
+		store(LogsOf(name), d.Logs.Store, LogsPort, &room.Scrape{Port: LogsPort, Path: LogsPath + "/metrics"})
+	}
+	if d.Traces.Backend == Local {
+		watched.TraceStore = TracesOf(name).Name
+		store(TracesOf(name), d.Traces.Store, HTTPPort, &room.Scrape{Port: metricsPort, Path: "/metrics"})
+	}
+	for _, s := range []Signal{d.Logs, d.Traces} {
+		if s.Backend != OTLP && s.Backend != Elasticsearch {
+			continue
+		}
+		if port, err := portOf(s.Remote.URL); err == nil {
+			f.Links = append(f.Links, room.Link{From: room.Of(collector), To: room.Outside(room.Anywhere), Ports: []int{port}, Zone: room.Exit})
+		}
+	}
+	f.Rules, f.Panels = observe.Alerts(watched), observe.Panels(watched)
+	return f
+}

@@ -1,0 +1,54 @@
+package observe
+
+import "github.com/alphapulse/alphapulse-infra/components/room/board"
+
+// Panels show what the Collector takes and gives, and what the stores keep.
+func Panels(w Watched) []board.Contribution {
+	rows := []board.Contribution{{Dashboard: Telemetry, Row: "Collector", Panels: w.gateway()}}
+	if w.Traces {
+		rows = append(rows, board.Contribution{Dashboard: Telemetry, Row: "Services, by their spans", Panels: w.services()})
+	}
+	var kept []board.Panel
+	if w.LogStore != "" {
+		q := board.On(w.LogStore)
+		kept = append(kept,
+			board.Series("Log lines kept", "short", 2, q(`sum(vl_storage_rows{$job})`, "lines")),
+			board.Series("Size of the logs", "bytes", 2, q(`sum by (type) (vl_data_size_bytes{$job})`, "{{type}}"), q(`sum(vl_free_disk_space_bytes{$job})`, "free")))
+	}
+	if w.TraceStore != "" {
+		q := board.On(w.TraceStore)
+		kept = append(kept,
+			board.Series("Spans stored", "ops", 2, q(`sum(rate(otelcol_exporter_sent_spans{$job}[$__rate_interval]))`, "stored")),
+			board.Series("Size of the traces", "bytes", 2, q(`sum(jaeger_storage_badger_size_bytes_lsm{$job})`, "keys"), q(`sum(jaeger_storage_badger_size_bytes_vlog{$job})`, "values")))
+	}
+	return append(rows, board.Contribution{Dashboard: Telemetry, Row: "Kept", Panels: kept})
+}
+
+func (w Watched) gateway() []board.Panel {
+	q := board.On(w.Collector)
+	var taken, sent, lost []board.Query
+	for _, s := range w.signals() {
+		taken = append(taken, q(`sum(rate(otelcol_receiver_accepted_`+s.items+`{$job}[$__rate_interval]))`, s.counted))
+		sent = append(sent, q(`sum(rate(otelcol_exporter_sent_`+s.items+`{$job}[$__rate_interval]))`, s.counted))
+		lost = append(lost,
+			q(`sum(rate(otelcol_receiver_refused_`+s.items+`{$job}[$__rate_interval])) or vector(0)`, s.counted+" refused"),
+			q(`sum(rate(otelcol_exporter_send_failed_`+s.items+`{$job}[$__rate_interval])) or vector(0)`, s.counted+" lost"))
+	}
+	return []board.Panel{
+		board.Series("Taken", "ops", 4, taken...),
+		board.Series("Sent", "ops", 4, sent...),
+		board.Series("Refused and lost", "ops", 4, lost...),
+		board.Line(board.Series("Queue", "percentunit", 4,
+			q(`max by (exporter) (otelcol_exporter_queue_size{$job} / (otelcol_exporter_queue_capacity{$job} > 0))`, "{{exporter}}")).Max(1), queueHigh),
+	}
+}
+
+func (w Watched) services() []board.Panel {
+	q := board.On(w.Collector)
+	return []board.Panel{
+		board.Series("Spans of services", "ops", 3, q(`sum by (service_name) (rate(span_calls_total{$job}[$__rate_interval]))`, "{{service_name}}")),
+		board.Series("Spans with errors", "ops", 3, q(`sum by (service_name, span_name) (rate(span_calls_total{$job,status_code="STATUS_CODE_ERROR"}[$__rate_interval])) > 0`, "{{service_name}} {{span_name}}")),
+		board.Series("Slowest spans (p95)", "s", 3,
+			q(`topk(10, histogram_quantile(0.95, sum by (le, service_name, span_name) (rate(span_duration_seconds_bucket{$job}[$__rate_interval]))))`, "{{service_name}} {{span_name}}")),
+	}
+}

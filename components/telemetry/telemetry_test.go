@@ -1,0 +1,161 @@
+package telemetry_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/alphapulse/alphapulse-infra/components/room"
+	"github.com/alphapulse/alphapulse-infra/components/telemetry"
+)
+
+// file is the part of a Collector's configuration that the tests look at.
+type file struct {
+	Exporters map[string]struct {
+		Endpoint     string
+		Endpoints    []string
+		LogsEndpoint string `yaml:"logs_endpoint"`
+		APIKey       string `yaml:"api_key"`
+		Headers      map[string]string
+		TLS          struct {
+			CAFile string `yaml:"ca_file"`
+		}
+		Queue struct {
+			Enabled bool
+			Storage string
+			Size    int64 `yaml:"queue_size"`
+		} `yaml:"sending_queue"`
+		Retry struct {
+			MaxElapsed string `yaml:"max_elapsed_time"`
+		} `yaml:"retry_on_failure"`
+	}
+	Service struct {
+		Pipelines map[string]struct{ Receivers, Processors, Exporters []string }
+	}
+}
+
+// on is a telemetry with everything that is not said by default.
+func on(t *testing.T, a telemetry.Args) (*telemetry.Args, file) {
+	t.Helper()
+	a.Namespace = pulumi.String("any")
+	d, err := a.Validated()
+	require.NoError(t, err)
+	raw, err := d.CollectorConfig("tell", "team")
+	require.NoError(t, err)
+	var f file
+	require.NoError(t, yaml.Unmarshal([]byte(raw), &f))
+	return d, f
+}
+
+// What was taken survives the gateway and a backend that is away for long.
+func TestNothingWaitsInMemory(t *testing.T) {
+	d, f := on(t, telemetry.Args{Logs: telemetry.Signal{Backend: telemetry.Local}, Traces: telemetry.Signal{Backend: telemetry.Local}})
+	var queues int64
+	for _, name := range []string{"otlp_http/logs", "otlp_http/traces"} {
+		e := f.Exporters[name]
+		assert.True(t, e.Queue.Enabled, name)
+		assert.Equal(t, "file_storage", e.Queue.Storage, name)
+		assert.Equal(t, "0s", e.Retry.MaxElapsed, "%s: it would give up", name)
+		queues += e.Queue.Size
+	}
+	assert.Less(t, queues, d.Collector.Storage.Value()*9/10, "the queues fill the volume")
+	assert.Greater(t, queues, d.Collector.Storage.Value()/2)
+	for name, p := range f.Service.Pipelines {
+		require.NotEmpty(t, p.Processors, name)
+		assert.Equal(t, "memory_limiter", p.Processors[0], "%s: it comes first", name)
+		assert.NotContains(t, p.Processors, "batch", "%s: what it holds is on no disk", name)
+	}
+	assert.Equal(t, "http://tell-logs:9428/logs/insert/opentelemetry/v1/logs", f.Exporters["otlp_http/logs"].LogsEndpoint)
+	assert.Equal(t, "http://tell-traces:4318", f.Exporters["otlp_http/traces"].Endpoint)
+}
+
+// A credential is in no file that is not secret.
+func TestBackendsOfOthers(t *testing.T) {
+	token := pulumi.ToSecret(pulumi.String("Bearer s3cr3t")).(pulumi.StringOutput)
+	_, f := on(t, telemetry.Args{
+		Logs:   telemetry.Signal{Backend: telemetry.Elasticsearch, Remote: telemetry.Remote{URL: "https://es.example.com:9200", Credential: token, CA: "PEM"}},
+		Traces: telemetry.Signal{Backend: telemetry.OTLP, Remote: telemetry.Remote{URL: "https://otlp.example.com", Credential: token}},
+	})
+	logs, traces := f.Exporters["elasticsearch/logs"], f.Exporters["otlp_http/traces"]
+	assert.Equal(t, []string{"https://es.example.com:9200"}, logs.Endpoints)
+	assert.Equal(t, "${file:/etc/otelcol-credentials/logs}", logs.APIKey)
+	assert.Equal(t, "/etc/otelcol-certificates/logs.crt", logs.TLS.CAFile)
+	assert.Equal(t, "https://otlp.example.com", traces.Endpoint)
+	assert.Equal(t, map[string]string{"Authorization": "${file:/etc/otelcol-credentials/traces}"}, traces.Headers)
+	assert.Equal(t, []string{"elasticsearch/logs"}, f.Service.Pipelines["logs"].Exporters)
+}
+
+// A signal that is off takes along its server, its links, its alerts and its panels.
+func TestASignalThatIsOff(t *testing.T) {
+	assert.Equal(t, room.Facts{}, (&telemetry.Args{}).Facts("tell", room.Kubernetes))
+	for name, c := range map[string]struct {
+		args         telemetry.Args
+		runs, absent []string
+		mention      string
+	}{
+		"logs alone": {telemetry.Args{Logs: telemetry.Signal{Backend: telemetry.Local}}, []string{"tell-collector", "tell-logs"}, []string{"tell-traces"}, "span"},
+		"traces alone": {telemetry.Args{Traces: telemetry.Signal{Backend: telemetry.Local}},
+			[]string{"tell-collector", "tell-traces"}, []string{"tell-logs"}, "log_records"},
+		"logs sent away": {telemetry.Args{Logs: telemetry.Signal{Backend: telemetry.OTLP, Remote: telemetry.Remote{URL: "https://otlp.example.com:4318"}}},
+			[]string{"tell-collector"}, []string{"tell-traces", "tell-logs"}, "vl_"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := c.args.Facts("tell", room.Kubernetes)
+			for _, w := range c.runs {
+				_, found := f.Workload(w)
+				assert.True(t, found, w)
+				assert.Contains(t, f.Services, w)
+			}
+			for _, w := range c.absent {
+				_, found := f.Workload(w)
+				assert.False(t, found, w)
+				for _, l := range f.Links {
+					assert.False(t, l.To.Workload != nil && l.To.Workload.Name == w, "a link to %s", w)
+				}
+			}
+			for _, g := range f.Rules {
+				for _, r := range g.Rules {
+					assert.NotContains(t, r.Expr, c.mention, "%s%s", r.Alert, r.Record)
+				}
+			}
+			assert.Len(t, f.Claims, len(c.runs))
+		})
+	}
+	away := telemetry.Args{Logs: telemetry.Signal{Backend: telemetry.OTLP, Remote: telemetry.Remote{URL: "https://otlp.example.com:8443"}}}
+	links := away.Facts("tell", room.Kubernetes).Links
+	require.Len(t, links, 1)
+	assert.Equal(t, []int{8443}, links[0].Ports)
+}
+
+func TestStores(t *testing.T) {
+	d, _ := on(t, telemetry.Args{Logs: telemetry.Signal{Backend: telemetry.Local}, Traces: telemetry.Signal{Backend: telemetry.Local}})
+	logs := strings.Join(d.LogsArguments(), " ")
+	assert.Contains(t, logs, "-retentionPeriod=168h")
+	assert.Contains(t, logs, "-retention.maxDiskSpaceUsageBytes=8589934560", "four fifths of 10 GiB")
+	traces, err := d.TracesConfig()
+	require.NoError(t, err)
+	assert.Contains(t, traces, "spans: 48h")
+	assert.Contains(t, traces, "ephemeral: false", "Badger would keep its files in /tmp")
+	assert.Contains(t, traces, "base_path: /jaeger")
+}
+
+func TestValidateNamesEveryMistake(t *testing.T) {
+	_, err := (&telemetry.Args{
+		Logs:   telemetry.Signal{Backend: telemetry.Local, Store: telemetry.Store{Retention: "90m"}},
+		Traces: telemetry.Signal{Backend: telemetry.OTLP, Remote: telemetry.Remote{URL: "http://otlp.example.com"}},
+	}).Validated()
+	require.Error(t, err)
+	for _, part := range []string{"Namespace is missing", `"90m" is no time of whole hours`, `"http://otlp.example.com" is not an https address`} {
+		assert.ErrorContains(t, err, part)
+	}
+	_, err = (&telemetry.Args{Traces: telemetry.Signal{Backend: telemetry.Elasticsearch}}).Validated()
+	require.ErrorContains(t, err, `Traces.Backend is "elasticsearch"`)
+	for _, url := range []string{"https://user:pw@es.example.com", "https://es.example.com/?token=x", "es.example.com"} {
+		require.Error(t, telemetry.CheckURL(url), url)
+	}
+	require.NoError(t, telemetry.CheckURL("https://es.example.com/logs"))
+}

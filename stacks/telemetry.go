@@ -1,0 +1,112 @@
+package stacks
+
+import (
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/alphapulse/alphapulse-infra/components/room"
+	"github.com/alphapulse/alphapulse-infra/components/telemetry"
+	"github.com/alphapulse/alphapulse-infra/stacks/settings"
+)
+
+func (s *Stack) telemetrySettings(set *settings.Set) {
+	a, only := s.Telemetry, settings.Only(room.Kubernetes)
+	on := settings.While(a.On, "logsBackend or tracesBackend is not off")
+	g := set.Group("Logs and traces", "The OpenTelemetry Collector, and where logs and traces are kept. Both are off by default; each can be on alone.")
+	g.Image(&a.Collector.Image, "collectorImage", "OpenTelemetry Collector, contrib distribution: the gateway, and the forwarder of the edge's log.", only, on)
+	g.Resources(&a.Collector.Resources, "collectorResources", "the gateway", settings.AtLeast(telemetry.LeastMemory.Collector, "as limits.memory it does not start with it"), only, on)
+	s.volume(g, telemetry.CollectorOf(telemetryName).Name, &a.Collector.Storage, "collectorStorage",
+		"Size of the volume on which logs and traces wait for their backend; each may fill two fifths. It can grow, never shrink.", settings.AtLeast(telemetry.LeastQueue, ""), only, on)
+	s.signalSettings(g, &a.Logs, signalKeys{"logs", "logs", "VictoriaLogs", telemetry.LogsOf(telemetryName).Name}, telemetry.LogsBackends,
+		"Where logs are kept: off; local: VictoriaLogs in the namespace; otlp or elasticsearch: the server that logsUrl names.", settings.AtLeast(telemetry.LeastMemory.Logs, "as limits.memory it does not start with it"))
+	s.signalSettings(g, &a.Traces, signalKeys{"traces", "traces", "Jaeger", telemetry.TracesOf(telemetryName).Name}, telemetry.TracesBackends,
+		"Where traces are kept: off; local: Jaeger in the namespace; otlp: the server that tracesUrl names. edgeTraceSampling says how many.", settings.AtLeast(telemetry.LeastMemory.Traces, "as limits.memory it does not start with it"))
+	g.Check(func(p *settings.Problems) {
+		if a.Traces.On() && s.Edge.TraceSampling == 0 {
+			p.Warn("tracesBackend", "edgeTraceSampling is 0: only requests that bring a sampled trace of their own are kept; set e.g. 0.05")
+		}
+	})
+}
+
+// signalKeys are what the settings of one signal are called like.
+type signalKeys struct{ key, items, store, claim string }
+
+// signalSettings say where one signal is kept.
+func (s *Stack) signalSettings(g *settings.Group, to *telemetry.Signal, k signalKeys, backends []telemetry.Backend, what string, floor settings.Option) {
+	only := settings.Only(room.Kubernetes)
+	local := settings.While(func() bool { return to.Backend == telemetry.Local }, k.key+"Backend is local")
+	remote := settings.While(func() bool { return to.On() && to.Backend != telemetry.Local }, k.key+"Backend is a server of somebody else's")
+	g.Text((*string)(&to.Backend), k.key+"Backend", what, settings.OneOf(backends...), only)
+	g.Image(&to.Store.Image, k.key+"Image", k.store+".", only, local)
+	g.Resources(&to.Store.Resources, k.key+"Resources", k.store, floor, only, local)
+	s.volume(g, k.claim, &to.Store.Storage, k.key+"Storage", "Size of "+k.store+"' volume. It can grow, never shrink.", settings.AtLeast(smallestVolume, ""), only, local)
+	g.Text(&to.Store.Retention, k.key+"Retention", "How long "+k.store+" keeps "+k.items+", in days or hours.", settings.Valid(telemetry.CheckRetention), only, local)
+	g.Text(&to.Remote.URL, k.key+"Url", "https address of the server that takes "+k.items+"; of otlp without /v1/"+k.items+".", settings.Valid(telemetry.CheckURL), only, remote)
+	g.Text(&to.Remote.Header, k.key+"Header", "Header that carries "+k.key+"Credential to a server of otlp.", settings.Valid(headerName), only, remote)
+	g.SecretText(&to.Remote.Credential, k.key+"Credential", "What the server asks for: the whole value of "+k.key+"Header, e.g. Bearer TOKEN, or an API key of elasticsearch.", settings.Valid(credential), only, remote)
+	g.Text(&to.Remote.CA, k.key+"Ca", "PEM certificates by which the server's is trusted; by default those that come with the image.", settings.Valid(certificates), only, remote)
+	g.Check(func(p *settings.Problems) {
+		if to.On() && to.Backend != telemetry.Local && to.Remote.URL == "" {
+			p.Add(k.key+"Url", "it is not set, and %sBackend is %s: name the server, e.g. https://otlp.example.com", k.key, to.Backend)
+		}
+	})
+}
+
+// headerName is for settings.Valid.
+func headerName(v string) error {
+	if v == "" || strings.ContainsFunc(v, func(r rune) bool {
+		return r != '-' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+	}) {
+		return fmt.Errorf("%q is no header's name: write e.g. Authorization", v)
+	}
+	return nil
+}
+
+// credential is for settings.Valid: it stands in a header.
+func credential(v string) error {
+	if strings.ContainsFunc(v, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return errors.New("it holds line breaks, or what no header can hold: set the key or the token alone")
+	}
+	return nil
+}
+
+// certificates is for settings.Valid.
+func certificates(v string) error {
+	rest, found := []byte(v), 0
+	for {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		if block.Type != "CERTIFICATE" {
+			return fmt.Errorf("it holds a %s: set certificates alone", strings.ToLower(block.Type))
+		}
+		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
+			return fmt.Errorf("it is no certificate: %w", err)
+		}
+		found++
+	}
+	if found == 0 {
+		return errors.New("it is no certificate in PEM: `cat ca.crt | pulumi config set KEY`")
+	}
+	return nil
+}
+
+// arrangeTelemetry comes last: others send to it.
+func (s *Stack) arrangeTelemetry() {
+	a := s.Telemetry
+	a.StorageClass, a.Protect = s.Cluster.StorageClass, s.Platform.Protect
+	if !a.On() {
+		return
+	}
+	endpoint := fmt.Sprintf("http://%s:%d", telemetry.CollectorOf(telemetryName).Name, telemetry.HTTPPort)
+	s.Backend.Telemetry.Endpoint = endpoint
+	s.Backend.Telemetry.Logs, s.Backend.Telemetry.Traces = a.Logs.On(), a.Traces.On()
+	s.Backend.Telemetry.Sampling = s.Edge.TraceSampling
+	if a.Logs.On() {
+		s.Edge.Logs.To, s.Edge.Logs.Image = endpoint, a.Collector.Image
+	}
+}

@@ -1,0 +1,76 @@
+package rules_test
+
+import (
+	"fmt"
+
+	"github.com/alphapulse/alphapulse-infra/components/room/rule"
+)
+
+// gateway is a series of the Collector.
+func gateway(metric, labels string) string {
+	return fmt.Sprintf(`%s{job="telemetry-collector",pod="telemetry-collector-0",%s}`, metric, labels)
+}
+
+// byExporter are the labels of an alert on one exporter.
+func byExporter(signal, exporter string) map[string]string {
+	return map[string]string{"job": "telemetry-collector", "signal": signal, "exporter": exporter}
+}
+
+const (
+	logsExporter   = `exporter="otlp_http/logs"`
+	tracesExporter = `exporter="otlp_http/traces"`
+	lostText       = " were lost within ten minutes: their backend refused them, or nothing more could wait for it."
+	refusedText    = " per second, as its memory or its queue is full. Senders keep them for a while, then drop them."
+	waitsText      = "What the collector has for %s waits, and nothing was sent for five minutes. Nothing is lost until the queue is full."
+)
+
+var telemetrySituations = map[string][]situation{
+	"TelemetryRefused": {
+		{name: "two lines a second", at: "15m", series: map[string]string{gateway("otelcol_receiver_refused_log_records", `receiver="otlp"`): "0+120x20"},
+			fires: []firing{{rule.Warning, map[string]string{"job": "telemetry-collector", "signal": "logs"}, "The collector refuses log lines", "The collector refuses 2 log lines" + refusedText}}},
+		{name: "spans", at: "15m", series: map[string]string{gateway("otelcol_receiver_refused_spans", `receiver="otlp"`): "0+60x20"},
+			fires: []firing{{rule.Warning, map[string]string{"job": "telemetry-collector", "signal": "traces"}, "The collector refuses spans", "The collector refuses 1 spans" + refusedText}}},
+		{name: "once, at its start", at: "15m", series: map[string]string{gateway("otelcol_receiver_refused_log_records", `receiver="otlp"`): "0 120x20"}},
+	},
+	"TelemetryLost": {
+		{name: "a backend that refuses, the first time", at: "8m", series: map[string]string{gateway("otelcol_exporter_send_failed_log_records", logsExporter): "_x5 40x20"},
+			fires: []firing{{rule.Warning, byExporter("logs", "otlp_http/logs"), "The collector loses log lines", "40 log lines" + lostText}}},
+		{name: "and again", at: "30m", series: map[string]string{gateway("otelcol_exporter_send_failed_spans", tracesExporter): "7x25 10x20"},
+			fires: []firing{{rule.Warning, byExporter("traces", "otlp_http/traces"), "The collector loses spans", "3 spans" + lostText}}},
+		{name: "an edge pod's queue is full", at: "8m", series: map[string]string{gateway("otelcol_exporter_enqueue_failed_log_records_total", `exported_job="alphapulse-edge-forwarder",exporter="otlp_http"`): "_x5 5x20"},
+			fires: []firing{{rule.Warning, byExporter("logs", "otlp_http"), "The collector loses log lines", "5 log lines" + lostText}}},
+		{name: "long ago", at: "30m", series: map[string]string{
+			gateway("otelcol_exporter_send_failed_log_records", logsExporter): "_x5 40x40", gateway("otelcol_exporter_send_failed_spans", tracesExporter): "7x40"}},
+	},
+	"TelemetryNotSent": {
+		{name: "VictoriaLogs is away", at: "20m", series: map[string]string{
+			gateway("otelcol_exporter_queue_size", logsExporter): "0x5 0+1000x20", gateway("otelcol_exporter_sent_log_records", logsExporter): "0+100x5 500x20"},
+			fires: []firing{{rule.Warning, byExporter("logs", "otlp_http/logs"), "The backend takes no log lines", fmt.Sprintf(waitsText, "otlp_http/logs")}}},
+		{name: "Jaeger never was there", at: "20m", series: map[string]string{gateway("otelcol_exporter_queue_size", tracesExporter): "0+1000x30"},
+			fires: []firing{{rule.Warning, byExporter("traces", "otlp_http/traces"), "The backend takes no spans", fmt.Sprintf(waitsText, "otlp_http/traces")}}},
+		{name: "slow, but it takes", at: "20m", series: map[string]string{
+			gateway("otelcol_exporter_queue_size", logsExporter): "0+1000x30", gateway("otelcol_exporter_sent_log_records", logsExporter): "0+1x30"}},
+		{name: "nothing to send", at: "20m", series: map[string]string{
+			gateway("otelcol_exporter_queue_size", logsExporter): "0x30", gateway("otelcol_exporter_sent_log_records", logsExporter): "500x30"}},
+	},
+	"TelemetryQueueFilling": {
+		{name: "51 of 100", at: "20m", series: map[string]string{
+			gateway("otelcol_exporter_queue_size", logsExporter): "51x30", gateway("otelcol_exporter_queue_capacity", logsExporter): "100x30"},
+			fires: []firing{{rule.Warning, map[string]string{"job": "telemetry-collector", "exporter": "otlp_http/logs"}, "The collector's queue is filling up",
+				"51% of the queue of otlp_http/logs is used. Once it is full, what comes is lost."}}},
+		{name: "50 of 100", at: "20m", series: map[string]string{
+			gateway("otelcol_exporter_queue_size", logsExporter): "50x30", gateway("otelcol_exporter_queue_capacity", logsExporter): "100x30"}},
+	},
+	"LogStoreReadOnly": {
+		{name: "its volume is full", at: "15m", series: map[string]string{`vl_storage_is_read_only{job="telemetry-logs",path="/data"}`: "0x5 1x20"},
+			fires: []firing{{rule.Warning, map[string]string{"job": "telemetry-logs", "path": "/data"}, "The store of the logs takes nothing",
+				"VictoriaLogs found too little room on its volume and refuses every line. The collector keeps them until its queue is full."}}},
+		{name: "for a moment", at: "15m", series: map[string]string{`vl_storage_is_read_only{job="telemetry-logs",path="/data"}`: "0x5 1x2 0x20"}},
+	},
+	"TraceStoreFailing": {
+		{name: "three spans a second", at: "15m", series: map[string]string{`otelcol_exporter_send_failed_spans{job="telemetry-traces",exporter="jaeger_storage_exporter"}`: "0+180x20"},
+			fires: []firing{{rule.Warning, map[string]string{"job": "telemetry-traces"}, "The store of the traces cannot write",
+				"Jaeger loses 3 spans per second, as it cannot write them to its volume."}}},
+		{name: "a few, once", at: "15m", series: map[string]string{`otelcol_exporter_send_failed_spans{job="telemetry-traces",exporter="jaeger_storage_exporter"}`: "0 9x20"}},
+	},
+}
