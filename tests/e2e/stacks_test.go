@@ -111,7 +111,7 @@ func uidsWithout(t *testing.T, name string) map[string][]string {
 func testProd(t *testing.T) {
 	const name = "e2e-prod"
 	// A node alone cannot spread replicas over hosts.
-	ns := another(t, name, append(small(30280, 30643, "prod.localhost"), "protect=true")...)
+	ns := another(t, name, append(small(30280, 30643, "prod.localhost"), "protect=true", "databaseBackup=off")...)
 	up(t, name)
 	settled(t, ns)
 	o := outputsOf(t, name)

@@ -24,7 +24,7 @@ import (
 // update and a destroy.
 func testStranger(t *testing.T) {
 	const name = "e2e-theirs"
-	ns := another(t, name, append(small(30380, 30743, "stranger.localhost"), "engineEnabled=false", "dashboardEnabled=false")...)
+	ns := another(t, name, small(30380, 30743, "stranger.localhost")...)
 	createNamespace(t, ns)
 	// Fields of an object that is handed over, which its owner has set otherwise.
 	token := true
