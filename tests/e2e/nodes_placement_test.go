@@ -13,7 +13,14 @@ func (f *fleet) testPlacement(t *testing.T) {
 	pool := f.nodes[2]
 	must(t, "kubectl", "--", "label", "node", pool, "pool=ui")
 	must(t, "kubectl", "--", "taint", "node", pool, "pool=ui:NoSchedule")
-	f.deploy(t, `frontendPlacement={"nodeSelector":{"pool":"ui"},"tolerations":[{"key":"pool","operator":"Exists"}]}`)
+	for _, setting := range [][2]string{
+		{"frontendPlacement.nodeSelector.pool", "ui"},
+		{"frontendPlacement.tolerations[0].key", "pool"},
+		{"frontendPlacement.tolerations[0].operator", "Exists"},
+	} {
+		pulumi(t, "config", "set", "--stack", stack, "--config-file", f.file, "--path", setting[0], setting[1])
+	}
+	f.deploy(t)
 	if on := slices.Compact(placement(t)["frontend"]); !slices.Equal(on, []string{pool}) {
 		t.Errorf("the user interface is on %v, want %s alone", on, pool)
 	}
@@ -25,7 +32,8 @@ func (f *fleet) testPlacement(t *testing.T) {
 
 	must(t, "kubectl", "--", "taint", "node", pool, "pool-")
 	must(t, "kubectl", "--", "label", "node", pool, "pool-")
-	f.deploy(t, "frontendPlacement={}")
+	pulumi(t, "config", "rm", "--stack", stack, "--config-file", f.file, "frontendPlacement")
+	f.deploy(t)
 	roll(t, "edge")
 	settled(t, namespace)
 	if together := apart(t); len(together) > 0 {

@@ -38,7 +38,6 @@ func TestNodes(t *testing.T) {
 		name string
 		run  func(*testing.T)
 	}{
-		{"Placement", f.testPlacement},
 		{"Spread", f.testSpread},
 		{"LoadBalancer", f.testLoadBalancer},
 		{"Kill", f.testKill},
@@ -47,6 +46,7 @@ func TestNodes(t *testing.T) {
 		{"Quota", f.testQuota},
 		{"Drain", f.testDrain},
 		{"LosePrimary", f.testLosePrimary},
+		{"Placement", f.testPlacement},
 	} {
 		t.Run(part.name, func(t *testing.T) {
 			picture(t, namespace)
