@@ -16,6 +16,7 @@ import (
 
 	"github.com/alphapulse/alphapulse-infra/components/platform"
 	"github.com/alphapulse/alphapulse-infra/components/room"
+	"github.com/alphapulse/alphapulse-infra/components/workload"
 	"github.com/alphapulse/alphapulse-infra/stacks/live"
 )
 
@@ -135,7 +136,7 @@ func (o *owner) force(typ string, props pulumi.Input) {
 	if !ok || !slices.Contains(o.takeOver, typ[strings.LastIndex(typ, ":")+1:]+"/"+string(name)) {
 		return
 	}
-	annotations := pulumi.StringMap{"pulumi.com/patchForce": pulumi.String("true")}
+	annotations := maps.Clone(workload.Forced)
 	if given, ok := meta.Annotations.(pulumi.StringMap); ok {
 		maps.Copy(annotations, given)
 	}

@@ -54,7 +54,7 @@ func (s *Stack) readWords(raw string) error {
 // rotations decides which values are present, and which are accepted beside them: of the
 // cache the one before, for one update; of sessions the one before, until the next.
 func (s *Stack) rotations(p *settings.Problems, before Previous) {
-	s.rotated, s.formerWords = map[string]Rotation{}, map[string]string{}
+	s.formerWords = map[string]string{}
 	for credential := range platform.Rotated {
 		now, was := s.words[credential], before.Rotations[credential]
 		former := was.Now
@@ -67,9 +67,6 @@ func (s *Stack) rotations(p *settings.Problems, before Previous) {
 			former = was.Before
 		}
 		s.formerWords[credential] = former
-		if now != "" {
-			s.rotated[credential] = Rotation{Now: now, Before: former}
-		}
 	}
 }
 
@@ -81,8 +78,8 @@ func (s *Stack) rotationOutput(readers ...pulumi.Resource) pulumi.Output {
 	}
 	return pulumi.All(done...).ApplyT(func([]any) map[string]map[string]string {
 		all := map[string]map[string]string{}
-		for credential, r := range s.rotated {
-			all[credential] = map[string]string{"now": r.Now, "before": r.Before}
+		for credential, now := range s.words {
+			all[credential] = map[string]string{"now": now, "before": s.formerWords[credential]}
 		}
 		return all
 	})

@@ -50,10 +50,8 @@ type Stack struct {
 	// Warnings are what a user should know, one line each, though nothing is refused.
 	Warnings []string
 
-	// words are the user's, by credential; rotated is what follows, and formerWords what is
-	// accepted beside.
+	// words are the user's, by credential, and formerWords those that are accepted beside.
 	words       map[string]string
-	rotated     map[string]Rotation
 	formerWords map[string]string
 	// databaseFrom is what a new database is filled from; "" for nothing.
 	databaseFrom string

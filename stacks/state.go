@@ -117,36 +117,53 @@ func (s *Stack) keeps(p *settings.Problems, before Previous) {
 	}
 	s.databaseFormer(p, before)
 	told := map[string]bool{}
+	for _, r := range s.resized(before) {
+		if r.cmp < 0 && !told[r.key] {
+			told[r.key] = true
+			p.Add(r.key, "%s is smaller than the %s that volume %s has: a volume cannot shrink, set at least %s", r.size, r.had, r.claim, r.had)
+		}
+	}
+}
+
+// resized is a volume whose size is not the one that it has.
+type resized struct {
+	claim, key, size, had string
+	// cmp is below 0 for a smaller size, and above for a larger one.
+	cmp int
+}
+
+// resized are the volumes that users size otherwise than they are.
+func (s *Stack) resized(before Previous) []resized {
+	var all []resized
 	for _, claim := range slices.Sorted(maps.Keys(before.Volumes)) {
 		had := before.Volumes[claim]
 		v, ok := s.volumes[databaseVolume(claim)]
-		if !ok || told[v.key] || s.unused(claim) {
+		q, err := resource.ParseQuantity(had)
+		if !ok || err != nil || s.unused(claim) {
 			continue
 		}
-		if q, err := resource.ParseQuantity(had); err == nil && v.size.Cmp(q) < 0 {
-			told[v.key] = true
-			p.Add(v.key, "%s is smaller than the %s that volume %s has: a volume cannot shrink, set at least %s", v.size.String(), had, claim, had)
+		if cmp := v.size.Cmp(q); cmp != 0 {
+			all = append(all, resized{claim, v.key, v.size.String(), had, cmp})
 		}
 	}
+	return all
 }
 
 // growth refuses a larger volume where the cluster says that it cannot grow: halfway
 // through an update the API server would.
 func (s *Stack) growth(ctx context.Context, cluster *live.Cluster, before Previous) error {
 	var problems []string
-	for _, claim := range slices.Sorted(maps.Keys(before.Volumes)) {
-		v, ok := s.volumes[databaseVolume(claim)]
-		had, err := resource.ParseQuantity(before.Volumes[claim])
-		if !ok || err != nil || s.unused(claim) || v.size.Cmp(had) <= 0 {
+	for _, r := range s.resized(before) {
+		if r.cmp < 0 {
 			continue
 		}
-		class, err := cluster.FixedClass(ctx, s.Cluster.Namespace, claim)
+		class, err := cluster.FixedClass(ctx, s.Cluster.Namespace, r.claim)
 		if err != nil {
 			return err
 		}
 		if class != "" {
 			problems = append(problems, fmt.Sprintf("%s: %s: volume %s has StorageClass %s, which does not let a volume grow: keep %s, or set allowVolumeExpansion in that class if its driver can",
-				v.key, v.size.String(), claim, class, had.String()))
+				r.key, r.size, r.claim, class, r.had))
 		}
 	}
 	if len(problems) > 0 {

@@ -20,9 +20,9 @@ func (s *Stack) telemetrySettings(set *settings.Set) {
 	g.Resources(&a.Collector.Resources, "collectorResources", "the gateway", settings.AtLeast(telemetry.LeastMemory.Collector, "as limits.memory it does not start with it"), only, on)
 	s.volume(g, telemetry.CollectorOf(telemetryName).Name, &a.Collector.Storage, "collectorStorage",
 		"Size of the volume on which logs and traces wait for their backend; each may fill two fifths. It can grow, never shrink.", settings.AtLeast(telemetry.LeastQueue, ""), only, on)
-	s.signalSettings(g, &a.Logs, signalKeys{"logs", "logs", "VictoriaLogs", telemetry.LogsOf(telemetryName).Name}, telemetry.LogsBackends,
+	s.signalSettings(g, &a.Logs, signalKeys{"logs", "VictoriaLogs", telemetry.LogsOf(telemetryName).Name}, telemetry.LogsBackends,
 		"Where logs are kept: off; local: VictoriaLogs in the namespace; otlp or elasticsearch: the server that logsUrl names.", settings.AtLeast(telemetry.LeastMemory.Logs, "as limits.memory it does not start with it"))
-	s.signalSettings(g, &a.Traces, signalKeys{"traces", "traces", "Jaeger", telemetry.TracesOf(telemetryName).Name}, telemetry.TracesBackends,
+	s.signalSettings(g, &a.Traces, signalKeys{"traces", "Jaeger", telemetry.TracesOf(telemetryName).Name}, telemetry.TracesBackends,
 		"Where traces are kept: off; local: Jaeger in the namespace; otlp: the server that tracesUrl names. edgeTraceSampling says how many.", settings.AtLeast(telemetry.LeastMemory.Traces, "as limits.memory it does not start with it"))
 	g.Check(func(p *settings.Problems) {
 		if a.Traces.On() && s.Edge.TraceSampling == 0 {
@@ -32,7 +32,7 @@ func (s *Stack) telemetrySettings(set *settings.Set) {
 }
 
 // signalKeys are what the settings of one signal are called like.
-type signalKeys struct{ key, items, store, claim string }
+type signalKeys struct{ key, store, claim string }
 
 // signalSettings say where one signal is kept.
 func (s *Stack) signalSettings(g *settings.Group, to *telemetry.Signal, k signalKeys, backends []telemetry.Backend, what string, floor settings.Option) {
@@ -43,8 +43,8 @@ func (s *Stack) signalSettings(g *settings.Group, to *telemetry.Signal, k signal
 	g.Image(&to.Store.Image, k.key+"Image", k.store+".", only, local)
 	g.Resources(&to.Store.Resources, k.key+"Resources", k.store, floor, only, local)
 	s.volume(g, k.claim, &to.Store.Storage, k.key+"Storage", "Size of "+k.store+"' volume. It can grow, never shrink.", settings.AtLeast(smallestVolume, ""), only, local)
-	g.Text(&to.Store.Retention, k.key+"Retention", "How long "+k.store+" keeps "+k.items+", in days or hours.", settings.Valid(telemetry.CheckRetention), only, local)
-	g.Text(&to.Remote.URL, k.key+"Url", "https address of the server that takes "+k.items+"; of otlp without /v1/"+k.items+".", settings.Valid(telemetry.CheckURL), only, remote)
+	g.Text(&to.Store.Retention, k.key+"Retention", "How long "+k.store+" keeps "+k.key+", in days or hours.", settings.Valid(telemetry.CheckRetention), only, local)
+	g.Text(&to.Remote.URL, k.key+"Url", "https address of the server that takes "+k.key+"; of otlp without /v1/"+k.key+".", settings.Valid(telemetry.CheckURL), only, remote)
 	g.Text(&to.Remote.Header, k.key+"Header", "Header that carries "+k.key+"Credential to a server of otlp.", settings.Valid(headerName), only, remote)
 	g.SecretText(&to.Remote.Credential, k.key+"Credential", "What the server asks for: the whole value of "+k.key+"Header, e.g. Bearer TOKEN, or an API key of elasticsearch.", settings.Valid(credential), only, remote)
 	g.Text(&to.Remote.CA, k.key+"Ca", "PEM certificates by which the server's is trusted; by default those that come with the image.", settings.Valid(certificates), only, remote)

@@ -188,7 +188,7 @@ func (p Pod) statefulSet(ctx *pulumi.Context, c *Created, template *corev1.PodTe
 		// Kubernetes fills in defaults within lists and references that belong to one field
 		// manager as a whole: an update that goes on after a killed one, with another
 		// manager's name, would be refused for them.
-		meta.Annotations = pulumi.StringMap{"pulumi.com/patchForce": pulumi.String("true")}
+		meta.Annotations = Forced
 	}
 	s, err := appsv1.NewStatefulSet(ctx, p.object(), &appsv1.StatefulSetArgs{
 		Metadata: meta,

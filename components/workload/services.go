@@ -35,6 +35,9 @@ const BothFamilies = pulumi.String("PreferDualStack")
 // created later.
 var Unawaited = pulumi.StringMap{"pulumi.com/skipAwait": pulumi.String("true")}
 
+// Forced lets server-side apply take fields that another manager has set otherwise.
+var Forced = pulumi.StringMap{"pulumi.com/patchForce": pulumi.String("true")}
+
 func (s Service) create(ctx *pulumi.Context, i room.Identity, namespace pulumi.StringInput, opts ...pulumi.ResourceOption) (pulumi.StringOutput, error) {
 	meta := Meta(s.Name, namespace, i)
 	meta.Annotations = Unawaited

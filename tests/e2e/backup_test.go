@@ -161,9 +161,13 @@ func archived(t *testing.T, ns string) {
 // Credentials are made anew under load: no request fails, and the former ones are refused.
 func testRotate(t *testing.T, ns string) {
 	const ofDatabase, ofCache = "databasePassword", "cachePassword"
+	shown := func(output string) string {
+		t.Helper()
+		return strings.TrimSpace(pulumi(t, "stack", "output", output, "--show-secrets", "--stack", backedUp))
+	}
 	former := map[string]string{}
 	for _, output := range []string{ofDatabase, ofCache, "grafanaPassword", "prometheusPassword"} {
-		former[output] = strings.TrimSpace(pulumi(t, "stack", "output", output, "--show-secrets", "--stack", backedUp))
+		former[output] = shown(output)
 	}
 	l := startLoad(t, &balancer{nodes: []string{nodeAddress(t)}, within: waits, failed: map[string]int{}}, outputsOf(t, backedUp))
 	start := time.Now()
@@ -177,11 +181,11 @@ func testRotate(t *testing.T, ns string) {
 	settled(t, ns)
 	all := l.settleDown(t, time.Minute)
 	for output, was := range former {
-		if now := strings.TrimSpace(pulumi(t, "stack", "output", output, "--show-secrets", "--stack", backedUp)); now == was || now == "" {
+		if now := shown(output); now == was || now == "" {
 			t.Errorf("%s is what it was", output)
 		}
 	}
-	for what, password := range map[string]string{"former": former[ofCache], "present": strings.TrimSpace(pulumi(t, "stack", "output", ofCache, "--show-secrets", "--stack", backedUp))} {
+	for what, password := range map[string]string{"former": former[ofCache], "present": shown(ofCache)} {
 		out, err := execute(t.Context(), ns, "cache-0", "redis", "redis-cli", "--no-auth-warning", "-a", password, "PING")
 		if answered := strings.Contains(out, "PONG"); answered != (what == "present") {
 			t.Errorf("the cache with the %s password: %q, %v", what, out, err)
