@@ -125,6 +125,9 @@ func (c *Config) local() []Setting {
 		// A standby or a primary that has vanished is noticed within seconds.
 		{"wal_sender_timeout", "5s"},
 		{"wal_receiver_timeout", "5s"},
+		// A standby finds a new primary at once; by default it tries every 5 s, and commits
+		// wait for it.
+		{"wal_retrieve_retry_interval", "500ms"},
 		// A standby may answer queries for this long before it goes on with the log.
 		{"max_standby_streaming_delay", "10s"},
 		{"hot_standby_feedback", "on"},
