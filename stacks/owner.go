@@ -196,6 +196,9 @@ func (s *Stack) look(ctx *pulumi.Context, before Previous) error {
 		namespace: s.Cluster.Namespace, deployed: before.Namespace != "", takeOver: s.Cluster.TakeOver, cluster: cluster,
 	}
 	s.Cluster.owner = o.stack
+	if err := membersChange(ctx); err != nil {
+		return err
+	}
 	return o.watch(ctx)
 }
 
