@@ -50,6 +50,8 @@ type Stack struct {
 	// Warnings are what a user should know, one line each, though nothing is refused.
 	Warnings []string
 
+	// custom is what users watch of their own.
+	custom ownMonitoring
 	// words are the user's, by credential, and formerWords those that are accepted beside.
 	words       map[string]string
 	formerWords map[string]string
@@ -123,6 +125,7 @@ func Parse(name string, values map[string]string, secretKeys []string, before Pr
 	s, set := newStack(name)
 	p := set.Read(values, secretKeys)
 	s.checkNames(p)
+	s.checkCustom(p)
 	s.keeps(p, before)
 	s.generations(p, before)
 	s.rotations(p, before)
