@@ -95,7 +95,7 @@ func (p Prometheus) scrapeConfigs() []scrapeConfig {
 	if len(p.Targets) > 0 {
 		return []scrapeConfig{p.containers()}
 	}
-	return []scrapeConfig{p.pods("pods", ""), p.pods("beside", "beside_"), p.kubeStateMetrics()}
+	return []scrapeConfig{p.pods("pods", ""), p.pods("beside", "beside_"), p.pods("third", "third_"), p.kubeStateMetrics()}
 }
 
 // containers scrapes each container on its own, as pods does.
@@ -117,8 +117,8 @@ const (
 )
 
 // pods scrapes every pod that asks for it: each replica on its own, not one of
-// them at random behind a Service. Of a pod with two that serve metrics, one has
-// annotations with a prefix.
+// them at random behind a Service. Of a pod with several that serve metrics, each but
+// one has annotations with a prefix of its own, as room.ScrapePrefixes has it.
 func (p Prometheus) pods(name, prefix string) scrapeConfig {
 	return scrapeConfig{
 		JobName:             name,
