@@ -212,6 +212,8 @@ var edits = map[string]edit{
 	"edgeImage":                   {value: "docker.io/nginxinc/nginx-unprivileged:1.31.0"},
 	"edgeExporterImage":           {value: "docker.io/nginx/nginx-prometheus-exporter:1.6.0"},
 	"edgeProberImage":             {value: "docker.io/prom/blackbox-exporter:v0.29.0"},
+	"edgeCounterImage":            {value: "docker.io/prom/statsd-exporter:v0.32.0"},
+	"edgeLatencyMilliseconds":     {value: "800"},
 	"edgeExposure":                {value: "nodePort"},
 	"edgeIngressClass":            {value: "nginx", with: map[string]string{"edgeExposure": "ingress", "edgeIngressClass": "any"}},
 	"edgeHttpNodePort":            {value: "30080", with: map[string]string{"edgeExposure": "nodePort"}},
