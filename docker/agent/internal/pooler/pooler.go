@@ -118,7 +118,10 @@ type Control struct {
 	Finder *gate.Finder
 	// User and Password that requests must have.
 	User, Password string
-	Log            *slog.Logger
+	// Former is a password that is accepted beside; "" for none. A rotation changes it
+	// here first, and members that have the former one still have to be obeyed.
+	Former string
+	Log    *slog.Logger
 	// Drain and Hold in place of the constants; 0 keeps them.
 	Drain, Hold time.Duration
 
@@ -136,7 +139,7 @@ type Answer struct {
 }
 
 // Handler serves POST /pause and POST /resume.
-func (c *Control) Handler() http.Handler {
+func (c *Control) Handler() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /pause", c.allowed(func(w http.ResponseWriter, r *http.Request) {
 		drained, err := c.Pause(r.Context())
@@ -154,13 +157,17 @@ func (c *Control) Handler() http.Handler {
 
 func (c *Control) allowed(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if user, password, ok := r.BasicAuth(); !ok || !equal(user, c.User) || !equal(password, c.Password) {
+		if user, password, ok := r.BasicAuth(); !ok || !equal(user, c.User) || !c.knows(password) {
 			w.Header().Set("WWW-Authenticate", "Basic")
 			http.Error(w, "log in", http.StatusUnauthorized)
 			return
 		}
 		next(w, r)
 	}
+}
+
+func (c *Control) knows(password string) bool {
+	return equal(password, c.Password) || c.Former != "" && equal(password, c.Former)
 }
 
 // ErrPaused says that clients are being held back already.

@@ -221,6 +221,32 @@ func TestOnlyWhoLogsInPauses(t *testing.T) {
 	eventually(t, "it goes on", func() bool { return !admin.isPaused() })
 }
 
+// While a password is changed, members that have not been told yet are obeyed.
+func TestTheFormerPasswordIsAccepted(t *testing.T) {
+	for former, want := range map[string]int{"": http.StatusUnauthorized, "former": http.StatusOK} {
+		admin := &console{}
+		c, _ := control(t, admin)
+		c.Former = former
+		server := httptest.NewServer(c.Handler())
+		defer server.Close()
+		for _, password := range []string{"former", ""} {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+"/pause", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.SetBasicAuth("control", password)
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = resp.Body.Close()
+			if password == "" && resp.StatusCode != http.StatusUnauthorized || password != "" && resp.StatusCode != want {
+				t.Errorf("former %q, password %q: %d", former, password, resp.StatusCode)
+			}
+		}
+	}
+}
+
 func TestReadersGoToANewStandby(t *testing.T) {
 	const lead, follow = "127.0.0.1", "127.0.0.2"
 	first, err := net.Listen("tcp", lead+":0")
