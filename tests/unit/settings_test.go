@@ -340,9 +340,24 @@ var onHost = map[string]edit{
 	"engineEnabled":          {value: "false", with: map[string]string{"tradingEnabled": "false", "engineResources": `{"requests":{"cpu":"500m","memory":"1Gi"},"limits":{"cpu":"1","memory":"2Gi"}}`}},
 }
 
+// managed are the settings of a stack of add-ons that has cert-manager.
+var managed = map[string]string{"certManager": "true"}
+
+// onCluster are the edits of addons.
+var onCluster = map[string]edit{
+	"protect":                {value: "false", with: managed, live: true}, // the definitions are made by the provider
+	"certManager":            {value: "true"},
+	"certManagerChart":       {value: "oci://quay.io/jetstack/charts/cert-manager", with: managed},
+	"certManagerVersion":     {value: "v1.22.0", with: managed},
+	"certManagerRegistry":    {value: "registry.example.com/quay", with: managed},
+	"certManagerReplicas":    {value: "2", with: managed},
+	"certManagerResources":   {value: `{"limits":{"memory":"512Mi"}}`, with: managed},
+	"certManagerNameServers": {value: `["1.1.1.1:53"]`, with: managed},
+}
+
 // editOf is the edit of a setting on a target.
 func editOf(target room.Target, key string) (edit, bool) {
-	if e, ok := onHost[key]; ok && target == room.DockerHost {
+	if e, ok := map[room.Target]map[string]edit{room.DockerHost: onHost, room.Addons: onCluster}[target][key]; ok {
 		return e, true
 	}
 	e, ok := edits[key]
@@ -392,12 +407,12 @@ var provided = func() (p [2]struct{ chain, key string }) {
 // that rolls more than its readers would name them. The golden files say what each
 // edit changes, and so that nothing else does.
 func TestEverySettingHasAnEffect(t *testing.T) {
-	for target, stack := range map[room.Target]string{room.Kubernetes: "prod", room.DockerHost: "single"} {
+	for target, stack := range map[room.Target]string{room.Kubernetes: "prod", room.DockerHost: "single", room.Addons: "addons"} {
 		var page strings.Builder
 		fmt.Fprintf(&page, "What an edit of each setting changes in the stack %s, on target %s.\n", stack, target)
 		base := run(t, stack, nil)
 		for _, s := range stacks.Settings() {
-			if s.Target != "" && s.Target != target || s.Key == "target" && target == room.DockerHost {
+			if !s.On(target) || s.Key == "target" && target != room.Kubernetes {
 				continue
 			}
 			e, ok := editOf(target, s.Key)
