@@ -177,6 +177,9 @@ func (s *Stack) look(ctx *pulumi.Context, before Previous) error {
 		err = s.identify(ctx.Context(), cluster, before)
 	}
 	if err == nil {
+		err = s.operatorServes(ctx.Context(), cluster)
+	}
+	if err == nil {
 		err = s.growth(ctx.Context(), cluster, before)
 	}
 	var refused *refusal

@@ -50,8 +50,10 @@ type Stack struct {
 	// Warnings are what a user should know, one line each, though nothing is refused.
 	Warnings []string
 
-	// custom is what users watch of their own.
-	custom ownMonitoring
+	// custom is what users watch of their own, operated what an Operator's Prometheus is
+	// told.
+	custom   ownMonitoring
+	operated operatedMonitoring
 	// words are the user's, by credential, and formerWords those that are accepted beside.
 	words       map[string]string
 	formerWords map[string]string
@@ -97,7 +99,8 @@ func newStack(name string) (*Stack, *settings.Set) {
 		TLS:         TLS{Mode: TLSDevelopment, Issuer: ingress.Issuer{Kind: ingress.ClusterIssuer}},
 		Backup:      Backup{Store: backup.DefaultStore(), Own: Bucket{Region: saved.Archive.Region}},
 		Database:    &db, Backups: &saved, Cache: &store, Backend: &app, Frontend: &ui, Edge: &edge, Monitoring: &watch, Telemetry: &signals,
-		volumes: map[string]sized{},
+		volumes:  map[string]sized{},
+		operated: operatedMonitoring{backend: MonitoringOwn, namespace: "monitoring"},
 	}
 	set := settings.New(&s.Target)
 	for _, declare := range declared {
@@ -128,6 +131,7 @@ func Parse(name string, values map[string]string, secretKeys []string, before Pr
 	s.checkCustom(p)
 	s.keeps(p, before)
 	s.generations(p, before)
+	s.formerMonitoring(p, before)
 	s.rotations(p, before)
 	if err := p.Err(); err != nil {
 		return nil, fmt.Errorf("the configuration of stack %s has %d problem(s), nothing was changed:\n%w", name, p.Len(), err)
