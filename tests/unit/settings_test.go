@@ -270,6 +270,19 @@ var edits = map[string]edit{
 	"alertmanagerResources":     {value: `{"limits":{"memory":"512Mi"}}`},
 	"kubeStateMetricsResources": {value: `{"limits":{"memory":"512Mi"}}`},
 	"alertReceivers":            {value: `{"chat":{"slack":{},"credential":"https://hooks.slack.com/services/T0/B0/secret"}}`},
+	"monitoringBackend":         {value: "operator"},
+	"operatorNamespace":         {value: "watch", with: operated},
+	"operatorLabels":            {value: `{"release":"other"}`, with: operated},
+	"operatorPrometheusUrl":     {value: "http://thanos.monitoring.svc:10902", with: operated},
+	"alertOwners":               {value: `{"trading":"desk","platform":"sre"}`},
+	"databaseAlertLimits":       {value: `{"connections":0.7,"lagSeconds":5}`},
+	"cacheAlertLimits":          {value: `{"hitRatio":0.9}`},
+	"backendAlertLimits":        {value: `{"errors":0.001}`},
+	"tradingAlertLimits":        {value: `{"drawdown":0.02,"routine":[]}`},
+	"remoteWriteUrl":            {value: "https://metrics.example.com/api/v1/write"},
+	"remoteWriteUsername":       {value: "alphapulse", with: sentElsewhere},
+	"remoteWriteCredential":     {value: "renewed", with: sentElsewhere},
+	"remoteWriteCa":             {value: provided[0].chain, with: sentElsewhere},
 	"monitoringFolder":          {value: customFolder, with: map[string]string{"alertReceivers": deskReceiver}, together: map[string]string{"monitoringCredentials": `{"GATEWAY_TOKEN":"token"}`}},
 	"monitoringCredentials":     {value: `{"GATEWAY_TOKEN":"renewed"}`, with: watchedBeside},
 	"alertWebhookUrl":           {value: "https://hooks.example.com/a"},
@@ -308,6 +321,9 @@ var (
 		"tracesBackend": "otlp", "tracesUrl": "https://otlp.example.com", "tracesCredential": "token", "edgeTraceSampling": "0.05",
 	}
 )
+
+// sentElsewhere are the settings of a stack whose samples go to another server, too.
+var sentElsewhere = map[string]string{"remoteWriteUrl": "https://metrics.example.com:8443/api/v1/write", "remoteWriteCredential": "token"}
 
 // customFolder is the example of docs/custom-monitoring.md, watchedBeside a stack with it.
 const (
