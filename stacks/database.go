@@ -174,5 +174,6 @@ func (s *Stack) databaseCredentials(c *platform.Credentials) {
 	s.Database.MonitoringPassword = c.DatabaseMonitoring
 	s.Database.PoolingPassword = c.DatabasePooling
 	s.Database.ReplicationPassword, s.Database.RewindPassword = c.DatabaseReplication, c.DatabaseRewind
-	s.Database.ControlPassword, s.Database.FormerControl, s.Database.AuthoritySeed = c.DatabaseControl, c.FormerControl, c.AuthoritySeed
+	s.Database.ControlPassword, s.Database.FormerControl = c.DatabaseControl, c.FormerControl
+	s.Database.AuthoritySeed, s.Database.TrustedSeeds = c.AuthoritySeed, c.TrustedSeeds
 }

@@ -140,6 +140,9 @@ type Args struct {
 	// AuthoritySeed is what the CA of members and poolers is made of, secret, of at least
 	// 32 characters.
 	AuthoritySeed pulumi.StringInput
+	// TrustedSeeds are what other CAs are made of that members and poolers trust beside that
+	// one: the next, before anything is signed by it, and the former.
+	TrustedSeeds []pulumi.StringInput
 	// AliasServices are further names under which clients reach the database, for
 	// builds that hard-code a host name.
 	AliasServices []string
