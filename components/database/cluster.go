@@ -192,8 +192,10 @@ const (
 	// memberGrace is for a handover and a fast shutdown.
 	memberGrace = 120
 	poolerGrace = 45
-	// poolerPause is how long a pooler goes on after its addresses were taken away.
-	poolerPause = 10
+	// poolerPause is how long a pooler goes on after its addresses were taken away: as long
+	// as the reference backend keeps a connection, and as a handover of the primary takes,
+	// for PgBouncer does not resume any more once it was told to stop.
+	poolerPause = 20
 )
 
 // secretOf makes a Pulumi secret of a text that follows from secrets.
