@@ -162,7 +162,6 @@ func (s *Stack) databaseReadName() string {
 func (s *Stack) arrangeDatabase() {
 	a := s.Database
 	a.Word, a.InternalWord = s.words[platform.RotateDatabase], s.words[platform.RotateDatabaseInternal]
-	a.PoolersFirst = s.formerWords[platform.RotateDatabaseInternal] != a.InternalWord
 	a.StorageClass, a.Protect, a.SpreadRequired = s.Cluster.StorageClass, s.Platform.Protect, s.Cluster.SpreadRequired
 	a.APIServerPorts, a.Clients, a.Sessions = numbers(s.Cluster.APIServerPorts), s.databaseClients(), s.databaseProcesses()
 }

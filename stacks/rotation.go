@@ -60,6 +60,7 @@ func (s *Stack) readWords(raw string) error {
 // before, until the next.
 func (s *Stack) rotations(p *settings.Problems, before Previous) {
 	s.formerWords = map[string]string{}
+	s.Database.PoolersFirst = before.Exists()
 	for credential := range platform.Rotated {
 		if credential == platform.RotateAuthority {
 			s.authorities(p, before)
@@ -94,7 +95,7 @@ func (s *Stack) authorities(p *settings.Problems, before Previous) {
 	s.authority = was.Number
 	switch {
 	case now != "" && s.Target != room.Kubernetes:
-		p.Add(setting, "%q: on a Docker host there is no CA of the stack's own: remove it", now)
+		p.Add(setting, "%q: only a stack on a cluster has a CA of its own: remove it", now)
 	case !before.Exists() || now == was.Now:
 	case now == "":
 		p.Add(setting, noWord, was.Now)
