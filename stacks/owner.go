@@ -199,6 +199,9 @@ func (s *Stack) look(ctx *pulumi.Context, before Previous) error {
 		return nil
 	}
 	o := &owner{stack: s.Cluster.owner, namespace: s.Cluster.Namespace, deployed: before.Namespace != "", takeOver: s.Cluster.TakeOver, cluster: cluster}
+	if err := membersChange(ctx); err != nil {
+		return err
+	}
 	return o.watch(ctx)
 }
 

@@ -54,6 +54,8 @@ type Stack struct {
 	// Warnings are what a user should know, one line each, though nothing is refused.
 	Warnings []string
 
+	// custom is what users watch of their own.
+	custom ownMonitoring
 	// words are the user's, by credential, and formerWords those that are accepted beside.
 	words       map[string]string
 	formerWords map[string]string
@@ -130,6 +132,7 @@ func Parse(name string, values map[string]string, secretKeys []string, before Pr
 	s.keeps(p, before)
 	if s.Target != room.Addons {
 		s.checkNames(p)
+		s.checkCustom(p)
 		s.generations(p, before)
 		s.rotations(p, before)
 	}

@@ -67,6 +67,8 @@ var groups = []group{
 		"components/telemetry", "stacks/telemetry.go", "docker/backend/internal/telemetry", "local/modules/otelcol", "local/modules/victorialogs", "local/modules/jaeger", "tests/e2e/observability_test.go"),
 	onDev("certificates", "real cert-manager and an ACME server: ordered and renewed under load, through the edge", 10*time.Minute,
 		"Pulumi.addons.yaml", "components/addons", "components/ingress/issuer.go", "stacks/addons.go", "local/modules/certmanager", "tests/e2e/certificates_test.go"),
+	onDev("edge", "20,000 requests through the edge for each of what may happen to it and behind it: rollouts, deletions, renewal, faults", 13*time.Minute,
+		"components/ingress", "stacks/edge.go", "tests/e2e/edge_load_test.go", "tests/e2e/edge_requests_test.go"),
 	nodes(),
 	{
 		name: "single", about: "the stack single on a Docker engine", need: 12 * time.Minute,

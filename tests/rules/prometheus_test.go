@@ -23,7 +23,7 @@ var prometheus = config.Prometheus{
 	Alertmanager:     "monitoring-alertmanager",
 	AlertmanagerPort: 9093,
 	AlertmanagerPath: "/alertmanager",
-	RulesFile:        "/etc/prometheus/rules.yml",
+	RuleFiles:        []string{"/etc/prometheus/rules.yml"},
 	Retention:        "200h",
 	RetentionBytes:   16 << 30,
 }
@@ -200,6 +200,11 @@ func TestWhatIsBesideIsScrapedToo(t *testing.T) {
 		if got := found["beside"].Get(name); got != want {
 			t.Errorf("label %s is %q, want %q", name, got, want)
 		}
+	}
+	edge.port = "9102"
+	asks["third_port"], asks["third_path"] = "9102", "/metrics"
+	if found := scrapes(t, edge); len(found) != 1 || found["third"].Get(model.AddressLabel) != "10.0.0.1:9102" || found["third"].Get("job") != "edge" || found["third"].Get("__param_target") != "" {
+		t.Errorf("targets %v, want the third alone", found)
 	}
 	edge.port = "9113"
 	if found := scrapes(t, edge); len(found) != 1 || found["pods"].Get("__param_target") != "" {

@@ -135,7 +135,7 @@ func TestImageChangeReplacesOnlyItsContainers(t *testing.T) {
 		"databaseImage": "database database-look database-reconcile", "databaseExporterImage": "database-exporter",
 		"cacheImage": "cache", "cacheExporterImage": "cache-exporter", "frontendImage": "frontend",
 		"backendImage": "backend-1 backend-2 backend-dashboard backend-engine", "dashboardImage": "backend-dashboard",
-		"edgeImage": "edge edge-look", "edgeExporterImage": "edge-exporter", "edgeProberImage": "edge-prober",
+		"edgeImage": "edge edge-look", "edgeExporterImage": "edge-exporter", "edgeProberImage": "edge-prober", "edgeCounterImage": "edge-counter",
 		"prometheusImage": "monitoring-prometheus", "alertmanagerImage": "monitoring-alertmanager", "grafanaImage": "monitoring-grafana",
 	} {
 		after := single(t, map[string]string{key: "registry.example.com/another:1.0.0"})

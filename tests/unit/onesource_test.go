@@ -95,6 +95,7 @@ func TestOneSourceOfTheEdge(t *testing.T) {
 		"server monitoring-grafana.alphapulse-single.svc@domain@:":     "server monitoring-grafana:",
 		"server monitoring-prometheus.alphapulse-single.svc@domain@:":  "server monitoring-prometheus:",
 		"listen 127.0.0.1:8081;":                                       "listen 0.0.0.0:8081;",
+		"server=127.0.0.1:9125,":                                       "server=unix:/run/edge-counter/statsd.sock,",
 	} {
 		require.Contains(t, want, from)
 		want = strings.ReplaceAll(want, from, to)

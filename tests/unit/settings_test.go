@@ -212,6 +212,8 @@ var edits = map[string]edit{
 	"edgeImage":                   {value: "docker.io/nginxinc/nginx-unprivileged:1.31.0"},
 	"edgeExporterImage":           {value: "docker.io/nginx/nginx-prometheus-exporter:1.6.0"},
 	"edgeProberImage":             {value: "docker.io/prom/blackbox-exporter:v0.29.0"},
+	"edgeCounterImage":            {value: "docker.io/prom/statsd-exporter:v0.32.0"},
+	"edgeLatencyMilliseconds":     {value: "800"},
 	"edgeExposure":                {value: "nodePort"},
 	"edgeIngressClass":            {value: "nginx", with: map[string]string{"edgeExposure": "ingress", "edgeIngressClass": "any"}},
 	"edgeHttpNodePort":            {value: "30080", with: map[string]string{"edgeExposure": "nodePort"}},
@@ -267,6 +269,8 @@ var edits = map[string]edit{
 	"alertmanagerResources":     {value: `{"limits":{"memory":"512Mi"}}`},
 	"kubeStateMetricsResources": {value: `{"limits":{"memory":"512Mi"}}`},
 	"alertReceivers":            {value: `{"chat":{"slack":{},"credential":"https://hooks.slack.com/services/T0/B0/secret"}}`},
+	"monitoringFolder":          {value: customFolder, with: map[string]string{"alertReceivers": deskReceiver}, together: map[string]string{"monitoringCredentials": `{"GATEWAY_TOKEN":"token"}`}},
+	"monitoringCredentials":     {value: `{"GATEWAY_TOKEN":"renewed"}`, with: watchedBeside},
 	"alertWebhookUrl":           {value: "https://hooks.example.com/a"},
 	"heartbeatWebhookUrl":       {value: "https://hooks.example.com/b"},
 
@@ -303,6 +307,16 @@ var (
 		"tracesBackend": "otlp", "tracesUrl": "https://otlp.example.com", "tracesCredential": "token", "edgeTraceSampling": "0.05",
 	}
 )
+
+// customFolder is the example of docs/custom-monitoring.md, watchedBeside a stack with it.
+const (
+	customFolder = "../../docs/custom-monitoring"
+	deskReceiver = `{"desk":{"webhook":{},"routesOnly":true,"credential":"https://desk.example.com/alerts"}}`
+)
+
+var watchedBeside = map[string]string{
+	"monitoringFolder": customFolder, "monitoringCredentials": `{"GATEWAY_TOKEN":"token"}`, "alertReceivers": deskReceiver,
+}
 
 // onHost are the edits of single that would be none, or would be refused, there.
 var onHost = map[string]edit{

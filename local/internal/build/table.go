@@ -151,6 +151,7 @@ var table = []unit{
 			"nginx-prometheus-exporter": "github.com/nginx/nginx-prometheus-exporter",
 			"postgres_exporter":         "github.com/prometheus-community/postgres_exporter/cmd/postgres_exporter",
 			"redis_exporter":            "github.com/oliver006/redis_exporter",
+			"statsd_exporter":           "github.com/prometheus/statsd_exporter",
 		},
 		stamp: map[string]string{
 			"main.BuildVersion": "v1.88.0", // redis_exporter; the others take theirs from the module

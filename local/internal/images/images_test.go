@@ -399,6 +399,8 @@ var contracts = map[string]contract{
 		cmd:   []string{"--config.file=/etc/alertmanager/alertmanager.yml", "--storage.path=/alertmanager"},
 		files: map[string]string{"/bin/alertmanager": "-> /usr/bin/prometheus-alertmanager", "/bin/amtool": "-> /usr/bin/amtool", "/etc/alertmanager/alertmanager.yml": "664 65534:65534", "/alertmanager": "775 65534:65534", "/bin/sh": "-> /usr/bin/busybox"},
 	},
+	"statsd-exporter": {user: "65534", workdir: "/", entrypoint: []string{"/bin/statsd_exporter"}, ports: []string{"9102/tcp", "9125/tcp", "9125/udp"},
+		files: map[string]string{"/bin/statsd_exporter": "755 0:0", "/bin/sh": "-> /usr/bin/busybox"}},
 	"postgres-exporter":  {user: "nobody", workdir: "/", entrypoint: []string{"/bin/postgres_exporter"}, ports: []string{"9187/tcp"}, files: map[string]string{"/bin/postgres_exporter": "755 0:0"}},
 	"redis-exporter":     {user: "59000:59000", workdir: "/", entrypoint: []string{"/redis_exporter"}, ports: []string{"9121/tcp"}, files: map[string]string{"/redis_exporter": "755 0:0"}},
 	"kube-state-metrics": {user: "nobody", workdir: "/", entrypoint: []string{"/kube-state-metrics", "--port=8080", "--telemetry-port=8081"}, ports: []string{"8080/tcp", "8081/tcp"}, files: map[string]string{"/kube-state-metrics": "755 0:0"}},
