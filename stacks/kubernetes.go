@@ -79,7 +79,7 @@ func deployKubernetes(ctx *pulumi.Context, s *Stack, all func() []pulumi.Resourc
 	if err != nil {
 		return nil, err
 	}
-	told, err := db.Use(ctx, append(saved, app, edge, watch)...)
+	told, err := db.Use(ctx, app, edge, watch)
 	if err != nil {
 		return nil, err
 	}
@@ -91,18 +91,18 @@ func deployKubernetes(ctx *pulumi.Context, s *Stack, all func() []pulumi.Resourc
 	if err := c.guard(ctx, all()); err != nil {
 		return nil, err
 	}
-	return c.outputs(ctx, s.onCluster(ground, db, edge, planned, told))
+	return c.outputs(ctx, s.onCluster(ground, db, edge, planned, append(saved, told)))
 }
 
 // onCluster are the outputs that a stack on a cluster has, and those that its next update
 // reads.
-func (s *Stack) onCluster(ground *platform.Platform, db *database.Database, edge *ingress.Ingress, planned plan, told pulumi.Resource) pulumi.Map {
+func (s *Stack) onCluster(ground *platform.Platform, db *database.Database, edge *ingress.Ingress, planned plan, rolled []pulumi.Resource) pulumi.Map {
 	target := pulumi.Map{
 		outputNamespace:  ground.Namespace,
 		outputVolumes:    once(db, planned.volumes),
 		outputGeneration: once(db, pulumi.Int(s.Database.Generation)),
 		outputRestored:   once(db, pulumi.String(s.Backup.restored)),
-		outputRotations:  s.rotationOutput(told),
+		outputRotations:  s.rotationOutput(rolled...),
 		"urls":           edge.URLs,
 		"edgeAddress":    edge.Address,
 		"caCertificate":  edge.CACertificate,
@@ -124,7 +124,8 @@ func once(db *database.Database, value pulumi.Input) pulumi.Output {
 
 // deployDatabase composes the database with its backups: a restore asks the repository
 // before it makes a database, and a backup is taken when there is one. beside has what
-// uses the certificates of its CA, too.
+// checks certificates of its CA, too. Nothing of the database may depend on that: a backup
+// depends on the database.
 func (s *Stack) deployDatabase(ctx *pulumi.Context, opts ...pulumi.ResourceOption) (db *database.Database, beside []pulumi.Resource, err error) {
 	if !s.stays() {
 		db, err = database.NewDatabase(ctx, databaseName, s.Database, opts...)
@@ -142,7 +143,7 @@ func (s *Stack) deployDatabase(ctx *pulumi.Context, opts ...pulumi.ResourceOptio
 	if s.Backup.on() {
 		err = saved.Schedule(ctx, db)
 	}
-	return db, []pulumi.Resource{saved}, err
+	return db, saved.Certified, err
 }
 
 // newProvider is explicit, so that a stack says which cluster it means and never

@@ -2,6 +2,7 @@ package backup
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -16,6 +17,9 @@ type Backup struct {
 	// Found is what a restore waits for: the look into the repository. It is empty where
 	// nothing is to be restored.
 	Found []pulumi.Resource
+	// Certified is what checks certificates of the database's own CA, once it has all
+	// started.
+	Certified []pulumi.Resource
 
 	name string
 	args *Args
@@ -57,6 +61,7 @@ func NewBackup(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Reso
 			return nil, fmt.Errorf("store: %w", err)
 		}
 		store = append(store, created.Workload)
+		b.Certified = store
 	}
 	if args.Wanted != nil {
 		pod, jobs := args.looker(name)
@@ -72,10 +77,12 @@ func NewBackup(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Reso
 func (b *Backup) Schedule(ctx *pulumi.Context, database pulumi.Resource) error {
 	parent := pulumi.Parent(b)
 	pod, jobs := b.args.taker(b.name)
-	if _, err := pod.CreateJobs(ctx, jobs, parent, pulumi.DependsOn([]pulumi.Resource{database})); err != nil {
+	taken, err := pod.CreateJobs(ctx, jobs, parent, pulumi.DependsOn([]pulumi.Resource{database}))
+	if err != nil {
 		return err
 	}
 	pod, jobs = b.args.prover(b.name)
-	_, err := pod.CreateJobs(ctx, jobs, parent)
+	proven, err := pod.CreateJobs(ctx, jobs, parent)
+	b.Certified = slices.Concat(b.Certified, taken, proven)
 	return err
 }
