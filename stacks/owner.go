@@ -181,6 +181,9 @@ func (s *Stack) look(ctx *pulumi.Context, before Previous) error {
 		err = s.addonsElsewhere(ctx.Context(), cluster)
 	}
 	if err == nil {
+		err = s.operatorServes(ctx.Context(), cluster)
+	}
+	if err == nil {
 		err = s.growth(ctx.Context(), cluster, before)
 	}
 	var refused *refusal
@@ -198,10 +201,10 @@ func (s *Stack) look(ctx *pulumi.Context, before Previous) error {
 	if s.Target == room.Addons {
 		return nil
 	}
-	o := &owner{stack: s.Cluster.owner, namespace: s.Cluster.Namespace, deployed: before.Namespace != "", takeOver: s.Cluster.TakeOver, cluster: cluster}
 	if err := membersChange(ctx); err != nil {
 		return err
 	}
+	o := &owner{stack: s.Cluster.owner, namespace: s.Cluster.Namespace, deployed: before.Namespace != "", takeOver: s.Cluster.TakeOver, cluster: cluster}
 	return o.watch(ctx)
 }
 
