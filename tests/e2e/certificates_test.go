@@ -280,12 +280,14 @@ func (c *certified) under(t *testing.T, what string, event func()) {
 	time.Sleep(3 * time.Second) // what the event left behind shows up
 	l.stop()
 	seen := l.seen()
-	c.rows = append(c.rows, fmt.Sprintf("%-28s %s; took %s", what, seen, took))
-	for kind, y := range seen {
-		if y.failed > 0 {
+	row := fmt.Sprintf("%-28s took %-8s", what, took)
+	for _, kind := range sortedKeys(seen) {
+		y := seen[kind]
+		if row += fmt.Sprintf("  %s: %s", kind, y); y.failed > 0 {
 			t.Errorf("%s, %s: %s", what, kind, y)
 		}
 	}
+	c.rows = append(c.rows, row)
 }
 
 // load sends requests in turn on connections that stay, of both versions of HTTP, and on
