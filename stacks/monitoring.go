@@ -38,6 +38,7 @@ func (s *Stack) monitoringSettings(set *settings.Set) {
 	g.Resources(&a.Alertmanager.Resources, "alertmanagerResources", "Alertmanager", floor(monitoring.LeastMemory.Alertmanager))
 	g.Resources(&a.KubeStateMetrics.Resources, "kubeStateMetricsResources", "kube-state-metrics", floor(monitoring.LeastMemory.KubeStateMetrics), only)
 	s.receiverSettings(g)
+	s.customSettings(g)
 }
 
 // duration is for settings.Valid: one of Prometheus' own.

@@ -84,6 +84,9 @@ func (a *Args) AlertmanagerFiles() (files map[string]string, receivers pulumi.St
 		DeadMansSwitch: observe.DeadMansSwitch,
 		Inhibitions:    rule.Inhibitions(observe.Rules(a.Watched, a.Rules), a.Consumers),
 	}
+	if c := a.Custom; c != nil {
+		settings.Routes, settings.TimeIntervals, settings.InhibitRules = c.Routes, c.TimeIntervals, c.InhibitRules
+	}
 	receivers = pulumi.StringMap{}
 	for _, r := range a.Alertmanager.receivers() {
 		to, key, name := r.Receiver, r.Name, "the credential of receiver "+r.Name

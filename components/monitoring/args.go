@@ -8,6 +8,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/api/resource"
 
+	"github.com/alphapulse/alphapulse-infra/components/monitoring/custom"
 	"github.com/alphapulse/alphapulse-infra/components/monitoring/observe"
 	"github.com/alphapulse/alphapulse-infra/components/room"
 	"github.com/alphapulse/alphapulse-infra/components/room/board"
@@ -44,6 +45,9 @@ type Prometheus struct {
 	Storage resource.Quantity
 	// Retention is a Prometheus duration, e.g. "15d" or "200h".
 	Retention string
+	// Credentials are secrets by names of their own, which scrape configurations of Custom
+	// read below custom.CredentialsPath.
+	Credentials map[string]pulumi.StringInput
 }
 
 // Alertmanager sizes Alertmanager and says where alerts go.
@@ -97,6 +101,13 @@ type Args struct {
 	// own.
 	Rules  []rule.Group
 	Panels []board.Contribution
+	// Custom is what users watch beside what the rooms do; nil for nothing.
+	Custom *custom.Folder
+	// NamespaceName tells Custom's targets inside of the namespace from others; "" where it
+	// is not known before it exists.
+	NamespaceName string
+	// Taken are the names of the workloads and Services of the stack.
+	Taken []string
 	// Scraped are the workloads of a Docker host that serve metrics; on a cluster pods are
 	// discovered by their annotations.
 	Scraped []room.Workload
@@ -128,13 +139,20 @@ func (a *Args) Validated(name string) (*Args, error) {
 
 func (a *Args) withDefaults(name string) *Args {
 	d := room.Fill(*a, Defaults())
-	d.Watched.Prometheus = PrometheusOf(name).Name
-	d.Watched.Alertmanager = AlertmanagerOf(name).Name
-	d.Watched.Grafana = GrafanaOf(name).Name
-	d.Watched.KubeStateMetrics = KubeStateMetricsOf(name).Name
-	d.Watched.PrometheusClaim = PrometheusOf(name).Name
-	d.Watched.AlertmanagerClaim = AlertmanagerOf(name).Name
+	d.Watched = a.Named(name, room.Kubernetes)
 	return &d
+}
+
+// Named are the names of the workloads of the monitoring called name.
+func (a *Args) Named(name string, on room.Target) observe.Watched {
+	w := a.Watched
+	w.Prometheus, w.PrometheusClaim = PrometheusOf(name).Name, PrometheusOf(name).Name
+	w.Alertmanager, w.AlertmanagerClaim = AlertmanagerOf(name).Name, AlertmanagerOf(name).Name
+	w.Grafana, w.KubeStateMetrics = GrafanaOf(name).Name, ""
+	if on == room.Kubernetes {
+		w.KubeStateMetrics = KubeStateMetricsOf(name).Name
+	}
+	return w
 }
 
 // validate expects the defaults to be filled in.
@@ -187,6 +205,10 @@ func (a *Args) validate() error {
 	}
 	if _, err := rule.Merge(observe.Rules(a.Watched, a.Rules)); err != nil {
 		problem("Rules: %w", err)
+	}
+	custom, _ := a.CheckCustom(room.Kubernetes)
+	for _, p := range custom {
+		problem("Custom: %s", p)
 	}
 	return errors.Join(problems...)
 }

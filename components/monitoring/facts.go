@@ -67,6 +67,7 @@ func (a *Args) Facts(name string, on room.Target) room.Facts {
 			f.Links = append(f.Links, room.Link{From: room.Of(from), To: room.Outside(room.Anywhere), Ports: d.APIServerPorts, Zone: room.Exit})
 		}
 	}
+	f.Links = append(f.Links, d.customLinks(prometheus)...)
 	if ports := d.Alertmanager.ports(); len(ports) > 0 {
 		f.Links = append(f.Links, room.Link{From: room.Of(alertmanager), To: room.Outside(room.Internet), Ports: ports, Zone: room.Exit})
 	}
@@ -80,7 +81,9 @@ func (a *Args) Watch(name string, links []room.Link, rooms ...room.Facts) []room
 	var scraping []room.Link
 	for _, f := range rooms {
 		a.Rules, a.Panels = append(a.Rules, f.Rules...), append(a.Panels, f.Panels...)
+		a.Taken = append(a.Taken, f.Services...)
 		for _, w := range f.Workloads {
+			a.Taken = append(a.Taken, w.Name)
 			if w.Scrape == nil || w.Instance == name {
 				continue
 			}

@@ -29,6 +29,7 @@ const (
 	DatasourcesPath   = provisioningPath + "/datasources"
 	ProvidersPath     = provisioningPath + "/dashboards"
 	DashboardsPath    = "/etc/grafana/dashboards"
+	CustomPath        = "/etc/grafana/custom-dashboards"
 	GrafanaSecretPath = "/etc/grafana-admin"
 	GrafanaSecretKey  = "password"
 
@@ -96,6 +97,9 @@ func (a *Args) GrafanaProvisioning() (datasources, providers map[string]string, 
 		PrometheusURL:  fmt.Sprintf("http://%s:%d%s", a.Watched.Prometheus, PrometheusPort, PrometheusPath),
 		DashboardsPath: DashboardsPath,
 	}
+	if a.Custom != nil && len(a.Custom.Dashboards) > 0 {
+		provisioning.CustomPath = CustomPath
+	}
 	d, err := provisioning.Datasources()
 	if err != nil {
 		return nil, nil, err
@@ -140,6 +144,9 @@ func (a *Args) grafana(name string, on room.Target) (*server, error) {
 	s.reads(workload.Volume{Name: "datasources", Files: object, Keys: []string{datasourcesFile}}, DatasourcesPath)
 	s.reads(workload.Volume{Name: "providers", Files: object, Keys: []string{providersFile}}, ProvidersPath)
 	s.reads(workload.Folder(workload.Plain("dashboards", files)), DashboardsPath)
+	if a.Custom != nil && len(a.Custom.Dashboards) > 0 {
+		s.reads(workload.Folder(workload.Plain("custom", a.Custom.Dashboards)), CustomPath)
+	}
 	s.reads(workload.Folder(workload.Hidden("admin", pulumi.StringMap{GrafanaSecretKey: a.Grafana.Password})), GrafanaSecretPath)
 	tmp, tmpMount := workload.Writable("64Mi", "", map[string]string{"tmp": "/tmp"})
 	s.volumes, s.mounts = append(s.volumes, tmp...), append(s.mounts, tmpMount...)

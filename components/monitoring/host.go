@@ -38,6 +38,10 @@ func NewDockerMonitoring(ctx *pulumi.Context, name string, host *workload.Host, 
 		return nil, err
 	}
 	own.Watched.KubeStateMetrics = ""
+	problems, _ := own.CheckCustom(room.DockerHost)
+	if len(problems) > 0 {
+		return nil, fmt.Errorf("docker monitoring: Custom: %s", problems[0])
+	}
 	m := &DockerMonitoring{}
 	if err := ctx.RegisterComponentResource("alphapulse:index:DockerMonitoring", name, m, opts...); err != nil {
 		return nil, err

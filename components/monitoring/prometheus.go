@@ -2,13 +2,16 @@ package monitoring
 
 import (
 	"fmt"
+	"maps"
 	"net"
+	"slices"
 	"strconv"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/alphapulse/alphapulse-infra/components/monitoring/config"
+	"github.com/alphapulse/alphapulse-infra/components/monitoring/custom"
 	"github.com/alphapulse/alphapulse-infra/components/monitoring/observe"
 	"github.com/alphapulse/alphapulse-infra/components/room"
 	"github.com/alphapulse/alphapulse-infra/components/room/rule"
@@ -46,18 +49,35 @@ func (a *Args) PrometheusFiles(namespace string, values rule.Values, targets []c
 	if err != nil {
 		return nil, fmt.Errorf("rules: %w", err)
 	}
-	file, err := config.Prometheus{
+	files := map[string]string{rulesFile: rendered}
+	rules, scrapes := []string{PrometheusConfigPath + "/" + rulesFile}, []string(nil)
+	if a.Custom != nil {
+		rules = append(rules, placed(files, "rules-", a.Custom.Rules)...)
+		scrapes = placed(files, "scrape-", a.Custom.Scrapes)
+	}
+	files[prometheusFile], err = config.Prometheus{
 		Namespace:        namespace,
 		KubeStateMetrics: a.Watched.KubeStateMetrics,
 		Targets:          targets,
 		Alertmanager:     a.Watched.Alertmanager,
 		AlertmanagerPort: AlertmanagerPort,
 		AlertmanagerPath: AlertmanagerPath,
-		RulesFile:        PrometheusConfigPath + "/" + rulesFile,
+		RuleFiles:        rules,
+		ScrapeFiles:      scrapes,
 		Retention:        a.Prometheus.Retention,
 		RetentionBytes:   retentionBytes(a.Prometheus.Storage),
 	}.Render()
-	return map[string]string{prometheusFile: file, rulesFile: rendered}, err
+	return files, err
+}
+
+// placed puts the user's own files beside the others, and returns their paths in order.
+func placed(files map[string]string, prefix string, own map[string]string) []string {
+	var paths []string
+	for _, name := range slices.Sorted(maps.Keys(own)) {
+		files[prefix+name] = own[name]
+		paths = append(paths, PrometheusConfigPath+"/"+prefix+name)
+	}
+	return paths
 }
 
 // PrometheusArguments are the process' arguments.
@@ -98,6 +118,13 @@ func (a *Args) prometheus(name string, on room.Target) (*server, error) {
 		apiReads: map[string]string{"pods": ""},
 	}
 	s.reads(workload.Folder(&workload.Files{Name: "config", Data: files}), PrometheusConfigPath)
+	if c := a.Prometheus.Credentials; len(c) > 0 {
+		hidden := pulumi.StringMap{}
+		for name, value := range c {
+			hidden[name] = pulumi.ToSecret(value).(pulumi.StringOutput)
+		}
+		s.reads(workload.Folder(workload.Hidden("credentials", hidden)), custom.CredentialsPath)
+	}
 	return s, nil
 }
 

@@ -19,6 +19,8 @@ const (
 	// DockerHost is one Docker engine: a workload is a set of containers, and what is a
 	// second container of a pod is a workload of its own.
 	DockerHost Target = "docker"
+	// Addons is a cluster's own layer, which several platforms share: no room runs there.
+	Addons Target = "addons"
 )
 
 // Identity names a workload. Name and Instance make up the selector, which Kubernetes

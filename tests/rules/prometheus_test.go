@@ -23,7 +23,7 @@ var prometheus = config.Prometheus{
 	Alertmanager:     "monitoring-alertmanager",
 	AlertmanagerPort: 9093,
 	AlertmanagerPath: "/alertmanager",
-	RulesFile:        "/etc/prometheus/rules.yml",
+	RuleFiles:        []string{"/etc/prometheus/rules.yml"},
 	Retention:        "200h",
 	RetentionBytes:   16 << 30,
 }

@@ -23,7 +23,7 @@ func bothTargets(t *testing.T) (cluster, host map[string]string) {
 	shared, err := recorder.StackConfig("single")
 	require.NoError(t, err)
 	for _, s := range stacks.Settings() {
-		if s.Target == room.DockerHost || s.Key == "target" {
+		if !s.On(room.Kubernetes) || s.Key == "target" {
 			delete(shared, s.Key)
 		}
 	}

@@ -269,6 +269,8 @@ var edits = map[string]edit{
 	"alertmanagerResources":     {value: `{"limits":{"memory":"512Mi"}}`},
 	"kubeStateMetricsResources": {value: `{"limits":{"memory":"512Mi"}}`},
 	"alertReceivers":            {value: `{"chat":{"slack":{},"credential":"https://hooks.slack.com/services/T0/B0/secret"}}`},
+	"monitoringFolder":          {value: customFolder, with: map[string]string{"alertReceivers": deskReceiver}, together: map[string]string{"monitoringCredentials": `{"GATEWAY_TOKEN":"token"}`}},
+	"monitoringCredentials":     {value: `{"GATEWAY_TOKEN":"renewed"}`, with: watchedBeside},
 	"alertWebhookUrl":           {value: "https://hooks.example.com/a"},
 	"heartbeatWebhookUrl":       {value: "https://hooks.example.com/b"},
 
@@ -306,6 +308,16 @@ var (
 	}
 )
 
+// customFolder is the example of docs/custom-monitoring.md, watchedBeside a stack with it.
+const (
+	customFolder = "../../docs/custom-monitoring"
+	deskReceiver = `{"desk":{"webhook":{},"routesOnly":true,"credential":"https://desk.example.com/alerts"}}`
+)
+
+var watchedBeside = map[string]string{
+	"monitoringFolder": customFolder, "monitoringCredentials": `{"GATEWAY_TOKEN":"token"}`, "alertReceivers": deskReceiver,
+}
+
 // onHost are the edits of single that would be none, or would be refused, there.
 var onHost = map[string]edit{
 	"dashboardEnabled":       {value: "false", with: map[string]string{"dashboardResources": `{"requests":{"cpu":"250m","memory":"256Mi"},"limits":{"cpu":"500m","memory":"512Mi"}}`}},
@@ -328,9 +340,24 @@ var onHost = map[string]edit{
 	"engineEnabled":          {value: "false", with: map[string]string{"tradingEnabled": "false", "engineResources": `{"requests":{"cpu":"500m","memory":"1Gi"},"limits":{"cpu":"1","memory":"2Gi"}}`}},
 }
 
+// managed are the settings of a stack of add-ons that has cert-manager.
+var managed = map[string]string{"certManager": "true"}
+
+// onCluster are the edits of addons.
+var onCluster = map[string]edit{
+	"protect":                {value: "false", with: managed, live: true}, // the definitions are made by the provider
+	"certManager":            {value: "true"},
+	"certManagerChart":       {value: "oci://quay.io/jetstack/charts/cert-manager", with: managed},
+	"certManagerVersion":     {value: "v1.22.0", with: managed},
+	"certManagerRegistry":    {value: "registry.example.com/quay", with: managed},
+	"certManagerReplicas":    {value: "2", with: managed},
+	"certManagerResources":   {value: `{"limits":{"memory":"512Mi"}}`, with: managed},
+	"certManagerNameServers": {value: `["1.1.1.1:53"]`, with: managed},
+}
+
 // editOf is the edit of a setting on a target.
 func editOf(target room.Target, key string) (edit, bool) {
-	if e, ok := onHost[key]; ok && target == room.DockerHost {
+	if e, ok := map[room.Target]map[string]edit{room.DockerHost: onHost, room.Addons: onCluster}[target][key]; ok {
 		return e, true
 	}
 	e, ok := edits[key]
@@ -380,12 +407,12 @@ var provided = func() (p [2]struct{ chain, key string }) {
 // that rolls more than its readers would name them. The golden files say what each
 // edit changes, and so that nothing else does.
 func TestEverySettingHasAnEffect(t *testing.T) {
-	for target, stack := range map[room.Target]string{room.Kubernetes: "prod", room.DockerHost: "single"} {
+	for target, stack := range map[room.Target]string{room.Kubernetes: "prod", room.DockerHost: "single", room.Addons: "addons"} {
 		var page strings.Builder
 		fmt.Fprintf(&page, "What an edit of each setting changes in the stack %s, on target %s.\n", stack, target)
 		base := run(t, stack, nil)
 		for _, s := range stacks.Settings() {
-			if s.Target != "" && s.Target != target || s.Key == "target" && target == room.DockerHost {
+			if !s.On(target) || s.Key == "target" && target != room.Kubernetes {
 				continue
 			}
 			e, ok := editOf(target, s.Key)

@@ -8,11 +8,11 @@ import (
 	"github.com/alphapulse/alphapulse-infra/components/room/rule"
 )
 
-// Receivers of Alertmanager that are not the user's.
-const (
-	receiverNone      = "none"
-	receiverHeartbeat = "heartbeat"
-)
+// ReceiverNone is the receiver that sends nothing.
+const ReceiverNone = "none"
+
+// receiverHeartbeat is that of the dead man's switch alone.
+const receiverHeartbeat = "heartbeat"
 
 // Alertmanager is what the configuration of Alertmanager depends on. The credentials of
 // the receivers are secrets and stand in files of their own.
@@ -27,6 +27,10 @@ type Alertmanager struct {
 	DeadMansSwitch string
 	// Inhibitions keep consequences from being sent beside their cause.
 	Inhibitions []rule.Inhibition
+	// Routes, TimeIntervals and InhibitRules are the user's own, each in Alertmanager's
+	// notation. Routes come before those to the receivers: one that does not continue takes
+	// an alert away from them.
+	Routes, TimeIntervals, InhibitRules []any
 }
 
 // Render gives alertmanager.yml.
@@ -34,37 +38,41 @@ func (a Alertmanager) Render() (string, error) {
 	file := alertmanagerFile{
 		Templates: []string{TemplateFile},
 		Route: route{
-			Receiver:       receiverNone,
+			Receiver:       ReceiverNone,
 			GroupBy:        []string{"alertname", "job"},
 			GroupWait:      "30s",
 			GroupInterval:  "5m",
 			RepeatInterval: "4h",
 		},
 		// A fast burn of the error budget is also a slow one: one page is enough.
-		InhibitRules: []inhibitRule{{
+		InhibitRules: []any{inhibitRule{
 			SourceMatchers: []string{`severity="critical"`},
 			TargetMatchers: []string{`severity="warning"`},
 			Equal:          []string{"alertname", "job", "persistentvolumeclaim", "datname"},
 		}},
-		Receivers: []receiver{{Name: receiverNone}},
+		Receivers: []receiver{{Name: ReceiverNone}},
 	}
 	for _, i := range a.Inhibitions {
 		file.InhibitRules = append(file.InhibitRules, inhibitRule{SourceMatchers: i.Source, TargetMatchers: i.Target, Equal: i.Equal})
 	}
 	// Without a heartbeat receiver the switch goes nowhere: an alert that always
 	// fires has no place among those that ask for action.
-	heartbeat := route{Receiver: receiverNone, Matchers: []string{fmt.Sprintf("alertname=%q", a.DeadMansSwitch)}}
+	heartbeat := route{Receiver: ReceiverNone, Matchers: []string{fmt.Sprintf("alertname=%q", a.DeadMansSwitch)}}
 	if a.HeartbeatFile != "" {
 		heartbeat.Receiver = receiverHeartbeat
 		heartbeat.GroupWait, heartbeat.GroupInterval, heartbeat.RepeatInterval = "0s", "1m", "1m"
 		file.Receivers = append(file.Receivers, receiver{Name: receiverHeartbeat,
 			WebhookConfigs: []webhook{{URLFile: a.HeartbeatFile}}})
 	}
-	file.Route.Routes = []route{heartbeat}
+	file.InhibitRules = append(file.InhibitRules, a.InhibitRules...)
+	file.Route.Routes = append([]any{heartbeat}, a.Routes...)
+	file.TimeIntervals = a.TimeIntervals
 	for _, r := range a.Receivers {
 		file.Receivers = append(file.Receivers, r.render())
-		file.Route.Routes = append(file.Route.Routes, r.route())
-		if r.Hours != nil {
+		if !r.RoutesOnly {
+			file.Route.Routes = append(file.Route.Routes, r.route())
+		}
+		if r.Hours != nil && !r.RoutesOnly {
 			file.TimeIntervals = append(file.TimeIntervals, r.Hours.render(r.Name))
 		}
 	}

@@ -4,11 +4,11 @@ package config
 // Alertmanager's own types do not marshal secrets.
 
 type alertmanagerFile struct {
-	Templates     []string        `yaml:"templates,flow"`
-	Route         route           `yaml:"route"`
-	InhibitRules  []inhibitRule   `yaml:"inhibit_rules"`
-	Receivers     []receiver      `yaml:"receivers"`
-	TimeIntervals []timeIntervals `yaml:"time_intervals,omitempty"`
+	Templates     []string   `yaml:"templates,flow"`
+	Route         route      `yaml:"route"`
+	InhibitRules  []any      `yaml:"inhibit_rules"`
+	Receivers     []receiver `yaml:"receivers"`
+	TimeIntervals []any      `yaml:"time_intervals,omitempty"`
 }
 
 type route struct {
@@ -21,7 +21,7 @@ type route struct {
 	ActiveTimeIntervals []string `yaml:"active_time_intervals,omitempty,flow"`
 	MuteTimeIntervals   []string `yaml:"mute_time_intervals,omitempty,flow"`
 	Continue            bool     `yaml:"continue,omitempty"`
-	Routes              []route  `yaml:"routes,omitempty"`
+	Routes              []any    `yaml:"routes,omitempty"`
 }
 
 type inhibitRule struct {

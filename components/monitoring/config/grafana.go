@@ -8,6 +8,8 @@ type Grafana struct {
 	PrometheusURL string
 	// DashboardsPath is the folder of the dashboards in the container.
 	DashboardsPath string
+	// CustomPath is the folder of the user's own; "" for none.
+	CustomPath string
 }
 
 // Datasources gives provisioning/datasources/*.yaml.
@@ -27,13 +29,14 @@ func (g Grafana) Datasources() (string, error) {
 // Providers gives provisioning/dashboards/*.yaml. Without a provider file Grafana
 // looks at no dashboard file at all.
 func (g Grafana) Providers() (string, error) {
-	return render(providerFile{APIVersion: 1, Providers: []provider{{
-		Name:            "alphapulse",
-		Folder:          "AlphaPulse",
-		Type:            "file",
-		DisableDeletion: true,
-		Options:         map[string]string{"path": g.DashboardsPath},
-	}}})
+	of := func(name, folder, path string) provider {
+		return provider{Name: name, Folder: folder, Type: "file", DisableDeletion: true, Options: map[string]string{"path": path}}
+	}
+	file := providerFile{APIVersion: 1, Providers: []provider{of("alphapulse", "AlphaPulse", g.DashboardsPath)}}
+	if g.CustomPath != "" {
+		file.Providers = append(file.Providers, of("custom", "Custom", g.CustomPath))
+	}
+	return render(file)
 }
 
 type datasourceFile struct {

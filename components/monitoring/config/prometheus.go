@@ -42,8 +42,9 @@ type Prometheus struct {
 	// serves below on AlertmanagerPort.
 	Alertmanager, AlertmanagerPath string
 	AlertmanagerPort               int
-	// RulesFile is the path of the rules in the container.
-	RulesFile string
+	// RuleFiles are the paths of the rules in the container, ScrapeFiles those of the
+	// user's own scrape configurations.
+	RuleFiles, ScrapeFiles []string
 	// Retention is the age at which samples are dropped, e.g. "200h";
 	// RetentionBytes the size of all blocks at which the oldest are.
 	Retention      string
@@ -59,7 +60,8 @@ func (p Prometheus) Render() (string, error) {
 			EvaluationInterval: EvaluationInterval,
 			ExternalLabels:     map[string]string{"namespace": p.Namespace},
 		},
-		RuleFiles: []string{p.RulesFile},
+		RuleFiles:         p.RuleFiles,
+		ScrapeConfigFiles: p.ScrapeFiles,
 		Alerting: alerting{Alertmanagers: []alertmanagerTarget{{
 			PathPrefix:   p.AlertmanagerPath,
 			DNSSDConfigs: p.alertmanagers(),
@@ -91,16 +93,28 @@ func (p Prometheus) alertmanagers() []dnsSD {
 	return []dnsSD{of("A"), of("AAAA")}
 }
 
+// The names of the scrape configurations.
+const (
+	podsJob       = "pods"
+	besideJob     = "beside"
+	thirdJob      = "third"
+	stateJob      = "kube-state-metrics"
+	containersJob = "containers"
+)
+
+// ScrapeJobs are the names of the scrape configurations of both targets.
+var ScrapeJobs = []string{podsJob, besideJob, thirdJob, stateJob, containersJob}
+
 func (p Prometheus) scrapeConfigs() []scrapeConfig {
 	if len(p.Targets) > 0 {
 		return []scrapeConfig{p.containers()}
 	}
-	return []scrapeConfig{p.pods("pods", ""), p.pods("beside", "beside_"), p.pods("third", "third_"), p.kubeStateMetrics()}
+	return []scrapeConfig{p.pods(podsJob, ""), p.pods(besideJob, "beside_"), p.pods(thirdJob, "third_"), p.kubeStateMetrics()}
 }
 
 // containers scrapes each container on its own, as pods does.
 func (p Prometheus) containers() scrapeConfig {
-	c := scrapeConfig{JobName: "containers", SampleLimit: sampleLimit}
+	c := scrapeConfig{JobName: containersJob, SampleLimit: sampleLimit}
 	for _, t := range p.Targets {
 		labels := map[string]string{"job": t.Job, "pod": t.Pod, "component": t.Component, "__metrics_path__": t.Path}
 		for name, value := range t.Params {
@@ -138,7 +152,7 @@ func (p Prometheus) pods(name, prefix string) scrapeConfig {
 // own would overwrite them.
 func (p Prometheus) kubeStateMetrics() scrapeConfig {
 	return scrapeConfig{
-		JobName:             "kube-state-metrics",
+		JobName:             stateJob,
 		HonorLabels:         true,
 		SampleLimit:         sampleLimit,
 		KubernetesSDConfigs: ownPods,
@@ -183,7 +197,9 @@ type prometheusFile struct {
 	RuleFiles     []string         `yaml:"rule_files"`
 	Alerting      alerting         `yaml:"alerting"`
 	ScrapeConfigs []scrapeConfig   `yaml:"scrape_configs"`
-	Storage       storage          `yaml:"storage"`
+	// ScrapeConfigFiles hold further ones.
+	ScrapeConfigFiles []string `yaml:"scrape_config_files,omitempty"`
+	Storage           storage  `yaml:"storage"`
 }
 
 type prometheusGlobal struct {

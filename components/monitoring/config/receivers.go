@@ -47,6 +47,8 @@ type Receiver struct {
 	Workloads  []string        `json:"workloads"`
 	// Hours in which it gets them; nil for always.
 	Hours *Hours `json:"hours"`
+	// RoutesOnly leaves it to the user's own routes what it gets.
+	RoutesOnly bool `json:"routesOnly"`
 }
 
 // Slack posts to an incoming webhook; its URL is the credential.
@@ -153,7 +155,7 @@ var receiverName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?$`)
 // ValidateReceivers reports everything that is wrong with them, each by its name.
 func ValidateReceivers(all []Receiver) error {
 	var problems []error
-	names := map[string]bool{receiverNone: true, receiverHeartbeat: true}
+	names := map[string]bool{ReceiverNone: true, receiverHeartbeat: true}
 	for i, r := range all {
 		if !receiverName.MatchString(r.Name) {
 			problems = append(problems, fmt.Errorf("receiver %d is called %q: want small letters, digits and hyphens", i+1, r.Name))
@@ -183,6 +185,9 @@ func (r Receiver) problems() []error {
 		if !LetOut(u) {
 			problem("URL %q: want an https URL on port 443, which is all that the network policy lets out", u)
 		}
+	}
+	if r.RoutesOnly && (len(r.Severities)+len(r.Owners)+len(r.Workloads) > 0 || r.Hours != nil) {
+		problem("RoutesOnly leaves to routes what it gets: take Severities, Owners, Workloads and Hours away, or RoutesOnly")
 	}
 	if r.Telegram != nil && r.Telegram.ChatID == 0 {
 		problem("ChatID is missing: the bot's getUpdates shows it once somebody has written to it")

@@ -196,6 +196,13 @@ var table = []unit{
 		stamp:  map[string]string{"github.com/jaegertracing/jaeger/internal/version.latestVersion": "v2.13.0"},
 		memory: 1500 * mib,
 	},
+	{
+		module: "certmanager",
+		tools:  map[string]string{"cert-manager": "./cmd/cert-manager", "acmesolver": "./cmd/acmesolver"},
+		stamp:  map[string]string{"github.com/cert-manager/cert-manager/pkg/util.AppVersion": "v1.21.2"},
+		family: kubernetesClients,
+		memory: 1500 * mib,
+	},
 }
 
 // Tools returns the programs that Ensure can build, in the table's order.

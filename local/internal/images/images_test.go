@@ -369,6 +369,12 @@ var contracts = map[string]contract{
 		files: map[string]string{"/victoria-logs-prod": "755 0:0", "/bin/sh": "-> /usr/bin/busybox"}},
 	"jaeger": {user: "10001", workdir: "/cmd/jaeger", entrypoint: []string{"/cmd/jaeger/jaeger-linux"}, ports: []string{"16686/tcp", "4317/tcp", "4318/tcp"},
 		files: map[string]string{"/cmd/jaeger/jaeger-linux": "755 0:0", "/tmp": "1777 0:0"}},
+	"cert-manager-controller": {user: "1000", workdir: "/", entrypoint: []string{"/app/cmd/controller/controller"}, files: map[string]string{"/app/cmd/controller/controller": "755 0:0"}},
+	"cert-manager-webhook":    {user: "1000", workdir: "/", entrypoint: []string{"/app/cmd/webhook/webhook"}, files: map[string]string{"/app/cmd/webhook/webhook": "755 0:0"}},
+	"cert-manager-cainjector": {user: "1000", workdir: "/", entrypoint: []string{"/app/cmd/cainjector/cainjector"}, files: map[string]string{"/app/cmd/cainjector/cainjector": "755 0:0"}},
+	"cert-manager-acmesolver": {user: "1000", workdir: "/", entrypoint: []string{"/app/cmd/acmesolver/acmesolver"}, files: map[string]string{"/app/cmd/acmesolver/acmesolver": "755 0:0"}},
+	"pebble": {workdir: "/", entrypoint: []string{"/app"}, ports: []string{"14000/tcp", "15000/tcp"},
+		files: map[string]string{"/app": "-> /usr/bin/pebble", "/bin/sh": "-> /usr/bin/busybox"}},
 	"redis": {
 		workdir: "/data", entrypoint: []string{"docker-entrypoint.sh"}, cmd: []string{"redis-server"}, ports: []string{"6379/tcp"}, volumes: []string{"/data"},
 		files: map[string]string{"/usr/local/bin/docker-entrypoint.sh": "755 0:0", "/data": "755 999:999", "/usr/bin/sh": "-> bash"},

@@ -152,7 +152,7 @@ func (i Image) with(change func(*Image)) Image {
 
 // Table returns all images, those that the cluster needs first at its beginning.
 func Table() []Image {
-	return slices.Concat(clusterImages(), stackImages(), ownImages(), baseImages())
+	return slices.Concat(clusterImages(), stackImages(), ownImages(), addonImages(), baseImages())
 }
 
 func clusterImages() []Image {

@@ -1,0 +1,89 @@
+package monitoring
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+
+	"github.com/alphapulse/alphapulse-infra/components/monitoring/config"
+	"github.com/alphapulse/alphapulse-infra/components/monitoring/custom"
+	"github.com/alphapulse/alphapulse-infra/components/monitoring/observe"
+	"github.com/alphapulse/alphapulse-infra/components/room"
+)
+
+// CheckCustom finds what is wrong with Custom beside what the rooms watch, and what a user
+// should know and may want.
+func (a *Args) CheckCustom(on room.Target) (problems, warnings []custom.Problem) {
+	if a.Custom == nil {
+		return nil, nil
+	}
+	k := custom.Known{
+		Groups: observe.Rules(a.Watched, a.Rules), Namespace: a.NamespaceName, On: on, Names: a.Taken,
+		Jobs:        append(slices.Clone(config.ScrapeJobs), a.Taken...),
+		Credentials: slices.Collect(maps.Keys(a.Prometheus.Credentials)),
+		Receivers:   []string{config.ReceiverNone},
+	}
+	if a.Watched.KubeStateMetrics != "" && on == room.Kubernetes {
+		k.Observed = slices.Sorted(maps.Keys(config.Observed))
+	}
+	for _, r := range a.Alertmanager.receivers() {
+		k.Receivers = append(k.Receivers, r.Name)
+		if r.Hours != nil {
+			k.Intervals = append(k.Intervals, r.Name)
+		}
+	}
+	for _, g := range k.Groups {
+		for _, r := range g.Rules {
+			k.Expressions = append(k.Expressions, r.Expr)
+		}
+	}
+	// A dashboard that cannot be built is a problem of its own.
+	files, _ := a.GrafanaDashboards()
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		uid, queries := asked(files[name])
+		k.Dashboards, k.Expressions = append(k.Dashboards, uid), append(k.Expressions, queries...)
+	}
+	return a.Custom.Check(k)
+}
+
+// asked are the uid and the queries of one of the stack's own dashboards.
+func asked(content string) (uid string, queries []string) {
+	var page struct {
+		UID    string
+		Panels []struct{ Targets []struct{ Expr string } }
+	}
+	if json.Unmarshal([]byte(content), &page) != nil {
+		return "", nil
+	}
+	for _, p := range page.Panels {
+		for _, t := range p.Targets {
+			queries = append(queries, t.Expr)
+		}
+	}
+	return page.UID, queries
+}
+
+// customLinks let Prometheus reach what users scrape. What is inside of the namespace is
+// found by the labels app.kubernetes.io/name and app.kubernetes.io/instance of its pods,
+// which both are the name of its Service.
+func (a *Args) customLinks(prometheus room.Identity) []room.Link {
+	if a.Custom == nil {
+		return nil
+	}
+	var links []room.Link
+	var outside []int
+	for _, t := range a.Custom.Targets {
+		name := t.Inside(a.NamespaceName)
+		if name == "" {
+			outside = append(outside, t.Port)
+			continue
+		}
+		to := room.Identity{Name: name, Instance: name, Component: "custom"}
+		links = append(links, room.Link{From: room.Of(prometheus), To: room.Of(to), Ports: []int{t.Port}, Zone: room.Watch})
+	}
+	if len(outside) > 0 {
+		slices.Sort(outside)
+		links = append(links, room.Link{From: room.Of(prometheus), To: room.Outside(room.Anywhere), Ports: slices.Compact(outside), Zone: room.Exit})
+	}
+	return links
+}

@@ -1,0 +1,67 @@
+package custom
+
+import (
+	"log/slog"
+	"path"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/rulefmt"
+	"github.com/prometheus/prometheus/promql/parser"
+	"go.yaml.in/yaml/v3"
+)
+
+// promql reads expressions as the deployed Prometheus does, without experimental functions.
+var promql = parser.NewParser(parser.Options{})
+
+// placed is how Prometheus begins a message: with line and column, of one or two nodes.
+var placed = regexp.MustCompile(`^(?:(\d+):\d+: )+`)
+
+// rules reads a rule file by Prometheus' own code.
+func (r *reader) rules(file string, content []byte) {
+	read, problems := rulefmt.Parse(content, false, model.UTF8Validation, promql, slog.New(slog.DiscardHandler))
+	for _, err := range problems {
+		m := placed.FindStringSubmatch(err.Error())
+		if m == nil {
+			r.yamlProblems(file, err)
+			continue
+		}
+		r.problem(file, number(m[1]), "%s", strings.TrimPrefix(err.Error(), m[0]))
+	}
+	if read == nil {
+		return
+	}
+	if len(read.Groups) == 0 {
+		r.problem(file, 0, "it has no group of rules: begin with groups:")
+	}
+	// Prometheus keeps no lines of groups and names.
+	var lines struct {
+		Groups []struct {
+			Name  yaml.Node `yaml:"name"`
+			Rules []struct{ Alert, Record, Expr yaml.Node }
+		}
+	}
+	if err := yaml.Unmarshal(content, &lines); err != nil {
+		r.yamlProblems(file, err)
+		return
+	}
+	for i, g := range read.Groups {
+		at := group{located: located{g.Name, file, lines.Groups[i].Name.Line}}
+		for j, rule := range g.Rules {
+			n := lines.Groups[i].Rules[j]
+			at.rules = append(at.rules, placedRule{rule, max(n.Alert.Line, n.Record.Line), n.Expr.Line})
+		}
+		r.groups = append(r.groups, at)
+	}
+	r.Rules[path.Base(file)] = string(content)
+}
+
+func number(digits string) int {
+	n, err := strconv.Atoi(digits)
+	if err != nil {
+		return 0
+	}
+	return n
+}

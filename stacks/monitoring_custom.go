@@ -1,0 +1,60 @@
+package stacks
+
+import (
+	"os"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/alphapulse/alphapulse-infra/components/monitoring/custom"
+	"github.com/alphapulse/alphapulse-infra/components/room"
+	"github.com/alphapulse/alphapulse-infra/stacks/settings"
+)
+
+// customKey is the setting of the user's folder: what is wrong with a file is said of it.
+const customKey = "monitoringFolder"
+
+// customSettings say what users watch beside what the rooms do.
+func (s *Stack) customSettings(g *settings.Group) {
+	c := &s.custom
+	g.Text(&c.folder, "monitoringFolder",
+		"Folder with your own rules, dashboards, scrape configurations and routes, relative to the program's; docs/custom-monitoring.md says what is in it. It is checked before anything changes.")
+	g.Variables(&c.credentials, "monitoringCredentials",
+		"Secrets that your own scrape configurations name, as "+custom.CredentialsPath+"/NAME.", settings.Secret,
+		settings.While(func() bool { return c.folder != "" }, "monitoringFolder is set"))
+}
+
+// ownMonitoring is what a user says of a folder.
+type ownMonitoring struct {
+	folder      string
+	credentials map[string]string
+}
+
+// checkCustom reads the user's folder, and checks it beside what the rooms say.
+func (s *Stack) checkCustom(p *settings.Problems) {
+	if s.custom.folder == "" {
+		return
+	}
+	folder, problems := custom.Read(os.DirFS(s.custom.folder))
+	a := s.Monitoring
+	a.Custom, a.Prometheus.Credentials = folder, map[string]pulumi.StringInput{}
+	for name, value := range s.custom.credentials {
+		a.Prometheus.Credentials[name] = pulumi.ToSecret(pulumi.String(value)).(pulumi.StringOutput)
+	}
+	if s.Target == room.Kubernetes {
+		a.NamespaceName = s.Cluster.Namespace
+	}
+	beside := *a
+	beside.Watched = a.Named(monitoringName, s.Target)
+	var rooms []room.Facts
+	for _, r := range s.rooms() {
+		rooms = append(rooms, r.facts(r.name, s.Target))
+	}
+	beside.Watch(monitoringName, nil, rooms...)
+	more, warnings := beside.CheckCustom(s.Target)
+	for _, problem := range append(problems, more...) {
+		p.Add(customKey, "%s", problem)
+	}
+	for _, warning := range warnings {
+		p.Warn(customKey, "%s", warning)
+	}
+}
