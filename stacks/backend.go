@@ -79,6 +79,11 @@ func (s *Stack) watchSettings(g *settings.Group) {
 	g.Text(&h.Status, "backendStatusLabel", "The label of both that has the status code, or its class such as 5xx.", settings.Valid(labelName), needed)
 	g.List(&h.Routes, "backendPathLabels", "The labels of both that may have the path.", settings.Each(labelName), needed)
 	g.List(&h.Excluded, "backendUncountedPaths", "Paths that count for no objective, beside those of the API's probes and metrics.", settings.Each(countedPath), needed)
+	budgets := struct{ Errors, Slow float64 }{a.Objectives.ErrorBudget, a.Objectives.LatencyBudget}
+	g.Object("backendAlertLimits", "What the API's objectives allow: errors 0.01 and slow 0.05, the shares of its answers that may fail, and may take longer than backendLatencyMilliseconds.", limits(&budgets), needed)
+	g.Check(func(*settings.Problems) {
+		a.Objectives.ErrorBudget, a.Objectives.LatencyBudget = budgets.Errors, budgets.Slow
+	})
 	g.Int(&s.Application.LatencyMilliseconds, "backendLatencyMilliseconds", "Within which 95 % of the API's answers should come, measured at the histogram's nearest bucket.", settings.Between(1, 60000), settings.In("milliseconds"), needed)
 }
 
@@ -125,6 +130,7 @@ func (s *Stack) engineSettings(set *settings.Set) {
 	g.Port(&e.Port, "metricsPort", "Port of the engine's metrics.")
 	g.Path(&e.MetricsPath, "engineMetricsPath", "Path of the engine's metrics on metricsPort; - for a build that has none.", needed)
 	g.Path(&e.LivenessPath, "engineLivenessPath", "Path that answers on metricsPort while the engine works; - for none.", settings.Only(room.Kubernetes), needed)
+	g.Object("tradingAlertLimits", "From when on alerts on trading fire: accuracy 0.3 (the share of six hours' scored signals that were right), scored 50 (how many it takes), drawdown 0.1 (below the week's highest equity), silentHours 6 (without a signal), refused 20 (orders in a quarter of an hour), routine [risk_limit] (reasons of refusals that do not count).", limits(&a.Trading), needed)
 	g.Bool(&a.TradingEnabled, "tradingEnabled", "Let the engine trade.")
 	g.Bool(&s.Application.PaperTrading, "paperTrading", "Trade with simulated money when trading is enabled.")
 	g.Check(func(p *settings.Problems) {

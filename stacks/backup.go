@@ -87,7 +87,7 @@ func (s *Stack) backupSettings(set *settings.Set) {
 	restoring := while("databaseRestore is set", func() bool { return b.Restore != "" })
 	bucketSettings(g, "databaseRestore", "another stack's backups, of which one is restored; what is not set is as for databaseBackup", "it is only read", &b.From, restoring)
 	g.Text(&b.From.Passphrase, "databaseRestorePassphrase", "What the backups of another stack are encrypted with.", append(restoring, settings.Secret)...)
-	g.List(&b.Delete, "databaseDeleteVolumes", "Volumes of the database from before a restore, or of former backups, that are deleted now, by the names of their claims. A protected stack lets go of them, and they are deleted by kubectl.", only)
+	g.List(&b.Delete, "databaseDeleteVolumes", "Volumes of the database from before a restore, of former backups, or of a former Prometheus and Alertmanager, that are deleted now, by the names of their claims. A protected stack lets go of them, and they are deleted by kubectl.", only)
 	g.Check(s.checkBackup)
 }
 
@@ -222,7 +222,7 @@ func (s *Stack) generations(p *settings.Problems, before Previous) {
 
 // unused tells whether a claim is one that the stack has a setting for, and no use.
 func (s *Stack) unused(claim string) bool {
-	return claim == backup.StoreOf(backupName).Name && s.Backup.Mode != BackupVolume
+	return claim == backup.StoreOf(backupName).Name && s.Backup.Mode != BackupVolume || s.operated.on() && slices.Contains(ownClaims, claim)
 }
 
 // formerStore keeps the volume with the backups of a stack that backs up elsewhere now, or

@@ -21,6 +21,7 @@ func (s *Stack) cacheSettings(set *settings.Set) {
 	g.Resources(&a.Resources, "cacheResources", "the cache; its maxmemory follows from the limit",
 		settings.AtLeast(cache.LeastMemory, "as limits.memory Redis does not start with it"))
 	g.Text(&a.Policy, "cachePolicy", "Which entries Redis drops when its memory is full (maxmemory-policy); noeviction drops none and refuses writes, as a queue needs.", settings.OneOf(cache.Policies...))
+	g.Object("cacheAlertLimits", "From when on alerts on the cache fire: hitRatio 0.5, the share of lookups that find something.", limits(&a.Limits))
 	s.volume(g, cacheName, &a.Storage, "cacheStorage", "Size of the cache's volume. It can grow, never shrink.",
 		settings.AtLeast(smallestVolume, ""), settings.Only(room.Kubernetes))
 	g.List(&a.AliasServices, "cacheAliases", "Further Service names of the cache, for builds that hard-code a host name.", settings.Each(settings.ServiceName))

@@ -218,10 +218,12 @@ func (s *Stack) arrangeEdge() {
 	}
 	a.RequestTimeoutSeconds = s.Backend.RequestTimeoutSeconds + answerMargin
 	a.Routes = ingress.Routes{
-		UI:         &ingress.Upstream{Port: frontend.DefaultPort, Hidden: hide(s.Frontend.MetricsPath)},
-		API:        &ingress.Upstream{Port: s.Backend.API.Port, Hidden: hide(s.Backend.API.MetricsPath)},
-		Grafana:    &ingress.Upstream{Host: pulumi.String(monitoring.GrafanaOf(monitoringName).Name), Port: monitoring.GrafanaPort, Hidden: hide("/metrics")},
-		Prometheus: &ingress.Upstream{Host: pulumi.String(monitoring.PrometheusOf(monitoringName).Name), Port: monitoring.PrometheusPort},
+		UI:      &ingress.Upstream{Port: frontend.DefaultPort, Hidden: hide(s.Frontend.MetricsPath)},
+		API:     &ingress.Upstream{Port: s.Backend.API.Port, Hidden: hide(s.Backend.API.MetricsPath)},
+		Grafana: &ingress.Upstream{Host: pulumi.String(monitoring.GrafanaOf(monitoringName).Name), Port: monitoring.GrafanaPort, Hidden: hide("/metrics")},
+	}
+	if s.Monitoring.Operator == nil {
+		a.Routes.Prometheus = &ingress.Upstream{Host: pulumi.String(monitoring.PrometheusOf(monitoringName).Name), Port: monitoring.PrometheusPort}
 	}
 	if s.Telemetry.Logs.Backend == telemetry.Local {
 		a.Routes.Logs = &ingress.Upstream{Host: pulumi.String(telemetry.LogsOf(telemetryName).Name), Port: telemetry.LogsPort}

@@ -59,7 +59,9 @@ func (s *Stack) links() []room.Link {
 	web(ui, frontend.DefaultPort)
 	web(api, s.Backend.API.Port)
 	web(grafana, monitoring.GrafanaPort)
-	web(prometheus, monitoring.PrometheusPort)
+	if s.Monitoring.Operator == nil {
+		web(prometheus, monitoring.PrometheusPort)
+	}
 	if s.Telemetry.Logs.Backend == telemetry.Local {
 		web(telemetry.LogsOf(telemetryName), telemetry.LogsPort)
 	}

@@ -20,25 +20,28 @@ import (
 )
 
 func (s *Stack) monitoringSettings(set *settings.Set) {
-	a, only := s.Monitoring, settings.Only(room.Kubernetes)
+	a, only, own := s.Monitoring, settings.Only(room.Kubernetes), s.ownServer()
 	floor := func(least resource.Quantity) settings.Option {
 		return settings.AtLeast(least, "as limits.memory it does not start with it")
 	}
 	smallest := settings.AtLeast(smallestVolume, "")
 	g := set.Group("Monitoring", "Prometheus, Alertmanager, Grafana and, on a cluster, kube-state-metrics.")
-	g.Image(&a.Images.Prometheus, "prometheusImage", "Prometheus.")
-	g.Image(&a.Images.Alertmanager, "alertmanagerImage", "Alertmanager.")
+	s.operatorSettings(g)
+	g.Image(&a.Images.Prometheus, "prometheusImage", "Prometheus.", own)
+	g.Image(&a.Images.Alertmanager, "alertmanagerImage", "Alertmanager.", own)
 	g.Image(&a.Images.Grafana, "grafanaImage", "Grafana.")
 	g.Image(&a.Images.KubeStateMetrics, "kubeStateMetricsImage", "kube-state-metrics.", only)
-	g.Resources(&a.Prometheus.Resources, "prometheusResources", "Prometheus", floor(monitoring.LeastMemory.Prometheus))
-	s.volume(g, monitoringName+"-prometheus", &a.Prometheus.Storage, "prometheusStorage", "Size of Prometheus' volume. It can grow, never shrink. A Docker volume has no bound: the oldest samples go by it.", smallest)
-	g.Text(&a.Prometheus.Retention, "prometheusRetention", "How long Prometheus keeps samples.", settings.Valid(duration))
+	g.Resources(&a.Prometheus.Resources, "prometheusResources", "Prometheus", floor(monitoring.LeastMemory.Prometheus), own)
+	s.volume(g, monitoringName+"-prometheus", &a.Prometheus.Storage, "prometheusStorage", "Size of Prometheus' volume. It can grow, never shrink. A Docker volume has no bound: the oldest samples go by it.", smallest, own)
+	g.Text(&a.Prometheus.Retention, "prometheusRetention", "How long Prometheus keeps samples.", settings.Valid(duration), own)
 	g.Resources(&a.Grafana.Resources, "grafanaResources", "Grafana", floor(monitoring.LeastMemory.Grafana))
 	s.volume(g, monitoringName+"-grafana", &a.Grafana.Storage, "grafanaStorage", "Size of Grafana's volume. It can grow, never shrink.", smallest, only)
-	g.Resources(&a.Alertmanager.Resources, "alertmanagerResources", "Alertmanager", floor(monitoring.LeastMemory.Alertmanager))
+	g.Resources(&a.Alertmanager.Resources, "alertmanagerResources", "Alertmanager", floor(monitoring.LeastMemory.Alertmanager), own)
 	g.Resources(&a.KubeStateMetrics.Resources, "kubeStateMetricsResources", "kube-state-metrics", floor(monitoring.LeastMemory.KubeStateMetrics), only)
 	s.receiverSettings(g)
+	s.ownerSettings(g)
 	s.customSettings(g)
+	s.remoteSettings(g)
 }
 
 // duration is for settings.Valid: one of Prometheus' own.
@@ -63,9 +66,9 @@ func (s *Stack) receiverSettings(g *settings.Group) {
 	settings.Objects(g, &named, "alertReceivers",
 		"Who gets which alerts, by a name of your own: one of slack, pagerDuty, opsgenie, teams, telegram, email and webhook with its credential, "+
 			"and the severities, owners, workloads and hours that it is for; docs/receivers.md has one of each. Without receivers alerts show in the user interfaces only.",
-		settings.Secret)
-	g.SecretText(&a.WebhookURL, "alertWebhookUrl", "URL that every alert is posted to in Alertmanager's own format: the receiver called webhook.", settings.Valid(receiver))
-	g.SecretText(&a.HeartbeatURL, "heartbeatWebhookUrl", "URL that Alertmanager posts the dead-man's switch to.", settings.Valid(receiver))
+		settings.Secret, s.ownServer())
+	g.SecretText(&a.WebhookURL, "alertWebhookUrl", "URL that every alert is posted to in Alertmanager's own format: the receiver called webhook.", settings.Valid(receiver), s.ownServer())
+	g.SecretText(&a.HeartbeatURL, "heartbeatWebhookUrl", "URL that Alertmanager posts the dead-man's switch to.", settings.Valid(receiver), s.ownServer())
 	g.Check(func(p *settings.Problems) {
 		var all []config.Receiver
 		for _, name := range slices.Sorted(maps.Keys(named)) {

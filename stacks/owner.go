@@ -181,6 +181,9 @@ func (s *Stack) look(ctx *pulumi.Context, before Previous) error {
 		err = s.addonsElsewhere(ctx.Context(), cluster)
 	}
 	if err == nil {
+		err = s.operatorServes(ctx.Context(), cluster)
+	}
+	if err == nil {
 		err = s.growth(ctx.Context(), cluster, before)
 	}
 	var refused *refusal

@@ -54,11 +54,16 @@ type Stack struct {
 	// Warnings are what a user should know, one line each, though nothing is refused.
 	Warnings []string
 
-	// custom is what users watch of their own.
-	custom ownMonitoring
+	// custom is what users watch of their own, operated what an Operator's Prometheus is
+	// told.
+	custom   ownMonitoring
+	operated operatedMonitoring
 	// words are the user's, by credential, and formerWords those that are accepted beside.
 	words       map[string]string
 	formerWords map[string]string
+	// authority counts the stack's own CAs, and formerAuthority has the one before trusted.
+	authority       int
+	formerAuthority bool
 	// databaseFrom is what a new database is filled from; "" for nothing.
 	databaseFrom string
 	// former is the single server that it means.
@@ -102,7 +107,8 @@ func newStack(name string) (*Stack, *settings.Set) {
 		AddOns:      AddOns{Manager: addons.Defaults()},
 		Backup:      Backup{Store: backup.DefaultStore(), Own: Bucket{Region: saved.Archive.Region}},
 		Database:    &db, Backups: &saved, Cache: &store, Backend: &app, Frontend: &ui, Edge: &edge, Monitoring: &watch, Telemetry: &signals,
-		volumes: map[string]sized{},
+		volumes:  map[string]sized{},
+		operated: operatedMonitoring{backend: MonitoringOwn, namespace: "monitoring"},
 	}
 	set := settings.New(&s.Target, room.Kubernetes, room.DockerHost)
 	for _, declare := range declared {
@@ -134,6 +140,7 @@ func Parse(name string, values map[string]string, secretKeys []string, before Pr
 		s.checkNames(p)
 		s.checkCustom(p)
 		s.generations(p, before)
+		s.formerMonitoring(p, before)
 		s.rotations(p, before)
 	}
 	if err := p.Err(); err != nil {

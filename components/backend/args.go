@@ -78,6 +78,8 @@ type Args struct {
 	// no user's; HTTP.Excluded are further ones.
 	HTTP       observe.HTTP
 	Objectives observe.Objectives
+	// Trading says from when on what the engine does is worth a look.
+	Trading observe.Trading
 	// Telemetry is where the processes send logs and traces.
 	Telemetry Telemetry
 	// SpreadRequired leaves a pod pending rather than put two API pods on one host.

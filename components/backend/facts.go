@@ -40,7 +40,7 @@ func (a *Args) Facts(name string, on room.Target) room.Facts {
 				watched.HTTP, watched.Objectives = a.HTTP, a.Objectives
 				watched.HTTP.Excluded = slices.Concat([]string{r.LivenessPath, r.ReadinessPath, r.MetricsPath}, a.HTTP.Excluded)
 			case a.Engine:
-				watched.Engine = r.Name
+				watched.Engine, watched.Trading = r.Name, a.Trading
 			}
 		}
 		switch {

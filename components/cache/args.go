@@ -11,6 +11,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/api/resource"
 
+	"github.com/alphapulse/alphapulse-infra/components/cache/observe"
 	"github.com/alphapulse/alphapulse-infra/components/room"
 	"github.com/alphapulse/alphapulse-infra/components/workload"
 )
@@ -61,6 +62,8 @@ type Args struct {
 	// AliasServices are further names under which clients reach the cache, for builds
 	// that hard-code a host name.
 	AliasServices []string
+	// Limits of the alerts.
+	Limits observe.Limits
 	// Protect makes Pulumi refuse to delete the claim and the StatefulSet, and keep
 	// them if the stack is destroyed all the same.
 	Protect bool

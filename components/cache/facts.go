@@ -22,7 +22,7 @@ func (a *Args) Facts(name string, on room.Target) room.Facts {
 	a = a.withDefaults()
 	server := room.Workload{Identity: Server(name), Replicas: 1, Ordered: true, Containers: []room.Resources{a.Resources}}
 	metrics := &room.Scrape{Port: MetricsPort, Path: "/metrics"}
-	watched := observe.Watched{Job: name, KeepsEverything: a.Policy == NoEviction}
+	watched := observe.Watched{Job: name, KeepsEverything: a.Policy == NoEviction, Limits: a.Limits}
 	f := room.Facts{Claims: []room.Claim{{Name: name, Size: a.Storage}}}
 	if on == room.Kubernetes {
 		watched.Claim = name

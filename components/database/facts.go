@@ -32,7 +32,7 @@ func (a *Args) Facts(name string, on room.Target) room.Facts {
 	a = a.withDefaults()
 	server := room.Workload{Identity: Server(name), Replicas: 1, Ordered: true, Containers: []room.Resources{a.Resources}}
 	metrics := &room.Scrape{Port: MetricsPort, Path: "/metrics"}
-	watched := observe.Watched{Job: name}
+	watched := observe.Watched{Job: name, Limits: a.Limits}
 	var f room.Facts
 	if on == room.Kubernetes {
 		watched.Workload = a.scope(name)

@@ -82,7 +82,7 @@ func (a *Alertmanager) validate() error {
 func (a *Args) AlertmanagerFiles() (files map[string]string, receivers pulumi.StringMap, err error) {
 	settings := config.Alertmanager{
 		DeadMansSwitch: observe.DeadMansSwitch,
-		Inhibitions:    rule.Inhibitions(observe.Rules(a.Watched, a.Rules), a.Consumers),
+		Inhibitions:    rule.Inhibitions(a.rules(), a.Consumers),
 	}
 	if c := a.Custom; c != nil {
 		settings.Routes, settings.TimeIntervals, settings.InhibitRules = c.Routes, c.TimeIntervals, c.InhibitRules

@@ -8,6 +8,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/api/resource"
 
+	"github.com/alphapulse/alphapulse-infra/components/monitoring/config"
 	"github.com/alphapulse/alphapulse-infra/components/monitoring/custom"
 	"github.com/alphapulse/alphapulse-infra/components/monitoring/observe"
 	"github.com/alphapulse/alphapulse-infra/components/room"
@@ -45,9 +46,24 @@ type Prometheus struct {
 	Storage resource.Quantity
 	// Retention is a Prometheus duration, e.g. "15d" or "200h".
 	Retention string
+	// RemoteWrite sends samples to somebody else's server, too; nil for nowhere.
+	RemoteWrite *RemoteWrite
 	// Credentials are secrets by names of their own, which scrape configurations of Custom
 	// read below custom.CredentialsPath.
 	Credentials map[string]pulumi.StringInput
+}
+
+// RemoteWrite is a server that takes samples by Prometheus' remote write protocol.
+type RemoteWrite struct {
+	// URL, https.
+	URL string
+	// Username of basic authentication; "" sends Credential as a bearer token.
+	Username string
+	// Credential is the password or the token; a secret. nil for none.
+	Credential pulumi.StringInput
+	// CA are the PEM certificates by which the server's is trusted; "" for those of the
+	// image.
+	CA string
 }
 
 // Alertmanager sizes Alertmanager and says where alerts go.
@@ -97,10 +113,15 @@ type Args struct {
 	// APIServerPorts are those on which pods reach the API server, whose address is known
 	// to the cluster only; by default those that most clusters use.
 	APIServerPorts []int
+	// Owners act on alerts instead of who does by default: by the name of the room that an
+	// alert is of, e.g. "database", or by the owner by default, e.g. "trading" or "platform".
+	Owners map[string]string
 	// Rules and Panels are those of the rooms, in the rooms' order; monitoring adds its
 	// own.
 	Rules  []rule.Group
 	Panels []board.Contribution
+	// Operator watches instead of a Prometheus and an Alertmanager of its own; nil for these.
+	Operator *Operator
 	// Custom is what users watch beside what the rooms do; nil for nothing.
 	Custom *custom.Folder
 	// NamespaceName tells Custom's targets inside of the namespace from others; "" where it
@@ -146,9 +167,14 @@ func (a *Args) withDefaults(name string) *Args {
 // Named are the names of the workloads of the monitoring called name.
 func (a *Args) Named(name string, on room.Target) observe.Watched {
 	w := a.Watched
-	w.Prometheus, w.PrometheusClaim = PrometheusOf(name).Name, PrometheusOf(name).Name
-	w.Alertmanager, w.AlertmanagerClaim = AlertmanagerOf(name).Name, AlertmanagerOf(name).Name
+	w.Name = name
+	w.Prometheus, w.PrometheusClaim, w.Alertmanager, w.AlertmanagerClaim = "", "", "", ""
+	if a.Operator == nil {
+		w.Prometheus, w.PrometheusClaim = PrometheusOf(name).Name, PrometheusOf(name).Name
+		w.Alertmanager, w.AlertmanagerClaim = AlertmanagerOf(name).Name, AlertmanagerOf(name).Name
+	}
 	w.Grafana, w.KubeStateMetrics = GrafanaOf(name).Name, ""
+	w.RemoteWrite = a.Prometheus.RemoteWrite != nil
 	if on == room.Kubernetes {
 		w.KubeStateMetrics = KubeStateMetricsOf(name).Name
 	}
@@ -165,6 +191,7 @@ func (a *Args) validate() error {
 	}{
 		{"Namespace", "pass the namespace to create the objects in", a.Namespace == nil},
 		{"ExternalURL", "pass the address of Grafana as users see it", a.ExternalURL == nil},
+		{"NamespaceName", "an Operator's Prometheus is asked for one namespace: pass its name", a.Operator != nil && a.NamespaceName == ""},
 		{"Grafana.Password", "pass the password of Grafana's admin user", a.Grafana.Password == nil},
 	} {
 		if required.missing {
@@ -197,13 +224,18 @@ func (a *Args) validate() error {
 	if d, err := model.ParseDuration(a.Prometheus.Retention); err != nil || d == 0 {
 		problem("Prometheus.Retention is %q: give a Prometheus duration above zero, such as 15d or 200h", a.Prometheus.Retention)
 	}
+	if w := a.Prometheus.RemoteWrite; w != nil {
+		if _, err := config.HTTPSPort(w.URL); err != nil {
+			problem("Prometheus.RemoteWrite.URL: %w", err)
+		}
+	}
 	if err := a.Alertmanager.validate(); err != nil {
 		problem("Alertmanager: %w", err)
 	}
 	if _, err := a.GrafanaDashboards(); err != nil {
 		problem("Panels: %w", err)
 	}
-	if _, err := rule.Merge(observe.Rules(a.Watched, a.Rules)); err != nil {
+	if _, err := rule.Merge(a.rules()); err != nil {
 		problem("Rules: %w", err)
 	}
 	custom, _ := a.CheckCustom(room.Kubernetes)

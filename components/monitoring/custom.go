@@ -7,7 +7,6 @@ import (
 
 	"github.com/alphapulse/alphapulse-infra/components/monitoring/config"
 	"github.com/alphapulse/alphapulse-infra/components/monitoring/custom"
-	"github.com/alphapulse/alphapulse-infra/components/monitoring/observe"
 	"github.com/alphapulse/alphapulse-infra/components/room"
 )
 
@@ -18,7 +17,7 @@ func (a *Args) CheckCustom(on room.Target) (problems, warnings []custom.Problem)
 		return nil, nil
 	}
 	k := custom.Known{
-		Groups: observe.Rules(a.Watched, a.Rules), Namespace: a.NamespaceName, On: on, Names: a.Taken,
+		Groups: a.rules(), Namespace: a.NamespaceName, On: on, Names: a.Taken,
 		Jobs:        append(slices.Clone(config.ScrapeJobs), a.Taken...),
 		Credentials: slices.Collect(maps.Keys(a.Prometheus.Credentials)),
 		Receivers:   []string{config.ReceiverNone},
@@ -43,7 +42,16 @@ func (a *Args) CheckCustom(on room.Target) (problems, warnings []custom.Problem)
 		uid, queries := asked(files[name])
 		k.Dashboards, k.Expressions = append(k.Dashboards, uid), append(k.Expressions, queries...)
 	}
-	return a.Custom.Check(k)
+	problems, warnings = a.Custom.Check(k)
+	if c := a.Custom; a.Operator != nil {
+		if len(c.Scrapes) > 0 {
+			problems = append(problems, custom.Problem{File: custom.ScrapeFolder, Text: "an Operator's Prometheus reads no such files: write ScrapeConfig objects, and take the folder away"})
+		}
+		if len(c.Routes)+len(c.TimeIntervals)+len(c.InhibitRules) > 0 {
+			problems = append(problems, custom.Problem{File: custom.RoutesFolder, Text: "an Operator's Alertmanager reads no such files: write AlertmanagerConfig objects, and take the folder away"})
+		}
+	}
+	return problems, warnings
 }
 
 // asked are the uid and the queries of one of the stack's own dashboards.

@@ -1,7 +1,13 @@
 package monitoring
 
 import (
+	"cmp"
+	"slices"
+
+	"github.com/alphapulse/alphapulse-infra/components/monitoring/config"
+	"github.com/alphapulse/alphapulse-infra/components/monitoring/observe"
 	"github.com/alphapulse/alphapulse-infra/components/room"
+	"github.com/alphapulse/alphapulse-infra/components/room/rule"
 )
 
 // PrometheusOf is the identity of Prometheus of the monitoring called name, for links.
@@ -42,6 +48,9 @@ func (a *Args) Facts(name string, on room.Target) room.Facts {
 	link := func(from, to room.Identity, port int) room.Link {
 		return room.Link{From: room.Of(from), To: room.Of(to), Ports: []int{port}, Zone: room.Watch}
 	}
+	if d.Operator != nil {
+		return d.operatedFacts(name, on)
+	}
 	f := room.Facts{
 		Workloads: []room.Workload{
 			ordered(one(prometheus, d.Prometheus.Resources, PrometheusPort, PrometheusPath+"/metrics")),
@@ -68,10 +77,47 @@ func (a *Args) Facts(name string, on room.Target) room.Facts {
 		}
 	}
 	f.Links = append(f.Links, d.customLinks(prometheus)...)
+	if w := d.Prometheus.RemoteWrite; w != nil {
+		if port, err := config.HTTPSPort(w.URL); err == nil {
+			f.Links = append(f.Links, room.Link{From: room.Of(prometheus), To: room.Outside(room.Anywhere), Ports: []int{port}, Zone: room.Exit})
+		}
+	}
 	if ports := d.Alertmanager.ports(); len(ports) > 0 {
 		f.Links = append(f.Links, room.Link{From: room.Of(alertmanager), To: room.Outside(room.Internet), Ports: ports, Zone: room.Exit})
 	}
 	return f
+}
+
+// scraped lets Prometheus reach a workload.
+func (a *Args) scraped(name string, to room.Identity, ports []int) room.Link {
+	if a.Operator != nil {
+		return room.Link{From: room.Within(a.Operator.Namespace), To: room.Of(to), Ports: ports, Zone: room.Entry}
+	}
+	return room.Link{From: room.Of(PrometheusOf(name)), To: room.Of(to), Ports: ports, Zone: room.Watch}
+}
+
+// roomOf is the name of the room that says so; "" for one without a workload.
+func roomOf(f room.Facts) string {
+	if len(f.Workloads) == 0 {
+		return ""
+	}
+	return f.Workloads[0].Instance
+}
+
+// owned are the rules of a room with those who act on them.
+func (a *Args) owned(room string, groups []rule.Group) []rule.Group {
+	return rule.Owned(groups, func(byDefault string) string {
+		if byDefault == rule.Platform && a.Owners[room] != "" {
+			return a.Owners[room]
+		}
+		return cmp.Or(a.Owners[byDefault], byDefault)
+	})
+}
+
+// rules are those of the rooms and monitoring's own.
+func (a *Args) rules() []rule.Group {
+	before, after := observe.Own(a.Watched)
+	return slices.Concat(a.owned(a.Watched.Name, before), a.Rules, a.owned(a.Watched.Name, after))
 }
 
 // Watch lets the monitoring called name take up what rooms say about themselves: rules,
@@ -80,7 +126,7 @@ func (a *Args) Facts(name string, on room.Target) room.Facts {
 func (a *Args) Watch(name string, links []room.Link, rooms ...room.Facts) []room.Link {
 	var scraping []room.Link
 	for _, f := range rooms {
-		a.Rules, a.Panels = append(a.Rules, f.Rules...), append(a.Panels, f.Panels...)
+		a.Rules, a.Panels = append(a.Rules, a.owned(roomOf(f), f.Rules)...), append(a.Panels, f.Panels...)
 		a.Taken = append(a.Taken, f.Services...)
 		for _, w := range f.Workloads {
 			a.Taken = append(a.Taken, w.Name)
@@ -92,9 +138,7 @@ func (a *Args) Watch(name string, links []room.Link, rooms ...room.Facts) []room
 			for _, s := range w.Scrape.All() {
 				ports = append(ports, s.Port)
 			}
-			scraping = append(scraping, room.Link{
-				From: room.Of(PrometheusOf(name)), To: room.Of(w.Identity), Ports: ports, Zone: room.Watch,
-			})
+			scraping = append(scraping, a.scraped(name, w.Identity, ports))
 		}
 	}
 	a.Consumers = map[string][]string{}

@@ -97,6 +97,9 @@ func (a *Args) GrafanaProvisioning() (datasources, providers map[string]string, 
 		PrometheusURL:  fmt.Sprintf("http://%s:%d%s", a.Watched.Prometheus, PrometheusPort, PrometheusPath),
 		DashboardsPath: DashboardsPath,
 	}
+	if a.Operator != nil {
+		provisioning.PrometheusURL = a.Operator.PrometheusURL
+	}
 	if a.Custom != nil && len(a.Custom.Dashboards) > 0 {
 		provisioning.CustomPath = CustomPath
 	}
@@ -110,7 +113,28 @@ func (a *Args) GrafanaProvisioning() (datasources, providers map[string]string, 
 
 // GrafanaDashboards are the files below DashboardsPath.
 func (a *Args) GrafanaDashboards() (map[string]string, error) {
-	return board.Files(observe.Panels(a.Watched, a.Panels))
+	files, err := board.Files(observe.Panels(a.Watched, a.Panels))
+	if err != nil {
+		return nil, err
+	}
+	return a.confined(files)
+}
+
+// confined are dashboards that ask for series of the namespace alone, where there are
+// others.
+func (a *Args) confined(files map[string]string) (map[string]string, error) {
+	if a.Operator == nil {
+		return files, nil
+	}
+	own := map[string]string{}
+	for name, content := range files {
+		confined, err := a.scope().Dashboard(content)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		own[name] = confined
+	}
+	return own, nil
 }
 
 // ApplyPassword gives a database that exists the password of the Secret: Grafana
@@ -145,7 +169,11 @@ func (a *Args) grafana(name string, on room.Target) (*server, error) {
 	s.reads(workload.Volume{Name: "providers", Files: object, Keys: []string{providersFile}}, ProvidersPath)
 	s.reads(workload.Folder(workload.Plain("dashboards", files)), DashboardsPath)
 	if a.Custom != nil && len(a.Custom.Dashboards) > 0 {
-		s.reads(workload.Folder(workload.Plain("custom", a.Custom.Dashboards)), CustomPath)
+		custom, err := a.confined(a.Custom.Dashboards)
+		if err != nil {
+			return nil, err
+		}
+		s.reads(workload.Folder(workload.Plain("custom", custom)), CustomPath)
 	}
 	s.reads(workload.Folder(workload.Hidden("admin", pulumi.StringMap{GrafanaSecretKey: a.Grafana.Password})), GrafanaSecretPath)
 	tmp, tmpMount := workload.Writable("64Mi", "", map[string]string{"tmp": "/tmp"})

@@ -42,7 +42,14 @@ func NewMonitoring(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.
 	}
 	parent := pulumi.Parent(m)
 	facts := args.Facts(name, room.Kubernetes)
-	for _, make := range servers {
+	own := servers
+	if args.Operator != nil {
+		own = []func(*Args, string, room.Target) (*server, error){(*Args).grafana}
+		if err := args.operated(ctx, name, facts, parent); err != nil {
+			return nil, err
+		}
+	}
+	for _, make := range own {
 		s, err := make(args, name, room.Kubernetes)
 		if err != nil {
 			return nil, err

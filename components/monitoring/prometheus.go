@@ -12,7 +12,6 @@ import (
 
 	"github.com/alphapulse/alphapulse-infra/components/monitoring/config"
 	"github.com/alphapulse/alphapulse-infra/components/monitoring/custom"
-	"github.com/alphapulse/alphapulse-infra/components/monitoring/observe"
 	"github.com/alphapulse/alphapulse-infra/components/room"
 	"github.com/alphapulse/alphapulse-infra/components/room/rule"
 	"github.com/alphapulse/alphapulse-infra/components/workload"
@@ -32,6 +31,11 @@ const (
 
 	prometheusFile = "prometheus.yml"
 	rulesFile      = "rules.yml"
+	remoteCAFile   = "remote-ca.crt"
+
+	// remotePath is the folder of the credential for RemoteWrite.
+	remotePath = "/etc/prometheus-remote"
+	remoteKey  = "credential"
 )
 
 // How long Prometheus may take to answer for the first time, as replaying the
@@ -45,7 +49,7 @@ const (
 // receiver of alerts tells two stacks apart by, values what is known only once resources
 // exist; targets are those of config.Prometheus.
 func (a *Args) PrometheusFiles(namespace string, values rule.Values, targets []config.Target) (map[string]string, error) {
-	rendered, err := rule.Render(observe.Rules(a.Watched, a.Rules), values)
+	rendered, err := rule.Render(a.rules(), values)
 	if err != nil {
 		return nil, fmt.Errorf("rules: %w", err)
 	}
@@ -55,7 +59,9 @@ func (a *Args) PrometheusFiles(namespace string, values rule.Values, targets []c
 		rules = append(rules, placed(files, "rules-", a.Custom.Rules)...)
 		scrapes = placed(files, "scrape-", a.Custom.Scrapes)
 	}
+	remote := a.remoteWrite(files)
 	files[prometheusFile], err = config.Prometheus{
+		RemoteWrite:      remote,
 		Namespace:        namespace,
 		KubeStateMetrics: a.Watched.KubeStateMetrics,
 		Targets:          targets,
@@ -68,6 +74,23 @@ func (a *Args) PrometheusFiles(namespace string, values rule.Values, targets []c
 		RetentionBytes:   retentionBytes(a.Prometheus.Storage),
 	}.Render()
 	return files, err
+}
+
+// remoteWrite is where samples are sent, too; the certificates that it is trusted by become
+// one of the files.
+func (a *Args) remoteWrite(files map[string]string) *config.RemoteWrite {
+	w := a.Prometheus.RemoteWrite
+	if w == nil {
+		return nil
+	}
+	to := &config.RemoteWrite{URL: w.URL, Username: w.Username}
+	if w.Credential != nil {
+		to.CredentialFile = remotePath + "/" + remoteKey
+	}
+	if w.CA != "" {
+		files[remoteCAFile], to.CAFile = w.CA, PrometheusConfigPath+"/"+remoteCAFile
+	}
+	return to
 }
 
 // placed puts the user's own files beside the others, and returns their paths in order.
@@ -118,6 +141,10 @@ func (a *Args) prometheus(name string, on room.Target) (*server, error) {
 		apiReads: map[string]string{"pods": ""},
 	}
 	s.reads(workload.Folder(&workload.Files{Name: "config", Data: files}), PrometheusConfigPath)
+	if w := a.Prometheus.RemoteWrite; w != nil && w.Credential != nil {
+		hidden := pulumi.StringMap{remoteKey: pulumi.ToSecret(w.Credential).(pulumi.StringOutput)}
+		s.reads(workload.Folder(workload.Hidden("remote", hidden)), remotePath)
+	}
 	if c := a.Prometheus.Credentials; len(c) > 0 {
 		hidden := pulumi.StringMap{}
 		for name, value := range c {

@@ -86,6 +86,11 @@ func peers(e room.End) networkingv1.NetworkPolicyPeerArray {
 			PodSelector: &metav1.LabelSelectorArgs{MatchLabels: pulumi.ToStringMap(e.Workload.Selector())},
 		}}
 	}
+	if e.Namespace != "" {
+		return networkingv1.NetworkPolicyPeerArray{&networkingv1.NetworkPolicyPeerArgs{
+			NamespaceSelector: &metav1.LabelSelectorArgs{MatchLabels: pulumi.StringMap{"kubernetes.io/metadata.name": pulumi.String(e.Namespace)}},
+		}}
+	}
 	if e.Network.Everything() {
 		return nil
 	}

@@ -37,14 +37,19 @@ var Internet = Network{
 	},
 }
 
-// End is one end of a link: a workload or a network, exactly one of them.
+// End is one end of a link: a workload, a network or another namespace, exactly one of them.
 type End struct {
 	Workload *Identity
 	Network  *Network
+	// Namespace is the name of one whose pods are meant; "" for none.
+	Namespace string
 }
 
 // Of makes an end of a workload.
 func Of(i Identity) End { return End{Workload: &i} }
+
+// Within makes an end of the pods of another namespace.
+func Within(namespace string) End { return End{Namespace: namespace} }
 
 // Outside makes an end of a network.
 func Outside(n Network) End { return End{Network: &n} }
@@ -91,8 +96,14 @@ func (l Link) Validate() error {
 		side string
 		end  End
 	}{{"from", l.From}, {"to", l.To}} {
-		if (end.end.Workload == nil) == (end.end.Network == nil) {
-			return fmt.Errorf("link: %q needs exactly one of workload and network", end.side)
+		ends := 0
+		for _, is := range []bool{end.end.Workload != nil, end.end.Network != nil, end.end.Namespace != ""} {
+			if is {
+				ends++
+			}
+		}
+		if ends != 1 {
+			return fmt.Errorf("link: %q needs exactly one of workload, network and namespace", end.side)
 		}
 	}
 	outside := l.From.Workload == nil || l.To.Workload == nil

@@ -196,6 +196,8 @@ var kinds = map[string]schema.GroupVersionResource{
 	"CronJob":                 {Group: "batch", Version: "v1", Resource: "cronjobs"},
 	"Role":                    {Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "roles"},
 	"Certificate":             {Group: "cert-manager.io", Version: "v1", Resource: "certificates"},
+	"PodMonitor":              {Group: "monitoring.coreos.com", Version: "v1", Resource: "podmonitors"},
+	"PrometheusRule":          {Group: "monitoring.coreos.com", Version: "v1", Resource: "prometheusrules"},
 	"RoleBinding":             {Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "rolebindings"},
 }
 
@@ -242,6 +244,22 @@ func (c *Cluster) Definitions(ctx context.Context, groups ...string) ([]Object, 
 	return found, nil
 }
 
+// Serves tells whether the cluster knows a kind; true where the user may not see that.
+func (c *Cluster) Serves(ctx context.Context, kind, namespace string) (bool, error) {
+	resource, ok := kinds[kind]
+	if !ok {
+		return false, fmt.Errorf("kind %s is none that the program looks for: add it to package live", kind)
+	}
+	_, err := c.client.Resource(resource).Namespace(namespace).List(ctx, metav1.ListOptions{Limit: 1})
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	if apierrors.IsForbidden(err) {
+		return true, nil
+	}
+	return err == nil, err
+}
+
 // Holds names up to three objects that a namespace holds beside those that every one has.
 func (c *Cluster) Holds(ctx context.Context, namespace string) ([]string, error) {
 	var held []string
@@ -257,6 +275,10 @@ func (c *Cluster) Holds(ctx context.Context, namespace string) ([]string, error)
 		}
 		for _, o := range list.Items {
 			if kind == "ConfigMap" && o.GetName() == "kube-root-ca.crt" || kind == "ServiceAccount" && o.GetName() == "default" {
+				continue
+			}
+			// cert-manager leaves a certificate to its successor.
+			if _, issued := o.GetAnnotations()["cert-manager.io/certificate-name"]; kind == "Secret" && issued {
 				continue
 			}
 			held = append(held, strings.ToLower(kind)+"/"+o.GetName())

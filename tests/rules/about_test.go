@@ -48,7 +48,7 @@ var abouts = func() map[string]about {
 			"AutoscalerFlapping", "JobFailed", "ClaimPending", "NodeLost", "QuotaNearlyUsed", "DNSFailing", "DeadMansSwitch"}},
 		{about{"platform", "monitoring-prometheus", board.Infrastructure.UID}, []string{
 			"PrometheusConfigurationRejected", "PrometheusRuleFailing", "PrometheusRulesMissed", "MetricsRefused",
-			"PrometheusStorageFailing", "AlertsDropped"}},
+			"PrometheusStorageFailing", "AlertsDropped", "RemoteWriteFailing"}},
 		{about{"platform", "monitoring-alertmanager", board.Infrastructure.UID}, []string{
 			"AlertNotificationsFailing", "AlertmanagerConfigurationRejected"}},
 		{about{"platform", "telemetry-collector", telemetry.Telemetry.UID}, []string{
@@ -64,24 +64,12 @@ var abouts = func() map[string]about {
 	return all
 }()
 
-// Somebody else than we may act on an alert.
+// Who acts on an alert by default.
 func TestOwners(t *testing.T) {
-	c := watched
-	c.backup.Owner = "dba"
-	c.database.Owner, c.cache.Owner, c.edge.Owner, c.monitoring.Owner = "dba", "data", "network", "sre"
-	c.backend.Owner, c.backend.TradingOwner, c.telemetry.Owner = "api-team", "desk", "sre"
-	want := map[string]string{"database": "dba", "cache": "data", "edge": "network", "backend": "api-team", "backend-engine": "desk"}
-	for _, g := range c.groups() {
+	for _, g := range watched.groups() {
 		for _, r := range g.Rules {
-			if r.Alert == "" {
-				continue
-			}
-			owner, ok := want[abouts[r.Alert].workload]
-			if !ok {
-				owner = "sre"
-			}
-			if r.Labels["owner"] != owner {
-				t.Errorf("%s: owner %q, want %q", r.Alert, r.Labels["owner"], owner)
+			if r.Alert != "" && r.Labels["owner"] != abouts[r.Alert].owner {
+				t.Errorf("%s: owner %q, want %q", r.Alert, r.Labels["owner"], abouts[r.Alert].owner)
 			}
 		}
 	}

@@ -90,6 +90,32 @@ func TestDocumentedFolderIsTaken(t *testing.T) {
 	}
 }
 
+// Prometheus takes each way of logging in to another server, and sends there.
+func TestRemoteWriteIsLoaded(t *testing.T) {
+	for name, w := range map[string]config.RemoteWrite{
+		"nobody":  {URL: "https://metrics.example.com/api/v1/write"},
+		"a user":  {URL: "https://metrics.example.com/api/v1/write", Username: "u", CredentialFile: "/etc/prometheus-remote/credential", CAFile: "/etc/prometheus/remote-ca.crt"},
+		"a token": {URL: "https://metrics.example.com:8443/write", CredentialFile: "/etc/prometheus-remote/credential"},
+	} {
+		p := prometheus
+		p.RemoteWrite = &w
+		all := load(t, p).RemoteWriteConfigs
+		if len(all) != 1 || all[0].URL.String() != w.URL || all[0].HTTPClientConfig.TLSConfig.CAFile != w.CAFile {
+			t.Fatalf("%s: %+v", name, all)
+		}
+		c, file := all[0].HTTPClientConfig, ""
+		if c.BasicAuth != nil && c.BasicAuth.Username == w.Username {
+			file = c.BasicAuth.PasswordFile
+		}
+		if c.Authorization != nil && c.Authorization.Type == "Bearer" {
+			file = c.Authorization.CredentialsFile
+		}
+		if file != w.CredentialFile {
+			t.Errorf("%s: logs in by %q, want %q", name, file, w.CredentialFile)
+		}
+	}
+}
+
 // What Alertmanager takes in no file of its own is refused by the check, too.
 func TestRoutesAreReadAlike(t *testing.T) {
 	for name, route := range map[string]string{

@@ -80,6 +80,7 @@ var served = map[string][]string{
 		"prometheus_tsdb_wal_storage_size_bytes", "prometheus_tsdb_head_chunks_storage_size_bytes",
 		"prometheus_rule_group_iterations_missed_total", "prometheus_target_scrapes_exceeded_sample_limit_total",
 		"prometheus_tsdb_compactions_failed_total", "prometheus_tsdb_head_truncations_failed_total", "prometheus_tsdb_wal_corruptions_total",
+		"prometheus_remote_storage_samples_failed_total", "prometheus_remote_storage_samples_retried_total",
 		"prometheus_notifications_dropped_total", "prometheus_sd_dns_lookups_total", "prometheus_sd_dns_lookup_failures_total",
 	},
 	// Alertmanager 0.34

@@ -74,6 +74,16 @@ var monitoringSituations = map[string][]situation{
 				"Writing blocks, or reading the write-ahead log, failed 1 times within three hours. Samples are lost, or will be at the next start."}}},
 		{name: "all well, but once before", at: "60m", series: stored("4x220", "0x220")},
 	},
+	"RemoteWriteFailing": {
+		{name: "it refuses, and is away", at: "25m", series: map[string]string{
+			`prometheus_remote_storage_samples_failed_total{job="monitoring-prometheus",url="https://x"}`:  "0+60x40",
+			`prometheus_remote_storage_samples_retried_total{job="monitoring-prometheus",url="https://x"}`: "0+120x40"},
+			fires: []firing{{rule.Warning, map[string]string{"job": "monitoring-prometheus", "url": "https://x"}, "Samples do not reach the other server",
+				"3 samples a second that Prometheus sends to https://x are refused, or have to be sent again."}}},
+		{name: "it was away for ten minutes", at: "25m", series: map[string]string{
+			`prometheus_remote_storage_samples_failed_total{job="monitoring-prometheus",url="https://x"}`:  "0x40",
+			`prometheus_remote_storage_samples_retried_total{job="monitoring-prometheus",url="https://x"}`: "0x4 0+120x10 1200x40"}},
+	},
 	"AlertsDropped": {
 		{name: "now and then", at: "15m", series: map[string]string{`prometheus_notifications_dropped_total{job="monitoring-prometheus"}`: "0+2x20"},
 			fires: []firing{{rule.Warning, map[string]string{"job": "monitoring-prometheus"}, "Prometheus drops alerts",

@@ -44,6 +44,7 @@ var watched = composition{
 	monitoring: monitoring.Watched{
 		Prometheus: "monitoring-prometheus", PrometheusClaim: "monitoring-prometheus",
 		Alertmanager: "monitoring-alertmanager", AlertmanagerClaim: "monitoring-alertmanager",
+		RemoteWrite: true, Name: "monitoring",
 		Grafana: "monitoring-grafana", KubeStateMetrics: "monitoring-kube-state-metrics",
 	},
 }

@@ -12,6 +12,7 @@ import (
 	"math/big"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -269,6 +270,19 @@ var edits = map[string]edit{
 	"alertmanagerResources":     {value: `{"limits":{"memory":"512Mi"}}`},
 	"kubeStateMetricsResources": {value: `{"limits":{"memory":"512Mi"}}`},
 	"alertReceivers":            {value: `{"chat":{"slack":{},"credential":"https://hooks.slack.com/services/T0/B0/secret"}}`},
+	"monitoringBackend":         {value: "operator"},
+	"operatorNamespace":         {value: "watch", with: operated},
+	"operatorLabels":            {value: `{"release":"other"}`, with: operated},
+	"operatorPrometheusUrl":     {value: "http://thanos.monitoring.svc:10902", with: operated},
+	"alertOwners":               {value: `{"trading":"desk","platform":"sre"}`},
+	"databaseAlertLimits":       {value: `{"connections":0.7,"lagSeconds":5}`},
+	"cacheAlertLimits":          {value: `{"hitRatio":0.9}`},
+	"backendAlertLimits":        {value: `{"errors":0.001}`},
+	"tradingAlertLimits":        {value: `{"drawdown":0.02,"routine":[]}`},
+	"remoteWriteUrl":            {value: "https://metrics.example.com/api/v1/write"},
+	"remoteWriteUsername":       {value: "alphapulse", with: sentElsewhere},
+	"remoteWriteCredential":     {value: "renewed", with: sentElsewhere},
+	"remoteWriteCa":             {value: provided[0].chain, with: sentElsewhere},
 	"monitoringFolder":          {value: customFolder, with: map[string]string{"alertReceivers": deskReceiver}, together: map[string]string{"monitoringCredentials": `{"GATEWAY_TOKEN":"token"}`}},
 	"monitoringCredentials":     {value: `{"GATEWAY_TOKEN":"renewed"}`, with: watchedBeside},
 	"alertWebhookUrl":           {value: "https://hooks.example.com/a"},
@@ -307,6 +321,9 @@ var (
 		"tracesBackend": "otlp", "tracesUrl": "https://otlp.example.com", "tracesCredential": "token", "edgeTraceSampling": "0.05",
 	}
 )
+
+// sentElsewhere are the settings of a stack whose samples go to another server, too.
+var sentElsewhere = map[string]string{"remoteWriteUrl": "https://metrics.example.com:8443/api/v1/write", "remoteWriteCredential": "token"}
 
 // customFolder is the example of docs/custom-monitoring.md, watchedBeside a stack with it.
 const (
@@ -408,40 +425,62 @@ var provided = func() (p [2]struct{ chain, key string }) {
 // edit changes, and so that nothing else does.
 func TestEverySettingHasAnEffect(t *testing.T) {
 	for target, stack := range map[room.Target]string{room.Kubernetes: "prod", room.DockerHost: "single", room.Addons: "addons"} {
+		base := run(t, stack, nil)
+		var keys []string
+		var mu sync.Mutex
+		effects := map[string]string{}
+		// The group ends when all of it have: each key is two runs of the whole program.
+		t.Run(string(target), func(t *testing.T) {
+			for _, s := range stacks.Settings() {
+				if !s.On(target) || s.Key == "target" && target != room.Kubernetes {
+					continue
+				}
+				keys = append(keys, s.Key)
+				t.Run(s.Key, func(t *testing.T) {
+					t.Parallel()
+					effect := effectOf(t, target, stack, s.Key, base)
+					mu.Lock()
+					defer mu.Unlock()
+					effects[s.Key] = effect
+				})
+			}
+		})
 		var page strings.Builder
 		fmt.Fprintf(&page, "What an edit of each setting changes in the stack %s, on target %s.\n", stack, target)
-		base := run(t, stack, nil)
-		for _, s := range stacks.Settings() {
-			if !s.On(target) || s.Key == "target" && target != room.Kubernetes {
-				continue
-			}
-			e, ok := editOf(target, s.Key)
-			require.True(t, ok, "no edit of %s is tried", s.Key)
-			before := base
-			if len(e.with) > 0 {
-				before = run(t, stack, e.with)
-			}
-			with := maps.Clone(e.with)
-			if with == nil {
-				with = map[string]string{}
-			}
-			maps.Copy(with, e.together)
-			with[s.Key] = e.value
-			after := run(t, stack, with)
-			changed := recorder.Changed(before, after)
-			fmt.Fprintf(&page, "\n%s\n", s.Key)
-			if len(changed) > everything {
-				page.WriteString("  everything\n")
-				continue
-			}
-			assert.Equal(t, e.live, len(changed) == 0, "%s: an edit of %s changes nothing", stack, s.Key)
-			assert.Empty(t, recorder.Losses(before.Resources, after.Resources), "%s: an edit of %s would lose what users stored", stack, s.Key)
-			for _, object := range changed {
-				fmt.Fprintf(&page, "  %s\n", object)
-			}
+		for _, key := range keys {
+			fmt.Fprintf(&page, "\n%s\n%s", key, effects[key])
 		}
 		golden.File(t, "effects-"+string(target)+".txt", page.String())
 	}
+}
+
+// effectOf tries the edit of one setting and lists what it changes.
+func effectOf(t *testing.T, target room.Target, stack, key string, base *recorder.Recording) string {
+	t.Helper()
+	e, ok := editOf(target, key)
+	require.True(t, ok, "no edit of %s is tried", key)
+	before := base
+	if len(e.with) > 0 {
+		before = run(t, stack, e.with)
+	}
+	with := maps.Clone(e.with)
+	if with == nil {
+		with = map[string]string{}
+	}
+	maps.Copy(with, e.together)
+	with[key] = e.value
+	after := run(t, stack, with)
+	changed := recorder.Changed(before, after)
+	if len(changed) > everything {
+		return "  everything\n"
+	}
+	assert.Equal(t, e.live, len(changed) == 0, "%s: an edit of %s changes nothing", stack, key)
+	assert.Empty(t, recorder.Losses(before.Resources, after.Resources), "%s: an edit of %s would lose what users stored", stack, key)
+	var list strings.Builder
+	for _, object := range changed {
+		fmt.Fprintf(&list, "  %s\n", object)
+	}
+	return list.String()
 }
 
 // run is a recording of a stack with settings on top of its file.

@@ -3,7 +3,6 @@
 package observe
 
 import (
-	"cmp"
 	"fmt"
 
 	"github.com/alphapulse/alphapulse-infra/components/room/board"
@@ -23,14 +22,16 @@ type Watched struct {
 	HTTP       HTTP
 	Objectives Objectives
 	Trading    Trading
-	// Owner acts on the alerts on the API, "backend" when empty; TradingOwner on those
-	// on the engine and on trading, "trading" when empty.
-	Owner, TradingOwner string
 }
+
+// Owners of the alerts on the API, and of those on the engine and on trading.
+const (
+	Owner        = "backend"
+	TradingOwner = "trading"
+)
 
 func (w Watched) withDefaults() Watched {
 	w.HTTP, w.Objectives, w.Trading = w.HTTP.withDefaults(), w.Objectives.withDefaults(), w.Trading.withDefaults()
-	w.Owner, w.TradingOwner = cmp.Or(w.Owner, "backend"), cmp.Or(w.TradingOwner, "trading")
 	return w
 }
 
@@ -46,11 +47,11 @@ func Alerts(w Watched) []rule.Group {
 	w = w.withDefaults()
 	var groups []rule.Group
 	if w.API != "" {
-		about := rule.About{Owner: w.Owner, Workload: w.API, Dashboard: board.Overview.UID}
+		about := rule.About{Owner: Owner, Workload: w.API, Dashboard: board.Overview.UID}
 		groups = append(append(groups, w.recordings()...), rule.Group{Name: "api", Rules: about.Alerts(w.api()...)})
 	}
 	if w.Engine != "" {
-		about := rule.About{Owner: w.TradingOwner, Workload: w.Engine, Dashboard: Trades.UID}
+		about := rule.About{Owner: TradingOwner, Workload: w.Engine, Dashboard: Trades.UID}
 		groups = append(groups,
 			rule.Group{Name: "trading", Rules: about.Alerts(w.business()...)},
 			rule.Group{Name: rule.Availability, Rules: about.Alerts(w.engine()...)})

@@ -3,7 +3,6 @@
 package observe
 
 import (
-	"cmp"
 	"fmt"
 	"time"
 
@@ -25,8 +24,6 @@ type Watched struct {
 	// QueueMax is how much of the log waits for an archive that is away, in bytes;
 	// LogSize is how much of it the server keeps anyway.
 	QueueMax, LogSize int64
-	// Owner acts on the alerts; rule.Platform when empty.
-	Owner string
 }
 
 // grace is how much later than its time a backup or proof may be: it takes a while, too.
@@ -56,7 +53,7 @@ func failed(jobs, last string) string {
 
 // Alerts are the rules on the backups.
 func Alerts(w Watched) []rule.Group {
-	about := rule.About{Owner: cmp.Or(w.Owner, rule.Platform), Workload: w.Database, Dashboard: board.Infrastructure.UID}
+	about := rule.About{Owner: rule.Platform, Workload: w.Database, Dashboard: board.Infrastructure.UID}
 	return []rule.Group{{Name: "backup", Rules: about.Alerts(append(w.runs(), w.archive()...)...)}}
 }
 

@@ -21,12 +21,18 @@ type Watched struct {
 	// KeepsEverything tells that it drops no entry to make room (maxmemory-policy
 	// noeviction): full is worth a look then, whatever else happens.
 	KeepsEverything bool
-	// Owner acts on its alerts; rule.Platform when empty.
-	Owner string
-	// HitRatio is the share of lookups that find something, below which the cache is
-	// of little use; 0.5 when zero.
+	// Limits of the alerts.
+	Limits Limits
+}
+
+// Limits are the values from which on an alert fires; the default stands for zero.
+type Limits struct {
+	// HitRatio is the share of lookups that find something, below which the cache is of
+	// little use; 0.5.
 	HitRatio float64
 }
+
+func (l Limits) withDefaults() Limits { return Limits{HitRatio: cmp.Or(l.HitRatio, 0.5)} }
 
 // Shares of what there is.
 const (
@@ -36,14 +42,14 @@ const (
 )
 
 func (w Watched) withDefaults() Watched {
-	w.Owner, w.HitRatio = cmp.Or(w.Owner, rule.Platform), cmp.Or(w.HitRatio, 0.5)
+	w.Limits = w.Limits.withDefaults()
 	return w
 }
 
 // Alerts are the rules on the cache.
 func Alerts(w Watched) []rule.Group {
 	w = w.withDefaults()
-	about := rule.About{Owner: w.Owner, Workload: w.Job, Dashboard: board.Infrastructure.UID}
+	about := rule.About{Owner: rule.Platform, Workload: w.Job, Dashboard: board.Infrastructure.UID}
 	return []rule.Group{
 		{Name: rule.Availability, Rules: about.Alerts(w.availability()...)},
 		{Name: rule.Capacity, Rules: about.Alerts(w.capacity()...)},
@@ -99,7 +105,7 @@ func (w Watched) capacity() []rule.Rule {
 			"The cache does not rewrite its append-only file",
 			"The append-only file has {{ $value | humanize1024 }}B, more than three times its size after the last rewrite. A restart takes longer, and the volume fills up."),
 		rule.Alert("CacheHitRatioLow", rule.Warning, "30m",
-			rule.On(w.Job, fmt.Sprintf(`rate(redis_keyspace_hits_total{$job}[15m]) / (rate(redis_keyspace_hits_total{$job}[15m]) + rate(redis_keyspace_misses_total{$job}[15m]) > 10) < %g`, w.HitRatio)),
+			rule.On(w.Job, fmt.Sprintf(`rate(redis_keyspace_hits_total{$job}[15m]) / (rate(redis_keyspace_hits_total{$job}[15m]) + rate(redis_keyspace_misses_total{$job}[15m]) > 10) < %g`, w.Limits.HitRatio)),
 			"The cache answers few lookups",
 			"{{ $value | humanizePercentage }} of the lookups find something in the cache. The others go to the database."),
 	)

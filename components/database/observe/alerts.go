@@ -20,8 +20,6 @@ type Watched struct {
 	// Members are those of a cluster that fails over by itself; nil where there is one
 	// server, and nothing tells how large its volume is, as on a Docker host.
 	Members []Member
-	// Owner acts on its alerts; rule.Platform when empty.
-	Owner string
 	// Limits of the alerts.
 	Limits Limits
 }
@@ -62,7 +60,6 @@ const (
 )
 
 func (w Watched) withDefaults() Watched {
-	w.Owner = cmp.Or(w.Owner, rule.Platform)
 	w.Limits = Limits{
 		Connections:        cmp.Or(w.Limits.Connections, 0.8),
 		TransactionSeconds: cmp.Or(w.Limits.TransactionSeconds, 900),
@@ -81,7 +78,7 @@ var Collectors = []string{"database_wraparound", "stat_checkpointer"}
 // Alerts are the rules on the database.
 func Alerts(w Watched) []rule.Group {
 	w = w.withDefaults()
-	about := rule.About{Owner: w.Owner, Workload: cmp.Or(w.Workload, w.Job), Dashboard: board.Infrastructure.UID}
+	about := rule.About{Owner: rule.Platform, Workload: cmp.Or(w.Workload, w.Job), Dashboard: board.Infrastructure.UID}
 	return []rule.Group{
 		{Name: rule.Availability, Rules: about.Alerts(w.availability()...)},
 		{Name: rule.Capacity, Rules: about.Alerts(w.capacity()...)},

@@ -18,11 +18,11 @@ const (
 	EvaluationInterval = "15s"
 )
 
-// sampleLimit bounds one scrape of one pod. A build with a label of unbounded
+// SampleLimit bounds one scrape of one pod. A build with a label of unbounded
 // values then shows as a failed target instead of filling the memory of
 // Prometheus. The reference backend's largest metric has at most one series for
 // each symbol and signal type: 3000 × 3.
-const sampleLimit = 50_000
+const SampleLimit = 50_000
 
 // KubeStateMetricsInstance is the instance label of kube-state-metrics: a constant,
 // so that its series, which describe other pods, outlive its own.
@@ -45,6 +45,8 @@ type Prometheus struct {
 	// RuleFiles are the paths of the rules in the container, ScrapeFiles those of the
 	// user's own scrape configurations.
 	RuleFiles, ScrapeFiles []string
+	// RemoteWrite is another server that samples are sent to; nil for none.
+	RemoteWrite *RemoteWrite
 	// Retention is the age at which samples are dropped, e.g. "200h";
 	// RetentionBytes the size of all blocks at which the oldest are.
 	Retention      string
@@ -67,6 +69,7 @@ func (p Prometheus) Render() (string, error) {
 			DNSSDConfigs: p.alertmanagers(),
 		}}},
 		ScrapeConfigs: p.scrapeConfigs(),
+		RemoteWrite:   p.RemoteWrite.render(),
 		Storage: storage{TSDB: tsdb{Retention: retention{
 			Time: p.Retention,
 			Size: fmt.Sprintf("%dB", p.RetentionBytes),
@@ -114,7 +117,7 @@ func (p Prometheus) scrapeConfigs() []scrapeConfig {
 
 // containers scrapes each container on its own, as pods does.
 func (p Prometheus) containers() scrapeConfig {
-	c := scrapeConfig{JobName: containersJob, SampleLimit: sampleLimit}
+	c := scrapeConfig{JobName: containersJob, SampleLimit: SampleLimit}
 	for _, t := range p.Targets {
 		labels := map[string]string{"job": t.Job, "pod": t.Pod, "component": t.Component, "__metrics_path__": t.Path}
 		for name, value := range t.Params {
@@ -136,7 +139,7 @@ const (
 func (p Prometheus) pods(name, prefix string) scrapeConfig {
 	return scrapeConfig{
 		JobName:             name,
-		SampleLimit:         sampleLimit,
+		SampleLimit:         SampleLimit,
 		KubernetesSDConfigs: ownPods,
 		RelabelConfigs: append([]relabel{
 			{SourceLabels: []string{metaName}, Regex: p.KubeStateMetrics, Action: "drop"},
@@ -154,7 +157,7 @@ func (p Prometheus) kubeStateMetrics() scrapeConfig {
 	return scrapeConfig{
 		JobName:             stateJob,
 		HonorLabels:         true,
-		SampleLimit:         sampleLimit,
+		SampleLimit:         SampleLimit,
 		KubernetesSDConfigs: ownPods,
 		RelabelConfigs: append([]relabel{
 			{SourceLabels: []string{metaName}, Regex: p.KubeStateMetrics, Action: "keep"},
@@ -198,8 +201,9 @@ type prometheusFile struct {
 	Alerting      alerting         `yaml:"alerting"`
 	ScrapeConfigs []scrapeConfig   `yaml:"scrape_configs"`
 	// ScrapeConfigFiles hold further ones.
-	ScrapeConfigFiles []string `yaml:"scrape_config_files,omitempty"`
-	Storage           storage  `yaml:"storage"`
+	ScrapeConfigFiles []string      `yaml:"scrape_config_files,omitempty"`
+	RemoteWrite       []remoteWrite `yaml:"remote_write,omitempty"`
+	Storage           storage       `yaml:"storage"`
 }
 
 type prometheusGlobal struct {

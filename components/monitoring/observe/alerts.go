@@ -32,7 +32,7 @@ func (w Watched) own() []rule.Group {
 
 // targets tells what does not answer Prometheus.
 func (w Watched) targets() rule.Group {
-	about := rule.About{Owner: w.Owner, Workload: "{{ $labels.job }}", Dashboard: board.Infrastructure.UID}
+	about := rule.About{Owner: rule.Platform, Workload: "{{ $labels.job }}", Dashboard: board.Infrastructure.UID}
 	return rule.Group{Name: rule.Availability, Rules: about.Alerts(
 		rule.Alert("TargetDown", rule.Warning, "5m", `up == 0`,
 			"A target cannot be scraped",
@@ -50,22 +50,42 @@ func (w Watched) volumes() []rule.Rule {
 	growing := filling(rule.Warning, "1h", fmt.Sprintf(`%[1]s{persistentvolumeclaim!=%[2]q} > 0.5 and predict_linear(%[1]s[6h], 4 * 24 * 3600) > 1`, rule.VolumeUsed, w.PrometheusClaim),
 		share+"If it goes on growing as in the last six hours, it is full within four days.")
 	growing.Labels["trend"] = "growing"
-	return rule.About{Owner: w.Owner, Workload: ofClaim, Dashboard: board.Infrastructure.UID}.Alerts(
-		rule.Volume(w.PrometheusClaim, w.Prometheus,
-			"prometheus_tsdb_storage_blocks_bytes", "prometheus_tsdb_wal_storage_size_bytes", "prometheus_tsdb_head_chunks_storage_size_bytes"),
-		// Its files, as they were written last: every quarter of an hour.
-		rule.Volume(w.AlertmanagerClaim, w.Alertmanager, "alertmanager_nflog_snapshot_size_bytes", "alertmanager_silences_snapshot_size_bytes"),
+	var own []rule.Rule
+	if w.Prometheus != "" {
+		own = []rule.Rule{
+			rule.Volume(w.PrometheusClaim, w.Prometheus,
+				"prometheus_tsdb_storage_blocks_bytes", "prometheus_tsdb_wal_storage_size_bytes", "prometheus_tsdb_head_chunks_storage_size_bytes"),
+			// Its files, as they were written last: every quarter of an hour.
+			rule.Volume(w.AlertmanagerClaim, w.Alertmanager, "alertmanager_nflog_snapshot_size_bytes", "alertmanager_silences_snapshot_size_bytes"),
+		}
+	}
+	return rule.About{Owner: rule.Platform, Workload: ofClaim, Dashboard: board.Infrastructure.UID}.Alerts(append(own,
 		filling(rule.Critical, "5m", fmt.Sprintf(`%s > %g`, rule.VolumeUsed, volumeFull), share+"Once it is full, writes fail."),
 		filling(rule.Warning, "15m", fmt.Sprintf(`%s > %g`, rule.VolumeUsed, VolumeHigh), share+"Enlarge it before it is full."),
 		growing,
-	)
+	)...)
 }
 
 // monitoring tells what monitoring itself does not get done.
 func (w Watched) monitoring() []rule.Rule {
 	about := func(workload string) rule.About {
-		return rule.About{Owner: w.Owner, Workload: workload, Dashboard: board.Infrastructure.UID}
+		return rule.About{Owner: rule.Platform, Workload: workload, Dashboard: board.Infrastructure.UID}
 	}
+	var all []rule.Rule
+	if w.Prometheus != "" {
+		all = w.pipeline(about)
+	}
+	if w.KubeStateMetrics != "" {
+		all = append(all, about(w.KubeStateMetrics).Alerts(rule.Missing("ClusterStateUnknown", rule.Warning, "5m", "up", w.KubeStateMetrics,
+			"The state of the workloads is unknown",
+			"kube-state-metrics does not answer: alerts on pods, replicas, autoscalers and volumes are blind."))...)
+	}
+	return all
+}
+
+// pipeline tells what does not get from a target to who acts on it. A Prometheus of
+// somebody else's has rules of its own.
+func (w Watched) pipeline(about func(workload string) rule.About) []rule.Rule {
 	// It stops when Prometheus is down, scrapes nothing, evaluates no rule or cannot
 	// reach Alertmanager. Whoever gets the heartbeat notices.
 	dead := rule.Alert(DeadMansSwitch, rule.None, "", `count(up == 1) > 0`,
@@ -82,7 +102,7 @@ func (w Watched) monitoring() []rule.Rule {
 
 	all := about("").Alerts(dead, names)
 	all = append(all, about(w.Prometheus).Alerts(w.prometheus()...)...)
-	all = append(all, about(w.Alertmanager).Alerts(
+	return append(all, about(w.Alertmanager).Alerts(
 		rule.Alert("AlertNotificationsFailing", rule.Warning, "5m", rule.On(w.Alertmanager, `rate(alertmanager_notifications_failed_total{$job}[5m]) > 0`),
 			"Alerts do not reach their receiver",
 			"Alertmanager cannot deliver to the {{ $labels.integration }} receiver ({{ $labels.reason }})."),
@@ -90,17 +110,20 @@ func (w Watched) monitoring() []rule.Rule {
 			"Alertmanager rejected its configuration",
 			"Alertmanager runs with an older configuration than the one it was given: alerts go where they went before."),
 	)...)
-	if w.KubeStateMetrics != "" {
-		all = append(all, about(w.KubeStateMetrics).Alerts(rule.Missing("ClusterStateUnknown", rule.Warning, "5m", "up", w.KubeStateMetrics,
-			"The state of the workloads is unknown",
-			"kube-state-metrics does not answer: alerts on pods, replicas, autoscalers and volumes are blind."))...)
-	}
-	return all
 }
 
 func (w Watched) prometheus() []rule.Rule {
 	on := func(expr string) string { return rule.On(w.Prometheus, expr) }
-	return []rule.Rule{
+	var remote []rule.Rule
+	if w.RemoteWrite {
+		// What is refused for good is lost; what is tried again piles up, and is lost after
+		// two hours.
+		remote = append(remote, rule.Alert("RemoteWriteFailing", rule.Warning, "15m",
+			on(`rate(prometheus_remote_storage_samples_failed_total{$job}[5m]) + rate(prometheus_remote_storage_samples_retried_total{$job}[5m]) > 0`),
+			"Samples do not reach the other server",
+			"{{ $value | humanize }} samples a second that Prometheus sends to {{ $labels.url }} are refused, or have to be sent again."))
+	}
+	return append(remote, []rule.Rule{
 		rule.Alert("PrometheusConfigurationRejected", rule.Warning, "5m", on(`prometheus_config_last_reload_successful{$job} == 0`),
 			"Prometheus rejected its configuration",
 			"Prometheus runs with an older configuration than the one it was given."),
@@ -121,5 +144,5 @@ func (w Watched) prometheus() []rule.Rule {
 		rule.Alert("AlertsDropped", rule.Warning, "5m", on(`increase(prometheus_notifications_dropped_total{$job}[5m]) > 0`),
 			"Prometheus drops alerts",
 			"{{ $value | humanize }} alerts within five minutes did not get from Prometheus to Alertmanager."),
-	}
+	}...)
 }

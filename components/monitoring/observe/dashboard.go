@@ -41,6 +41,12 @@ func (w Watched) panels() []board.Contribution {
 				`kube_resourcequota{type="used"} / ignoring(type) (kube_resourcequota{type="hard"} > 0)`, "{{resource}}")).Max(1),
 		}
 	}
+	panels := []board.Panel{board.Series("Targets", "short", 3, q(`count by (job) (up == 1)`, "{{job}} up"), q(`count by (job) (up == 0)`, "{{job}} down"))}
+	if w.Prometheus != "" {
+		panels = append(panels,
+			board.Series("Series in memory", "short", 3, q(`prometheus_tsdb_head_series{$job}`, "series")),
+			board.Series("Slowest rule groups", "s", 3, q(`topk(5, prometheus_rule_group_last_duration_seconds{$job})`, "{{rule_group}}")))
+	}
 	return append(all,
 		board.Contribution{Dashboard: board.Overview, Row: "Attention", Panels: []board.Panel{firing()}},
 		board.Contribution{Dashboard: board.Infrastructure, Row: "Workloads", Panels: append(workloads,
@@ -49,11 +55,7 @@ func (w Watched) panels() []board.Contribution {
 			board.Series("CPU of processes", "short", 2, q(`sum by (job) (rate(process_cpu_seconds_total[$__rate_interval]))`, "{{job}}")).
 				Description("In cores. Processes that serve metrics about themselves; for database, cache and edge that is the exporter."),
 		)},
-		board.Contribution{Dashboard: board.Infrastructure, Row: "Monitoring", Panels: []board.Panel{
-			board.Series("Targets", "short", 3, q(`count by (job) (up == 1)`, "{{job}} up"), q(`count by (job) (up == 0)`, "{{job}} down")),
-			board.Series("Series in memory", "short", 3, q(`prometheus_tsdb_head_series{$job}`, "series")),
-			board.Series("Slowest rule groups", "s", 3, q(`topk(5, prometheus_rule_group_last_duration_seconds{$job})`, "{{rule_group}}")),
-		}},
+		board.Contribution{Dashboard: board.Infrastructure, Row: "Monitoring", Panels: panels},
 	)
 }
 

@@ -4,7 +4,6 @@
 package observe
 
 import (
-	"cmp"
 	"slices"
 
 	"github.com/alphapulse/alphapulse-infra/components/room/board"
@@ -13,20 +12,28 @@ import (
 
 // Watched are the names of the monitoring workloads among the jobs of Prometheus.
 type Watched struct {
+	// Name of the monitoring.
+	Name                              string
 	Prometheus, Alertmanager, Grafana string
 	// KubeStateMetrics is "" on a Docker host: nothing tells there how pods and claims
 	// are, and what follows from that is left out.
 	KubeStateMetrics string
 	// PrometheusClaim and AlertmanagerClaim are the names of their claims.
 	PrometheusClaim, AlertmanagerClaim string
-	// Owner acts on the alerts that are about no room; rule.Platform when empty.
-	Owner string
+	// RemoteWrite tells that samples are sent to somebody else's server.
+	RemoteWrite bool
 }
 
 // Rules are those of the rooms and monitoring's own around them.
 func Rules(w Watched, rooms []rule.Group) []rule.Group {
-	w.Owner = cmp.Or(w.Owner, rule.Platform)
-	return slices.Concat([]rule.Group{w.targets()}, rooms, w.own())
+	before, after := Own(w)
+	return slices.Concat(before, rooms, after)
+}
+
+// Own are monitoring's own rules: those that come before the rooms', and those that come
+// after them.
+func Own(w Watched) (before, after []rule.Group) {
+	return []rule.Group{w.targets()}, w.own()
 }
 
 // Panels are those of the rooms and monitoring's own around them.

@@ -34,7 +34,7 @@ const (
 // workloads tells what Kubernetes does not get done.
 func (w Watched) workloads() []rule.Rule {
 	about := func(workload string) rule.About {
-		return rule.About{Owner: w.Owner, Workload: workload, Dashboard: board.Infrastructure.UID}
+		return rule.About{Owner: rule.Platform, Workload: workload, Dashboard: board.Infrastructure.UID}
 	}
 	all := about(ofPod).Alerts(pods()...)
 	all = append(all, about(ofObject).Alerts(objects()...)...)

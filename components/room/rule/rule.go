@@ -132,6 +132,22 @@ func (a About) Alerts(rules ...Rule) []Rule {
 	return completed
 }
 
+// Owned are copies of the groups in which others act on the alerts: owner is told who does
+// by default.
+func Owned(groups []Group, owner func(byDefault string) string) []Group {
+	owned := slices.Clone(groups)
+	for i, g := range owned {
+		owned[i].Rules = slices.Clone(g.Rules)
+		for j, r := range g.Rules {
+			if by, is := r.Labels[OwnerLabel]; is {
+				owned[i].Rules[j].Labels = maps.Clone(r.Labels)
+				owned[i].Rules[j].Labels[OwnerLabel] = owner(by)
+			}
+		}
+	}
+	return owned
+}
+
 // Alert builds an alert that fires once expr was true for wait, a Prometheus duration
 // or "". The runbook follows from the name.
 func Alert(name string, severity Severity, wait, expr, summary, description string) Rule {

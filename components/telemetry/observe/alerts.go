@@ -3,7 +3,6 @@
 package observe
 
 import (
-	"cmp"
 	"fmt"
 
 	"github.com/alphapulse/alphapulse-infra/components/room/board"
@@ -19,8 +18,6 @@ type Watched struct {
 	// LogStore and TraceStore are the jobs of VictoriaLogs and Jaeger, called like their
 	// claims; "" where somebody else keeps the signal.
 	LogStore, TraceStore string
-	// Owner acts on the alerts; rule.Platform when empty.
-	Owner string
 }
 
 // Telemetry is the dashboard of logs and traces.
@@ -57,7 +54,7 @@ func (w Watched) signals() []signal {
 // Alerts are the rules on logs and traces.
 func Alerts(w Watched) []rule.Group {
 	about := func(workload string) rule.About {
-		return rule.About{Owner: cmp.Or(w.Owner, rule.Platform), Workload: workload, Dashboard: Telemetry.UID}
+		return rule.About{Owner: rule.Platform, Workload: workload, Dashboard: Telemetry.UID}
 	}
 	rules := about(w.Collector).Alerts(w.collector()...)
 	var volumes []rule.Rule

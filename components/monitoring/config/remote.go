@@ -1,0 +1,69 @@
+package config
+
+import (
+	"fmt"
+	"net/url"
+	"strconv"
+)
+
+// RemoteWrite is a server that takes samples by Prometheus' remote write protocol.
+type RemoteWrite struct {
+	URL string
+	// Username of basic authentication; "" sends the credential as a bearer token.
+	Username string
+	// CredentialFile and CAFile are paths of files; "" for none.
+	CredentialFile, CAFile string
+}
+
+// HTTPSPort is the port of an https URL without a login in it.
+func HTTPSPort(raw string) (int, error) {
+	u, err := url.Parse(raw)
+	if err != nil || u.Scheme != "https" || u.Hostname() == "" {
+		return 0, fmt.Errorf("%q is no https URL: write e.g. https://metrics.example.com/api/v1/write", raw)
+	}
+	if u.User != nil {
+		return 0, fmt.Errorf("the URL holds a login, in plain text: leave it out, set it as a secret, and renew it")
+	}
+	if u.Port() == "" {
+		return 443, nil
+	}
+	return strconv.Atoi(u.Port())
+}
+
+func (w *RemoteWrite) render() []remoteWrite {
+	if w == nil {
+		return nil
+	}
+	to := remoteWrite{URL: w.URL}
+	switch {
+	case w.CredentialFile != "" && w.Username != "":
+		to.BasicAuth = &basicAuth{Username: w.Username, PasswordFile: w.CredentialFile}
+	case w.CredentialFile != "":
+		to.Authorization = &authorization{Type: "Bearer", CredentialsFile: w.CredentialFile}
+	}
+	if w.CAFile != "" {
+		to.TLSConfig = &tlsConfig{CAFile: w.CAFile}
+	}
+	return []remoteWrite{to}
+}
+
+type remoteWrite struct {
+	URL           string         `yaml:"url"`
+	BasicAuth     *basicAuth     `yaml:"basic_auth,omitempty"`
+	Authorization *authorization `yaml:"authorization,omitempty"`
+	TLSConfig     *tlsConfig     `yaml:"tls_config,omitempty"`
+}
+
+type basicAuth struct {
+	Username     string `yaml:"username"`
+	PasswordFile string `yaml:"password_file"`
+}
+
+type authorization struct {
+	Type            string `yaml:"type"`
+	CredentialsFile string `yaml:"credentials_file"`
+}
+
+type tlsConfig struct {
+	CAFile string `yaml:"ca_file"`
+}
