@@ -101,7 +101,7 @@ func bucketSettings(g *settings.Group, prefix, of, path string, b *Bucket, optio
 	g.Text(&b.Region, prefix+"Region", "Region of that bucket.", with()...)
 	g.Text(&b.Path, prefix+"Path", "Folder in that bucket; "+path+".", with(settings.Valid(pgbackrest.Path))...)
 	g.Bool(&b.PathStyle, prefix+"PathStyle", "Name the bucket in the path instead of the host, as servers such as MinIO want it.", with()...)
-	g.Text(&b.Authority, prefix+"Authority", "Certificate, PEM, of the authority that vouches for that server; by default the system's do.", with(settings.Valid(authority))...)
+	g.Text(&b.Authority, prefix+"Authority", "Certificate, PEM, of the authority that vouches for that server; by default the system's do.", with(settings.Valid(certificates))...)
 	g.Text(&b.Key, prefix+"Key", "Access key of that bucket.", with(settings.Secret)...)
 	g.Text(&b.KeySecret, prefix+"KeySecret", "Secret of that access key.", with(settings.Secret)...)
 }
@@ -181,14 +181,6 @@ func restoreTarget(v string) error {
 func passphrase(v string) error {
 	if len(v) < 20 || strings.ContainsAny(v, " \t\r\n") {
 		return errors.New("the value is too easy to guess, or has a blank: use 20 characters at least, without any")
-	}
-	return nil
-}
-
-// authority is for settings.Valid.
-func authority(v string) error {
-	if !strings.HasPrefix(v, "-----BEGIN CERTIFICATE-----") {
-		return errors.New("the value is no PEM certificate: it begins with -----BEGIN CERTIFICATE-----")
 	}
 	return nil
 }

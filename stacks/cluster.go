@@ -51,11 +51,11 @@ type Cluster struct {
 }
 
 func (s *Stack) clusterSettings(set *settings.Set) {
-	c, only := &s.Cluster, settings.Only(room.Kubernetes)
+	c, only, either := &s.Cluster, settings.Only(room.Kubernetes), settings.Only(room.Kubernetes, room.Addons)
 	g := set.Group("Kubernetes", "The cluster that the stack runs on.")
 	g.Text(&c.Namespace, "namespace", "Namespace of every object; by default alphapulse- and the stack's name. It cannot change later.", only)
-	g.Text(&c.Kubeconfig, "kubeconfig", "Path or content of the kubeconfig, the content as a secret; by default KUBECONFIG or ~/.kube/config.", only)
-	g.Text(&c.Context, "kubeContext", "Context of the kubeconfig; by default its current one.", only)
+	g.Text(&c.Kubeconfig, "kubeconfig", "Path or content of the kubeconfig, the content as a secret; by default KUBECONFIG or ~/.kube/config.", either)
+	g.Text(&c.Context, "kubeContext", "Context of the kubeconfig; by default its current one.", either)
 	g.Bool(&c.SpreadRequired, "spreadRequired", "Leave a replica pending rather than put two more of a workload on one host than on another that may run it; a single host gets all.", only)
 	g.Text(&c.StorageClass, "storageClass", "StorageClass of new volumes; by default the cluster's default class. Existing volumes keep theirs.", only)
 	g.List(&c.EgressCIDRs, "egressCidrs", "Networks that API and engine may reach on TCP 443, for exchanges and news; private addresses only where listed explicitly.",
@@ -63,7 +63,7 @@ func (s *Stack) clusterSettings(set *settings.Set) {
 	g.Bool(&c.CreateNamespace, "createNamespace", "Make the namespace; false uses one that an administrator has made, neither labelled nor deleted.", only)
 	g.List(&c.TakeOver, "takeOver", "Objects that exist and are handed over to the stack on purpose, as Kind/name; it deletes them when it is destroyed.",
 		settings.Each(kindAndName), only)
-	g.Text(&c.MoveTo, "clusterMoveTo", "UID of the namespace kube-system of the cluster that the stack moves to on purpose, leaving its data behind.", only)
+	g.Text(&c.MoveTo, "clusterMoveTo", "UID of the namespace kube-system of the cluster that the stack moves to on purpose, leaving its data behind.", either)
 	g.List(&c.APIServerPorts, "apiServerPorts", "Ports on which pods reach the API server, for the network policies; those that the cluster itself tells are added.",
 		settings.Each(portNumber), only)
 	g.List(&c.DNSCIDRs, "dnsCidrs", "Networks of name servers beside those that the common distributions have, for the network policies; 0.0.0.0/0 lets pods ask any.",

@@ -53,6 +53,9 @@ func compose(ctx *pulumi.Context, look func(*Stack, *pulumi.Context, Previous) e
 	if err := look(s, ctx, before); err != nil {
 		return nil, err
 	}
+	if s.Target == room.Addons {
+		return s.deployAddons(ctx)
+	}
 	s.arrange()
 	all, err := registered(ctx)
 	if err != nil {

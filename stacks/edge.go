@@ -54,6 +54,7 @@ func (s *Stack) edgeSettings(set *settings.Set) {
 		settings.Of(settings.Release{Product: "nginx", Repositories: []string{"nginx", "nginx-unprivileged"}, Least: ingress.LeastVersion}))
 	g.Image(&a.ExporterImage, "edgeExporterImage", "Prometheus exporter of the edge.")
 	g.Image(&a.ProberImage, "edgeProberImage", "Prometheus' blackbox exporter, which looks at the certificate that the edge serves.")
+	g.Image(&a.CounterImage, "edgeCounterImage", "Prometheus' StatsD exporter, which counts what the edge answers.")
 	g.Text((*string)(&a.Exposure), "edgeExposure", "Way in: nodePort, loadBalancer, or ingress for a standard Ingress object of edgeIngressClass.",
 		settings.OneOf(ingress.NodePort, ingress.LoadBalancer, ingress.IngressObject), only)
 	g.Text(&a.IngressClass, "edgeIngressClass", "Class of the Ingress object; needed when edgeExposure is ingress.",
@@ -81,6 +82,7 @@ func (s *Stack) edgeSettings(set *settings.Set) {
 	g.Int(&a.BodyPauseSeconds, "edgeBodyPauseSeconds", "How long a client may pause within a body.", settings.Between(1, 60), settings.In("seconds"))
 	g.Int(&a.HeaderKilobytes, "edgeHeaderKilobytes", "Longest request line, and longest line of a request's header; four times as much in all.", settings.Between(1, 64), settings.In("KiB"))
 	g.Int(&a.ResponseHeaderKilobytes, "edgeResponseHeaderKilobytes", "Longest header of a service's answer.", settings.Between(4, 256), settings.In("KiB"))
+	g.Int(&a.LatencyMilliseconds, "edgeLatencyMilliseconds", "Within which 95 % of what services are asked for should have been answered through the edge, for the alert EdgeLatencyBudgetBurn.", settings.Between(1, 60000), settings.In("milliseconds"))
 	g.Fraction(&a.TraceSampling, "edgeTraceSampling", "Share of the requests that bring no trace of their own whose trace asks services to keep it; each has an id anyhow. tracesBackend says where they are kept; backendEnv may name another place.")
 	g.Check(func(p *settings.Problems) {
 		if err := nginx.CheckSampling(a.TraceSampling); err != nil {

@@ -169,12 +169,16 @@ func objectOf(inputs resource.PropertyMap) (kind, name string) {
 // does not answer is reported, not refused: a preview needs none, and an update ends at
 // its first object.
 func (s *Stack) look(ctx *pulumi.Context, before Previous) error {
-	if s.Target != room.Kubernetes {
+	if s.Target == room.DockerHost {
 		return s.lookAtEngine(ctx, before)
 	}
+	s.Cluster.owner = strings.Join([]string{ctx.Organization(), ctx.Project(), ctx.Stack()}, "/")
 	cluster, err := live.Connect(s.Cluster.Kubeconfig, s.Cluster.Context)
 	if err == nil {
 		err = s.identify(ctx.Context(), cluster, before)
+	}
+	if err == nil && s.Target == room.Addons {
+		err = s.addonsElsewhere(ctx.Context(), cluster)
 	}
 	if err == nil {
 		err = s.operatorServes(ctx.Context(), cluster)
@@ -194,11 +198,13 @@ func (s *Stack) look(ctx *pulumi.Context, before Previous) error {
 			return err
 		}
 	}
-	o := &owner{
-		stack:     strings.Join([]string{ctx.Organization(), ctx.Project(), ctx.Stack()}, "/"),
-		namespace: s.Cluster.Namespace, deployed: before.Namespace != "", takeOver: s.Cluster.TakeOver, cluster: cluster,
+	if s.Target == room.Addons {
+		return nil
 	}
-	s.Cluster.owner = o.stack
+	if err := membersChange(ctx); err != nil {
+		return err
+	}
+	o := &owner{stack: s.Cluster.owner, namespace: s.Cluster.Namespace, deployed: before.Namespace != "", takeOver: s.Cluster.TakeOver, cluster: cluster}
 	return o.watch(ctx)
 }
 

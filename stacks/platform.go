@@ -24,11 +24,11 @@ type Platform struct {
 
 func (s *Stack) platformSettings(set *settings.Set) {
 	g := set.Group("Stack", "What the stack is and where it runs.")
-	g.Text((*string)(&s.Target), "target", "Where the stack runs: kubernetes, or docker for one Docker host. It cannot change while there is data.",
-		settings.OneOf(room.Kubernetes, room.DockerHost))
+	g.Text((*string)(&s.Target), "target", "Where the stack runs: kubernetes, or docker for one Docker host; addons is what belongs to a cluster and is shared by its stacks. It cannot change while there is data.",
+		settings.OneOf(room.Kubernetes, room.DockerHost, room.Addons), settings.Also(room.Addons))
 	g.Text(&s.Edge.Domain, "domain", "The hosts are alphapulse., api., dashboard. and monitoring. below this domain.",
 		settings.Required("`pulumi config set domain example.com` makes alphapulse.example.com the user interface's host"))
-	g.Bool(&s.Platform.Protect, "protect", "Production's guard: a destroy is refused, stateful things outlive one that is forced, and the tag latest is refused.")
+	g.Bool(&s.Platform.Protect, "protect", "Production's guard: a destroy is refused, stateful things outlive one that is forced, and the tag latest is refused.", settings.Also(room.Addons))
 	g.Text(&s.Platform.PullCredentials, pullKey, "Content of a Docker config.json with credentials for private images, the logins themselves and no helper.", settings.Secret)
 	g.Check(s.checkPullCredentials)
 	g.Check(func(p *settings.Problems) {

@@ -12,6 +12,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/alphapulse/alphapulse-infra/components/platform"
+	"github.com/alphapulse/alphapulse-infra/components/room"
 	"github.com/alphapulse/alphapulse-infra/stacks/settings"
 )
 
@@ -52,7 +53,8 @@ func (s *Stack) readWords(raw string) error {
 }
 
 // rotations decides which values are present, and which are accepted beside them: of the
-// cache the one before, for one update; of sessions the one before, until the next.
+// cache and of the database's poolers the one before, for one update; of sessions the one
+// before, until the next.
 func (s *Stack) rotations(p *settings.Problems, before Previous) {
 	s.formerWords = map[string]string{}
 	for credential := range platform.Rotated {
@@ -61,6 +63,8 @@ func (s *Stack) rotations(p *settings.Problems, before Previous) {
 		switch {
 		case !before.Exists():
 			former = now
+		case credential == platform.RotateDatabaseInternal && now != "" && s.Target == room.Kubernetes && !before.admitsKinds():
+			p.Add("rotate."+credential, "%q: the members run a release that admits no other roles than the first ones: remove it, run `pulumi up`, and set it again", now)
 		case now == "" && was.Now != "":
 			p.Add("rotate."+credential, "it is not set, and the present value is that of %q: keep that word, or set another one; the first value does not come back", was.Now)
 		case now == was.Now && credential == platform.RotateJWT:
@@ -68,6 +72,13 @@ func (s *Stack) rotations(p *settings.Problems, before Previous) {
 		}
 		s.formerWords[credential] = former
 	}
+}
+
+// admitsKinds tells whether the members that run admit every role of a kind, and not only
+// the first ones: releases that do leave what this one leaves.
+func (p Previous) admitsKinds() bool {
+	_, said := p.Rotations[platform.RotateDatabaseInternal]
+	return said
 }
 
 // rotationOutput is what the next update reads, once this one has rolled all readers.
@@ -78,8 +89,11 @@ func (s *Stack) rotationOutput(readers ...pulumi.Resource) pulumi.Output {
 	}
 	return pulumi.All(done...).ApplyT(func([]any) map[string]map[string]string {
 		all := map[string]map[string]string{}
-		for credential, now := range s.words {
-			all[credential] = map[string]string{"now": now, "before": s.formerWords[credential]}
+		for credential := range platform.Rotated {
+			// This one is there in any case, see admitsKinds.
+			if now, set := s.words[credential]; set || credential == platform.RotateDatabaseInternal {
+				all[credential] = map[string]string{"now": now, "before": s.formerWords[credential]}
+			}
 		}
 		return all
 	})

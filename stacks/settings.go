@@ -6,6 +6,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/resource"
 
+	"github.com/alphapulse/alphapulse-infra/components/addons"
 	"github.com/alphapulse/alphapulse-infra/components/backend"
 	"github.com/alphapulse/alphapulse-infra/components/backup"
 	"github.com/alphapulse/alphapulse-infra/components/cache"
@@ -47,6 +48,9 @@ type Stack struct {
 	Monitoring *monitoring.Args
 	Telemetry  *telemetry.Args
 
+	// AddOns are all that a stack with target addons consists of.
+	AddOns AddOns
+
 	// Warnings are what a user should know, one line each, though nothing is refused.
 	Warnings []string
 
@@ -77,7 +81,7 @@ var declared = []func(*Stack, *settings.Set){
 	(*Stack).databaseSettings, (*Stack).backupSettings, (*Stack).cacheSettings,
 	(*Stack).backendSettings, (*Stack).engineSettings, (*Stack).dashboardSettings, (*Stack).applicationSettings,
 	(*Stack).frontendSettings, (*Stack).edgeSettings, (*Stack).tlsSettings, (*Stack).monitoringSettings, (*Stack).telemetrySettings,
-	(*Stack).rotationSettings,
+	(*Stack).rotationSettings, (*Stack).addonSettings,
 }
 
 // arranged are the rooms in the order in which one follows from another: what is behind
@@ -97,12 +101,13 @@ func newStack(name string) (*Stack, *settings.Set) {
 		Host:        Host{Prefix: prefixed(name), HTTPPort: 80},
 		Application: Application{Settings: backend.DefaultSettings(), EngineEnabled: true, DashboardEnabled: true, PaperTrading: true, LatencyMilliseconds: 200},
 		TLS:         TLS{Mode: TLSDevelopment, Issuer: ingress.Issuer{Kind: ingress.ClusterIssuer}},
+		AddOns:      AddOns{Manager: addons.Defaults()},
 		Backup:      Backup{Store: backup.DefaultStore(), Own: Bucket{Region: saved.Archive.Region}},
 		Database:    &db, Backups: &saved, Cache: &store, Backend: &app, Frontend: &ui, Edge: &edge, Monitoring: &watch, Telemetry: &signals,
 		volumes:  map[string]sized{},
 		operated: operatedMonitoring{backend: MonitoringOwn, namespace: "monitoring"},
 	}
-	set := settings.New(&s.Target)
+	set := settings.New(&s.Target, room.Kubernetes, room.DockerHost)
 	for _, declare := range declared {
 		declare(s, set)
 	}
@@ -127,12 +132,14 @@ func declarations() *settings.Set {
 func Parse(name string, values map[string]string, secretKeys []string, before Previous) (*Stack, error) {
 	s, set := newStack(name)
 	p := set.Read(values, secretKeys)
-	s.checkNames(p)
-	s.checkCustom(p)
 	s.keeps(p, before)
-	s.generations(p, before)
-	s.formerMonitoring(p, before)
-	s.rotations(p, before)
+	if s.Target != room.Addons {
+		s.checkNames(p)
+		s.checkCustom(p)
+		s.generations(p, before)
+		s.formerMonitoring(p, before)
+		s.rotations(p, before)
+	}
 	if err := p.Err(); err != nil {
 		return nil, fmt.Errorf("the configuration of stack %s has %d problem(s), nothing was changed:\n%w", name, p.Len(), err)
 	}

@@ -1,8 +1,6 @@
 package stacks
 
 import (
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"strings"
@@ -69,28 +67,6 @@ func headerName(v string) error {
 func credential(v string) error {
 	if strings.ContainsFunc(v, func(r rune) bool { return r < ' ' || r > '~' }) {
 		return errors.New("it holds line breaks, or what no header can hold: set the key or the token alone")
-	}
-	return nil
-}
-
-// certificates is for settings.Valid.
-func certificates(v string) error {
-	rest, found := []byte(v), 0
-	for {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			break
-		}
-		if block.Type != "CERTIFICATE" {
-			return fmt.Errorf("it holds a %s: set certificates alone", strings.ToLower(block.Type))
-		}
-		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
-			return fmt.Errorf("it is no certificate: %w", err)
-		}
-		found++
-	}
-	if found == 0 {
-		return errors.New("it is no certificate in PEM: `cat ca.crt | pulumi config set KEY`")
 	}
 	return nil
 }

@@ -32,7 +32,8 @@ const (
 	ReadName = Name + "_read"
 	// ApplicationRole owns the database and is no superuser.
 	ApplicationRole = "alphapulse_user"
-	// MonitoringRole is a member of pg_monitor and logs in from its own pod only.
+	// MonitoringRole is a member of pg_monitor and logs in from its own pod only. This one
+	// and the three below are each their kind, and with no InternalWord its one login.
 	MonitoringRole = "alphapulse_monitor"
 	// PoolingRole asks for the application's verifiers, ReplicationRole streams the
 	// write-ahead log and RewindRole reads files of a former primary.
@@ -123,9 +124,20 @@ type Args struct {
 	// Word is part of the application's login on a cluster: with another one it is another
 	// login, and the one before works until Use. "" for ApplicationRole itself.
 	Word string
+	// InternalWord is part of the names of the logins that the database's parts have among
+	// themselves on a cluster: another one makes others, as with Word. "" for the roles of
+	// their kinds themselves.
+	InternalWord string
+	// PoolersFirst has the members start anew only when the poolers have, for an update that
+	// changes InternalWord: these wait until the primary has the new logins, and obey those
+	// who still have FormerControl.
+	PoolersFirst bool
 	// PoolingPassword, ReplicationPassword and RewindPassword of the members' and poolers'
 	// own roles, and ControlPassword of Patroni's REST API and the poolers' control.
 	PoolingPassword, ReplicationPassword, RewindPassword, ControlPassword pulumi.StringInput
+	// FormerControl is what the poolers' control accepts beside ControlPassword; nil for
+	// nothing.
+	FormerControl pulumi.StringInput
 	// AuthoritySeed is what the CA of members and poolers is made of, secret, of at least
 	// 32 characters.
 	AuthoritySeed pulumi.StringInput

@@ -106,6 +106,7 @@ func (a *Args) cluster(name string) patroni.Config {
 	config := patroni.Config{
 		Scope: a.scope(name), Labels: Server(name).Selector(), Strict: a.Strict, BinDir: binPath, DataDir: memberData, SocketDir: SocketPath,
 		Agent: agentPath + "/agent", TLSDir: tlsPath, ReplicationRole: ReplicationRole, RewindRole: RewindRole,
+		ReplicationLogin: a.internal(ReplicationRole), RewindLogin: a.internal(RewindRole),
 		MonitoringRole: MonitoringRole, Settings: settings, Bootstrap: a.bootstrap(name),
 	}
 	if a.Archive != nil {
@@ -122,10 +123,13 @@ func (a *Args) pooling() (string, error) {
 		return "", err
 	}
 	config := pgbouncer.Config{
-		Database: Name, ReadDatabase: ReadName, Role: PoolingRole, Function: "pooling.lookup", Pools: pools, WaitSeconds: waitSeconds, TLS: true,
+		Database: Name, ReadDatabase: ReadName, Role: a.internal(PoolingRole), Function: lookup, Pools: pools, WaitSeconds: waitSeconds, TLS: true,
 	}
 	return config.Render()
 }
+
+// lookup is the function that tells poolers the verifiers of applications.
+const lookup = "pooling.lookup"
 
 // waitSeconds is how long a query waits for a primary: longer than a failover takes.
 const waitSeconds = 60
@@ -188,8 +192,10 @@ const (
 	// memberGrace is for a handover and a fast shutdown.
 	memberGrace = 120
 	poolerGrace = 45
-	// poolerPause is how long a pooler goes on after its addresses were taken away.
-	poolerPause = 10
+	// poolerPause is how long a pooler goes on after its addresses were taken away: as long
+	// as the reference backend keeps a connection, and as a handover of the primary takes,
+	// for PgBouncer does not resume any more once it was told to stop.
+	poolerPause = 20
 )
 
 // secretOf makes a Pulumi secret of a text that follows from secrets.

@@ -3,6 +3,7 @@ package database
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -26,6 +27,8 @@ type Database struct {
 
 	name string
 	args *Args
+	// parts are what logs in to it among themselves.
+	parts []pulumi.Resource
 }
 
 // NewDatabase creates the database.
@@ -47,17 +50,7 @@ func NewDatabase(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Re
 	if err != nil {
 		return nil, err
 	}
-	control, err := content.Secret(ctx, name+"-control", args.Namespace, Server(name), "", pulumi.StringMap{
-		"CONTROL_USER": pulumi.String(controlName), "CONTROL_PASSWORD": args.ControlPassword,
-	}, parent)
-	if err != nil {
-		return nil, err
-	}
-	credentials, err := content.Secret(ctx, name+"-credentials", args.Namespace, Server(name), "", pulumi.StringMap{
-		"CONTROL_USER": pulumi.String(controlName), "CONTROL_PASSWORD": args.ControlPassword,
-		"PATRONI_RESTAPI_USERNAME": pulumi.String(controlName), "PATRONI_RESTAPI_PASSWORD": args.ControlPassword,
-		"PATRONI_REPLICATION_PASSWORD": args.ReplicationPassword, "PATRONI_REWIND_PASSWORD": args.RewindPassword,
-	}, parent)
+	known, err := args.variables(ctx, name, parent)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +65,14 @@ func NewDatabase(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Re
 	if looked != nil {
 		state = append(state, looked)
 	}
-	pod := args.members(name, f, credentials, control, append(state, kept...))
+	poolers, err := args.pooler(name, f, known.pooler).Create(ctx, parent)
+	if err != nil {
+		return nil, err
+	}
+	if args.PoolersFirst {
+		state = append(state, poolers.Workload)
+	}
+	pod := args.members(name, f, known, append(state, kept...))
 	if args.Former != nil {
 		pod.Members.Fill = func(claim pulumi.StringInput) (pulumi.Resource, error) { return args.fill(ctx, name, claim, parent) }
 	}
@@ -80,10 +80,7 @@ func NewDatabase(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Re
 	if err != nil {
 		return nil, err
 	}
-	poolers, err := args.pooler(name, f, control).Create(ctx, parent)
-	if err != nil {
-		return nil, err
-	}
+	d.parts = []pulumi.Resource{members.Workload, poolers.Workload}
 	d.Primary, d.Host, d.Set = members.Services[0], poolers.Services[0], members.Name
 	if args.Direct {
 		d.Host = d.Primary
@@ -91,19 +88,51 @@ func NewDatabase(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Re
 	return d, ctx.RegisterResourceOutputs(d, pulumi.Map{"host": d.Host, "primary": d.Primary})
 }
 
+// variables are the names of the Secrets that processes have variables from: Patroni, and
+// the agents beside members and poolers.
+type variables struct{ member, agent, pooler pulumi.StringInput }
+
+func (a *Args) variables(ctx *pulumi.Context, name string, opts ...pulumi.ResourceOption) (*variables, error) {
+	control := func(more pulumi.StringMap) pulumi.StringMap {
+		more["CONTROL_USER"], more["CONTROL_PASSWORD"] = pulumi.String(controlName), a.ControlPassword
+		return more
+	}
+	v := &variables{}
+	var err error
+	if v.agent, err = content.Secret(ctx, name+"-control", a.Namespace, Server(name), "", control(pulumi.StringMap{}), opts...); err != nil {
+		return nil, err
+	}
+	if v.member, err = content.Secret(ctx, name+"-credentials", a.Namespace, Server(name), "", control(pulumi.StringMap{
+		"PATRONI_RESTAPI_USERNAME": pulumi.String(controlName), "PATRONI_RESTAPI_PASSWORD": a.ControlPassword,
+		"PATRONI_REPLICATION_PASSWORD": a.ReplicationPassword, "PATRONI_REWIND_PASSWORD": a.RewindPassword,
+	}), opts...); err != nil {
+		return nil, err
+	}
+	v.pooler = v.agent
+	if a.InternalWord != "" {
+		more := pulumi.StringMap{"POOLING_PASSWORD": a.PoolingPassword}
+		if a.FormerControl != nil {
+			more["CONTROL_FORMER_PASSWORD"] = a.FormerControl
+		}
+		// One of its own: members do not start anew when the former one is forgotten.
+		v.pooler, err = content.Secret(ctx, name+"-pooler-control", a.Namespace, Pooler(name), "", control(more), opts...)
+	}
+	return v, err
+}
+
 // Use tells the members that after these resources nobody logs in but with what they have
 // been told: they drop the logins of before.
 func (d *Database) Use(ctx *pulumi.Context, after ...pulumi.Resource) (pulumi.Resource, error) {
-	return d.args.inUse().Late(ctx, Server(d.name), d.args.Namespace, pulumi.Parent(d), pulumi.DependsOn(append(after, d.args.After...)))
+	return d.args.inUse().Late(ctx, Server(d.name), d.args.Namespace, pulumi.Parent(d), pulumi.DependsOn(slices.Concat(after, d.parts, d.args.After)))
 }
 
 // members is the pod of a member.
-func (a *Args) members(name string, f *memberFiles, credentials, control pulumi.StringInput, state []pulumi.Resource) workload.Pod {
+func (a *Args) members(name string, f *memberFiles, known *variables, state []pulumi.Resource) workload.Pod {
 	facts := a.Facts(name, room.Kubernetes)
 	pod := workload.Pod{
 		Identity: Server(name), Placement: a.Placement, Kind: workload.Stateful, Most: a.Instances,
 		Init:      []workload.Process{a.installer(), a.fits(memberData)},
-		Processes: []workload.Process{a.member(name, credentials), a.keeper(control), a.exporter(name, room.Kubernetes)},
+		Processes: []workload.Process{a.member(name, known.member), a.keeper(known.agent), a.exporter(name, room.Kubernetes)},
 		Volumes:   a.memberVolumes(f),
 		Services:  a.clusterServices(name), GoverningService: membersService(name),
 		Scrape: facts.Workloads[0].Scrape, RevisionHistory: 10, Protect: a.Protect,

@@ -65,7 +65,7 @@ func (a *Args) memberFiles(ctx *pulumi.Context, name string, opts ...pulumi.Reso
 		pooling: workload.Hidden("config", pulumi.StringMap{
 			"pgbouncer.ini": pulumi.String(ini),
 			"userlist.txt": secretOf([]any{a.PoolingPassword}, func(v []any) (string, error) {
-				return pgbouncer.Userlist(PoolingRole, v[0].(string)), nil
+				return pgbouncer.Userlist(a.internal(PoolingRole), v[0].(string)), nil
 			}),
 		}),
 		exporter: workload.Hidden("exporter", pulumi.StringMap{PasswordFile: a.MonitoringPassword}),
@@ -96,28 +96,43 @@ func (a *Args) certificate(file, part string, hosts ...string) *workload.Files {
 
 // login is a role as the agent reads it.
 type login struct {
-	Name     string `json:"name"`
-	Kind     string `json:"kind"`
+	Name string `json:"name"`
+	Kind string `json:"kind"`
+	// Group is the role that it is a member of, for the rules of access; "" for none.
+	Group    string `json:"group,omitempty"`
 	Verifier string `json:"verifier"`
 }
 
 // logins are all roles that may log in to a cluster, with their passwords.
 func (a *Args) logins() ([]login, []any) {
-	return []login{
-			{Name: a.Login(), Kind: "application"}, {Name: MonitoringRole, Kind: "monitoring"}, {Name: PoolingRole, Kind: "pooling"},
-			{Name: ReplicationRole, Kind: "replication"}, {Name: RewindRole, Kind: "rewinding"},
-		}, []any{
-			a.ApplicationPassword, a.MonitoringPassword, a.PoolingPassword, a.ReplicationPassword, a.RewindPassword,
+	logins := []login{{Name: a.Login(), Kind: "application"}}
+	for _, l := range []login{
+		{Name: MonitoringRole, Kind: "monitoring"}, {Name: PoolingRole, Kind: "pooling"},
+		{Name: ReplicationRole, Kind: "replication"}, {Name: RewindRole, Kind: "rewinding"},
+	} {
+		if a.InternalWord != "" {
+			l.Group, l.Name = l.Name, a.internal(l.Name)
 		}
+		logins = append(logins, l)
+	}
+	return logins, []any{
+		a.ApplicationPassword, a.MonitoringPassword, a.PoolingPassword, a.ReplicationPassword, a.RewindPassword,
+	}
 }
 
 // Login is what the application logs in as on a cluster. What it makes belongs to
 // ApplicationRole.
-func (a *Args) Login() string {
-	if a.Word == "" {
-		return ApplicationRole
+func (a *Args) Login() string { return named(ApplicationRole, a.Word) }
+
+// internal is what one of the database's own parts logs in as on a cluster.
+func (a *Args) internal(kind string) string { return named(kind, a.InternalWord) }
+
+// named is a role with a word in its name.
+func named(role, word string) string {
+	if word == "" {
+		return role
 	}
-	return ApplicationRole + "_" + strings.ReplaceAll(a.Word, "-", "_")
+	return role + "_" + strings.ReplaceAll(word, "-", "_")
 }
 
 // inUse are the names of the roles that somebody logs in with.
@@ -144,7 +159,8 @@ func (a *Args) roles(ctx *pulumi.Context, name string, opts ...pulumi.ResourceOp
 			if err != nil {
 				return "", err
 			}
-			declared[i] = login{l.Name, l.Kind, verifier}
+			l.Verifier = verifier
+			declared[i] = l
 		}
 		raw, err := json.Marshal(map[string]any{"database": Name, "owner": ApplicationRole, "copies": min(1, a.Instances-1), "logins": declared})
 		return string(raw) + "\n", err

@@ -11,6 +11,23 @@ import (
 // same, and so its sockets.
 const poolerUser = 998
 
+const (
+	// poolerStartup is how long PgBouncer may take to start, in seconds.
+	poolerStartup = 60
+	// loginStartup is how long the agent before it may wait for the pooler's own login, in
+	// seconds: the kubelet passes the declared roles on to the primary's pod within 90.
+	loginStartup = 300
+)
+
+// awaits are the agent's flags that have it wait until the pooler's own login works, which
+// the first one, with no word, has no need of: there is none to come after.
+func (a *Args) awaits() []string {
+	if a.InternalWord == "" {
+		return nil
+	}
+	return []string{"-login", a.internal(PoolingRole), "-database", Name, "-lookup", lookup}
+}
+
 // pooler is PgBouncer with the agent, through which its connections go.
 func (a *Args) pooler(name string, f *memberFiles, control pulumi.StringInput) workload.Pod {
 	empty := func(name string) workload.Volume {
@@ -22,17 +39,24 @@ func (a *Args) pooler(name string, f *memberFiles, control pulumi.StringInput) w
 	place := a.Placement
 	place.PriorityClass = nil // it holds nothing
 	tls := workload.Mount{Volume: "tls", Path: pgbouncer.TLSDir, ReadOnly: true}
+	agent := workload.Process{
+		Name: "agent", Image: a.AgentImage, Sidecar: true,
+		Args:        pulumi.ToStringArray(append([]string{"pooler", "-members", membersService(name), "-service", name, "-read", ReadName, "-ca", pgbouncer.TLSDir + "/ca.crt"}, a.awaits()...)),
+		Credentials: control,
+		Resources:   AgentResources,
+		Ports:       []workload.Port{{Name: controlName, Number: pgbouncer.ControlPort}},
+		Mounts:      append([]workload.Mount{tls}, sockets...),
+	}
+	starts := poolerStartup
+	if a.InternalWord != "" {
+		agent.Alive = &workload.Probe{Path: "/started", Port: controlName, PeriodSeconds: 10, TimeoutSeconds: 10, Failures: 6}
+		agent.StartupSeconds = loginStartup
+		starts += loginStartup
+	}
 	return workload.Pod{
 		Identity: Pooler(name), Placement: place, Replicas: pulumi.Int(poolers), Most: poolers,
 		Spread: workload.SpreadOf(a.SpreadRequired),
-		Init: []workload.Process{{
-			Name: "agent", Image: a.AgentImage, Sidecar: true,
-			Args:        pulumi.ToStringArray([]string{"pooler", "-members", membersService(name), "-service", name, "-read", ReadName, "-ca", pgbouncer.TLSDir + "/ca.crt"}),
-			Credentials: control,
-			Resources:   AgentResources,
-			Ports:       []workload.Port{{Name: controlName, Number: pgbouncer.ControlPort}},
-			Mounts:      append([]workload.Mount{tls}, sockets...),
-		}},
+		Init:   []workload.Process{agent},
 		Processes: []workload.Process{{
 			Name: "pgbouncer", Image: a.PoolerImage, User: poolerUser,
 			Command:   []string{"pgbouncer", pgbouncer.ConfigDir + "/pgbouncer.ini"},
@@ -42,7 +66,7 @@ func (a *Args) pooler(name string, f *memberFiles, control pulumi.StringInput) w
 			// It takes connections while there is no primary, too: clients wait there.
 			Alive:          &workload.Probe{Port: portName, PeriodSeconds: 10, TimeoutSeconds: 3, Failures: 3},
 			Ready:          &workload.Probe{Port: portName, PeriodSeconds: 2, TimeoutSeconds: 3, Failures: 2},
-			StartupSeconds: 60, PreStopSeconds: poolerPause, GraceSeconds: poolerGrace,
+			StartupSeconds: starts, AnswersWithin: poolerStartup, PreStopSeconds: poolerPause, GraceSeconds: poolerGrace,
 		}},
 		Volumes: []workload.Volume{
 			empty("console"), empty("primary"), empty("standby"), {Name: "config", Files: f.pooling}, {Name: "tls", Files: f.poolerTLS},

@@ -133,7 +133,7 @@ func (a *Args) exporter(name string, on room.Target) workload.Process {
 		Name: "exporter", Identity: exporterOf(name), Image: a.ExporterImage, User: workload.Nobody,
 		Env: pulumi.ToStringMap(map[string]string{
 			"DATA_SOURCE_URI":       loopback + ":5432/" + Name + "?sslmode=disable",
-			"DATA_SOURCE_USER":      MonitoringRole,
+			"DATA_SOURCE_USER":      a.internal(MonitoringRole),
 			"DATA_SOURCE_PASS_FILE": RolesPath + "/" + PasswordFile,
 		}),
 		Resources: ExporterResources,
@@ -148,6 +148,7 @@ func (a *Args) exporter(name string, on room.Target) workload.Process {
 	}
 	p.Args = collectors
 	if on == room.DockerHost {
+		p.Env["DATA_SOURCE_USER"] = pulumi.String(MonitoringRole)
 		p.Env["DATA_SOURCE_URI"] = pulumi.String("/" + Name + "?host=" + SocketPath + "&sslmode=disable")
 		p.Mounts = append([]workload.Mount{{Volume: "socket", Path: SocketPath, ReadOnly: true}}, p.Mounts...)
 		p.Health, p.StartupSeconds, p.GraceSeconds = workload.AskHTTP(MetricsPort, "/"), 60, 5

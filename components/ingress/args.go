@@ -23,6 +23,8 @@ const (
 	MetricsPort = 9113
 	// ProbePort is that of the prober, which looks at the certificate that is served.
 	ProbePort = 9115
+	// CountsPort is that of the counter, which says what nginx answered.
+	CountsPort = 9102
 	// HealthPort answers probes where the others expect a PROXY protocol header.
 	HealthPort = 8082
 	// StatusPort is nginx' own, on the loopback address of a pod.
@@ -120,6 +122,8 @@ type Args struct {
 	ExporterImage pulumi.StringInput
 	// ProberImage of Prometheus' blackbox exporter.
 	ProberImage pulumi.StringInput
+	// CounterImage of Prometheus' StatsD exporter.
+	CounterImage pulumi.StringInput
 	// Domain that the hosts are below.
 	Domain string
 	Routes Routes
@@ -166,8 +170,12 @@ type Args struct {
 	Replicas int
 	// Resources of nginx.
 	Resources room.Resources
-	// ExporterResources of the exporter, ProberResources of the prober.
-	ExporterResources, ProberResources room.Resources
+	// ExporterResources of the exporter, ProberResources of the prober, CounterResources of
+	// the counter.
+	ExporterResources, ProberResources, CounterResources room.Resources
+	// LatencyMilliseconds is within what 95 % of the answers of services should have gone
+	// out: the objective of what users see.
+	LatencyMilliseconds int
 	// ExpiryWarningDays is how many days before the end of the certificate a warning is
 	// sent; in the last seventh of them it is critical. A renewal has to come earlier.
 	ExpiryWarningDays int
@@ -238,6 +246,12 @@ func (a *Args) validate() error {
 	if err := a.ProberResources.Validate(); err != nil {
 		problem("ProberResources: %w", err)
 	}
+	if err := a.CounterResources.Validate(); err != nil {
+		problem("CounterResources: %w", err)
+	}
+	if a.LatencyMilliseconds < 1 {
+		problem("LatencyMilliseconds %d: want at least 1", a.LatencyMilliseconds)
+	}
 	a.Logs.validate(problem)
 	if a.ExpiryWarningDays < 1 {
 		problem("ExpiryWarningDays %d: want at least 1", a.ExpiryWarningDays)
@@ -298,12 +312,14 @@ type Place struct {
 	Solver string
 	// Forwards says that there is a forwarder of the log beside nginx.
 	Forwards bool
+	// Counts is where the counter listens, as of nginx.Config.
+	Counts string
 }
 
 // onCluster is the edge called name in a namespace of a cluster, whose domain the
 // container itself knows.
 func (a *Args) onCluster(name, namespace string) Place {
-	return Place{Suffix: "." + namespace + ".svc", Solver: solver(name), Forwards: true}
+	return Place{Suffix: "." + namespace + ".svc", Solver: solver(name), Forwards: true, Counts: countAddress}
 }
 
 // config is the nginx configuration at a place for the names of the routes' hosts, in
@@ -347,8 +363,9 @@ func (a *Args) config(place Place, hosts ...string) *nginx.Config {
 		RequestTimeoutSeconds: a.RequestTimeoutSeconds,
 		ShutdownSeconds:       a.RequestTimeoutSeconds,
 		// One for each core that the limit lets it use; "auto" would count the node's.
-		Workers: max(1, int(math.Ceil(a.Resources.Limits.CPU.AsApproximateFloat64()))),
-		TempDir: tempDir,
+		Workers:      max(1, int(math.Ceil(a.Resources.Limits.CPU.AsApproximateFloat64()))),
+		TempDir:      tempDir,
+		CountAddress: place.Counts,
 	}
 	if a.Logs.On() && place.Forwards {
 		c.LogAddress = forwarderAddress

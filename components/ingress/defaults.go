@@ -16,6 +16,7 @@ func Defaults() Args {
 		Image:            pulumi.String("docker.io/nginxinc/nginx-unprivileged:1.30.6"),
 		ExporterImage:    pulumi.String("docker.io/nginx/nginx-prometheus-exporter:1.5.1"),
 		ProberImage:      pulumi.String("docker.io/prom/blackbox-exporter:v0.28.0"),
+		CounterImage:     pulumi.String("docker.io/prom/statsd-exporter:v0.31.0"),
 		Exposure:         LoadBalancer,
 		PublicHTTPSPort:  443,
 		Limits:           &limits,
@@ -27,7 +28,8 @@ func Defaults() Args {
 		Resources:         room.ResourcesOf("250m", "128Mi", "1", "256Mi"),
 		ExporterResources: room.ResourcesOf("10m", "16Mi", "100m", "64Mi"),
 		ProberResources:   room.ResourcesOf("10m", "32Mi", "100m", "64Mi"),
-		ExpiryWarningDays: 21,
+		CounterResources:  room.ResourcesOf("10m", "24Mi", "200m", "64Mi"),
+		ExpiryWarningDays: 21, LatencyMilliseconds: 500,
 		Logs: Forwarding{
 			Image: pulumi.String("docker.io/otel/opentelemetry-collector-contrib:0.165.1"), Resources: room.ResourcesOf("20m", "96Mi", "200m", "192Mi"),
 		},

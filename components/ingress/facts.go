@@ -21,12 +21,14 @@ func (a *Args) Facts(name string, on room.Target) room.Facts {
 	d := a.withDefaults()
 	metrics := &room.Scrape{Port: MetricsPort, Path: "/metrics"}
 	w := room.Workload{Identity: Edge(name), Replicas: 1, Containers: []room.Resources{d.Resources}}
-	watched := observe.Watched{Job: name, ExpiryWarningDays: d.ExpiryWarningDays}
+	counts := &room.Scrape{Port: CountsPort, Path: "/metrics"}
+	watched := observe.Watched{Job: name, ExpiryWarningDays: d.ExpiryWarningDays, Latency: d.latency()}
 	f := room.Facts{Services: []string{name}, Rules: observe.Alerts(watched), Panels: observe.Panels(watched)}
 	if on == room.Kubernetes {
 		metrics.Beside = d.probe("127.0.0.1")
+		metrics.Beside.Beside = counts
 		w.Replicas, w.Surge, w.Scrape = d.Replicas, 1, metrics
-		w.Containers = append(w.Containers, d.ExporterResources, d.ProberResources)
+		w.Containers = append(w.Containers, d.ExporterResources, d.ProberResources, d.CounterResources)
 		if d.Logs.On() {
 			w.Containers = append(w.Containers, d.Logs.Resources)
 		}
@@ -42,11 +44,12 @@ func (a *Args) Facts(name string, on room.Target) room.Facts {
 		return f
 	}
 	probe := d.probe(name)
-	metrics.Job, probe.Job = Edge(name), Edge(name)
+	metrics.Job, probe.Job, counts.Job = Edge(name), Edge(name), Edge(name)
 	f.Workloads = []room.Workload{
 		w,
 		{Identity: exporterOf(name), Replicas: 1, Containers: []room.Resources{d.ExporterResources}, Scrape: metrics},
 		{Identity: proberOf(name), Replicas: 1, Containers: []room.Resources{d.ProberResources}, Scrape: probe},
+		{Identity: counterOf(name), Replicas: 1, Containers: []room.Resources{d.CounterResources}, Scrape: counts},
 	}
 	f.Links = []room.Link{
 		{From: room.Of(exporterOf(name)), To: room.Of(Edge(name)), Ports: []int{StatusPort}, Zone: room.Watch},

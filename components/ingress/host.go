@@ -3,6 +3,7 @@ package ingress
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
@@ -19,8 +20,8 @@ type DockerArgs struct {
 	After []pulumi.Resource
 }
 
-// DockerIngress is nginx in front of every service, and its exporter, as containers of a
-// Docker host.
+// DockerIngress is nginx in front of every service, and what looks at it, as containers
+// of a Docker host.
 type DockerIngress struct {
 	pulumi.ResourceState
 
@@ -31,7 +32,7 @@ type DockerIngress struct {
 
 // place is a Docker host: the exporter is a container of its own. The figures that it
 // asks for are counters, and their port is not published.
-var place = Place{StatusAddress: "0.0.0.0"}
+var place = Place{StatusAddress: "0.0.0.0", Counts: "unix:" + countSocket}
 
 func (d DockerArgs) validate(a *Args) error {
 	if d.HTTPPort < 0 || d.HTTPPort > 65535 {
@@ -71,12 +72,23 @@ func NewDockerIngress(ctx *pulumi.Context, name string, host *workload.Host, arg
 	if err != nil {
 		return nil, err
 	}
+	counter, counterVolumes, err := own.counter(name, room.DockerHost)
+	if err != nil {
+		return nil, err
+	}
+	// It comes first, for the folder that both share is made as who writes to it.
+	counted, err := host.Run(ctx, workload.Container{Process: counter, Volumes: counterVolumes}, parent)
+	if err != nil {
+		return nil, err
+	}
 	server, volumes := own.server(name, own.renderAt(own.Namespace, func(string) Place { return place }), secrets)
+	server.Mounts = append(server.Mounts, workload.Mount{Volume: countVolume.Name, Path: countDir, ReadOnly: true})
+	volumes = append(volumes, countVolume)
 	published := []workload.Published{{Host: own.PublicHTTPSPort, Container: HTTPSPort}}
 	if on.HTTPPort != 0 {
 		published = append(published, workload.Published{Host: on.HTTPPort, Container: HTTPPort})
 	}
-	running, err := host.Run(ctx, workload.Container{Process: server, Look: own.look(), Volumes: volumes, Published: published, After: on.After}, parent)
+	running, err := host.Run(ctx, workload.Container{Process: server, Look: own.look(), Volumes: volumes, Published: published, After: append(slices.Clone(on.After), counted...)}, parent)
 	if err != nil {
 		return nil, err
 	}

@@ -54,8 +54,12 @@ func NewIngress(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Res
 	}
 	server, volumes := args.server(name, args.render(name), secrets)
 	prober, proberFiles := args.prober(name)
-	processes := []workload.Process{server, args.exporter(name, on), prober}
-	volumes = append(volumes, proberFiles)
+	counter, counterFiles, err := args.counter(name, on)
+	if err != nil {
+		return nil, err
+	}
+	processes := []workload.Process{server, args.exporter(name, on), prober, counter}
+	volumes = append(append(volumes, proberFiles), counterFiles...)
 	if args.Logs.On() {
 		forwarder, files, err := args.forwarder(name)
 		if err != nil {

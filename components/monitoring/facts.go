@@ -134,9 +134,9 @@ func (a *Args) Watch(name string, links []room.Link, rooms ...room.Facts) []room
 				continue
 			}
 			a.Scraped = append(a.Scraped, w)
-			ports := []int{w.Scrape.Port}
-			if w.Scrape.Beside != nil {
-				ports = append(ports, w.Scrape.Beside.Port)
+			var ports []int
+			for _, s := range w.Scrape.All() {
+				ports = append(ports, s.Port)
 			}
 			scraping = append(scraping, a.scraped(name, w.Identity, ports))
 		}

@@ -1,6 +1,8 @@
 package platform
 
 import (
+	"slices"
+
 	"github.com/pulumi/pulumi-random/sdk/v4/go/random"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
@@ -25,18 +27,23 @@ type CredentialsArgs struct {
 
 // The credentials that rotate.
 const (
-	RotateDatabase   = "database"
-	RotateCache      = "cache"
-	RotateJWT        = "jwt"
-	RotateGrafana    = "grafana"
-	RotatePrometheus = "prometheus"
+	RotateDatabase         = "database"
+	RotateDatabaseInternal = "databaseInternal"
+	RotateCache            = "cache"
+	RotateJWT              = "jwt"
+	RotateGrafana          = "grafana"
+	RotatePrometheus       = "prometheus"
 )
 
-// Rotated are they, and what each of them is.
-var Rotated = map[string]string{
-	RotateDatabase: "database-application", RotateCache: "cache-application", RotateJWT: "jwt-secret",
-	RotateGrafana: "grafana-admin", RotatePrometheus: "prometheus-admin",
+// Rotated are they, and which values each of them is.
+var Rotated = map[string][]string{
+	RotateDatabase: {"database-application"}, RotateCache: {"cache-application"}, RotateJWT: {"jwt-secret"},
+	RotateGrafana: {"grafana-admin"}, RotatePrometheus: {"prometheus-admin"},
+	// What the database's own parts know each other by.
+	RotateDatabaseInternal: {"database-monitoring", "database-pooling", "database-replication", "database-rewind", databaseControl},
 }
+
+const databaseControl = "database-control"
 
 // Credentials are the generated secrets of one stack. Every field is a Pulumi
 // secret, stays the same across updates, and is handed to its consumers only.
@@ -54,6 +61,9 @@ type Credentials struct {
 	// roles that poolers and members log in with, DatabaseControl that of their control.
 	// A Docker host uses none of them.
 	DatabasePooling, DatabaseReplication, DatabaseRewind, DatabaseControl pulumi.StringOutput
+	// FormerControl is what members ask poolers with that have not been told the present
+	// DatabaseControl yet; nil for nothing.
+	FormerControl pulumi.StringInput
 	// BackupPassphrase is what backups are encrypted with, BackupStore what logs in to the
 	// S3 server on a volume.
 	BackupPassphrase, BackupStore pulumi.StringOutput
@@ -104,7 +114,7 @@ func NewCredentials(ctx *pulumi.Context, name string, args *CredentialsArgs, opt
 	}
 	if args.Members {
 		values = append(values, value{"database-pooling", &c.DatabasePooling}, value{"database-replication", &c.DatabaseReplication},
-			value{"database-rewind", &c.DatabaseRewind}, value{"database-control", &c.DatabaseControl}, value{"authority-seed", &c.AuthoritySeed},
+			value{"database-rewind", &c.DatabaseRewind}, value{databaseControl, &c.DatabaseControl}, value{"authority-seed", &c.AuthoritySeed},
 			value{"backup-passphrase", &c.BackupPassphrase}, value{"backup-store", &c.BackupStore})
 	}
 	for _, g := range values {
@@ -113,8 +123,8 @@ func NewCredentials(ctx *pulumi.Context, name string, args *CredentialsArgs, opt
 			return nil, err
 		}
 		for credential, of := range Rotated {
-			if of == g.name {
-				if err := c.rotate(ctx, name+"-"+g.name, g.into, args.Words[credential], args.Former[credential], c.former(credential)); err != nil {
+			if slices.Contains(of, g.name) {
+				if err := c.rotate(ctx, name+"-"+g.name, g.into, args.Words[credential], args.Former[credential], c.former(g.name)); err != nil {
 					return nil, err
 				}
 			}
@@ -124,14 +134,16 @@ func NewCredentials(ctx *pulumi.Context, name string, args *CredentialsArgs, opt
 	return c, ctx.RegisterResourceOutputs(c, pulumi.Map{})
 }
 
-// former is where the former value of a credential goes that is accepted beside the
-// present one; nil for those that have none.
-func (c *Credentials) former(credential string) *pulumi.StringInput {
-	switch credential {
-	case RotateCache:
+// former is where the former of a value goes that is accepted beside the present one; nil
+// for those that have none.
+func (c *Credentials) former(value string) *pulumi.StringInput {
+	switch value {
+	case "cache-application":
 		return &c.FormerCache
-	case RotateJWT:
+	case "jwt-secret":
 		return &c.FormerJWT
+	case databaseControl:
+		return &c.FormerControl
 	}
 	return nil
 }

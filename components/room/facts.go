@@ -19,6 +19,8 @@ const (
 	// DockerHost is one Docker engine: a workload is a set of containers, and what is a
 	// second container of a pod is a workload of its own.
 	DockerHost Target = "docker"
+	// Addons is a cluster's own layer, which several platforms share: no room runs there.
+	Addons Target = "addons"
 )
 
 // Identity names a workload. Name and Instance make up the selector, which Kubernetes
@@ -63,9 +65,23 @@ type Scrape struct {
 	// Params are the parameters of the request: what an exporter of many targets is
 	// to look at. nil for none.
 	Params map[string]string
-	// Beside is what another process of the same pods serves; nil for nothing.
+	// Beside is what another process of the same pods serves, and what is Beside that a
+	// third; nil for nothing.
 	Beside *Scrape
 }
+
+// All are the scrape and those beside it.
+func (s *Scrape) All() []*Scrape {
+	var all []*Scrape
+	for ; s != nil; s = s.Beside {
+		all = append(all, s)
+	}
+	return all
+}
+
+// ScrapePrefixes are what the annotations of a pod begin with, below "prometheus.io/", for
+// each of the processes that serve metrics. There are no more.
+var ScrapePrefixes = []string{"", "beside-", "third-"}
 
 // Workload is a set of equal pods, or of equal containers of a Docker host.
 type Workload struct {

@@ -135,13 +135,12 @@ func (p Pod) template(account pulumi.StringInput, volumes corev1.VolumeArray) *c
 	annotations := pulumi.ToStringMap(p.Annotations)
 	if p.Scrape != nil {
 		annotations["prometheus.io/scrape"] = pulumi.String("true")
-		annotations["prometheus.io/port"] = pulumi.String(strconv.Itoa(p.Scrape.Port))
-		annotations["prometheus.io/path"] = pulumi.String(p.Scrape.Path)
-		if beside := p.Scrape.Beside; beside != nil {
-			annotations["prometheus.io/beside-port"] = pulumi.String(strconv.Itoa(beside.Port))
-			annotations["prometheus.io/beside-path"] = pulumi.String(beside.Path)
-			for name, value := range beside.Params {
-				annotations["prometheus.io/beside-param-"+name] = pulumi.String(value)
+		for i, s := range p.Scrape.All() {
+			prefix := "prometheus.io/" + room.ScrapePrefixes[i]
+			annotations[prefix+"port"] = pulumi.String(strconv.Itoa(s.Port))
+			annotations[prefix+"path"] = pulumi.String(s.Path)
+			for name, value := range s.Params {
+				annotations[prefix+"param-"+name] = pulumi.String(value)
 			}
 		}
 	}

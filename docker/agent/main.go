@@ -308,6 +308,7 @@ func runPooler(ctx context.Context, log *slog.Logger, args []string) error {
 	finder := &gate.Finder{Log: log}
 	console := pooler.Console{}
 	readers := &pooler.Readers{Finder: finder, Log: log}
+	login := pooler.Login{Password: os.Getenv("POOLING_PASSWORD")}
 	var folder, readFolder, ca, listen string
 	flags := flag.NewFlagSet("pooler", flag.ContinueOnError)
 	flags.StringVar(&finder.Members, "members", "", "name that has all members' addresses")
@@ -319,7 +320,10 @@ func runPooler(ctx context.Context, log *slog.Logger, args []string) error {
 	flags.StringVar(&console.Socket, "console", "/run/pgbouncer", "folder of PgBouncer's socket")
 	flags.StringVar(&readers.Database, "read", "", "PgBouncer's name of the standbys")
 	flags.IntVar(&console.Port, "console-port", 6432, "port in the name of PgBouncer's socket")
-	flags.StringVar(&listen, "listen", fmt.Sprintf(":%d", pooler.Port), "address to answer /pause and /resume on")
+	flags.StringVar(&listen, "listen", fmt.Sprintf(":%d", pooler.Port), "address to answer /pause, /resume and /started on")
+	flags.StringVar(&login.Role, "login", "", "the pooler's own login, which has to work before PgBouncer starts; \"\" waits for nothing")
+	flags.StringVar(&login.Database, "database", "", "database in which it asks for verifiers")
+	flags.StringVar(&login.Function, "lookup", "", "function that it asks")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -336,9 +340,11 @@ func runPooler(ctx context.Context, log *slog.Logger, args []string) error {
 	}
 	control := &pooler.Control{Admin: console, Finder: finder, Log: log}
 	control.User, control.Password = credentials()
+	control.Former = os.Getenv("CONTROL_FORMER_PASSWORD")
 	if control.Password == "" {
 		return errors.New("CONTROL_PASSWORD is empty: set it")
 	}
+	login.Socket = folder
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var wg sync.WaitGroup
@@ -366,7 +372,13 @@ func runPooler(ctx context.Context, log *slog.Logger, args []string) error {
 		readers.Reconnect = console.Reconnect
 		wg.Go(func() { readers.Run(ctx) })
 	}
-	wg.Go(func() { failed <- serve(ctx, listen, control.Handler()) })
+	handler := control.Handler()
+	if login.Role != "" {
+		barrier := &pooler.Barrier{Try: login.Try, Finder: finder, Log: log}
+		handler.HandleFunc("GET /started", barrier.Started)
+		wg.Go(func() { barrier.Run(ctx) })
+	}
+	wg.Go(func() { failed <- serve(ctx, listen, handler) })
 	err := <-failed
 	cancel()
 	return err

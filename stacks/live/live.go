@@ -66,9 +66,10 @@ func restConfig(kubeconfig, kubeContext string) (*rest.Config, error) {
 }
 
 var (
-	namespaces = schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
-	endpoints  = schema.GroupVersionResource{Group: "discovery.k8s.io", Version: "v1", Resource: "endpointslices"}
-	classes    = schema.GroupVersionResource{Group: "storage.k8s.io", Version: "v1", Resource: "storageclasses"}
+	namespaces  = schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
+	endpoints   = schema.GroupVersionResource{Group: "discovery.k8s.io", Version: "v1", Resource: "endpointslices"}
+	definitions = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
+	classes     = schema.GroupVersionResource{Group: "storage.k8s.io", Version: "v1", Resource: "storageclasses"}
 )
 
 // UID tells clusters apart: that of the namespace kube-system, which lives as long as the
@@ -170,6 +171,7 @@ func (c *Cluster) NameServers(ctx context.Context) ([]string, error) {
 
 // Object is one that is there.
 type Object struct {
+	Name                string
 	Labels, Annotations map[string]string
 }
 
@@ -222,7 +224,24 @@ func (c *Cluster) Get(ctx context.Context, kind, namespace, name string) (*Objec
 	if err != nil {
 		return nil, err
 	}
-	return &Object{Labels: object.GetLabels(), Annotations: object.GetAnnotations()}, nil
+	return &Object{Name: object.GetName(), Labels: object.GetLabels(), Annotations: object.GetAnnotations()}, nil
+}
+
+// Definitions are the custom resource definitions of groups of APIs; nil where the user may
+// not see them.
+func (c *Cluster) Definitions(ctx context.Context, groups ...string) ([]Object, error) {
+	list, err := c.client.Resource(definitions).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, unseen(err)
+	}
+	var found []Object
+	for _, d := range list.Items {
+		// Its name is that of the resource, a dot, and the group.
+		if _, group, _ := strings.Cut(d.GetName(), "."); slices.Contains(groups, group) {
+			found = append(found, Object{Name: d.GetName(), Labels: d.GetLabels(), Annotations: d.GetAnnotations()})
+		}
+	}
+	return found, nil
 }
 
 // Serves tells whether the cluster knows a kind; true where the user may not see that.

@@ -56,9 +56,6 @@ func (p *Problems) Value(key string) string {
 	if v, ok := p.values[key]; ok {
 		return strings.TrimSpace(v)
 	}
-	if s.Default == nil {
-		return ""
-	}
 	return fmt.Sprint(s.Default)
 }
 
@@ -113,7 +110,7 @@ func (s *Set) Read(values map[string]string, secretKeys []string) *Problems {
 	unread := map[string]bool{}
 	for _, d := range all {
 		raw, set := values[d.Key]
-		if d.required != "" && strings.TrimSpace(raw) == "" {
+		if d.required != "" && d.On(*s.target) && strings.TrimSpace(raw) == "" {
 			p.Add(d.Key, "it is not set: %s", d.required)
 			continue
 		}
@@ -168,7 +165,7 @@ func (p *Problems) elsewhere() {
 		if !p.Meant(s.Key) {
 			continue
 		}
-		if s.Target != "" && s.Target != target {
+		if !s.On(target) {
 			p.Add(s.Key, "it has no meaning with target %s: `pulumi config rm %s` removes it", target, s.Key)
 		} else if s.while != nil && !s.while() {
 			p.Add(s.Key, "it has an effect only while %s: see to that, or `pulumi config rm %s`", s.needs, s.Key)

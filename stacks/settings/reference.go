@@ -16,8 +16,8 @@ func (s Setting) sentences() string {
 	if b := s.Bounds(); b != "" {
 		add("%c%s", unicode.ToUpper(rune(b[0])), b[1:])
 	}
-	if s.Target != "" {
-		add("Only with target %s", s.Target)
+	if !s.usual {
+		add("Only with target %s", s.targets(" or "))
 	}
 	if s.needs != "" {
 		add("Only while %s", s.needs)
@@ -65,9 +65,12 @@ func (s *Set) Reference() string {
 		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n", g.Title, g.Description)
 		b.WriteString("| setting | value | default | bounds | target | what it does |\n| --- | --- | --- | --- | --- | --- |\n")
 		for _, d := range g.settings {
-			target := string(d.Target)
-			if target == "" {
+			target := d.targets(", ")
+			if d.usual {
 				target = "every"
+				for _, t := range d.Targets[len(s.usual):] {
+					target += ", " + string(t)
+				}
 			}
 			kind := string(d.Kind)
 			if d.Secret {
@@ -77,6 +80,15 @@ func (s *Set) Reference() string {
 		}
 	}
 	return b.String()
+}
+
+// targets are those of a setting, in words.
+func (s Setting) targets(between string) string {
+	var names []string
+	for _, t := range s.Targets {
+		names = append(names, string(t))
+	}
+	return strings.Join(names, between)
 }
 
 // explained is the description with when it holds.
@@ -89,7 +101,7 @@ func (s Setting) explained() string {
 
 // shown is the default as a reader of the reference sees it.
 func (s Setting) shown() string {
-	if s.Default == nil {
+	if s.required != "" {
 		return "(required)"
 	}
 	switch v := s.Default.(type) {

@@ -4,7 +4,7 @@
 // reading of a stack's configuration with every problem at once, the schema in
 // Pulumi.yaml and the reference for people.
 //
-//	set := settings.New(&target)
+//	set := settings.New(&target, room.Kubernetes, room.DockerHost)
 //	g := set.Group("Database", "TimescaleDB and its exporter.")
 //	g.Resources(&a.Resources, "databaseResources", "the database; its memory settings follow from the limits")
 //	g.Int(&a.MaxConnections, "databaseMaxConnections", "Connections that the database accepts.", settings.Between(25, 1000))
@@ -20,6 +20,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -71,18 +72,20 @@ type Setting struct {
 	Kind Kind
 	// Type follows from Kind; Items is the type of an array's elements.
 	Type, Items Type
-	// Default is the value of a stack that sets nothing, as Pulumi.yaml writes it; nil
-	// for a required setting. An empty one has a meaning, which Description tells.
+	// Default is the value of a stack that sets nothing, as Pulumi.yaml writes it. An
+	// empty one has a meaning, which Description tells, or is refused as Required says.
 	Default any
 	// Secret values are set with `pulumi config set --secret`.
 	Secret bool
 	// Description says what the setting does, without bounds and target.
 	Description string
-	// Target is the only one on which the setting has a meaning; "" for every one.
-	Target room.Target
+	// Targets are those on which the setting has a meaning.
+	Targets []room.Target
 
-	// required says how a setting without a default is set.
+	// required says how a setting without a default is set; usual that Targets are those
+	// of the set.
 	required string
+	usual    bool
 	bounds   bounds
 	checks   []func(string) error
 	each     []func(string) error
@@ -161,8 +164,18 @@ type Option func(*Setting)
 // Secret marks a value that opens something: it is refused in plain text.
 func Secret(s *Setting) { s.Secret = true }
 
-// Only marks a setting that has a meaning on one target alone.
-func Only(target room.Target) Option { return func(s *Setting) { s.Target = target } }
+// Only marks a setting that has a meaning on these targets alone.
+func Only(targets ...room.Target) Option {
+	return func(s *Setting) { s.Targets, s.usual = targets, false }
+}
+
+// Also marks a setting that has a meaning on a target beside the usual ones.
+func Also(target room.Target) Option {
+	return func(s *Setting) { s.Targets = append(slices.Clone(s.Targets), target) }
+}
+
+// On tells whether the setting has a meaning on a target.
+func (s Setting) On(target room.Target) bool { return slices.Contains(s.Targets, target) }
 
 // While marks a setting that has an effect only while something else holds; needs says
 // what, e.g. "engineEnabled is true".
@@ -170,9 +183,9 @@ func While(holds func() bool, needs string) Option {
 	return func(s *Setting) { s.while, s.needs = holds, needs }
 }
 
-// Required takes the default away; how says how the setting is set.
+// Required refuses an empty text where the setting has a meaning; how says how it is set.
 func Required(how string) Option {
-	return func(s *Setting) { s.required, s.Default = how, nil }
+	return func(s *Setting) { s.must(Text); s.required = how }
 }
 
 // Between bounds a number, both ends included.
@@ -244,13 +257,15 @@ type Set struct {
 	// target is where the stack runs, as soon as the setting that says so is read.
 	target    *room.Target
 	targetKey string
+	usual     []room.Target
 	groups    []*Group
 	byKey     map[string]*Setting
 }
 
-// New makes an empty set for a stack that runs where target says once it is read.
-func New(target *room.Target) *Set {
-	return &Set{target: target, byKey: map[string]*Setting{}}
+// New makes an empty set for a stack that runs where target says once it is read. usual
+// are the targets of settings that do not name theirs.
+func New(target *room.Target, usual ...room.Target) *Set {
+	return &Set{target: target, usual: usual, byKey: map[string]*Setting{}}
 }
 
 // Group is what belongs together: the settings of one room.
@@ -287,7 +302,7 @@ func (g *Group) Check(check func(*Problems)) { g.checks = append(g.checks, check
 
 // declare adds a setting; two of one name are a mistake of the program.
 func (g *Group) declare(kind Kind, key string, def any, description string, options []Option) *Setting {
-	s := &Setting{Key: key, Kind: kind, Type: types[kind], Default: def, Description: description}
+	s := &Setting{Key: key, Kind: kind, Type: types[kind], Default: def, Description: description, Targets: g.set.usual, usual: true}
 	if s.Type == Array {
 		s.Items = String
 	}

@@ -40,7 +40,7 @@ func newShop() (*shop, *settings.Set) {
 		env: map[string]string{}, store: resource.MustParse("5Gi"), size: room.ResourcesOf("1", "1Gi", "2", "2Gi"),
 		image: pulumi.String("example.com/shop:1.0.0"),
 	}
-	set := settings.New(&s.target)
+	set := settings.New(&s.target, room.Kubernetes, room.DockerHost)
 	g := set.Group("Shop", "A shop.")
 	g.Text((*string)(&s.target), "target", "Where it is.", settings.OneOf(room.Kubernetes, room.DockerHost))
 	g.Text(&s.name, "name", "How it is called.", settings.Required("`set name`"))
@@ -269,7 +269,7 @@ func TestSchema(t *testing.T) {
 	require.NoError(t, err)
 	for _, want := range []string{
 		"config:\n  target:\n    type: string\n    description: Where it is. One of kubernetes, docker.\n    default: kubernetes\n",
-		"  name:\n    type: string\n    description: How it is called.\n  color:", // required: no default
+		"  name:\n    type: string\n    description: How it is called.\n    default: \"\"\n  color:", // the program says how it is set, where it has to be
 		"  counters:\n    type: integer\n    description: Counters. 1 to 9 pieces.\n    default: 3\n",
 		"  share:\n    type: string\n    description: Share of the market. 0 to 1.\n    default: \"0.25\"\n",
 		"  keys:\n    type: array\n    items:\n      type: string\n    description: Who has a key.\n    default:\n      - 10.0.0.0/8\n",
@@ -303,7 +303,7 @@ func TestReference(t *testing.T) {
 // it.
 func Example() {
 	target, replicas := room.Kubernetes, 3
-	set := settings.New(&target)
+	set := settings.New(&target, room.Kubernetes)
 	g := set.Group("Backend", "The API.")
 	g.Int(&replicas, "backendReplicas", "API pods.", settings.Between(1, 100))
 

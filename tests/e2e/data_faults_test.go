@@ -34,8 +34,14 @@ func (d *data) testGrow(t *testing.T) {
 	d.under(t, "nothing", func(context.Context) {}).nobody(t)
 }
 
-// testShrink takes two away again.
+// testShrink takes two away again, which nothing else may go with.
 func (d *data) testShrink(t *testing.T) {
+	d.set(t, "databaseInstances=1", "databaseMaxConnections=57")
+	out, err := try(t, "pulumi", "--", "preview", "--stack", stack, "--config-file", d.file)
+	if want := "databaseInstances: from 3 to 1 while something else"; err == nil || !strings.Contains(out, want) {
+		t.Errorf("a preview with fewer members and another number of connections: %v, want %q\n%s", err, want, last(out, 40))
+	}
+	d.set(t, "databaseMaxConnections=55")
 	d.under(t, "3 → 1 members by setting", func(context.Context) { d.deploy(t, "databaseInstances=1") }).nobody(t)
 	if n := len(members(t)); n != 1 {
 		t.Errorf("%d members, want 1", n)
@@ -85,10 +91,33 @@ func (d *data) testPlanned(t *testing.T) {
 		t.Errorf("max_connections is %s, want 55", got)
 	}
 
+	// Another minor version, as far as the program can tell: the same by another tag.
+	image := primary(t).Spec.Containers[0].Image
+	alias(t, image, image+"-next")
+	d.under(t, "`databaseImage` changed to another of its major version", func(context.Context) { d.deploy(t, "databaseImage="+image+"-next") }).nobody(t)
+	for _, p := range members(t) {
+		if got := p.Spec.Containers[0].Image; got != image+"-next" {
+			t.Errorf("%s runs %s", p.Name, got)
+		}
+	}
+
 	d.under(t, "poolers replaced", func(context.Context) {
 		roll(t, database.Pooler("database").Name)
 		settled(t, namespace)
 	}).nobody(t)
+}
+
+// alias gives an image of the local node another name.
+func alias(t *testing.T, image, name string) {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "pgrep", "--oldest", "--full", "/run/alphapulse/bin/containerd ").Output()
+	if err != nil {
+		t.Fatalf("the node's containerd: %v", err)
+	}
+	enter := []string{"--target=" + strings.TrimSpace(string(out)), "--mount", "/run/alphapulse/bin/ctr", "--namespace=k8s.io", "images", "tag", "--force", image, name}
+	if out, err := exec.CommandContext(t.Context(), "nsenter", enter...).CombinedOutput(); err != nil {
+		t.Fatalf("nsenter %v: %v\n%s", enter, err, out)
+	}
 }
 
 // handOver has a primary give its role away, as its pod does before it stops.

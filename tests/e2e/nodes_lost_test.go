@@ -113,7 +113,6 @@ const lossWindow = probeTries*probeEvery + answerWithin + 2*time.Second
 // testKill cuts the power of a node under load, and gives it back.
 func (f *fleet) testKill(t *testing.T) {
 	createNamespace(t, otherNamespace)
-	f.deploy(t, "edgeReplicas=3")
 	node := f.victim(t)
 	volumePod(t, node)
 	written := func() string {
@@ -344,7 +343,7 @@ func (f *fleet) testUndo(t *testing.T) {
 	l := startLoad(t, f.lb, f.out)
 	begun := time.Now()
 	must(t, "kubectl", "--", "rollout", "undo", "--namespace", namespace, "deployment/edge")
-	out, err := try(t, "kubectl", "--", "rollout", "status", "--namespace", namespace, "deployment/edge", "--timeout=25s")
+	out, err := try(t, "kubectl", "--", "rollout", "status", "--namespace", namespace, "deployment/edge", "--timeout=12s")
 	t.Logf("rollout undo: %v\n%s", err, last(out, 5))
 	result, waiting := "undone", "nothing"
 	if err != nil {

@@ -127,15 +127,21 @@ func editable(t *testing.T) edited {
 func (e edited) deploy(t *testing.T, settings ...string) {
 	t.Helper()
 	if len(settings) > 0 {
-		args := []string{"config", "set-all", "--stack", stack, "--config-file", e.file}
-		for _, s := range settings {
-			args = append(args, "--plaintext", s)
-		}
-		pulumi(t, args...)
+		e.set(t, settings...)
 	}
 	out := pulumi(t, "up", "--stack", stack, "--config-file", e.file, "--yes", "--skip-preview", "--suppress-outputs")
 	t.Log(last(out, 4))
 	settled(t, namespace)
+}
+
+// set changes settings of the stack's file.
+func (e edited) set(t *testing.T, settings ...string) {
+	t.Helper()
+	args := []string{"config", "set-all", "--stack", stack, "--config-file", e.file}
+	for _, s := range settings {
+		args = append(args, "--plaintext", s)
+	}
+	pulumi(t, args...)
 }
 
 // output runs the program and returns its standard output alone.

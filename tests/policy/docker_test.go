@@ -392,14 +392,14 @@ func TestNetworksFollowFromTheLinks(t *testing.T) {
 			}
 			assert.True(t, slices.ContainsFunc(on[a], func(z string) bool { return slices.Contains(on[b], z) }), "%s and %s do not meet", a, b)
 		}
-		for _, to := range []string{"frontend", "backend-1", "backend-2", "backend-dashboard", "monitoring-grafana", "monitoring-prometheus", "edge-exporter", "edge-prober"} {
+		for _, to := range []string{"frontend", "backend-1", "backend-2", "backend-dashboard", "monitoring-grafana", "monitoring-prometheus", "edge-exporter", "edge-prober", "edge-counter"} {
 			meet("edge", to)
 		}
 		for _, from := range []string{"backend-1", "backend-2", "backend-engine", "backend-dashboard", "database-reconcile"} {
 			meet(from, "database")
 		}
 		meet("cache-exporter", "cache")
-		for _, to := range []string{"monitoring-alertmanager", "monitoring-grafana", "database-exporter", "cache-exporter", "edge-exporter", "edge-prober"} {
+		for _, to := range []string{"monitoring-alertmanager", "monitoring-grafana", "database-exporter", "cache-exporter", "edge-exporter", "edge-prober", "edge-counter"} {
 			meet("monitoring-prometheus", to)
 		}
 	})

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	backend "github.com/alphapulse/alphapulse-infra/components/backend/observe"
+	edge "github.com/alphapulse/alphapulse-infra/components/ingress/observe"
 	"github.com/alphapulse/alphapulse-infra/components/room/board"
 	telemetry "github.com/alphapulse/alphapulse-infra/components/telemetry/observe"
 )
@@ -39,6 +40,8 @@ var abouts = func() map[string]about {
 			"CacheClientsHigh", "CacheRewriteOverdue", "CacheHitRatioLow"}},
 		{about{"platform", "edge", board.Infrastructure.UID}, []string{
 			"EdgeDown", "EdgePodDown", "EdgeHandshakeFailing", "EdgeConnectionsDropped", "CertificateExpiring"}},
+		{about{"platform", "edge", edge.Requests.UID}, []string{
+			"EdgeErrorBudgetBurn", "EdgeLatencyBudgetBurn", "EdgeRequestsLimited", "EdgePodsAvoided"}},
 		{about{"platform", "", board.Infrastructure.UID}, []string{
 			"TargetDown", "VolumeFilling", "PodCrashLooping", "ImagePullFailing", "ContainerConfigurationInvalid", "ContainerOutOfMemory",
 			"PodNotReady", "PodUnschedulable", "ReplicasMissing", "RolloutStuck", "AutoscalerAtMaximum", "AutoscalerNotScaling",

@@ -108,6 +108,8 @@ func healthy() history {
 	add("1", kube("kube_deployment_spec_replicas", `deployment="backend"`), kube("kube_deployment_status_replicas_available", `deployment="backend"`),
 		kube("kube_statefulset_replicas", `statefulset="database"`), kube("kube_statefulset_status_replicas_ready", `statefulset="database"`))
 	add("+600", succeeded, duration, inTime)
+	add("+600", edgeServed)
+	add("+0", edgeFailed)
 	add("+60", ticks)
 	add("+4", lookedUp)
 	add("+0", notFound, notSent)
@@ -127,11 +129,14 @@ const (
 	failed    = `http_requests_total{job="backend",pod="` + apiPod + `",status="503"}`
 	duration  = `http_request_duration_seconds_count{job="backend",pod="` + apiPod + `"}`
 	inTime    = `http_request_duration_seconds_bucket{job="backend",pod="` + apiPod + `",le="0.2"}`
-	heartbeat = `alphapulse_engine_heartbeat_timestamp_seconds{job="backend-engine",pod="` + enginePod + `"}`
-	ticks     = `market_ticks_ingested_total{job="backend-engine",pod="` + enginePod + `"}`
-	lookedUp  = `prometheus_sd_dns_lookups_total{job="monitoring-prometheus"}`
-	notFound  = `prometheus_sd_dns_lookup_failures_total{job="monitoring-prometheus"}`
-	notSent   = `alertmanager_notifications_failed_total{job="monitoring-alertmanager",integration="webhook",reason="other"}`
+	// What users are answered.
+	edgeServed = `edge_requests_total{job="edge",pod="` + edgePod + `",route="api",status="200",outcome="answered"}`
+	edgeFailed = `edge_requests_total{job="edge",pod="` + edgePod + `",route="api",status="503",outcome="unreached"}`
+	heartbeat  = `alphapulse_engine_heartbeat_timestamp_seconds{job="backend-engine",pod="` + enginePod + `"}`
+	ticks      = `market_ticks_ingested_total{job="backend-engine",pod="` + enginePod + `"}`
+	lookedUp   = `prometheus_sd_dns_lookups_total{job="monitoring-prometheus"}`
+	notFound   = `prometheus_sd_dns_lookup_failures_total{job="monitoring-prometheus"}`
+	notSent    = `alertmanager_notifications_failed_total{job="monitoring-alertmanager",integration="webhook",reason="other"}`
 )
 
 func ready(pod string) string {
@@ -144,7 +149,7 @@ func up(job, pod string) string {
 
 // The API fails and the engine stands still, as without the database or without names.
 func (h history) applicationFails() {
-	h.set("+300", succeeded, failed)
+	h.set("+300", succeeded, failed, edgeServed, edgeFailed)
 	h.set("600", heartbeat)
 	h.set("600", ticks)
 	h.set("0", ready(apiPod), kube("kube_deployment_status_replicas_available", `deployment="backend"`),
@@ -166,24 +171,25 @@ var causes = map[string]struct {
 	"the database": {func(h history) {
 		h.databaseGone()
 		h.set("0", kube("kube_pod_container_status_ready", `pod="database-0",container="c"`))
-	}, "DatabaseDown", []string{"APIErrorBudgetBurn", "DatabaseMemberDown", "EngineStalled", "MarketDataMissing", "PodNotReady", "ReplicasMissing", "TargetDown"}},
+	}, "DatabaseDown", []string{"APIErrorBudgetBurn", "DatabaseMemberDown", "EdgeErrorBudgetBurn", "EngineStalled", "MarketDataMissing", "PodNotReady", "ReplicasMissing", "TargetDown"}},
 	"the node of the database and of the API": {func(h history) {
 		h.databaseGone()
 		h.set("0", up("backend", apiPod))
 		h.set("", succeeded, failed, duration, inTime)
 		h.set("1", kube("kube_pod_container_status_ready", fmt.Sprintf(`pod=%q,container="c"`, apiPod)))
-	}, "NodeLost", []string{"APIDown", "DatabaseDown", "DatabaseMemberDown", "EngineStalled", "MarketDataMissing", "PodNotReady", "ReplicasMissing", "TargetDown"}},
+	}, "NodeLost", []string{"APIDown", "DatabaseDown", "DatabaseMemberDown", "EdgeErrorBudgetBurn", "EngineStalled", "MarketDataMissing", "PodNotReady", "ReplicasMissing", "TargetDown"}},
 	"the cluster's DNS": {func(h history) {
 		h.applicationFails()
 		h.set("+4", notFound)
 		h.set("+4", notSent)
-	}, "DNSFailing", []string{"APIErrorBudgetBurn", "AlertNotificationsFailing", "EngineStalled", "MarketDataMissing", "PodNotReady", "ReplicasMissing"}},
+	}, "DNSFailing", []string{"APIErrorBudgetBurn", "AlertNotificationsFailing", "EdgeErrorBudgetBurn", "EngineStalled", "MarketDataMissing", "PodNotReady", "ReplicasMissing"}},
 	"the API": {func(h history) {
+		h.set("+300", edgeServed, edgeFailed)
 		h.set("0", up("backend", apiPod), ready(apiPod), kube("kube_deployment_status_replicas_available", `deployment="backend"`),
 			kube("kube_pod_container_status_ready", fmt.Sprintf(`pod=%q,container="c"`, apiPod)))
 		h.set("", succeeded, duration, inTime)
 		h.set("1", kube("kube_pod_container_status_waiting_reason", fmt.Sprintf(`pod=%q,container="c",reason="CrashLoopBackOff"`, apiPod)))
-	}, "APIDown", []string{"PodCrashLooping", "PodNotReady", "ReplicasMissing", "TargetDown"}},
+	}, "APIDown", []string{"EdgeErrorBudgetBurn", "PodCrashLooping", "PodNotReady", "ReplicasMissing", "TargetDown"}},
 	"the engine": {func(h history) {
 		h.set("0", up("backend-engine", enginePod), ready(enginePod), kube("kube_pod_container_status_ready", fmt.Sprintf(`pod=%q,container="c"`, enginePod)))
 		h.set("", fmt.Sprintf(`alphapulse_engine_leader{job="backend-engine",pod=%q}`, enginePod), heartbeat, ticks)

@@ -103,7 +103,7 @@ func TestDashboardsLoad(t *testing.T) {
 			}
 		}
 	}
-	for _, want := range []string{"AlphaPulse Overview", "AlphaPulse Trading", "AlphaPulse Infrastructure"} {
+	for _, want := range []string{"AlphaPulse Overview", "AlphaPulse Trading", "AlphaPulse Infrastructure", "AlphaPulse Edge"} {
 		if !titles[want] {
 			t.Errorf("no dashboard is called %q", want)
 		}

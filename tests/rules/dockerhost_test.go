@@ -72,7 +72,7 @@ func TestDockerHostAsksNothingOfKubernetes(t *testing.T) {
 			}
 		}
 	}
-	for _, alert := range []string{"DatabaseDown", "CacheDown", "EdgeDown", "EngineAbsent", "TargetDown", "CertificateExpiring", monitoring.DeadMansSwitch} {
+	for _, alert := range []string{"DatabaseDown", "CacheDown", "EdgeDown", "EdgeErrorBudgetBurn", "EngineAbsent", "TargetDown", "CertificateExpiring", monitoring.DeadMansSwitch} {
 		if !strings.Contains(rendered, "alert: "+alert+"\n") {
 			t.Errorf("no alert %s", alert)
 		}

@@ -201,6 +201,11 @@ func TestWhatIsBesideIsScrapedToo(t *testing.T) {
 			t.Errorf("label %s is %q, want %q", name, got, want)
 		}
 	}
+	edge.port = "9102"
+	asks["third_port"], asks["third_path"] = "9102", "/metrics"
+	if found := scrapes(t, edge); len(found) != 1 || found["third"].Get(model.AddressLabel) != "10.0.0.1:9102" || found["third"].Get("job") != "edge" || found["third"].Get("__param_target") != "" {
+		t.Errorf("targets %v, want the third alone", found)
+	}
 	edge.port = "9113"
 	if found := scrapes(t, edge); len(found) != 1 || found["pods"].Get("__param_target") != "" {
 		t.Errorf("targets %v, want that of the pod itself alone", found)

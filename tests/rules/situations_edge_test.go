@@ -18,7 +18,89 @@ func ending(a, b int) map[string]string {
 	}
 }
 
+// answered is four hours of 600 requests of users a minute, of which so many fail and so
+// many are slow, and what an operator asks for beside them.
+func answered(failed, slow int) map[string]string {
+	const perMinute, minutes = 600, 250
+	grows := func(by int) string { return fmt.Sprintf("0+%dx%d", by, minutes) }
+	const of = `job="edge",pod="a",host="api.example.com",route="api"`
+	return map[string]string{
+		`edge_requests_total{` + of + `,status="200",outcome="answered"}`: grows(perMinute - failed),
+		`edge_requests_total{` + of + `,status="503",outcome="failed"}`:   grows(failed),
+		`edge_request_duration_seconds_count{` + of + `}`:                 grows(perMinute),
+		`edge_request_duration_seconds_bucket{` + of + `,le="0.5"}`:       grows(perMinute - slow),
+		`edge_request_duration_seconds_bucket{` + of + `,le="1.0"}`:       grows(perMinute),
+	}
+}
+
+// counted are twenty minutes of requests of one outcome, so many a minute.
+func counted(perMinute map[string]int) map[string]string {
+	all := map[string]string{}
+	for outcome, n := range perMinute {
+		all[fmt.Sprintf(`edge_requests_total{job="edge",pod="a",host="api.example.com",route="api",status="%s",outcome=%q}`,
+			map[bool]string{true: "429", false: "200"}[outcome == "limited"], outcome)] = fmt.Sprintf("0+%dx20", n)
+	}
+	return all
+}
+
+func usersGetErrors(share, window, exhausted string) string {
+	return share + " of what users asked the edge for failed with 5xx over " + window +
+		", and it goes on. At this rate the error budget of 30 days (1 % of the requests) is used up within " + exhausted + "."
+}
+
+func usersWait(share, window, exhausted string) string {
+	return share + " of what users asked the edge for took longer than 0.5 s over " + window +
+		", and it goes on. At this rate the latency budget of 30 days (5 % of the requests) is used up within " + exhausted + "."
+}
+
 var edgeSituations = map[string][]situation{
+	"EdgeErrorBudgetBurn": {
+		{name: "20 % for ten minutes", at: "10m", series: answered(120, 0),
+			fires: burning(rule.Critical, "1h", "Users get errors", usersGetErrors("20%", "1h", "two days"))},
+		{name: "8 % for forty minutes", at: "40m", series: answered(48, 0),
+			fires: burning(rule.Critical, "6h", "Users get errors", usersGetErrors("8%", "6h", "five days"))},
+		{name: "4 % for two hours", at: "2h", series: answered(24, 0),
+			fires: burning(rule.Warning, "1d", "Users get errors", usersGetErrors("4%", "1d", "ten days"))},
+		{name: "2 % for four hours", at: "4h", series: answered(12, 0),
+			fires: burning(rule.Warning, "3d", "Users get errors", usersGetErrors("2%", "3d", "thirty days"))},
+		{name: "0.9 % for four hours", at: "4h", series: answered(5, 0)},
+		{name: "no failure ever", at: "10m", series: map[string]string{`edge_requests_total{job="edge",route="ui",status="200",outcome="answered"}`: "0+600x10"}},
+		{name: "half of one request in five minutes", at: "1h", series: map[string]string{
+			`edge_requests_total{job="edge",route="api",status="200"}`: "0+0.1x60", `edge_requests_total{job="edge",route="api",status="503"}`: "0+0.1x60"}},
+		{name: "over a limit is the client's", at: "10m", series: with(answered(0, 0),
+			map[string]string{`edge_requests_total{job="edge",route="api",status="429",outcome="limited"}`: "0+6000x10"})},
+		{name: "an operator's Grafana", at: "10m", series: with(answered(0, 0),
+			map[string]string{`edge_requests_total{job="edge",route="grafana",status="502",outcome="unreached"}`: "0+6000x10"})},
+	},
+	"EdgeLatencyBudgetBurn": {
+		{name: "80 % slow for ten minutes", at: "10m", series: answered(0, 480),
+			fires: burning(rule.Critical, "1h", "Users wait", usersWait("80%", "1h", "two days"))},
+		{name: "40 % slow for forty minutes", at: "40m", series: answered(0, 240),
+			fires: burning(rule.Critical, "6h", "Users wait", usersWait("40%", "6h", "five days"))},
+		{name: "20 % slow for two hours", at: "2h", series: answered(0, 120),
+			fires: burning(rule.Warning, "1d", "Users wait", usersWait("20%", "1d", "ten days"))},
+		{name: "10 % slow for four hours", at: "4h", series: answered(0, 60),
+			fires: burning(rule.Warning, "3d", "Users wait", usersWait("10%", "3d", "thirty days"))},
+		{name: "4 % slow for four hours", at: "4h", series: answered(0, 24)},
+	},
+	"EdgeRequestsLimited": {
+		{name: "one of ten", at: "18m", series: counted(map[string]int{"answered": 900, "limited": 100}),
+			fires: []firing{{rule.Warning, onEdge, "The edge refuses many requests as too many",
+				"10% of the requests at the edge are over a limit, and are answered 429: somebody asks too often, or the limits are too low."}}},
+		{name: "one of twenty", at: "18m", series: counted(map[string]int{"answered": 1900, "limited": 100})},
+		{name: "half of a few", at: "18m", series: counted(map[string]int{"answered": 60, "limited": 60})},
+		{name: "the API's own 429", at: "18m", series: map[string]string{
+			`edge_requests_total{job="edge",route="api",status="429",outcome="answered"}`: "0+6000x20"}},
+	},
+	"EdgePodsAvoided": {
+		{name: "two of a hundred", at: "18m", series: counted(map[string]int{"answered": 980, "retried": 20}),
+			fires: []firing{{rule.Warning, map[string]string{"job": "edge", "route": "api"}, "A pod behind the edge fails",
+				"For 2% of the requests of route api the edge had to ask a second pod, since the first could not be reached or answered 5xx. Users got an answer."}}},
+		{name: "one of a hundred", at: "18m", series: counted(map[string]int{"answered": 990, "retried": 10})},
+		{name: "a rollout", at: "18m", series: map[string]string{
+			`edge_requests_total{job="edge",route="api",status="200",outcome="answered"}`: "0+600x20",
+			`edge_requests_total{job="edge",route="api",status="200",outcome="retried"}`:  "0x4 0+60x3 180x20"}},
+	},
 	"EdgeDown": {
 		{name: "nginx does not answer", at: "5m", series: map[string]string{`nginx_up{job="edge",pod="a"}`: "0x10"},
 			fires: []firing{{rule.Critical, map[string]string{"job": "edge"}, "No edge pod answers",

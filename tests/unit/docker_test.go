@@ -30,16 +30,16 @@ func single(t *testing.T, with map[string]string, secretKeys ...string) *recorde
 // TestElsewhereSettingsAreRefused where they have no meaning, all at once; a default,
 // which the command line passes by itself, is none.
 func TestElsewhereSettingsAreRefused(t *testing.T) {
-	for target, stack := range map[room.Target]string{room.Kubernetes: "prod", room.DockerHost: "single"} {
+	for target, stack := range map[room.Target]string{room.Kubernetes: "prod", room.DockerHost: "single", room.Addons: "addons"} {
 		config, err := recorder.StackConfig(stack)
 		require.NoError(t, err)
 		meant, defaults := maps.Clone(config), maps.Clone(config)
 		var keys []string
 		for _, s := range stacks.Settings() {
-			if s.Target == "" || s.Target == target {
+			if s.On(target) {
 				continue
 			}
-			edit, _ := editOf(s.Target, s.Key)
+			edit, _ := editOf(s.Targets[0], s.Key)
 			e := edit.value
 			if e == raw(t, s) { // prod's differs from it
 				require.Equal(t, settings.Boolean, s.Type, s.Key)
@@ -135,7 +135,7 @@ func TestImageChangeReplacesOnlyItsContainers(t *testing.T) {
 		"databaseImage": "database database-look database-reconcile", "databaseExporterImage": "database-exporter",
 		"cacheImage": "cache", "cacheExporterImage": "cache-exporter", "frontendImage": "frontend",
 		"backendImage": "backend-1 backend-2 backend-dashboard backend-engine", "dashboardImage": "backend-dashboard",
-		"edgeImage": "edge edge-look", "edgeExporterImage": "edge-exporter", "edgeProberImage": "edge-prober",
+		"edgeImage": "edge edge-look", "edgeExporterImage": "edge-exporter", "edgeProberImage": "edge-prober", "edgeCounterImage": "edge-counter",
 		"prometheusImage": "monitoring-prometheus", "alertmanagerImage": "monitoring-alertmanager", "grafanaImage": "monitoring-grafana",
 	} {
 		after := single(t, map[string]string{key: "registry.example.com/another:1.0.0"})

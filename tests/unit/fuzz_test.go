@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/alphapulse/alphapulse-infra/components/ingress/nginx/nginxtest"
+	"github.com/alphapulse/alphapulse-infra/components/room"
 	"github.com/alphapulse/alphapulse-infra/stacks"
 	"github.com/alphapulse/alphapulse-infra/stacks/settings"
 	"github.com/alphapulse/alphapulse-infra/tests/recorder"
@@ -47,7 +48,7 @@ func FuzzSettings(f *testing.F) {
 		}
 	}
 	for i, s := range all {
-		f.Add(i, strange[i%len(strange)], index("protect"), "false", s.Target == "docker")
+		f.Add(i, strange[i%len(strange)], index("protect"), "false", !s.On(room.Kubernetes))
 	}
 	for _, v := range strange {
 		f.Add(index("domain"), v, index("edgePublicPort"), v, false)

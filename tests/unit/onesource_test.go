@@ -23,7 +23,7 @@ func bothTargets(t *testing.T) (cluster, host map[string]string) {
 	shared, err := recorder.StackConfig("single")
 	require.NoError(t, err)
 	for _, s := range stacks.Settings() {
-		if s.Target == room.DockerHost || s.Key == "target" {
+		if !s.On(room.Kubernetes) || s.Key == "target" {
 			delete(shared, s.Key)
 		}
 	}
@@ -95,6 +95,7 @@ func TestOneSourceOfTheEdge(t *testing.T) {
 		"server monitoring-grafana.alphapulse-single.svc@domain@:":     "server monitoring-grafana:",
 		"server monitoring-prometheus.alphapulse-single.svc@domain@:":  "server monitoring-prometheus:",
 		"listen 127.0.0.1:8081;":                                       "listen 0.0.0.0:8081;",
+		"server=127.0.0.1:9125,":                                       "server=unix:/run/edge-counter/statsd.sock,",
 	} {
 		require.Contains(t, want, from)
 		want = strings.ReplaceAll(want, from, to)

@@ -151,7 +151,7 @@ func TestWordsThatAreRefused(t *testing.T) {
 		`{"database":"123456789012345678901"}`: `is no word`,
 		`{"database":2027}`:                    `it is not an object of words`,
 		`["database"]`:                         `it is not an object of words`,
-		`{"databse":"a","cachePassword":"b"}`:  `rotate: databse: there is no such credential: choose from cache, database, grafana, jwt, prometheus`,
+		`{"databse":"a","cachePassword":"b"}`:  `rotate: databse: there is no such credential: choose from cache, database, databaseInternal, grafana, jwt, prometheus`,
 	} {
 		assert.Contains(t, refused(t, recorder.Options{Config: map[string]string{"rotate": rotate}}), says, rotate)
 	}
@@ -171,4 +171,137 @@ func TestCacheAcceptsWhatItsClientsHave(t *testing.T) {
 		found = found || strings.Contains(s.StringData["users.acl"], "#"+hex.EncodeToString(sum[:]))
 	}
 	assert.True(t, found)
+}
+
+// internalRotation is an update of prod that changes what the database's parts know each
+// other by.
+func internalRotation(t *testing.T, rotate string, left map[string]any) (*recorder.Recording, []recorder.Object) {
+	t.Helper()
+	if left == nil {
+		left = twoWords("", "")
+	}
+	return rotations(t, rotate, map[string]any{"databaseInternal": left})
+}
+
+// kinds are the declared logins by kind, and what the poolers' control knows.
+func kinds(t *testing.T, objects []recorder.Object) (logins map[string]map[string]string, control map[string]string) {
+	t.Helper()
+	logins = map[string]map[string]string{}
+	for _, s := range recorder.Of[*corev1.Secret](objects) {
+		if raw := s.StringData["roles.json"]; raw != "" {
+			var d struct{ Logins []map[string]string }
+			require.NoError(t, json.Unmarshal([]byte(raw), &d))
+			for _, l := range d.Logins {
+				logins[l["kind"]] = l
+			}
+		}
+		if strings.HasPrefix(s.Name, "database-pooler-control-") {
+			control = s.StringData
+		}
+	}
+	return logins, control
+}
+
+// secretFile is a file of a Secret or a ConfigMap, by what its name begins with.
+func secretFile(t *testing.T, objects []recorder.Object, name, key string) string {
+	t.Helper()
+	for _, s := range recorder.Of[*corev1.Secret](objects) {
+		if strings.HasPrefix(s.Name, name) && s.StringData[key] != "" {
+			return s.StringData[key]
+		}
+	}
+	for _, m := range recorder.Of[*corev1.ConfigMap](objects) {
+		if strings.HasPrefix(m.Name, name) && m.Data[key] != "" {
+			return m.Data[key]
+		}
+	}
+	t.Fatalf("no %s in %s…", key, name)
+	return ""
+}
+
+// What the database's parts log in as is made anew, poolers first: they wait until the
+// primary has it, and they obey members that have not been told yet.
+func TestRotationOfTheDatabasesOwn(t *testing.T) {
+	const word = `{"databaseInternal":"2027-01"}`
+	roles := map[string]string{"monitoring": "alphapulse_monitor", "pooling": "alphapulse_pooler", "replication": "alphapulse_replicator", "rewinding": "alphapulse_rewinder"}
+	first, objects := internalRotation(t, "", nil)
+	logins, control := kinds(t, objects)
+	for kind, role := range roles {
+		assert.Equal(t, role, logins[kind]["name"])
+		assert.Empty(t, logins[kind]["group"])
+	}
+	assert.Nil(t, control, "poolers of a stack that rotates nothing wait for nothing")
+	assert.Equal(t, map[string]string{"now": "", "before": ""}, first.Outputs["rotations"].(map[string]map[string]string)["databaseInternal"],
+		"the next update does not know that the members admit other logins")
+	rules := func(objects []recorder.Object) string {
+		_, after, found := strings.Cut(secretFile(t, objects, "database-patroni-", "patroni.yml"), "pg_hba:")
+		require.True(t, found)
+		rules, _, _ := strings.Cut(after, "use_unix_socket")
+		return rules
+	}
+	was, formerControl := rules(objects), secretFile(t, objects, "database-control-", "CONTROL_PASSWORD")
+
+	second, objects := internalRotation(t, word, nil)
+	logins, control = kinds(t, objects)
+	for kind, role := range roles {
+		assert.Equal(t, role+"_2027_01", logins[kind]["name"])
+		assert.Equal(t, role, logins[kind]["group"], "the rules of access do not know it")
+	}
+	assert.Equal(t, was, rules(objects), "another rule restarts servers")
+	patroni := secretFile(t, objects, "database-patroni-", "patroni.yml")
+	assert.Contains(t, patroni, "username: alphapulse_replicator_2027_01")
+	assert.Contains(t, patroni, "username: alphapulse_rewinder_2027_01")
+	assert.Contains(t, secretFile(t, objects, "database-pooler-config-", "pgbouncer.ini"), "auth_user = alphapulse_pooler_2027_01\n")
+	assert.Contains(t, secretFile(t, objects, "database-pooler-config-", "userlist.txt"), `"alphapulse_pooler_2027_01" "`+control["POOLING_PASSWORD"]+`"`)
+	assert.Equal(t, formerControl, control["CONTROL_FORMER_PASSWORD"], "a member that has not been told yet hands over unheard")
+	assert.Equal(t, secretFile(t, objects, "database-credentials-", "PATRONI_RESTAPI_PASSWORD"), control["CONTROL_PASSWORD"])
+	assert.NotEqual(t, formerControl, control["CONTROL_PASSWORD"])
+	for _, of := range []string{"monitoring", "pooling", "replication", "rewind", "control"} {
+		assert.True(t, values(second)["database-"+of+"-2027-01"], "%s has no other value", of)
+	}
+	pods, members := second.Find("kubernetes:apps/v1:Deployment", "database-pooler"), second.Find("kubernetes:apps/v1:StatefulSet", "database-g1")
+	require.Len(t, pods, 1)
+	require.Len(t, members, 1)
+	assert.Contains(t, members[0].RPC.GetDependencies(), urn(pods[0]), "members start anew before the primary has their logins")
+	raw, err := json.Marshal(recorder.Plain(pods[0].Inputs))
+	require.NoError(t, err)
+	assert.Contains(t, string(raw), `"startupProbe":{"failureThreshold":150,"httpGet":{"path":"/started","port":"control"}`, "poolers take clients before their login works")
+	used := second.Find("kubernetes:core/v1:ConfigMap", "database-logins")
+	require.Len(t, used, 1)
+	for _, r := range append(pods, members...) {
+		assert.Contains(t, used[0].RPC.GetDependencies(), urn(r), "the former logins are refused while %s uses them", r.Name)
+	}
+
+	// The next update: poolers forget the former password, and members stay.
+	third, later := internalRotation(t, word, twoWords("2027-01", ""))
+	_, control = kinds(t, later)
+	assert.NotEmpty(t, control["CONTROL_PASSWORD"])
+	assert.Empty(t, control["CONTROL_FORMER_PASSWORD"])
+	template := func(r *recorder.Recording) any {
+		return recorder.Plain(r.Find("kubernetes:apps/v1:StatefulSet", "database-g1")[0].Inputs)["spec"].(map[string]any)["template"]
+	}
+	assert.Equal(t, template(second), template(third), "members start anew")
+	assert.NotContains(t, third.Find("kubernetes:apps/v1:StatefulSet", "database-g1")[0].RPC.GetDependencies(), urn(third.Find("kubernetes:apps/v1:Deployment", "database-pooler")[0]))
+}
+
+// Members of a release before admit the first logins only: with others they would wait for
+// each other.
+func TestADatabaseThatAdmitsNoOtherLoginsIsNotRotated(t *testing.T) {
+	before := map[string]any{"namespace": "alphapulse-prod", "databaseGeneration": 1.0, "volumes": map[string]any{"data-database-g1-0": "100Gi"},
+		"rotations": map[string]any{"cache": twoWords("2027-01", "")}}
+	message := refused(t, recorder.Options{Config: map[string]string{"rotate": `{"cache":"2027-01","databaseInternal":"2027-01"}`}, Previous: before})
+	assert.Contains(t, message, `rotate.databaseInternal: "2027-01": the members run a release that admits no other roles than the first ones: remove it, run `+"`pulumi up`, and set it again")
+	assert.NotContains(t, message, "rotate.cache")
+
+	// A new stack may begin with a word.
+	r, err := recorder.Stack("dev", map[string]string{"rotate": `{"databaseInternal":"2027-01"}`})
+	require.NoError(t, err)
+	objects, err := r.Objects()
+	require.NoError(t, err)
+	logins, control := kinds(t, objects)
+	assert.Equal(t, "alphapulse_replicator_2027_01", logins["replication"]["name"])
+	assert.Empty(t, control["CONTROL_FORMER_PASSWORD"])
+	set := r.Find("kubernetes:apps/v1:StatefulSet", "database-g1")
+	require.Len(t, set, 1)
+	assert.NotContains(t, set[0].RPC.GetDependencies(), urn(r.Find("kubernetes:apps/v1:Deployment", "database-pooler")[0]), "both wait for each other")
 }

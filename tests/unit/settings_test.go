@@ -12,6 +12,7 @@ import (
 	"math/big"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -212,6 +213,8 @@ var edits = map[string]edit{
 	"edgeImage":                   {value: "docker.io/nginxinc/nginx-unprivileged:1.31.0"},
 	"edgeExporterImage":           {value: "docker.io/nginx/nginx-prometheus-exporter:1.6.0"},
 	"edgeProberImage":             {value: "docker.io/prom/blackbox-exporter:v0.29.0"},
+	"edgeCounterImage":            {value: "docker.io/prom/statsd-exporter:v0.32.0"},
+	"edgeLatencyMilliseconds":     {value: "800"},
 	"edgeExposure":                {value: "nodePort"},
 	"edgeIngressClass":            {value: "nginx", with: map[string]string{"edgeExposure": "ingress", "edgeIngressClass": "any"}},
 	"edgeHttpNodePort":            {value: "30080", with: map[string]string{"edgeExposure": "nodePort"}},
@@ -354,9 +357,24 @@ var onHost = map[string]edit{
 	"engineEnabled":          {value: "false", with: map[string]string{"tradingEnabled": "false", "engineResources": `{"requests":{"cpu":"500m","memory":"1Gi"},"limits":{"cpu":"1","memory":"2Gi"}}`}},
 }
 
+// managed are the settings of a stack of add-ons that has cert-manager.
+var managed = map[string]string{"certManager": "true"}
+
+// onCluster are the edits of addons.
+var onCluster = map[string]edit{
+	"protect":                {value: "false", with: managed, live: true}, // the definitions are made by the provider
+	"certManager":            {value: "true"},
+	"certManagerChart":       {value: "oci://quay.io/jetstack/charts/cert-manager", with: managed},
+	"certManagerVersion":     {value: "v1.22.0", with: managed},
+	"certManagerRegistry":    {value: "registry.example.com/quay", with: managed},
+	"certManagerReplicas":    {value: "2", with: managed},
+	"certManagerResources":   {value: `{"limits":{"memory":"512Mi"}}`, with: managed},
+	"certManagerNameServers": {value: `["1.1.1.1:53"]`, with: managed},
+}
+
 // editOf is the edit of a setting on a target.
 func editOf(target room.Target, key string) (edit, bool) {
-	if e, ok := onHost[key]; ok && target == room.DockerHost {
+	if e, ok := map[room.Target]map[string]edit{room.DockerHost: onHost, room.Addons: onCluster}[target][key]; ok {
 		return e, true
 	}
 	e, ok := edits[key]
@@ -406,41 +424,63 @@ var provided = func() (p [2]struct{ chain, key string }) {
 // that rolls more than its readers would name them. The golden files say what each
 // edit changes, and so that nothing else does.
 func TestEverySettingHasAnEffect(t *testing.T) {
-	for target, stack := range map[room.Target]string{room.Kubernetes: "prod", room.DockerHost: "single"} {
+	for target, stack := range map[room.Target]string{room.Kubernetes: "prod", room.DockerHost: "single", room.Addons: "addons"} {
+		base := run(t, stack, nil)
+		var keys []string
+		var mu sync.Mutex
+		effects := map[string]string{}
+		// The group ends when all of it have: each key is two runs of the whole program.
+		t.Run(string(target), func(t *testing.T) {
+			for _, s := range stacks.Settings() {
+				if !s.On(target) || s.Key == "target" && target != room.Kubernetes {
+					continue
+				}
+				keys = append(keys, s.Key)
+				t.Run(s.Key, func(t *testing.T) {
+					t.Parallel()
+					effect := effectOf(t, target, stack, s.Key, base)
+					mu.Lock()
+					defer mu.Unlock()
+					effects[s.Key] = effect
+				})
+			}
+		})
 		var page strings.Builder
 		fmt.Fprintf(&page, "What an edit of each setting changes in the stack %s, on target %s.\n", stack, target)
-		base := run(t, stack, nil)
-		for _, s := range stacks.Settings() {
-			if s.Target != "" && s.Target != target || s.Key == "target" && target == room.DockerHost {
-				continue
-			}
-			e, ok := editOf(target, s.Key)
-			require.True(t, ok, "no edit of %s is tried", s.Key)
-			before := base
-			if len(e.with) > 0 {
-				before = run(t, stack, e.with)
-			}
-			with := maps.Clone(e.with)
-			if with == nil {
-				with = map[string]string{}
-			}
-			maps.Copy(with, e.together)
-			with[s.Key] = e.value
-			after := run(t, stack, with)
-			changed := recorder.Changed(before, after)
-			fmt.Fprintf(&page, "\n%s\n", s.Key)
-			if len(changed) > everything {
-				page.WriteString("  everything\n")
-				continue
-			}
-			assert.Equal(t, e.live, len(changed) == 0, "%s: an edit of %s changes nothing", stack, s.Key)
-			assert.Empty(t, recorder.Losses(before.Resources, after.Resources), "%s: an edit of %s would lose what users stored", stack, s.Key)
-			for _, object := range changed {
-				fmt.Fprintf(&page, "  %s\n", object)
-			}
+		for _, key := range keys {
+			fmt.Fprintf(&page, "\n%s\n%s", key, effects[key])
 		}
 		golden.File(t, "effects-"+string(target)+".txt", page.String())
 	}
+}
+
+// effectOf tries the edit of one setting and lists what it changes.
+func effectOf(t *testing.T, target room.Target, stack, key string, base *recorder.Recording) string {
+	t.Helper()
+	e, ok := editOf(target, key)
+	require.True(t, ok, "no edit of %s is tried", key)
+	before := base
+	if len(e.with) > 0 {
+		before = run(t, stack, e.with)
+	}
+	with := maps.Clone(e.with)
+	if with == nil {
+		with = map[string]string{}
+	}
+	maps.Copy(with, e.together)
+	with[key] = e.value
+	after := run(t, stack, with)
+	changed := recorder.Changed(before, after)
+	if len(changed) > everything {
+		return "  everything\n"
+	}
+	assert.Equal(t, e.live, len(changed) == 0, "%s: an edit of %s changes nothing", stack, key)
+	assert.Empty(t, recorder.Losses(before.Resources, after.Resources), "%s: an edit of %s would lose what users stored", stack, key)
+	var list strings.Builder
+	for _, object := range changed {
+		fmt.Fprintf(&list, "  %s\n", object)
+	}
+	return list.String()
 }
 
 // run is a recording of a stack with settings on top of its file.

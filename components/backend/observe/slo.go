@@ -29,38 +29,6 @@ func DefaultObjectives() Objectives {
 
 func (o Objectives) withDefaults() Objectives { return room.Fill(o, DefaultObjectives()) }
 
-// minimumRate in requests per second: below it one unlucky request is a large
-// share, and no ratio means anything. 0.05/s are 180 requests an hour.
-const minimumRate = "0.05"
-
-// burn is one alerting condition: the budget burns at least Rate times as fast as
-// it may, over a long window (so it matters) and over a short one (so it still
-// happens). Rates and windows for a 30-day budget are those that the Google SRE
-// Workbook recommends (chapter 5, "Multiwindow, Multi-Burn-Rate Alerts"); the one
-// for a day is the Prometheus community's addition between its second and third.
-type burn struct {
-	Rate        float64
-	Long, Short string
-	Severity    rule.Severity
-	Wait        string
-	// Exhausted says when the budget of 30 days is used up at this rate.
-	Exhausted string
-}
-
-var burns = []burn{
-	{14.4, "1h", "5m", rule.Critical, "2m", "two days"},
-	{6, "6h", "30m", rule.Critical, "15m", "five days"},
-	{3, "1d", "2h", rule.Warning, "1h", "ten days"},
-	{1, "3d", "6h", rule.Warning, "3h", "thirty days"},
-}
-
-// The windows of the recordings are the windows of the burns; those of a day and longer are
-// computed less often, since they change slowly and read much.
-var (
-	fastWindows = []string{"5m", "30m", "1h", "2h", "6h"}
-	slowWindows = []string{"1d", "3d"}
-)
-
 // The names of what is recorded over a window: the share of failed requests, that of
 // slow ones, and requests per second.
 func apiErrors(window string) string   { return "alphapulse:api_errors:ratio_rate" + window }
@@ -97,9 +65,14 @@ func (w Watched) recordings() []rule.Group {
 		return rules
 	}
 	return []rule.Group{
-		{Name: "api-recordings", Rules: recordings(fastWindows)},
-		{Name: "api-recordings-slow", Interval: "2m", Rules: recordings(slowWindows)},
+		{Name: "api-recordings", Rules: recordings(rule.FastWindows)},
+		{Name: "api-recordings-slow", Interval: rule.SlowInterval, Rules: recordings(rule.SlowWindows)},
 	}
+}
+
+// atEdge selects what users see at the edge of what the API does.
+func atEdge(budget string) rule.Silence {
+	return rule.Silence{Matchers: []string{fmt.Sprintf("alertname=%q", "Edge"+budget+"BudgetBurn")}, OfConsumers: true}
 }
 
 func (w Watched) api() []rule.Rule {
@@ -113,7 +86,8 @@ func (w Watched) api() []rule.Rule {
 	down := rule.Missing("APIDown", rule.Critical, "1m", "up", w.API,
 		"No API pod answers",
 		"Prometheus reaches the metrics of no pod of "+w.API+": users get errors from the edge.")
-	down.Silences = []rule.Silence{rule.SameWorkload}
+	// The edge tells users that it reaches none.
+	down.Silences = []rule.Silence{rule.SameWorkload, atEdge("Error")}
 	rules := []rule.Rule{
 		down,
 		unmeasured,
@@ -122,10 +96,10 @@ func (w Watched) api() []rule.Rule {
 			"The API refuses live clients",
 			"{{ $value | humanizePercentage }} of the WebSockets that clients ask for are refused: the API has as many as it may have."),
 	}
-	for _, b := range burns {
+	for _, b := range rule.Burns {
 		condition := func(series func(string) string, budget float64) string {
 			return fmt.Sprintf("%s > %.4g and %s > %.4g and %s > %s",
-				series(b.Long), b.Rate*budget, series(b.Short), b.Rate*budget, apiRequests(b.Long), minimumRate)
+				series(b.Long), b.Rate*budget, series(b.Short), b.Rate*budget, apiRequests(b.Long), rule.MinimumRate)
 		}
 		errors := rule.Alert("APIErrorBudgetBurn", b.Severity, b.Wait, condition(apiErrors, o.ErrorBudget),
 			"The API fails too many requests",
@@ -136,6 +110,7 @@ func (w Watched) api() []rule.Rule {
 			fmt.Sprintf("{{ $value | humanizePercentage }} of the API's requests took longer than %g s (the nearest bucket at or above it) over %s, and it goes on. At this rate the latency budget of 30 days (%.4g %% of the requests) is used up within %s.",
 				o.Latency, b.Long, o.LatencyBudget*100, b.Exhausted))
 		errors.Labels["window"], slow.Labels["window"] = b.Long, b.Long
+		errors.Silences, slow.Silences = []rule.Silence{atEdge("Error")}, []rule.Silence{atEdge("Latency")}
 		rules = append(rules, errors, slow)
 	}
 	return rules

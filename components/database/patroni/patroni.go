@@ -6,6 +6,7 @@
 package patroni
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -62,9 +63,14 @@ type Config struct {
 	Agent string
 	// TLSDir is the folder with tls.crt, tls.key and ca.crt.
 	TLSDir string
-	// ReplicationRole and RewindRole stream the write-ahead log and read files.
+	// ReplicationRole and RewindRole stream the write-ahead log and read files. Members of
+	// these roles may what they may.
 	ReplicationRole, RewindRole string
-	// MonitoringRole may log in over the socket and from the pod itself.
+	// ReplicationLogin and RewindLogin are those that this one logs in as, members of the
+	// roles; "" for the roles themselves.
+	ReplicationLogin, RewindLogin string
+	// MonitoringRole may log in over the socket and from the pod itself, and so may its
+	// members.
 	MonitoringRole string
 	// ArchiveCommand keeps the write-ahead log; "" archives nothing.
 	ArchiveCommand string
@@ -125,6 +131,9 @@ func (c *Config) local() []Setting {
 		// A standby or a primary that has vanished is noticed within seconds.
 		{"wal_sender_timeout", "5s"},
 		{"wal_receiver_timeout", "5s"},
+		// A standby finds a new primary at once; by default it tries every 5 s, and commits
+		// wait for it.
+		{"wal_retrieve_retry_interval", "500ms"},
 		// A standby may answer queries for this long before it goes on with the log.
 		{"max_standby_streaming_delay", "10s"},
 		{"hot_standby_feedback", "on"},
@@ -207,22 +216,23 @@ func (c *Config) NeedsRestart() string {
 
 // Access renders pg_hba.conf's lines: the superuser comes in through the socket only,
 // as the operating system's user of the same name; everybody else over TLS, with a
-// password.
+// password. A plus admits a role and all that are members of it, so that another login of
+// the kind is no other rule (PostgreSQL's documentation, "The pg_hba.conf File").
 func (c *Config) Access() []string {
 	rules := []string{"local all postgres peer"}
 	if c.MonitoringRole != "" {
 		rules = append(rules,
-			"local all "+c.MonitoringRole+" scram-sha-256",
-			"host all "+c.MonitoringRole+" 127.0.0.1/32 scram-sha-256",
-			"host all "+c.MonitoringRole+" all reject",
+			"local all +"+c.MonitoringRole+" scram-sha-256",
+			"host all +"+c.MonitoringRole+" 127.0.0.1/32 scram-sha-256",
+			"host all +"+c.MonitoringRole+" all reject",
 		)
 	}
 	return append(rules,
 		"host all postgres all reject",
-		"hostssl replication "+c.ReplicationRole+" all scram-sha-256",
-		"hostssl all "+c.ReplicationRole+" all reject",
-		"hostssl postgres "+c.RewindRole+" all scram-sha-256",
-		"hostssl all "+c.RewindRole+" all reject",
+		"hostssl replication +"+c.ReplicationRole+" all scram-sha-256",
+		"hostssl all +"+c.ReplicationRole+" all reject",
+		"hostssl postgres +"+c.RewindRole+" all scram-sha-256",
+		"hostssl all +"+c.RewindRole+" all reject",
 		"hostssl all all all scram-sha-256",
 	)
 }
@@ -243,8 +253,8 @@ func (c *Config) File() (string, error) {
 		"use_unix_socket_repl": false,
 		"authentication": map[string]any{
 			"superuser":   map[string]any{"username": "postgres"},
-			"replication": map[string]any{"username": c.ReplicationRole, "sslmode": "verify-ca", "sslrootcert": c.TLSDir + "/ca.crt"},
-			"rewind":      map[string]any{"username": c.RewindRole, "sslmode": "verify-ca", "sslrootcert": c.TLSDir + "/ca.crt"},
+			"replication": map[string]any{"username": cmp.Or(c.ReplicationLogin, c.ReplicationRole), "sslmode": "verify-ca", "sslrootcert": c.TLSDir + "/ca.crt"},
+			"rewind":      map[string]any{"username": cmp.Or(c.RewindLogin, c.RewindRole), "sslmode": "verify-ca", "sslrootcert": c.TLSDir + "/ca.crt"},
 		},
 		"parameters": local,
 		"pg_hba":     c.Access(),

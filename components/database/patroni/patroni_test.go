@@ -134,8 +134,10 @@ func TestAnArchiveThatIsOffCanBeTurnedOnWithoutARestart(t *testing.T) {
 	}
 }
 
-// The first matching rule decides, as in the server.
+// The first matching rule decides, as in the server, for which a plus means a role and its
+// members. Another login of a kind is admitted and refused as the first one.
 func TestAccess(t *testing.T) {
+	members := map[string]string{"streamer_2": "streamer", "rewinder_2": "rewinder", "monitor_2": "monitor"}
 	decide := func(kind, database, role, address string) string {
 		for _, rule := range good().Access() {
 			f := strings.Fields(rule)
@@ -147,7 +149,8 @@ func TestAccess(t *testing.T) {
 			if f[1] != database && (f[1] != "all" || database == "replication") {
 				continue
 			}
-			if f[2] != role && f[2] != "all" || kind != "local" && f[3] != "all" && f[3] != address+"/32" {
+			group, any := strings.CutPrefix(f[2], "+")
+			if group != role && f[2] != "all" && (!any || group != members[role]) || kind != "local" && f[3] != "all" && f[3] != address+"/32" {
 				continue
 			}
 			return method
@@ -171,9 +174,33 @@ func TestAccess(t *testing.T) {
 		{"hostssl", "app", "app", "10.1.1.1", "scram-sha-256"},
 		{"host", "app", "app", "10.1.1.1", "no rule"},
 		{"hostssl", "replication", "app", "10.1.1.1", "no rule"},
+		{"local", "app", "monitor_2", "", "scram-sha-256"},
+		{"host", "app", "monitor_2", "127.0.0.1", "scram-sha-256"},
+		{"hostssl", "app", "monitor_2", "10.1.1.1", "reject"},
+		{"hostssl", "replication", "streamer_2", "10.1.1.1", "scram-sha-256"},
+		{"hostssl", "app", "streamer_2", "10.1.1.1", "reject"},
+		{"hostssl", "postgres", "rewinder_2", "10.1.1.1", "scram-sha-256"},
+		{"hostssl", "app", "rewinder_2", "10.1.1.1", "reject"},
+		{"hostssl", "replication", "rewinder_2", "10.1.1.1", "no rule"},
 	} {
 		if got := decide(c.kind, c.database, c.role, c.address); got != c.want {
 			t.Errorf("%s %s as %s from %q: %s, want %s", c.kind, c.database, c.role, c.address, got, c.want)
+		}
+	}
+}
+
+// Another login is no other rule, which would restart a server.
+func TestLogins(t *testing.T) {
+	before, c := good(), good()
+	c.ReplicationLogin, c.RewindLogin = "streamer_2", "rewinder_2"
+	if !slices.Equal(before.Access(), c.Access()) {
+		t.Errorf("rules %q, were %q", c.Access(), before.Access())
+	}
+	for kind, names := range map[string][2]string{"replication": {"streamer", "streamer_2"}, "rewind": {"rewinder", "rewinder_2"}} {
+		for i, config := range []*Config{before, c} {
+			if got := at(t, file(t, config), "postgresql", "authentication", kind, "username"); got != names[i] {
+				t.Errorf("%s logs in as %v, want %s", kind, got, names[i])
+			}
 		}
 	}
 }

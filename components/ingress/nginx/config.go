@@ -84,7 +84,26 @@ type Config struct {
 	// a message of syslog over UDP: host:port of an address, which nobody has to listen
 	// on. "" for nowhere.
 	LogAddress string
+	// CountAddress is where each request is counted, by lines of StatsD in a datagram:
+	// host:port of an address, or "unix:" and the path of a socket; nobody has to listen
+	// on it. "" for nowhere.
+	CountAddress string
 }
+
+// The names that requests are counted under.
+const (
+	// CountRequests is a counter by host, route, status and outcome.
+	CountRequests = "edge_requests"
+	// CountSeconds is how long a request took that a service was asked for, and
+	// CountUpstreamSeconds how long the service took of it, the last one asked: in seconds,
+	// the former by host and route, the latter by route.
+	CountSeconds, CountUpstreamSeconds = "edge_request_seconds", "edge_upstream_seconds"
+)
+
+// Outcomes are what becomes of a request, as it is counted: a service answered it, a
+// second one did, it failed, was late, or none could be reached; it was over a limit; or
+// the edge itself answered it.
+var Outcomes = []string{"answered", "retried", "failed", "late", "unreached", "limited", "edge"}
 
 // Defaults of Config. Headers: identity providers split a session of 16 kB and more
 // over cookies of 4 kB, and put signed requests of 8 kB and more into a URL.

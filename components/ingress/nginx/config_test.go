@@ -42,6 +42,7 @@ func full() nginx.Config {
 	c.HSTSPreload = true
 	c.TraceSampling = 0.125
 	c.LogAddress = "127.0.0.1:5514"
+	c.CountAddress = "127.0.0.1:9125"
 	c.PublicHTTPSPort = 30443
 	return c
 }
@@ -126,6 +127,8 @@ func TestValidateNamesWhatIsWrong(t *testing.T) {
 		"ResponseHeaderKilobytes 3":                   func(c *nginx.Config) { c.ResponseHeaderKilobytes = 3 },
 		"TraceSampling 1e-05":                         func(c *nginx.Config) { c.TraceSampling = 0.00001 },
 		`LogAddress "collector:5514"`:                 func(c *nginx.Config) { c.LogAddress = "collector:5514" },
+		`CountAddress "counter:9125"`:                 func(c *nginx.Config) { c.CountAddress = "counter:9125" },
+		`CountAddress "unix:counts"`:                  func(c *nginx.Config) { c.CountAddress = "unix:counts" },
 		"TraceSampling 1.01":                          func(c *nginx.Config) { c.TraceSampling = 1.01 },
 		"PublicHTTPSPort 0":                           func(c *nginx.Config) { c.PublicHTTPSPort = 0 },
 		"HTTPPort 65536":                              func(c *nginx.Config) { c.HTTPPort = 65536 },

@@ -85,6 +85,13 @@ func (c *Config) validatePorts() error {
 	if _, err := netip.ParseAddrPort(c.LogAddress); c.LogAddress != "" && err != nil {
 		problem("LogAddress %q: want an IP address and a port", c.LogAddress)
 	}
+	if path, socket := strings.CutPrefix(c.CountAddress, "unix:"); socket {
+		if !filePattern.MatchString(path) {
+			problem("CountAddress %q: want unix: and an absolute path of letters, digits and ._/-", c.CountAddress)
+		}
+	} else if _, err := netip.ParseAddrPort(c.CountAddress); c.CountAddress != "" && err != nil {
+		problem("CountAddress %q: want an IP address and a port, or unix: and a path", c.CountAddress)
+	}
 	return errors.Join(problems...)
 }
 

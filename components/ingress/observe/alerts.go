@@ -12,12 +12,14 @@ import (
 
 // Watched is where the edge is seen.
 type Watched struct {
-	// Job is the edge's name among the jobs of Prometheus: nginx-prometheus-exporter
-	// and the blackbox exporter beside it serve its metrics.
+	// Job is the edge's name among the jobs of Prometheus: nginx-prometheus-exporter, the
+	// blackbox exporter and the StatsD exporter beside it serve its metrics.
 	Job string
 	// ExpiryWarningDays is how many days before the end of the certificate a warning is
 	// sent; in the last seventh of them it is critical.
 	ExpiryWarningDays int
+	// Latency is the objective of what users see, in seconds: a bound of the histograms.
+	Latency float64
 	// Owner acts on its alerts; rule.Platform when empty.
 	Owner string
 }
@@ -40,7 +42,9 @@ func Alerts(w Watched) []rule.Group {
 		r.Loud = true // follows from nothing else
 		return r
 	}
-	return []rule.Group{
+	seen := rule.About{Owner: about.Owner, Workload: w.Job, Dashboard: Requests.UID}
+	return append(w.recordings(), []rule.Group{
+		{Name: "edge", Rules: seen.Alerts(w.seen()...)},
 		{Name: rule.Availability, Rules: about.Alerts(
 			down,
 			rule.Alert("EdgePodDown", rule.Warning, "5m", rule.On(w.Job, `nginx_up{$job} == 0`),
@@ -60,5 +64,5 @@ func Alerts(w Watched) []rule.Group {
 			expiring(rule.Critical, w.ExpiryWarningDays*day/7),
 			expiring(rule.Warning, w.ExpiryWarningDays*day),
 		)},
-	}
+	}...)
 }

@@ -1,11 +1,23 @@
 package observe
 
-import "github.com/alphapulse/alphapulse-infra/components/room/board"
+import (
+	"fmt"
+	"strings"
+
+	"github.com/alphapulse/alphapulse-infra/components/ingress/nginx"
+	"github.com/alphapulse/alphapulse-infra/components/room/board"
+)
+
+// Requests is the dashboard of what users see.
+var Requests = board.Dashboard{
+	File: "edge.json", UID: "alphapulse-edge", Title: "AlphaPulse Edge",
+	Description: "What users are answered, how fast, and what stands behind it: by host and route.",
+}
 
 // Panels show the edge.
 func Panels(w Watched) []board.Contribution {
 	q := board.On(w.Job)
-	return []board.Contribution{{Dashboard: board.Infrastructure, Row: "Edge", Panels: []board.Panel{
+	return append(w.requests(), board.Contribution{Dashboard: board.Infrastructure, Row: "Edge", Panels: []board.Panel{
 		board.Series("Requests", "reqps", 3, q(`sum by (pod) (rate(nginx_http_requests_total{$job}[$__rate_interval]))`, "{{pod}}")),
 		board.Series("Connections", "short", 3,
 			q(`sum(nginx_connections_active{$job})`, "active"),
@@ -15,5 +27,39 @@ func Panels(w Watched) []board.Contribution {
 		board.Series("Connections not handled", "cps", 3, q(
 			`sum(rate(nginx_connections_accepted{$job}[$__rate_interval])) - sum(rate(nginx_connections_handled{$job}[$__rate_interval]))`, "dropped")),
 		board.Series("Certificate's end", "s", 3, q(`min by (pod) (probe_ssl_earliest_cert_expiry{$job}) - time()`, "{{pod}}")),
-	}}}
+	}})
+}
+
+// requests are the panels of what users see.
+func (w Watched) requests() []board.Contribution {
+	q := board.On(w.Job)
+	quantile := func(of, by, metric string) string {
+		return fmt.Sprintf(`histogram_quantile(%s, sum by (le, %s) (rate(%s_bucket{$job}[$__rate_interval])))`, of, by, metric)
+	}
+	return []board.Contribution{
+		{Dashboard: Requests, Row: "Now", Panels: []board.Panel{
+			board.Number("Requests of users", "reqps", 4, edgeRequests("5m")),
+			board.Number("Failed", "percentunit", 4, edgeErrors("5m")).Thresholds(board.Limit(errorBudget)).Decimals(2),
+			board.Number("Slow", "percentunit", 4, edgeSlow("5m")).Thresholds(board.Limit(latencyBudget)).Decimals(2).
+				Description(fmt.Sprintf("Longer than %g s.", w.Latency)),
+			board.Number("Over a limit", "reqps", 4, w.fill(`sum(rate(edge_requests_total{$job,outcome="limited"}[$window])) or vector(0)`, "5m")).Decimals(2),
+		}},
+		{Dashboard: Requests, Row: "What users are answered", Panels: []board.Panel{
+			board.Series("Requests by host and route", "reqps", 2, q(`sum by (host, route) (rate(edge_requests_total{$job}[$__rate_interval]))`, "{{host}} {{route}}")),
+			board.Series("Requests by status", "reqps", 2, q(`sum by (status) (rate(edge_requests_total{$job}[$__rate_interval]))`, "{{status}}")),
+			board.Line(board.Series("Share of failed requests", "percentunit", 2,
+				q(edgeErrors("5m"), "5 minutes"), q(edgeErrors("1h"), "1 hour"), q(edgeErrors("1d"), "1 day")), errorBudget),
+			board.Line(board.Series(fmt.Sprintf("Share of requests above %g ms", w.Latency*1000), "percentunit", 2,
+				q(edgeSlow("5m"), "5 minutes"), q(edgeSlow("1h"), "1 hour"), q(edgeSlow("1d"), "1 day")), latencyBudget),
+			board.Series("95 % are answered within", "s", 2, q(quantile("0.95", "host, route", "edge_request_duration_seconds"), "{{host}} {{route}}")).
+				Description("Of what a service was asked for, slow clients included."),
+		}},
+		{Dashboard: Requests, Row: "What is behind it", Panels: []board.Panel{
+			board.Series("95 % of services answer within", "s", 2, q(quantile("0.95", "route", "edge_upstream_duration_seconds"), "{{route}}")),
+			board.Series("What becomes of requests", "reqps", 2, q(`sum by (outcome) (rate(edge_requests_total{$job}[$__rate_interval]))`, "{{outcome}}")).
+				Description("One of: " + strings.Join(nginx.Outcomes, ", ") + "."),
+			board.Series("A second pod had to be asked", "reqps", 2, q(`sum by (route) (rate(edge_requests_total{$job,outcome="retried"}[$__rate_interval]))`, "{{route}}")),
+			board.Series("Nobody could be reached, failed, or was late", "reqps", 2, q(`sum by (route, outcome) (rate(edge_requests_total{$job,outcome=~"unreached|failed|late"}[$__rate_interval]))`, "{{route}} {{outcome}}")),
+		}},
+	}
 }

@@ -100,18 +100,19 @@ func (p Prometheus) alertmanagers() []dnsSD {
 const (
 	podsJob       = "pods"
 	besideJob     = "beside"
+	thirdJob      = "third"
 	stateJob      = "kube-state-metrics"
 	containersJob = "containers"
 )
 
 // ScrapeJobs are the names of the scrape configurations of both targets.
-var ScrapeJobs = []string{podsJob, besideJob, stateJob, containersJob}
+var ScrapeJobs = []string{podsJob, besideJob, thirdJob, stateJob, containersJob}
 
 func (p Prometheus) scrapeConfigs() []scrapeConfig {
 	if len(p.Targets) > 0 {
 		return []scrapeConfig{p.containers()}
 	}
-	return []scrapeConfig{p.pods(podsJob, ""), p.pods(besideJob, "beside_"), p.kubeStateMetrics()}
+	return []scrapeConfig{p.pods(podsJob, ""), p.pods(besideJob, "beside_"), p.pods(thirdJob, "third_"), p.kubeStateMetrics()}
 }
 
 // containers scrapes each container on its own, as pods does.
@@ -133,8 +134,8 @@ const (
 )
 
 // pods scrapes every pod that asks for it: each replica on its own, not one of
-// them at random behind a Service. Of a pod with two that serve metrics, one has
-// annotations with a prefix.
+// them at random behind a Service. Of a pod with several that serve metrics, each but
+// one has annotations with a prefix of its own, as room.ScrapePrefixes has it.
 func (p Prometheus) pods(name, prefix string) scrapeConfig {
 	return scrapeConfig{
 		JobName:             name,

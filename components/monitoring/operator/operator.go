@@ -130,9 +130,9 @@ func (s Scope) queries(node any) {
 // Monitor is the spec of a PodMonitor of a workload that serves metrics. Series get the
 // labels that they have in a Prometheus of our own.
 func (s Scope) Monitor(w room.Workload) map[string]any {
-	endpoints := []any{s.endpoint(w, w.Scrape)}
-	if w.Scrape.Beside != nil {
-		endpoints = append(endpoints, s.endpoint(w, w.Scrape.Beside))
+	var endpoints []any
+	for _, at := range w.Scrape.All() {
+		endpoints = append(endpoints, s.endpoint(w, at))
 	}
 	matched := map[string]any{}
 	for name, value := range w.Selector() {

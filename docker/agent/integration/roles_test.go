@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/alphapulse/alphapulse-infra/docker/agent/internal/member"
+	"github.com/alphapulse/alphapulse-infra/docker/agent/internal/pooler"
 )
 
 const verifier = "SCRAM-SHA-256$4096:c2FsdHNhbHRzYWx0c2FsdA==$o3DEmjSZgbLQ8I9HXwlzDYzDqMRZJlDHTbdj8L3ZQuA=:bLl/G9nvGtVFCeuSbDvqMp9hRpUmjyZEGpgLtpfzI2I="
@@ -165,12 +166,106 @@ func TestOtherKindsRotateToo(t *testing.T) {
 	r := roles(s)
 	first := declared(append(usual, login("app_user", member.Application))...)
 	apply(t, r, first, used(first))
-	second := declared(login("watcher_2", member.Monitoring), login("pooler_2", member.Pooling), login("streamer_2", member.Replication), login("rewinder_2", member.Rewinding), login("app_user", member.Application))
-	apply(t, r, second, used(first))
-	expect(t, s, "postgres", "app", "SELECT count(*)::text FROM pg_roles WHERE rolname ~ '^(watcher|pooler|streamer|rewinder)'", "8")
-	apply(t, r, second, used(second))
-	expect(t, s, "postgres", "app", "SELECT string_agg(rolname, ' ' ORDER BY rolname) FROM pg_roles WHERE rolname ~ '^(watcher|pooler|streamer|rewinder)'", "pooler_2 rewinder_2 streamer_2 watcher_2")
+	const canLogIn = "SELECT string_agg(rolname, ' ' ORDER BY rolname) FROM pg_roles WHERE rolcanlogin AND rolname ~ '^(watcher|pooler|streamer|rewinder)'"
+	second := declared(append(another("2"), login("app_user", member.Application))...)
+	for range 2 { // the second time finds everything
+		apply(t, r, second, used(first))
+		expect(t, s, "postgres", "app", canLogIn, "pooler pooler_2 rewinder rewinder_2 streamer streamer_2 watcher watcher_2")
+		expect(t, s, "pooler", "app", "SELECT count(*)::text FROM pooling.lookup('app_user')", "1")
+		expect(t, s, "pooler_2", "app", "SELECT count(*)::text FROM pooling.lookup('app_user')", "1")
+	}
+	// The first ones stay, as groups.
+	for range 2 {
+		apply(t, r, second, used(second))
+		expect(t, s, "postgres", "app", canLogIn, "pooler_2 rewinder_2 streamer_2 watcher_2")
+		expect(t, s, "pooler", "app", "SELECT 1::text", "!not permitted to log in")
+	}
 	expect(t, s, "pooler_2", "app", "SELECT count(*)::text FROM pooling.lookup('app_user')", "1")
+	expect(t, s, "watcher_2", "app", "SELECT count(*)::text FROM pg_stat_replication", "0")
+	// What a group once could, its members cannot by it.
+	expect(t, s, "postgres", "app", "SELECT pg_has_role('pooler_2', 'pooler', 'USAGE')::text || pg_has_role('pooler_2', 'pooler', 'SET')", "falsefalse")
+	// The next ones drop their forerunners.
+	third := declared(append(another("3"), login("app_user", member.Application))...)
+	apply(t, r, third, used(second))
+	apply(t, r, third, used(third))
+	expect(t, s, "postgres", "app", "SELECT string_agg(rolname, ' ' ORDER BY rolname) FROM pg_roles WHERE rolname ~ '^(watcher|pooler|streamer|rewinder)'",
+		"pooler pooler_3 rewinder rewinder_3 streamer streamer_3 watcher watcher_3")
+}
+
+// another are the logins of a rotation.
+func another(word string) (logins []member.Login) {
+	for _, l := range usual {
+		l.Group, l.Name = l.Name, l.Name+"_"+word
+		logins = append(logins, l)
+	}
+	return logins
+}
+
+// The server's rules name the groups: the first logins, which releases before made, are
+// admitted by them, and every later one, once it has been made.
+func TestAKindIsAdmittedByItsGroup(t *testing.T) {
+	s := start(t)
+	r := roles(s)
+	rules := "local all postgres trust\nlocal app +watcher trust\nlocal all +watcher reject\nlocal replication +streamer trust\nlocal all +streamer reject\nlocal app all trust\n"
+	if err := os.WriteFile(image+s.dir+"/data/pg_hba.conf", []byte(rules), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, s, "postgres", "postgres", "SELECT pg_reload_conf()::text", "true")
+	eventually(t, "the rules are read", func() bool {
+		n, err := s.ask("postgres", "postgres", "SELECT count(*)::text FROM pg_hba_file_rules WHERE database = '{app}'")
+		_, refused := s.ask("watcher", "postgres", "SELECT 1::text")
+		return err == nil && n == "2" && refused != nil && strings.Contains(refused.Error(), "pg_hba.conf")
+	})
+	check := func(suffix string) {
+		t.Helper()
+		expect(t, s, "watcher"+suffix, "app", "SELECT 1::text", "1")
+		expect(t, s, "watcher"+suffix, "postgres", "SELECT 1::text", "!pg_hba.conf rejects")
+		expect(t, s, "streamer"+suffix, "app", "SELECT 1::text", "!pg_hba.conf rejects")
+		conn, err := s.connect(t.Context(), "streamer"+suffix, "", map[string]string{"replication": "true"})
+		if err != nil {
+			t.Errorf("replication as streamer%s: %v", suffix, err)
+			return
+		}
+		_ = conn.Close(t.Context())
+	}
+	first := declared(append(usual, login("app_user", member.Application))...)
+	apply(t, r, first, used(first))
+	check("")
+	second := declared(append(another("2"), login("app_user", member.Application))...)
+	apply(t, r, second, used(first))
+	check("")
+	check("_2")
+	apply(t, r, second, used(second))
+	check("_2")
+	expect(t, s, "app_user", "app", "SELECT 1::text", "1")
+	if conn, err := s.connect(t.Context(), "rewinder_2", "", map[string]string{"replication": "true"}); err == nil {
+		t.Error("replication as rewinder_2")
+		_ = conn.Close(t.Context())
+	}
+}
+
+// A new pooler's login works when all is there that it asks for.
+func TestThePoolersOwnLogin(t *testing.T) {
+	s := start(t)
+	r := roles(s)
+	first := declared(append(usual, login("app_user", member.Application))...)
+	l := pooler.Login{Socket: image + s.dir, Role: "pooler_2", Database: "app", Function: "pooling.lookup"}
+	if err := l.Try(t.Context()); err == nil {
+		t.Error("without a database")
+	}
+	apply(t, r, first, used(first))
+	if err := l.Try(t.Context()); err == nil || !strings.Contains(err.Error(), "does not exist") {
+		t.Errorf("without the role: %v", err)
+	}
+	stranger := l
+	stranger.Role = "watcher"
+	if err := stranger.Try(t.Context()); err == nil || !strings.Contains(err.Error(), "permission denied") {
+		t.Errorf("as somebody who may not ask: %v", err)
+	}
+	apply(t, r, declared(append(another("2"), login("app_user", member.Application))...), used(first))
+	if err := l.Try(t.Context()); err != nil {
+		t.Error(err)
+	}
 }
 
 // Nothing is written before a standby has it.

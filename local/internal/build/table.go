@@ -151,6 +151,7 @@ var table = []unit{
 			"nginx-prometheus-exporter": "github.com/nginx/nginx-prometheus-exporter",
 			"postgres_exporter":         "github.com/prometheus-community/postgres_exporter/cmd/postgres_exporter",
 			"redis_exporter":            "github.com/oliver006/redis_exporter",
+			"statsd_exporter":           "github.com/prometheus/statsd_exporter",
 		},
 		stamp: map[string]string{
 			"main.BuildVersion": "v1.88.0", // redis_exporter; the others take theirs from the module
@@ -193,6 +194,13 @@ var table = []unit{
 		module: "jaeger",
 		tools:  map[string]string{"jaeger": "github.com/jaegertracing/jaeger/cmd/jaeger"},
 		stamp:  map[string]string{"github.com/jaegertracing/jaeger/internal/version.latestVersion": "v2.13.0"},
+		memory: 1500 * mib,
+	},
+	{
+		module: "certmanager",
+		tools:  map[string]string{"cert-manager": "./cmd/cert-manager", "acmesolver": "./cmd/acmesolver"},
+		stamp:  map[string]string{"github.com/cert-manager/cert-manager/pkg/util.AppVersion": "v1.21.2"},
+		family: kubernetesClients,
 		memory: 1500 * mib,
 	},
 }

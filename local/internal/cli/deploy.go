@@ -12,7 +12,10 @@ func deployCommands() []*cobra.Command {
 }
 
 func deployCommand() *cobra.Command {
-	var nodes topology.Request
+	var (
+		nodes  topology.Request
+		addons []string
+	)
 	cmd := &cobra.Command{
 		Use:   "deploy",
 		Short: "Deploy the stack " + deploy.Stack + " and print where it answers: `make up`",
@@ -32,10 +35,11 @@ what the stack consists of.`,
 			if err != nil {
 				return err
 			}
-			return deploy.Up(cmd.Context(), r, nodes)
+			return deploy.Up(cmd.Context(), r, nodes, addons)
 		},
 	}
 	nodeFlags(cmd, &nodes)
+	cmd.Flags().StringSliceVar(&addons, "addons", nil, "what the local cluster has beside the stack, e.g. certManager; none leaves it as it is")
 	return cmd
 }
 

@@ -38,8 +38,8 @@ var errInterrupted = errors.New("interrupted: the next run goes on where this on
 // chooses the cluster (see Setting); the local one it builds and starts first. It
 // may be run again at any time: it goes on after an interrupt, and changes
 // nothing when there is nothing to change. The local cluster gets the nodes that are
-// requested.
-func Up(ctx context.Context, r *progress.Reporter, nodes topology.Request) error {
+// requested, and the add-ons, which are named by the settings of their stack.
+func Up(ctx context.Context, r *progress.Reporter, nodes topology.Request, addons []string) error {
 	root, err := paths.Root()
 	if err != nil {
 		return err
@@ -51,7 +51,10 @@ func Up(ctx context.Context, r *progress.Reporter, nodes topology.Request) error
 	if !where.Local && !nodes.Empty() {
 		return fmt.Errorf("nodes, zones, labels and taints are those of the local cluster, and the stack is deployed to %s: leave them out", where)
 	}
-	tools, where, err := makeReady(ctx, r, root, where, nodes)
+	if err := checkAddons(addons, where); err != nil {
+		return err
+	}
+	tools, where, err := makeReady(ctx, r, root, where, nodes, addons)
 	if ctx.Err() != nil {
 		return errInterrupted
 	}
@@ -59,6 +62,9 @@ func Up(ctx context.Context, r *progress.Reporter, nodes topology.Request) error
 		return err
 	}
 
+	if err := installAddons(ctx, r, tools, root, where, addons); err != nil {
+		return err
+	}
 	args := []string{"up", "--stack", Stack, "--yes", "--skip-preview", "--suppress-outputs"}
 	more, done, err := renewed(r, root, Stack, where, args)
 	if err != nil {
@@ -66,7 +72,7 @@ func Up(ctx context.Context, r *progress.Reporter, nodes topology.Request) error
 	}
 	defer done()
 	args = append(args, more...)
-	if err := selectStack(ctx, r, tools, root); err != nil {
+	if err := selectStack(ctx, r, tools, root, Stack); err != nil {
 		return err
 	}
 	if err := settle(ctx, r, tools, root); err != nil {
@@ -152,7 +158,7 @@ func agree(question string) (bool, error) {
 // makeReady brings up everything that a deployment needs, at the same time where
 // it can: the cluster with its images, the toolchain, the compiled program. It
 // returns the toolchain, set to the target, and the target as it then is.
-func makeReady(ctx context.Context, r *progress.Reporter, root string, where target, nodes topology.Request) (*toolchain.Toolchain, target, error) {
+func makeReady(ctx context.Context, r *progress.Reporter, root string, where target, nodes topology.Request, addons []string) (*toolchain.Toolchain, target, error) {
 	if where.Local {
 		// What is wrong with the machine is said before a long compile begins.
 		if err := check(ctx, r, nodes); err != nil {
@@ -180,7 +186,7 @@ func makeReady(ctx context.Context, r *progress.Reporter, root string, where tar
 		})
 	}
 	if where.Local {
-		run(func() error { return node.Up(ctx, r, node.Options{Nodes: nodes, Archives: archives}) })
+		run(func() error { return node.Up(ctx, r, node.Options{Nodes: nodes, Archives: archivesWith(addons)}) })
 	}
 	run(func() (err error) { tools, err = toolchain.Ensure(ctx, r); return err })
 	run(func() error { return build.Warm(ctx, r, root) })
@@ -223,11 +229,11 @@ func check(ctx context.Context, r *progress.Reporter, nodes topology.Request) er
 	return preflight.Run(ctx, needs)
 }
 
-// selectStack makes dev the stack that commands without --stack work on, and
+// selectStack makes a stack the one that commands without --stack work on, and
 // creates it if it is not there.
-func selectStack(ctx context.Context, r *progress.Reporter, tools *toolchain.Toolchain, root string) error {
-	s := r.Step("select stack " + Stack)
-	return s.Done(tools.Quiet(ctx, root, s.Writer(), "stack", "select", "--create", Stack))
+func selectStack(ctx context.Context, r *progress.Reporter, tools *toolchain.Toolchain, root, stack string) error {
+	s := r.Step("select stack " + stack)
+	return s.Done(tools.Quiet(ctx, root, s.Writer(), "stack", "select", "--create", stack))
 }
 
 // Pulumi runs pulumi with the given arguments on the clone's state, against the
@@ -276,7 +282,7 @@ func Pulumi(ctx context.Context, r *progress.Reporter, args []string) error {
 		if first, err := tools.Fresh(); err != nil {
 			return err
 		} else if first {
-			if err := selectStack(ctx, r, tools, root); err != nil {
+			if err := selectStack(ctx, r, tools, root, Stack); err != nil {
 				return err
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/alphapulse/alphapulse-infra/local/internal/paths"
 	"github.com/alphapulse/alphapulse-infra/local/internal/progress"
@@ -25,6 +26,10 @@ func Destroy(ctx context.Context, r *progress.Reporter) error {
 		return err
 	}
 	var errs []error
+	// What other stacks use goes last.
+	if i := slices.Index(names, addonStack); i >= 0 {
+		names = append(slices.Delete(names, i, i+1), addonStack)
+	}
 	for _, name := range names {
 		was, err := remembered(name)
 		switch {

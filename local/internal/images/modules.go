@@ -27,19 +27,29 @@ func pinFile(module string) ([]byte, error) {
 
 // add puts the files into the tree.
 func (m moduleFiles) add(ctx context.Context, t oci.Tree, w io.Writer) error {
-	root, err := paths.Root()
+	dir, err := moduleDir(ctx, m.pinnedBy, m.module, w)
 	if err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, "go", "mod", "download", "-json", m.module)
-	cmd.Dir = filepath.Join(root, "local", "modules", m.pinnedBy)
+	return addFiles(t, filepath.Join(dir, filepath.FromSlash(m.from)), m.to)
+}
+
+// moduleDir returns the folder of a module's files, at the version that another one below
+// local/modules pins, and fetches them where they are missing.
+func moduleDir(ctx context.Context, pinnedBy, module string, w io.Writer) (string, error) {
+	root, err := paths.Root()
+	if err != nil {
+		return "", err
+	}
+	cmd := exec.CommandContext(ctx, "go", "mod", "download", "-json", module)
+	cmd.Dir = filepath.Join(root, "local", "modules", pinnedBy)
 	cmd.Stderr = w
 	out, err := cmd.Output()
 	var found struct{ Dir, Error string }
 	if jsonErr := json.Unmarshal(out, &found); err != nil || jsonErr != nil || found.Error != "" {
-		return fmt.Errorf("download module %s: %s (%w)", m.module, found.Error, err)
+		return "", fmt.Errorf("download module %s: %s (%w)", module, found.Error, err)
 	}
-	return addFiles(t, filepath.Join(found.Dir, filepath.FromSlash(m.from)), m.to)
+	return found.Dir, nil
 }
 
 // addFiles puts the files below the folder from of this machine into the tree, below

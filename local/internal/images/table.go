@@ -152,7 +152,7 @@ func (i Image) with(change func(*Image)) Image {
 
 // Table returns all images, those that the cluster needs first at its beginning.
 func Table() []Image {
-	return slices.Concat(clusterImages(), stackImages(), ownImages(), baseImages())
+	return slices.Concat(clusterImages(), stackImages(), ownImages(), addonImages(), baseImages())
 }
 
 func clusterImages() []Image {
@@ -202,6 +202,14 @@ func stackImages() []Image {
 			row("nginx-exporter", "Go module github.com/nginx/nginx-prometheus-exporter", "1.5.1", "",
 				"docker.io/nginx/nginx-prometheus-exporter:1.5.1"),
 		blackboxExporter(),
+		Image{
+			layers: []debian.Recipe{certificates, busybox},
+			tools:  map[string]string{"/bin/statsd_exporter": "statsd_exporter"},
+			tree:   join(accounts("", 0, ""), shell()),
+			config: v1.Config{User: "65534", Env: []string{searchPath}, WorkingDir: "/", ExposedPorts: set("9102/tcp", "9125/tcp", "9125/udp"), Entrypoint: []string{"/bin/statsd_exporter"}},
+		}.
+			row("statsd-exporter", "Go module github.com/prometheus/statsd_exporter", "0.31.0", "",
+				"docker.io/prom/statsd-exporter:v0.31.0"),
 		prometheus(), alertmanager(),
 		Image{
 			layers: []debian.Recipe{certificates, busybox},

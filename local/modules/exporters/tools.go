@@ -8,4 +8,5 @@ import (
 	_ "github.com/nginx/nginx-prometheus-exporter"
 	_ "github.com/oliver006/redis_exporter"
 	_ "github.com/prometheus-community/postgres_exporter/cmd/postgres_exporter"
+	_ "github.com/prometheus/statsd_exporter"
 )

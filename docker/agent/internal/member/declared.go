@@ -36,6 +36,9 @@ type Declared struct {
 type Login struct {
 	Name string `json:"name"`
 	Kind string `json:"kind"`
+	// Group is a role that the login is a member of, by which the server's rules of access
+	// know its kind; "" where they know the login itself. It gives no rights.
+	Group string `json:"group,omitempty"`
 	// Verifier is what the server stores of the password.
 	Verifier string `json:"verifier"`
 }
@@ -66,6 +69,9 @@ func Parse(raw []byte) (*Declared, error) {
 			problems = append(problems, fmt.Errorf("declared roles: login %s is there twice", l.Name))
 		}
 		seen[l.Name] = true
+		if l.Group != "" {
+			name("the group of login "+l.Name, l.Group)
+		}
 		if !slices.Contains(kinds, l.Kind) {
 			problems = append(problems, fmt.Errorf("declared roles: login %s is of kind %q: want one of %q", l.Name, l.Kind, kinds))
 		}
@@ -74,6 +80,18 @@ func Parse(raw []byte) (*Declared, error) {
 		}
 	}
 	return d, errors.Join(problems...)
+}
+
+// groups are those of all logins, but for the ones that are logins.
+func (d *Declared) groups() []string {
+	var groups []string
+	names := d.names()
+	for _, l := range d.Logins {
+		if l.Group != "" && !slices.Contains(names, l.Group) {
+			groups = append(groups, l.Group)
+		}
+	}
+	return groups
 }
 
 // names are those of all logins, sorted.

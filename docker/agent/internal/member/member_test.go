@@ -76,6 +76,7 @@ func TestDeclarationsThatAreRefused(t *testing.T) {
 	for what, c := range map[string][2]string{
 		"no JSON":            {`{`, "declared roles"},
 		"the superuser":      {strings.ReplaceAll(good, "app_user", "postgres"), `"postgres"`},
+		"a group's name":     {strings.ReplaceAll(good, `"kind"`, `"group":"a; drop","kind"`), `the group of login app_user is "a; drop"`},
 		"SQL in a name":      {strings.ReplaceAll(good, "app_user", "a; drop"), `"a; drop"`},
 		"a plain password":   {strings.ReplaceAll(good, verifier, "hunter2"), "no SCRAM-SHA-256 verifier"},
 		"an unknown kind":    {strings.ReplaceAll(good, "application", "admin"), `"admin"`},
@@ -101,6 +102,7 @@ type site struct {
 	config   map[string]any
 	pending  bool
 	notFound bool // the pooler
+	strange  bool // the pooler knows another password
 }
 
 func (s *site) saw() []string {
@@ -143,6 +145,9 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "POST /pause":
 		if s.notFound {
 			w.WriteHeader(http.StatusNotFound)
+		}
+		if s.strange {
+			w.WriteHeader(http.StatusUnauthorized)
 		}
 		_, _ = w.Write([]byte(`{"drained":true}`))
 	}
@@ -189,6 +194,7 @@ func TestHandover(t *testing.T) {
 		"not the primary":       {&site{role: "replica", members: three}, ask[:1], false},
 		"alone":                 {&site{role: "primary", members: three[1:2]}, append(slices.Clone(ask), "CHECKPOINT", "POST /pause"), false},
 		"refused":               {&site{role: "primary", members: three, refuse: true}, append(slices.Clone(ask), "CHECKPOINT", "POST /pause", "POST /switchover db-1 to db-2", "POST /resume"), true},
+		"another password":      {&site{role: "primary", members: three, strange: true}, append(slices.Clone(ask), "CHECKPOINT", "POST /pause", "POST /switchover db-1 to db-2"), false},
 		"a pooler that is gone": {&site{role: "primary", members: three, notFound: true}, append(slices.Clone(ask), "CHECKPOINT", "POST /pause", "POST /switchover db-1 to db-2"), false},
 	} {
 		t.Run(what, func(t *testing.T) {

@@ -139,6 +139,11 @@ func (s *session) login(ctx context.Context, d *Declared, l Login) {
 	if l.Name != d.Owner { // whose kind its members have
 		s.exec(ctx, "COMMENT ON ROLE "+id(l.Name)+" IS "+literal(mark+l.Kind))
 	}
+	if l.Group != "" {
+		// The first login of a kind was its group, and is one to this day.
+		s.role(ctx, l.Group, "NOLOGIN")
+		s.exec(ctx, "GRANT "+id(l.Group)+" TO "+id(l.Name)+" WITH INHERIT FALSE, SET FALSE")
+	}
 	switch l.Kind {
 	case Application:
 		if l.Name != d.Owner {
@@ -218,10 +223,13 @@ func (r *Roles) retire(ctx context.Context, s *session, d *Declared, used []stri
 	if !slices.Contains(d.names(), d.Owner) {
 		s.lockOut(ctx, d.Owner)
 	}
+	for _, group := range d.groups() {
+		s.lockOut(ctx, group)
+	}
 	if s.err != nil {
 		return s.err
 	}
-	rows, err := s.conn.Query(ctx, "SELECT rolname FROM pg_roles WHERE starts_with(shobj_description(oid, 'pg_authid'), $1) AND rolname <> ALL ($2)", mark, d.names())
+	rows, err := s.conn.Query(ctx, "SELECT rolname FROM pg_roles WHERE starts_with(shobj_description(oid, 'pg_authid'), $1) AND rolname <> ALL ($2)", mark, append(d.groups(), d.names()...))
 	if err != nil {
 		return err
 	}

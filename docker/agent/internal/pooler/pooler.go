@@ -9,10 +9,12 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/alphapulse/alphapulse-infra/docker/agent/internal/gate"
 )
@@ -34,9 +36,15 @@ type Admin interface {
 	// Pause returns when no server connection is in use; new transactions wait from the
 	// beginning on. When ctx ends before, they go on waiting.
 	Pause(ctx context.Context) error
-	// Resume lets them go on.
+	// Resume lets them go on. It fails with ErrStopping once PgBouncer was told to stop.
 	Resume(ctx context.Context) error
+	// Stop ends PgBouncer at once.
+	Stop(ctx context.Context) error
 }
+
+// ErrStopping says that PgBouncer waits for its clients to leave, and does nothing else
+// that it is asked for.
+var ErrStopping = errors.New("pgbouncer is stopping")
 
 // Console is the console that PgBouncer has on its socket for its own user.
 type Console struct {
@@ -56,7 +64,12 @@ func (c Console) exec(ctx context.Context, sql string) error {
 		return fmt.Errorf("pgbouncer: %w", err)
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	if _, err := conn.Exec(ctx, sql); err != nil {
+	_, err = conn.Exec(ctx, sql)
+	// PgBouncer's protocol errors all have one code; this text is its own.
+	if failed, ok := errors.AsType[*pgconn.PgError](err); ok && strings.Contains(failed.Message, "shutting down") {
+		return fmt.Errorf("%w: %s: %w", ErrStopping, sql, err)
+	}
+	if err != nil {
 		return fmt.Errorf("pgbouncer: %s: %w", sql, err)
 	}
 	return nil
@@ -86,6 +99,17 @@ func (c Console) Resume(ctx context.Context) error {
 	return c.exec(ctx, "RESUME")
 }
 
+// Stop implements Admin. The connection ends with PgBouncer.
+func (c Console) Stop(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, command)
+	defer cancel()
+	err := c.exec(ctx, "SHUTDOWN")
+	if _, refused := errors.AsType[*pgconn.PgError](err); refused {
+		return err
+	}
+	return nil
+}
+
 // A Control pauses and resumes one PgBouncer on request. A pause ends by itself when
 // another primary is there, or the same one after a restart, and after Hold at the
 // latest.
@@ -94,7 +118,10 @@ type Control struct {
 	Finder *gate.Finder
 	// User and Password that requests must have.
 	User, Password string
-	Log            *slog.Logger
+	// Former is a password that is accepted beside; "" for none. A rotation changes it
+	// here first, and members that have the former one still have to be obeyed.
+	Former string
+	Log    *slog.Logger
 	// Drain and Hold in place of the constants; 0 keeps them.
 	Drain, Hold time.Duration
 
@@ -112,7 +139,7 @@ type Answer struct {
 }
 
 // Handler serves POST /pause and POST /resume.
-func (c *Control) Handler() http.Handler {
+func (c *Control) Handler() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /pause", c.allowed(func(w http.ResponseWriter, r *http.Request) {
 		drained, err := c.Pause(r.Context())
@@ -130,13 +157,17 @@ func (c *Control) Handler() http.Handler {
 
 func (c *Control) allowed(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if user, password, ok := r.BasicAuth(); !ok || !equal(user, c.User) || !equal(password, c.Password) {
+		if user, password, ok := r.BasicAuth(); !ok || !equal(user, c.User) || !c.knows(password) {
 			w.Header().Set("WWW-Authenticate", "Basic")
 			http.Error(w, "log in", http.StatusUnauthorized)
 			return
 		}
 		next(w, r)
 	}
+}
+
+func (c *Control) knows(password string) bool {
+	return equal(password, c.Password) || c.Former != "" && equal(password, c.Former)
 }
 
 // ErrPaused says that clients are being held back already.
@@ -190,6 +221,11 @@ func (c *Control) hold(ctx context.Context, before *gate.Target, ending <-chan s
 	for attempt := 0; ; attempt++ {
 		err := c.Admin.Resume(ctx)
 		if err == nil {
+			break
+		}
+		if errors.Is(err, ErrStopping) {
+			// Those that it holds back would wait in vain: they go to another pooler.
+			c.Log.Info("PgBouncer is told to stop while it is paused: its clients are sent away", "err", c.Admin.Stop(ctx))
 			break
 		}
 		c.Log.Error("resume", "err", err)

@@ -23,6 +23,8 @@ type console struct {
 	busy    bool // a transaction does not end
 	refuses bool
 	resumes int
+	// stopping refuses to resume, as PgBouncer does, and stopped is its end.
+	stopping, stopped bool
 }
 
 func (c *console) Pause(ctx context.Context) error {
@@ -44,8 +46,18 @@ func (c *console) Pause(ctx context.Context) error {
 func (c *console) Resume(context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.stopping {
+		return ErrStopping
+	}
 	c.paused = false
 	c.resumes++
+	return nil
+}
+
+func (c *console) Stop(context.Context) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stopped = true
 	return nil
 }
 
@@ -128,6 +140,25 @@ func TestAPauseEndsOnRequestAndByItself(t *testing.T) {
 	}
 }
 
+// PgBouncer that was told to stop while it is paused never resumes: whoever it holds back
+// would wait until it is killed.
+func TestClientsOfAPoolerThatStopsAreSentAway(t *testing.T) {
+	admin := &console{}
+	c, restart := control(t, admin)
+	if _, err := c.Pause(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	admin.mu.Lock()
+	admin.stopping = true
+	admin.mu.Unlock()
+	restart()
+	eventually(t, "it ends", func() bool {
+		admin.mu.Lock()
+		defer admin.mu.Unlock()
+		return admin.stopped
+	})
+}
+
 // A transaction that lasts is no reason to stay, and none to hold nobody back.
 func TestALongTransactionIsNotWaitedFor(t *testing.T) {
 	admin := &console{busy: true}
@@ -188,6 +219,32 @@ func TestOnlyWhoLogsInPauses(t *testing.T) {
 		t.Errorf("resume: %d", code)
 	}
 	eventually(t, "it goes on", func() bool { return !admin.isPaused() })
+}
+
+// While a password is changed, members that have not been told yet are obeyed.
+func TestTheFormerPasswordIsAccepted(t *testing.T) {
+	for former, want := range map[string]int{"": http.StatusUnauthorized, "former": http.StatusOK} {
+		admin := &console{}
+		c, _ := control(t, admin)
+		c.Former = former
+		server := httptest.NewServer(c.Handler())
+		defer server.Close()
+		for _, password := range []string{"former", ""} {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+"/pause", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.SetBasicAuth("control", password)
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = resp.Body.Close()
+			if password == "" && resp.StatusCode != http.StatusUnauthorized || password != "" && resp.StatusCode != want {
+				t.Errorf("former %q, password %q: %d", former, password, resp.StatusCode)
+			}
+		}
+	}
 }
 
 func TestReadersGoToANewStandby(t *testing.T) {

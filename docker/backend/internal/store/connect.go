@@ -16,6 +16,13 @@ import (
 const (
 	// connectTimeout bounds one attempt to connect, TLS and log-in included.
 	connectTimeout = 5 * time.Second
+	// dialTimeout bounds the first answer of an address: of two poolers the one on a lost
+	// node stays in the Service until the node is known to be lost.
+	dialTimeout = 1500 * time.Millisecond
+	// sentTimeout is how long what was sent may stay unconfirmed.
+	sentTimeout = 5 * time.Second
+	// pooledLifetime, and up to a half more, is how long a connection to a pooler is used.
+	pooledLifetime = 10 * time.Second
 	// cancelDelay is how long the server may take to end a query whose request is over
 	// before the connection is given up.
 	cancelDelay = time.Second
@@ -69,7 +76,7 @@ func (s *Store) connConfig(text string) (*pgx.ConnConfig, error) {
 		return nil, fmt.Errorf("database URL: %w", err)
 	}
 	config.ConnectTimeout = connectTimeout
-	config.DialFunc = (&net.Dialer{KeepAliveConfig: keepAlive}).DialContext
+	config.DialFunc = (&net.Dialer{Timeout: dialTimeout, KeepAliveConfig: keepAlive, Control: vanished}).DialContext
 	// A query does not outlive its request, pooler or not: the server is told.
 	config.BuildContextWatcherHandler = func(c *pgconn.PgConn) ctxwatch.Handler {
 		return &pgconn.CancelRequestContextWatcherHandler{Conn: c, DeadlineDelay: cancelDelay}
@@ -153,6 +160,12 @@ func (s *Store) poolConfig(most int, build func(Endpoints) (*pgx.ConnConfig, err
 	config.MaxConnIdleTime = 5 * time.Minute
 	// Connections do not all end at once.
 	config.MaxConnLifetime, config.MaxConnLifetimeJitter = time.Hour, 10*time.Minute
+	if s.o.Endpoints.pooled() {
+		// A pooler that is to stop waits until its clients have left it by themselves; a new
+		// connection leads to another one, and costs no process of the server.
+		config.MaxConnLifetime, config.MaxConnLifetimeJitter = pooledLifetime, pooledLifetime/2
+		config.HealthCheckPeriod = pooledLifetime / 2 // which closes those that nobody uses
+	}
 	config.PingTimeout = pingTimeout
 	config.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error {
 		now, err := build(s.endpoints())

@@ -61,6 +61,7 @@ type Store struct {
 
 	// What follows belongs to Watch.
 	probe    *pgx.Conn
+	probed   time.Time // when the probe was connected
 	migrated bool
 }
 

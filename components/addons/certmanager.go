@@ -1,0 +1,197 @@
+package addons
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"path"
+	"strings"
+
+	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
+	helm "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/helm/v4"
+	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/alphapulse/alphapulse-infra/components/platform"
+	"github.com/alphapulse/alphapulse-infra/components/room"
+)
+
+// CertManagerGroups are the groups of APIs that cert-manager brings.
+var CertManagerGroups = []string{"cert-manager.io", "acme.cert-manager.io"}
+
+// CertManagerArgs are the arguments of cert-manager, which keeps certificates.
+type CertManagerArgs struct {
+	// Chart is where upstream's Helm chart is: https://REPOSITORY/NAME, oci://…, or the
+	// path of a folder or an archive.
+	Chart string
+	// Version of the chart; one that is a path has its own.
+	Version string
+	// Namespace is made for it, with Pod Security restricted.
+	Namespace string
+	// Owner names the stack in the annotation platform.OwnerAnnotation, on the namespace and
+	// on the definitions; "" for none.
+	Owner string
+	// Protect refuses to delete the definitions, and with them each certificate of the
+	// cluster. They and the namespace, which has accounts and authorities in it, outlive a
+	// destroy anyhow.
+	Protect bool
+	// Registry is where the images are, in the folder jetstack.
+	Registry string
+	// Replicas of the controller, the webhook and the injector.
+	Replicas int
+	// Resources of each of them.
+	Resources room.Resources
+	// NameServers are asked for the hosts of HTTP-01 before the authority asks, as
+	// address:port; nil for the cluster's own. Others are needed where those inside the
+	// cluster know another address of a host than the world does.
+	NameServers []string
+}
+
+// Defaults are upstream's chart, pinned, and resources that keep a few hundred certificates.
+func Defaults() CertManagerArgs {
+	return CertManagerArgs{
+		Chart: "https://charts.jetstack.io/cert-manager", Version: "v1.21.2", Namespace: "cert-manager", Registry: "quay.io", Replicas: 1,
+		Resources: room.ResourcesOf("20m", "64Mi", "500m", "256Mi"),
+	}
+}
+
+// NameServer is what one of NameServers has to be.
+func NameServer(v string) error {
+	if _, err := netip.ParseAddrPort(v); err != nil {
+		return fmt.Errorf("%q is not an address and a port: write e.g. 1.1.1.1:53", v)
+	}
+	return nil
+}
+
+// Local tells whether the chart is a path, which has its own version.
+func (a CertManagerArgs) Local() bool { return !strings.Contains(a.Chart, "://") }
+
+// Validate reports everything that is wrong with the arguments.
+func (a CertManagerArgs) Validate() error {
+	var errs []error
+	if problems := validation.IsDNS1123Label(a.Namespace); len(problems) > 0 {
+		errs = append(errs, fmt.Errorf("namespace %q: %s", a.Namespace, problems[0]))
+	}
+	if a.Chart == "" || strings.HasPrefix(a.Chart, "http://") {
+		errs = append(errs, fmt.Errorf("chart %q: a path, https://REPOSITORY/NAME or oci://… is needed", a.Chart))
+	}
+	if a.Version == "" && !a.Local() {
+		errs = append(errs, errors.New("version: one that is fetched needs it"))
+	}
+	if a.Replicas < 1 {
+		errs = append(errs, fmt.Errorf("replicas: %d is less than one", a.Replicas))
+	}
+	for _, s := range a.NameServers {
+		errs = append(errs, NameServer(s))
+	}
+	errs = append(errs, a.Resources.Validate())
+	return errors.Join(errs...)
+}
+
+// CertManager is cert-manager on a cluster.
+type CertManager struct {
+	pulumi.ResourceState
+
+	// Namespace is known when all of it runs.
+	Namespace pulumi.StringOutput
+}
+
+// NewCertManager installs cert-manager.
+func NewCertManager(ctx *pulumi.Context, name string, args *CertManagerArgs, opts ...pulumi.ResourceOption) (*CertManager, error) {
+	if err := args.Validate(); err != nil {
+		return nil, fmt.Errorf("cert-manager %s: %w", name, err)
+	}
+	m := &CertManager{}
+	if err := ctx.RegisterComponentResource("alphapulse:index:CertManager", name, m, opts...); err != nil {
+		return nil, err
+	}
+	parent := pulumi.Parent(m)
+	labels := pulumi.StringMap{"app.kubernetes.io/managed-by": pulumi.String("pulumi"), "app.kubernetes.io/part-of": pulumi.String("alphapulse")}
+	for _, mode := range []string{"enforce", "audit", "warn"} {
+		labels["pod-security.kubernetes.io/"+mode] = pulumi.String("restricted")
+		labels["pod-security.kubernetes.io/"+mode+"-version"] = pulumi.String(platform.PodSecurityVersion)
+	}
+	meta := &metav1.ObjectMetaArgs{Name: pulumi.String(args.Namespace), Labels: labels}
+	if args.Owner != "" {
+		meta.Annotations = pulumi.StringMap{platform.OwnerAnnotation: pulumi.String(args.Owner)}
+	}
+	ns, err := corev1.NewNamespace(ctx, name, &corev1.NamespaceArgs{Metadata: meta}, parent, pulumi.RetainOnDelete(true))
+	if err != nil {
+		return nil, fmt.Errorf("namespace: %w", err)
+	}
+	chart := &helm.ChartArgs{
+		// The chart names its objects by the release, and other programs look for them by
+		// the usual names.
+		Name: pulumi.String("cert-manager"), Namespace: pulumi.String(args.Namespace), Values: args.values(),
+	}
+	args.locate(chart)
+	installed, err := helm.NewChart(ctx, name, chart, parent,
+		pulumi.DependsOn([]pulumi.Resource{ns}), pulumi.Transforms([]pulumi.ResourceTransform{args.keep}))
+	if err != nil {
+		return nil, fmt.Errorf("chart: %w", err)
+	}
+	m.Namespace = pulumi.All(args.Namespace, installed.Resources).ApplyT(func(v []any) string { return v[0].(string) }).(pulumi.StringOutput)
+	return m, ctx.RegisterResourceOutputs(m, pulumi.Map{"namespace": m.Namespace})
+}
+
+// locate says where the chart is.
+func (a *CertManagerArgs) locate(chart *helm.ChartArgs) {
+	chart.Chart = pulumi.String(a.Chart)
+	if a.Local() {
+		return
+	}
+	chart.Version = pulumi.String(a.Version)
+	if repository, ok := strings.CutPrefix(a.Chart, "https://"); ok {
+		chart.Chart = pulumi.String(path.Base(repository))
+		chart.RepositoryOpts = &helm.RepositoryOptsArgs{Repo: pulumi.String("https://" + path.Dir(repository))}
+	}
+}
+
+// values are those of the chart that differ from upstream's.
+func (a *CertManagerArgs) values() pulumi.Map {
+	amounts := func(of room.Amounts) pulumi.Map {
+		return pulumi.Map{"cpu": pulumi.String(of.CPU.String()), "memory": pulumi.String(of.Memory.String())}
+	}
+	replicas := pulumi.Int(a.Replicas)
+	resources := pulumi.Map{"requests": amounts(a.Resources.Requests), "limits": amounts(a.Resources.Limits)}
+	budget := pulumi.Map{"enabled": pulumi.Bool(a.Replicas > 1)}
+	part := func() pulumi.Map {
+		return pulumi.Map{"replicaCount": replicas, "resources": resources, "podDisruptionBudget": budget}
+	}
+	values := part()
+	values["webhook"], values["cainjector"] = part(), part()
+	values["imageRegistry"] = pulumi.String(a.Registry)
+	values["crds"] = pulumi.Map{"enabled": pulumi.Bool(true), "keep": pulumi.Bool(true)}
+	// Nothing of it lies in somebody else's namespace.
+	values["global"] = pulumi.Map{"leaderElection": pulumi.Map{"namespace": pulumi.String(a.Namespace)}}
+	// It is a hook of Helm, and no Helm is there to run it.
+	values["startupapicheck"] = pulumi.Map{"enabled": pulumi.Bool(false)}
+	if len(a.NameServers) > 0 {
+		values["extraArgs"] = pulumi.ToStringArray([]string{"--acme-http01-solver-nameservers=" + strings.Join(a.NameServers, ",")})
+	}
+	return values
+}
+
+// definition is the type of what brings new kinds of objects.
+const definition = "kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition"
+
+// keep says on the definitions whose they are, and protects them: with one of them all
+// objects of its kind would go.
+func (a *CertManagerArgs) keep(_ context.Context, args *pulumi.ResourceTransformArgs) *pulumi.ResourceTransformResult {
+	if args.Type != definition {
+		return nil
+	}
+	opts := args.Opts
+	opts.Protect, opts.RetainOnDelete = a.Protect, true
+	if meta, ok := args.Props["metadata"].(pulumi.Map); ok && a.Owner != "" {
+		annotations, ok := meta["annotations"].(pulumi.Map)
+		if !ok {
+			annotations = pulumi.Map{}
+		}
+		annotations[platform.OwnerAnnotation] = pulumi.String(a.Owner)
+		meta["annotations"] = annotations
+	}
+	return &pulumi.ResourceTransformResult{Props: args.Props, Opts: opts}
+}

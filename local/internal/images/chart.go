@@ -1,0 +1,61 @@
+package images
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// CertManagerChart makes cert-manager's Helm chart in the folder to, from the template in
+// its module: as upstream's release does, the version is filled in, and what is for
+// developers is left out. What is in the folder is replaced.
+func CertManagerChart(ctx context.Context, to string, w io.Writer) error {
+	dir, err := moduleDir(ctx, "certmanager", "github.com/cert-manager/cert-manager", w)
+	if err != nil {
+		return err
+	}
+	if err := os.RemoveAll(to); err != nil {
+		return fmt.Errorf("chart of cert-manager: %w", err)
+	}
+	if err := copyChart(os.DirFS(filepath.Join(dir, "deploy", "charts", "cert-manager")), to, "v"+CertManagerVersion); err != nil {
+		return fmt.Errorf("chart of cert-manager: %w", err)
+	}
+	return nil
+}
+
+// unversioned is what Chart.yaml has in the place of the two versions.
+const unversioned = "ersion: v0.0.0\n"
+
+// copyChart copies a chart's template and gives it a version.
+func copyChart(from fs.FS, to, version string) error {
+	return fs.WalkDir(from, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if name == "tests" {
+				return fs.SkipDir
+			}
+			return os.MkdirAll(filepath.Join(to, name), 0o755)
+		}
+		if slices.Contains([]string{"README.template.md", "signkey_annotation.txt", "values.linter.exceptions"}, name) {
+			return nil
+		}
+		raw, err := fs.ReadFile(from, name)
+		if err != nil {
+			return err
+		}
+		if name == "Chart.yaml" {
+			if n := strings.Count(string(raw), unversioned); n != 2 {
+				return fmt.Errorf("Chart.yaml has %d versions to fill in, where two were expected", n)
+			}
+			raw = []byte(strings.ReplaceAll(string(raw), unversioned, "ersion: "+version+"\n"))
+		}
+		return os.WriteFile(filepath.Join(to, name), raw, 0o644)
+	})
+}
