@@ -11,6 +11,7 @@
 //   - monitoring: Prometheus, Alertmanager and Grafana for one namespace.
 //   - telemetry: an OpenTelemetry Collector, and where logs and traces are kept.
 //   - images: an image that is built from a folder.
+//   - addons: what belongs to a cluster and is shared by its stacks: cert-manager.
 //   - workload: pods, and containers of a Docker host, with the hardening that each of the
 //     above has, for a component of one's own.
 //   - room: what a component says about itself before it exists.

@@ -21,7 +21,10 @@ func newCommon(ctx *pulumi.Context, s *Stack, engine *docker.Provider) (*common,
 	if err != nil {
 		return nil, err
 	}
-	credentials, err := platform.NewCredentials(ctx, "credentials", &platform.CredentialsArgs{Protect: s.Platform.Protect, Members: s.Target == room.Kubernetes, Words: s.words, Former: s.formerWords}, images.first...)
+	credentials, err := platform.NewCredentials(ctx, "credentials", &platform.CredentialsArgs{
+		Protect: s.Platform.Protect, Members: s.Target == room.Kubernetes, Words: s.words, Former: s.formerWords,
+		Authority: s.authority, FormerAuthority: s.formerAuthority,
+	}, images.first...)
 	if err != nil {
 		return nil, err
 	}

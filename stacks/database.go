@@ -163,7 +163,6 @@ func (s *Stack) databaseReadName() string {
 func (s *Stack) arrangeDatabase() {
 	a := s.Database
 	a.Word, a.InternalWord = s.words[platform.RotateDatabase], s.words[platform.RotateDatabaseInternal]
-	a.PoolersFirst = s.formerWords[platform.RotateDatabaseInternal] != a.InternalWord
 	a.StorageClass, a.Protect, a.SpreadRequired = s.Cluster.StorageClass, s.Platform.Protect, s.Cluster.SpreadRequired
 	a.APIServerPorts, a.Clients, a.Sessions = numbers(s.Cluster.APIServerPorts), s.databaseClients(), s.databaseProcesses()
 }
@@ -175,5 +174,6 @@ func (s *Stack) databaseCredentials(c *platform.Credentials) {
 	s.Database.MonitoringPassword = c.DatabaseMonitoring
 	s.Database.PoolingPassword = c.DatabasePooling
 	s.Database.ReplicationPassword, s.Database.RewindPassword = c.DatabaseReplication, c.DatabaseRewind
-	s.Database.ControlPassword, s.Database.FormerControl, s.Database.AuthoritySeed = c.DatabaseControl, c.FormerControl, c.AuthoritySeed
+	s.Database.ControlPassword, s.Database.FormerControl = c.DatabaseControl, c.FormerControl
+	s.Database.AuthoritySeed, s.Database.TrustedSeeds = c.AuthoritySeed, c.TrustedSeeds
 }

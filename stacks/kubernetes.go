@@ -50,7 +50,7 @@ func deployKubernetes(ctx *pulumi.Context, s *Stack, all func() []pulumi.Resourc
 		return nil, err
 	}
 	s.on(ground)
-	db, err := s.deployDatabase(ctx, opts...)
+	db, saved, err := s.deployDatabase(ctx, opts...)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +79,7 @@ func deployKubernetes(ctx *pulumi.Context, s *Stack, all func() []pulumi.Resourc
 	if err != nil {
 		return nil, err
 	}
-	told, err := db.Use(ctx, app, edge, watch)
+	told, err := db.Use(ctx, append(saved, app, edge, watch)...)
 	if err != nil {
 		return nil, err
 	}
@@ -123,24 +123,26 @@ func once(db *database.Database, value pulumi.Input) pulumi.Output {
 }
 
 // deployDatabase composes the database with its backups: a restore asks the repository
-// before it makes a database, and a backup is taken when there is one.
-func (s *Stack) deployDatabase(ctx *pulumi.Context, opts ...pulumi.ResourceOption) (*database.Database, error) {
+// before it makes a database, and a backup is taken when there is one. beside has what
+// uses the certificates of its CA, too.
+func (s *Stack) deployDatabase(ctx *pulumi.Context, opts ...pulumi.ResourceOption) (db *database.Database, beside []pulumi.Resource, err error) {
 	if !s.stays() {
-		return database.NewDatabase(ctx, databaseName, s.Database, opts...)
+		db, err = database.NewDatabase(ctx, databaseName, s.Database, opts...)
+		return db, nil, err
 	}
 	saved, err := backup.NewBackup(ctx, backupName, s.Backups, opts...)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	s.Database.After = saved.Found
-	db, err := database.NewDatabase(ctx, databaseName, s.Database, opts...)
+	db, err = database.NewDatabase(ctx, databaseName, s.Database, opts...)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if !s.Backup.on() {
-		return db, nil
+	if s.Backup.on() {
+		err = saved.Schedule(ctx, db)
 	}
-	return db, saved.Schedule(ctx, db)
+	return db, []pulumi.Resource{saved}, err
 }
 
 // newProvider is explicit, so that a stack says which cluster it means and never

@@ -33,7 +33,9 @@ func oneChange(before, after resource.PropertyMap) error {
 	if !was.IsObject() || !is.IsObject() {
 		return nil
 	}
-	field := func(spec resource.PropertyValue, key resource.PropertyKey) resource.PropertyValue { return plain(spec.ObjectValue()[key]) }
+	field := func(spec resource.PropertyValue, key resource.PropertyKey) resource.PropertyValue {
+		return plain(spec.ObjectValue()[key])
+	}
 	had, wants := field(was, "replicas"), field(is, "replicas")
 	if !had.IsNumber() || !wants.IsNumber() || had.NumberValue() == wants.NumberValue() ||
 		field(was, "template").DeepEquals(field(is, "template")) {

@@ -14,6 +14,7 @@ import (
 	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic/fake"
 	clientscheme "k8s.io/client-go/kubernetes/scheme"
 
@@ -22,7 +23,10 @@ import (
 )
 
 func clusterWith(objects ...runtime.Object) *live.Cluster {
-	return live.New(fake.NewSimpleDynamicClient(clientscheme.Scheme, objects...))
+	lists := map[schema.GroupVersionResource]string{
+		{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}: "CustomResourceDefinitionList",
+	}
+	return live.New(fake.NewSimpleDynamicClientWithCustomListKinds(clientscheme.Scheme, lists, objects...))
 }
 
 func namespaceOf(owner string) *corev1.Namespace {
@@ -36,6 +40,12 @@ func namespaceOf(owner string) *corev1.Namespace {
 func configMap(name string, labels map[string]string) *corev1.ConfigMap {
 	return &corev1.ConfigMap{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
 		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "trading", Labels: labels}}
+}
+
+// certificateSecret is what cert-manager leaves behind.
+func certificateSecret() *corev1.Secret {
+	return &corev1.Secret{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"}, ObjectMeta: metav1.ObjectMeta{
+		Name: "edge-certificate", Namespace: "trading", Annotations: map[string]string{"cert-manager.io/certificate-name": "edge"}}}
 }
 
 var ours = map[string]string{"app.kubernetes.io/managed-by": "pulumi", "app.kubernetes.io/part-of": "alphapulse"}
@@ -58,6 +68,7 @@ func TestNothingOfSomebodyElsesIsTakenOver(t *testing.T) {
 			kind: "Namespace", name: "trading", refused: "it holds configmap/theirs"},
 		{what: "another stack's namespace", there: []runtime.Object{namespaceOf("organization/alphapulse/other")}, kind: "Namespace", name: "trading", refused: "not of this stack"},
 		{what: "its own, left empty by a destroy", there: []runtime.Object{namespaceOf(me), configMap("kube-root-ca.crt", nil)}, kind: "Namespace", name: "trading"},
+		{what: "its own, with a certificate that cert-manager left", there: []runtime.Object{namespaceOf(me), certificateSecret()}, kind: "Namespace", name: "trading"},
 		{what: "one of the same name that is in use", there: []runtime.Object{namespaceOf(me), configMap("database-config", ours)},
 			kind: "Namespace", name: "trading", refused: "it holds configmap/database-config"},
 		{what: "handed over", there: []runtime.Object{namespaceOf("")}, kind: "Namespace", name: "trading", takeOver: []string{"Namespace/trading"}},

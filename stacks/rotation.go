@@ -7,6 +7,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -21,6 +22,8 @@ type Rotation struct {
 	// Now is the word of the present value, and Before that of the one before it; "" for
 	// the first.
 	Now, Before string
+	// Number counts the values that there have been, from 0 on, of the stack's own CA.
+	Number int
 }
 
 // outputRotations is the stack output that the next update reads back.
@@ -57,7 +60,12 @@ func (s *Stack) readWords(raw string) error {
 // before, until the next.
 func (s *Stack) rotations(p *settings.Problems, before Previous) {
 	s.formerWords = map[string]string{}
+	s.Database.PoolersFirst = before.Exists()
 	for credential := range platform.Rotated {
+		if credential == platform.RotateAuthority {
+			s.authorities(p, before)
+			continue
+		}
 		now, was := s.words[credential], before.Rotations[credential]
 		former := was.Now
 		switch {
@@ -66,11 +74,35 @@ func (s *Stack) rotations(p *settings.Problems, before Previous) {
 		case credential == platform.RotateDatabaseInternal && now != "" && s.Target == room.Kubernetes && !before.admitsKinds():
 			p.Add("rotate."+credential, "%q: the members run a release that admits no other roles than the first ones: remove it, run `pulumi up`, and set it again", now)
 		case now == "" && was.Now != "":
-			p.Add("rotate."+credential, "it is not set, and the present value is that of %q: keep that word, or set another one; the first value does not come back", was.Now)
+			p.Add("rotate."+credential, noWord, was.Now)
 		case now == was.Now && credential == platform.RotateJWT:
 			former = was.Before
 		}
 		s.formerWords[credential] = former
+	}
+}
+
+// noWord refuses to go back to a first value.
+const noWord = "it is not set, and the present value is that of %q: keep that word, or set another one; the first value does not come back"
+
+// authorities decides which CA of the stack's own signs, and which are trusted beside it:
+// the next one, so that a rotation switches to what everybody trusts already, and in the
+// update that does so the one before.
+func (s *Stack) authorities(p *settings.Problems, before Previous) {
+	const setting = "rotate." + platform.RotateAuthority
+	now := s.words[platform.RotateAuthority]
+	was, said := before.Rotations[platform.RotateAuthority]
+	s.authority = was.Number
+	switch {
+	case now != "" && s.Target != room.Kubernetes:
+		p.Add(setting, "%q: only a stack on a cluster has a CA of its own: remove it", now)
+	case !before.Exists() || now == was.Now:
+	case now == "":
+		p.Add(setting, noWord, was.Now)
+	case !said:
+		p.Add(setting, "%q: what checks certificates does not trust the next CA yet: remove it, run `pulumi up`, and set it again", now)
+	default:
+		s.authority, s.formerAuthority = was.Number+1, true
 	}
 }
 
@@ -90,9 +122,13 @@ func (s *Stack) rotationOutput(readers ...pulumi.Resource) pulumi.Output {
 	return pulumi.All(done...).ApplyT(func([]any) map[string]map[string]string {
 		all := map[string]map[string]string{}
 		for credential := range platform.Rotated {
-			// This one is there in any case, see admitsKinds.
-			if now, set := s.words[credential]; set || credential == platform.RotateDatabaseInternal {
+			// These are there in any case, see admitsKinds and authorities.
+			always := s.Target == room.Kubernetes && (credential == platform.RotateDatabaseInternal || credential == platform.RotateAuthority)
+			if now, set := s.words[credential]; set || always {
 				all[credential] = map[string]string{"now": now, "before": s.formerWords[credential]}
+			}
+			if credential == platform.RotateAuthority && always {
+				all[credential]["number"] = strconv.Itoa(s.authority)
 			}
 		}
 		return all
@@ -107,7 +143,10 @@ func rotationsOf(output any) map[string]Rotation {
 		words, _ := value.(map[string]any)
 		now, _ := words["now"].(string)
 		before, _ := words["before"].(string)
-		all[credential] = Rotation{Now: now, Before: before}
+		number, _ := words["number"].(string)
+		r := Rotation{Now: now, Before: before}
+		r.Number, _ = strconv.Atoi(number) // 0 of those that are not counted
+		all[credential] = r
 	}
 	return all
 }

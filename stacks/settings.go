@@ -61,6 +61,9 @@ type Stack struct {
 	// words are the user's, by credential, and formerWords those that are accepted beside.
 	words       map[string]string
 	formerWords map[string]string
+	// authority counts the stack's own CAs, and formerAuthority has the one before trusted.
+	authority       int
+	formerAuthority bool
 	// databaseFrom is what a new database is filled from; "" for nothing.
 	databaseFrom string
 	// former is the single server that it means.

@@ -128,9 +128,10 @@ type Args struct {
 	// themselves on a cluster: another one makes others, as with Word. "" for the roles of
 	// their kinds themselves.
 	InternalWord string
-	// PoolersFirst has the members start anew only when the poolers have, for an update that
-	// changes InternalWord: these wait until the primary has the new logins, and obey those
-	// who still have FormerControl.
+	// PoolersFirst has the members start anew only when the poolers have, for every update
+	// but the first one: one that starts while a primary hands over is not asked to hold its
+	// clients back, and with another InternalWord poolers wait until the primary has the new
+	// logins, and obey those who still have FormerControl.
 	PoolersFirst bool
 	// PoolingPassword, ReplicationPassword and RewindPassword of the members' and poolers'
 	// own roles, and ControlPassword of Patroni's REST API and the poolers' control.
@@ -141,6 +142,9 @@ type Args struct {
 	// AuthoritySeed is what the CA of members and poolers is made of, secret, of at least
 	// 32 characters.
 	AuthoritySeed pulumi.StringInput
+	// TrustedSeeds are what other CAs are made of that members and poolers trust beside that
+	// one: the next, before anything is signed by it, and the former.
+	TrustedSeeds []pulumi.StringInput
 	// AliasServices are further names under which clients reach the database, for
 	// builds that hard-code a host name.
 	AliasServices []string

@@ -90,7 +90,26 @@ func (a *Args) certificate(file, part string, hosts ...string) *workload.Files {
 	return workload.Hidden(file, pulumi.StringMap{
 		"tls.crt": pick(func(p *certs.Pair) string { return p.Certificate }),
 		"tls.key": pick(func(p *certs.Pair) string { return p.Key }),
-		"ca.crt":  pick(func(p *certs.Pair) string { return p.Root }),
+		"ca.crt":  a.trusted(),
+	})
+}
+
+// trusted are the roots of the stack's own CA, PEM, the present one first.
+func (a *Args) trusted() pulumi.StringOutput {
+	seeds := []any{a.AuthoritySeed}
+	for _, seed := range a.TrustedSeeds {
+		seeds = append(seeds, seed)
+	}
+	return secretOf(seeds, func(v []any) (string, error) {
+		var roots strings.Builder
+		for _, seed := range v {
+			root, err := certs.InternalRoot(seed.(string))
+			if err != nil {
+				return "", err
+			}
+			roots.WriteString(root)
+		}
+		return roots.String(), nil
 	})
 }
 

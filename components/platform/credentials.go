@@ -1,6 +1,7 @@
 package platform
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/pulumi/pulumi-random/sdk/v4/go/random"
@@ -23,6 +24,10 @@ type CredentialsArgs struct {
 	// value, none the first one. Former are the words whose values are accepted beside,
 	// where the credential has such.
 	Words, Former map[string]string
+	// Authority says which seed the stack's own CA is made of, from 0 on. FormerAuthority
+	// has the one before trusted, too.
+	Authority       int
+	FormerAuthority bool
 }
 
 // The credentials that rotate.
@@ -33,6 +38,9 @@ const (
 	RotateJWT              = "jwt"
 	RotateGrafana          = "grafana"
 	RotatePrometheus       = "prometheus"
+	// RotateAuthority is of the stack's own CA, whose seeds are counted: the next one has to
+	// be there before anybody has a word for it.
+	RotateAuthority = "authority"
 )
 
 // Rotated are they, and which values each of them is.
@@ -41,6 +49,7 @@ var Rotated = map[string][]string{
 	RotateGrafana: {"grafana-admin"}, RotatePrometheus: {"prometheus-admin"},
 	// What the database's own parts know each other by.
 	RotateDatabaseInternal: {"database-monitoring", "database-pooling", "database-replication", "database-rewind", databaseControl},
+	RotateAuthority:        nil,
 }
 
 const databaseControl = "database-control"
@@ -67,8 +76,10 @@ type Credentials struct {
 	// BackupPassphrase is what backups are encrypted with, BackupStore what logs in to the
 	// S3 server on a volume.
 	BackupPassphrase, BackupStore pulumi.StringOutput
-	// AuthoritySeed is what the stack's own CA is made of.
+	// AuthoritySeed is what the stack's own CA is made of, and TrustedSeeds what those are
+	// made of that are trusted beside: the next one, always, and the former one.
 	AuthoritySeed pulumi.StringOutput
+	TrustedSeeds  []pulumi.StringInput
 	// CacheApplication is the password of the cache's default user.
 	CacheApplication pulumi.StringOutput
 	// CacheMonitoring is the password of the cache user of the exporter.
@@ -130,8 +141,41 @@ func NewCredentials(ctx *pulumi.Context, name string, args *CredentialsArgs, opt
 			}
 		}
 	}
+	if args.Members {
+		if err := c.authorities(ctx, name+"-authority-seed", args); err != nil {
+			return nil, err
+		}
+	}
 	// Nothing is registered as an output: the values are reached by their consumers only.
 	return c, ctx.RegisterResourceOutputs(c, pulumi.Map{})
+}
+
+// authorities replaces the first seed of the stack's own CA by the present one, and
+// generates those that are trusted beside it.
+func (c *Credentials) authorities(ctx *pulumi.Context, name string, args *CredentialsArgs) error {
+	first := c.AuthoritySeed
+	seed := func(number int) (pulumi.StringOutput, error) {
+		if number == 0 {
+			return first, nil
+		}
+		return generate(ctx, fmt.Sprintf("%s-%d", name, number), pulumi.Parent(c))
+	}
+	var err error
+	if c.AuthoritySeed, err = seed(args.Authority); err != nil {
+		return err
+	}
+	trusted := []int{args.Authority + 1}
+	if args.FormerAuthority {
+		trusted = append(trusted, args.Authority-1)
+	}
+	for _, number := range trusted {
+		value, err := seed(number)
+		if err != nil {
+			return err
+		}
+		c.TrustedSeeds = append(c.TrustedSeeds, value)
+	}
+	return nil
 }
 
 // former is where the former of a value goes that is accepted beside the present one; nil

@@ -277,6 +277,10 @@ func (c *Cluster) Holds(ctx context.Context, namespace string) ([]string, error)
 			if kind == "ConfigMap" && o.GetName() == "kube-root-ca.crt" || kind == "ServiceAccount" && o.GetName() == "default" {
 				continue
 			}
+			// cert-manager leaves a certificate to its successor.
+			if _, issued := o.GetAnnotations()["cert-manager.io/certificate-name"]; kind == "Secret" && issued {
+				continue
+			}
 			held = append(held, strings.ToLower(kind)+"/"+o.GetName())
 			if len(held) == 3 {
 				return held, nil

@@ -41,7 +41,7 @@ func TestBackup(t *testing.T) {
 	t.Logf("the commands of Back up, a proof among them: %s", since(start))
 
 	t.Run("Rotate", func(t *testing.T) { testRotate(t, ns) })
-	t.Run("RotateInternal", func(t *testing.T) { testRotateInternal(t, ns) })
+	t.Run("RotateInternals", func(t *testing.T) { testRotateInternals(t, ns) })
 	t.Run("ArchiveAway", func(t *testing.T) { testArchiveAway(t, ns) })
 	t.Run("WrongTimesAreRefused", func(t *testing.T) { testRestoreRefused(t, ns) })
 	t.Run("AllVolumesDestroyed", func(t *testing.T) { testVolumesDestroyed(t, ns) })

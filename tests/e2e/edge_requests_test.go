@@ -115,7 +115,7 @@ func newGate(t *testing.T) *gate {
 // issue makes a certificate for the stack's hosts, of one authority at any time.
 func (g *gate) issue(t *testing.T, now time.Time) *certs.Pair {
 	t.Helper()
-	pair, err := certs.Development("seed of the test of the edge", nginx.HostsOf("dev.localhost").All(), now)
+	pair, err := certs.Development("the seed of an authority that only the test of the edge knows", nginx.HostsOf("dev.localhost").All(), now)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -65,6 +65,8 @@ var groups = []group{
 		"components/backup", "components/database/pgbackrest", "docker/agent/internal/restore", "stacks/backup.go", "tests/e2e/backup_test.go", "docs/operations.md"),
 	onDev("observability", "a request followed by its trace to its SQL, and its log lines while nobody takes them", 9*time.Minute,
 		"components/telemetry", "stacks/telemetry.go", "docker/backend/internal/telemetry", "local/modules/otelcol", "local/modules/victorialogs", "local/modules/jaeger", "tests/e2e/observability_test.go"),
+	onDev("certificates", "real cert-manager and an ACME server: ordered and renewed under load, through the edge", 10*time.Minute,
+		"Pulumi.addons.yaml", "components/addons", "components/ingress/issuer.go", "stacks/addons.go", "local/modules/certmanager", "tests/e2e/certificates_test.go"),
 	onDev("edge", "20,000 requests through the edge for each of what may happen to it and behind it: rollouts, deletions, renewal, faults", 13*time.Minute,
 		"components/ingress", "stacks/edge.go", "tests/e2e/edge_load_test.go", "tests/e2e/edge_requests_test.go"),
 	nodes(),

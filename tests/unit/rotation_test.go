@@ -2,8 +2,10 @@ package unit
 
 import (
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
+	"encoding/pem"
 	"strings"
 	"testing"
 
@@ -151,7 +153,7 @@ func TestWordsThatAreRefused(t *testing.T) {
 		`{"database":"123456789012345678901"}`: `is no word`,
 		`{"database":2027}`:                    `it is not an object of words`,
 		`["database"]`:                         `it is not an object of words`,
-		`{"databse":"a","cachePassword":"b"}`:  `rotate: databse: there is no such credential: choose from cache, database, databaseInternal, grafana, jwt, prometheus`,
+		`{"databse":"a","cachePassword":"b"}`:  `rotate: databse: there is no such credential: choose from authority, cache, database, databaseInternal, grafana, jwt, prometheus`,
 	} {
 		assert.Contains(t, refused(t, recorder.Options{Config: map[string]string{"rotate": rotate}}), says, rotate)
 	}
@@ -281,7 +283,6 @@ func TestRotationOfTheDatabasesOwn(t *testing.T) {
 		return recorder.Plain(r.Find("kubernetes:apps/v1:StatefulSet", "database-g1")[0].Inputs)["spec"].(map[string]any)["template"]
 	}
 	assert.Equal(t, template(second), template(third), "members start anew")
-	assert.NotContains(t, third.Find("kubernetes:apps/v1:StatefulSet", "database-g1")[0].RPC.GetDependencies(), urn(third.Find("kubernetes:apps/v1:Deployment", "database-pooler")[0]))
 }
 
 // Members of a release before admit the first logins only: with others they would wait for
@@ -304,4 +305,108 @@ func TestADatabaseThatAdmitsNoOtherLoginsIsNotRotated(t *testing.T) {
 	set := r.Find("kubernetes:apps/v1:StatefulSet", "database-g1")
 	require.Len(t, set, 1)
 	assert.NotContains(t, set[0].RPC.GetDependencies(), urn(r.Find("kubernetes:apps/v1:Deployment", "database-pooler")[0]), "both wait for each other")
+}
+
+// certified are what has a certificate of the stack's own CA: its leaf and key, and the
+// roots that it trusts, by the Secret's name without its digest.
+type certified struct {
+	leaf  *x509.Certificate
+	key   string
+	roots []*x509.Certificate
+}
+
+func certificates(t *testing.T, objects []recorder.Object) map[string]certified {
+	t.Helper()
+	parse := func(text string) (all []*x509.Certificate) {
+		for rest := []byte(text); ; {
+			var block *pem.Block
+			if block, rest = pem.Decode(rest); block == nil {
+				return all
+			}
+			c, err := x509.ParseCertificate(block.Bytes)
+			require.NoError(t, err)
+			all = append(all, c)
+		}
+	}
+	found := map[string]certified{}
+	for _, s := range recorder.Of[*corev1.Secret](objects) {
+		if s.StringData["ca.crt"] != "" && s.StringData["tls.crt"] != "" {
+			found[s.Name[:strings.LastIndex(s.Name, "-")]] = certified{parse(s.StringData["tls.crt"])[0], s.StringData["tls.key"], parse(s.StringData["ca.crt"])}
+		}
+	}
+	for _, want := range []string{"database-tls", "database-pooler-tls"} {
+		require.Contains(t, found, want)
+	}
+	return found
+}
+
+// trusts reports whether all of one update trust all of another.
+func trusts(t *testing.T, who, whom map[string]certified) bool {
+	t.Helper()
+	for _, one := range who {
+		pool := x509.NewCertPool()
+		for _, root := range one.roots {
+			pool.AddCert(root)
+		}
+		for _, other := range whom {
+			if _, err := other.leaf.Verify(x509.VerifyOptions{Roots: pool, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}); err != nil {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// A rotation of the CA switches to one that everybody trusts already: those who have
+// started anew and those who have not know each other in every update.
+func TestRotationOfTheAuthority(t *testing.T) {
+	const one, two = `{"authority":"2027-01"}`, `{"authority":"2027-02"}`
+	update := func(rotate string, left map[string]any) (*recorder.Recording, map[string]certified, map[string]any) {
+		t.Helper()
+		if left != nil {
+			left = map[string]any{"authority": left}
+		}
+		r, objects := rotations(t, rotate, left)
+		next := map[string]any{}
+		for k, v := range r.Outputs["rotations"].(map[string]map[string]string)["authority"] {
+			next[k] = v
+		}
+		return r, certificates(t, objects), next
+	}
+	first, before, left := update("", nil)
+	assert.True(t, values(first)["authority-seed"])
+	second, rotating, rotated := update(one, left)
+	assert.True(t, values(second)["authority-seed"], "the first seed is deleted, which a protected stack refuses")
+	_, after, _ := update(one, rotated)
+	_, again, twice := update(two, rotated)
+	for what, pair := range map[string][2]map[string]certified{
+		"the first update": {before, before}, "the rotation": {before, rotating}, "the update after": {rotating, after}, "the next rotation": {after, again},
+	} {
+		assert.True(t, trusts(t, pair[0], pair[1]), "%s: who has not been told refuses who has", what)
+		assert.True(t, trusts(t, pair[1], pair[0]), "%s: who has been told refuses who has not", what)
+	}
+	assert.False(t, trusts(t, after, before), "the former CA is trusted for ever")
+	assert.False(t, trusts(t, again, before))
+	assert.Equal(t, "2", twice["number"])
+	for name, was := range before {
+		assert.NotEqual(t, was.key, rotating[name].key, "%s has the key that it had", name)
+		assert.Equal(t, rotating[name].leaf.Raw, after[name].leaf.Raw, "%s has another certificate", name)
+		assert.Len(t, was.roots, 2)
+		assert.Len(t, rotating[name].roots, 3)
+		assert.Len(t, after[name].roots, 2)
+	}
+	// An interrupted rotation leaves what it found, and another word goes on with the same.
+	_, resumed, _ := update(two, left)
+	assert.Equal(t, rotating["database-tls"].leaf.Raw, resumed["database-tls"].leaf.Raw)
+}
+
+// What a release before has left trusts no other CA: its certificates are not changed in
+// the update that spreads it.
+func TestAnAuthorityThatNobodyTrustsYetIsNotUsed(t *testing.T) {
+	before := map[string]any{"namespace": "alphapulse-prod", "databaseGeneration": 1.0, "volumes": map[string]any{"data-database-g1-0": "100Gi"}}
+	message := refused(t, recorder.Options{Config: map[string]string{"rotate": `{"authority":"2027-01"}`}, Previous: before})
+	assert.Contains(t, message, `rotate.authority: "2027-01": what checks certificates does not trust the next CA yet: remove it, run `+"`pulumi up`, and set it again")
+	before["rotations"] = map[string]any{"authority": map[string]any{"now": "2027-01", "before": "", "number": "1"}}
+	assert.Contains(t, refused(t, recorder.Options{Config: map[string]string{"rotate": `{"cache":"a"}`}, Previous: before}),
+		`rotate.authority: it is not set, and the present value is that of "2027-01"`)
 }

@@ -94,10 +94,12 @@ type Config struct {
 const (
 	// CountRequests is a counter by host, route, status and outcome.
 	CountRequests = "edge_requests"
-	// CountSeconds is how long a request took that a service was asked for, and
-	// CountUpstreamSeconds how long the service took of it, the last one asked: in seconds,
-	// the former by host and route, the latter by route.
-	CountSeconds, CountUpstreamSeconds = "edge_request_seconds", "edge_upstream_seconds"
+	// CountSeconds is how long a request took that a service was asked for, in seconds by
+	// host and route.
+	CountSeconds = "edge_request_seconds"
+	// CountUpstreamSeconds is how long the service took of it, the last one asked, in
+	// seconds by route.
+	CountUpstreamSeconds = "edge_upstream_seconds"
 )
 
 // Outcomes are what becomes of a request, as it is counted: a service answered it, a

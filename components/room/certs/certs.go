@@ -78,9 +78,6 @@ type authority struct {
 
 // issue makes the root and the leaf.
 func (a authority) issue(seed string, hosts []string, now time.Time) (*Pair, error) {
-	if len(seed) < minSeed {
-		return nil, fmt.Errorf("%s: the seed has %d bytes: generate at least %d", a.name, len(seed), minSeed)
-	}
 	if len(hosts) == 0 {
 		return nil, fmt.Errorf("%s: name at least one host", a.name)
 	}
@@ -88,33 +85,13 @@ func (a authority) issue(seed string, hosts []string, now time.Time) (*Pair, err
 		return nil, fmt.Errorf("%s: the clock says %s: it issues from %s to %s, set the clock",
 			a.name, now.Format(time.DateOnly), rootNotBefore.Format(time.DateOnly), rootNotAfter.Add(-2*leafPeriod).Format(time.DateOnly))
 	}
-	rootKey, err := key(seed, a.rootKey)
+	root, rootKey, err := a.root(seed)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", a.name, err)
+		return nil, err
 	}
 	leafKey, err := key(seed, a.leafKey)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", a.name, err)
-	}
-	root := &x509.Certificate{
-		SerialNumber:                big.NewInt(1),
-		Subject:                     pkix.Name{CommonName: fmt.Sprintf("AlphaPulse %s %08x", a.name, digest(seed, a.distinct, rootNotBefore)[:4])},
-		NotBefore:                   rootNotBefore,
-		NotAfter:                    rootNotAfter,
-		KeyUsage:                    x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
-		IsCA:                        true,
-		BasicConstraintsValid:       true,
-		MaxPathLenZero:              true,
-		PermittedDNSDomainsCritical: len(a.permitted) > 0,
-		PermittedDNSDomains:         a.permitted,
-	}
-	rootDER, err := sign(root, root, rootKey, rootKey)
-	if err != nil {
-		return nil, fmt.Errorf("%s: root: %w", a.name, err)
-	}
-	// The parsed form carries the key identifier that the leaf refers to.
-	if root, err = x509.ParseCertificate(rootDER); err != nil {
-		return nil, fmt.Errorf("%s: root: %w", a.name, err)
 	}
 	start := rootNotBefore.Add(now.Sub(rootNotBefore) / leafPeriod * leafPeriod)
 	leaf := &x509.Certificate{
@@ -137,9 +114,41 @@ func (a authority) issue(seed string, hosts []string, now time.Time) (*Pair, err
 	return &Pair{
 		Certificate: block("CERTIFICATE", leafDER),
 		Key:         block("PRIVATE KEY", keyDER),
-		Root:        block("CERTIFICATE", rootDER),
+		Root:        block("CERTIFICATE", root.Raw),
 		NotAfter:    leaf.NotAfter,
 	}, nil
+}
+
+// root makes the root alone, and its key.
+func (a authority) root(seed string) (*x509.Certificate, *ecdsa.PrivateKey, error) {
+	if len(seed) < minSeed {
+		return nil, nil, fmt.Errorf("%s: the seed has %d bytes: generate at least %d", a.name, len(seed), minSeed)
+	}
+	rootKey, err := key(seed, a.rootKey)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", a.name, err)
+	}
+	root := &x509.Certificate{
+		SerialNumber:                big.NewInt(1),
+		Subject:                     pkix.Name{CommonName: fmt.Sprintf("AlphaPulse %s %08x", a.name, digest(seed, a.distinct, rootNotBefore)[:4])},
+		NotBefore:                   rootNotBefore,
+		NotAfter:                    rootNotAfter,
+		KeyUsage:                    x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+		IsCA:                        true,
+		BasicConstraintsValid:       true,
+		MaxPathLenZero:              true,
+		PermittedDNSDomainsCritical: len(a.permitted) > 0,
+		PermittedDNSDomains:         a.permitted,
+	}
+	rootDER, err := sign(root, root, rootKey, rootKey)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: root: %w", a.name, err)
+	}
+	// The parsed form carries the key identifier that the leaf refers to.
+	if root, err = x509.ParseCertificate(rootDER); err != nil {
+		return nil, nil, fmt.Errorf("%s: root: %w", a.name, err)
+	}
+	return root, rootKey, nil
 }
 
 // key derives a P-256 key: bytes of the stream are taken until they are a scalar of

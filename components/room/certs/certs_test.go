@@ -97,3 +97,14 @@ func TestDevelopmentRefuses(t *testing.T) {
 		assert.ErrorContains(t, err, "clock")
 	}
 }
+
+// What is trusted before anything is signed by it is what will sign.
+func TestInternalRoot(t *testing.T) {
+	pair, err := certs.Internal(seed, "database", []string{"database"}, now)
+	require.NoError(t, err)
+	root, err := certs.InternalRoot(seed)
+	require.NoError(t, err)
+	assert.Equal(t, pair.Root, root)
+	_, err = certs.InternalRoot("short")
+	assert.ErrorContains(t, err, "5 bytes")
+}

@@ -398,7 +398,11 @@ func TestTable(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(root, u.folder(), "go.sum")); err != nil && strings.Contains(string(mod), "require") {
 			t.Errorf("not committed: %v", err)
 		}
-		if want := "module github.com/alphapulse/alphapulse-infra/" + u.folder() + "\n"; !strings.HasPrefix(string(mod), want) {
+		want := "module github.com/alphapulse/alphapulse-infra/" + u.folder() + "\n"
+		if u.module == "certmanager" { // its webhook is in a package that Go keeps to modules of its own
+			want = "module github.com/cert-manager/cert-manager/local\n"
+		}
+		if !strings.HasPrefix(string(mod), want) {
 			t.Errorf("%s/go.mod does not begin with %q", u.folder(), want)
 		}
 	}

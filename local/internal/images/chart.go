@@ -52,7 +52,7 @@ func copyChart(from fs.FS, to, version string) error {
 		}
 		if name == "Chart.yaml" {
 			if n := strings.Count(string(raw), unversioned); n != 2 {
-				return fmt.Errorf("Chart.yaml has %d versions to fill in, where two were expected", n)
+				return fmt.Errorf("%s has %d versions to fill in, where two were expected", name, n)
 			}
 			raw = []byte(strings.ReplaceAll(string(raw), unversioned, "ersion: "+version+"\n"))
 		}
