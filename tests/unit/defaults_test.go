@@ -38,7 +38,7 @@ func bare(ctx *pulumi.Context) error {
 	db, err := database.NewDatabase(ctx, "database", &database.Args{
 		Placement: data, SuperuserPassword: keys.DatabaseAdmin, ApplicationPassword: keys.DatabaseApplication, MonitoringPassword: keys.DatabaseMonitoring,
 		PoolingPassword: keys.DatabasePooling, ReplicationPassword: keys.DatabaseReplication, RewindPassword: keys.DatabaseRewind,
-		ControlPassword: keys.DatabaseControl, AuthoritySeed: keys.AuthoritySeed, APIServerPorts: []int{443, 6443},
+		ControlPassword: keys.DatabaseControl, AuthoritySeed: keys.AuthoritySeed, TrustedSeeds: keys.TrustedSeeds, APIServerPorts: []int{443, 6443},
 		Clients: processes * backend.DefaultSettings().MaxConnections, Sessions: processes,
 	})
 	if err != nil {

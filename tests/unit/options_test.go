@@ -28,6 +28,9 @@ func TestProdProtectsWhatUsersStored(t *testing.T) {
 			if strings.HasPrefix(r.Type, "random:") && !strings.HasPrefix(r.Name, "credentials-") {
 				continue // made anew, it would open nothing that is stored; or the guard
 			}
+			if strings.HasPrefix(r.Name, "credentials-authority-seed-") {
+				continue // the CA that comes next: what stores nothing leaves with its rotation
+			}
 			if !r.Stateful() {
 				assert.False(t, r.RPC.GetProtect(), "%s: %s holds nothing and is protected", stack, r.Label())
 				continue

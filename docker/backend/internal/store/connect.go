@@ -160,7 +160,7 @@ func (s *Store) poolConfig(most int, build func(Endpoints) (*pgx.ConnConfig, err
 	config.MaxConnIdleTime = 5 * time.Minute
 	// Connections do not all end at once.
 	config.MaxConnLifetime, config.MaxConnLifetimeJitter = time.Hour, 10*time.Minute
-	if s.o.Endpoints.pooled() {
+	if s.o.pooled() {
 		// A pooler that is to stop waits until its clients have left it by themselves; a new
 		// connection leads to another one, and costs no process of the server.
 		config.MaxConnLifetime, config.MaxConnLifetimeJitter = pooledLifetime, pooledLifetime/2

@@ -107,7 +107,7 @@ var errStandby = errors.New("it is a standby")
 func (s *Store) ask(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
-	if s.o.Endpoints.pooled() && time.Since(s.probed) > pooledLifetime {
+	if s.o.pooled() && time.Since(s.probed) > pooledLifetime {
 		s.forget() // as every connection to a pooler is given back
 	}
 	if s.probe == nil {
