@@ -7,10 +7,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/alphapulse/alphapulse-infra/components/room/certs"
 	"github.com/alphapulse/alphapulse-infra/stacks"
 	"github.com/alphapulse/alphapulse-infra/tests/recorder"
 )
@@ -96,7 +98,13 @@ func TestUpgradeLosesNothing(t *testing.T) {
 }
 
 // authority is a certificate as far as settings look.
-const authority = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+var authority = func() string {
+	p, err := certs.Internal("a seed of at least thirty-two bytes", "s3", []string{"s3"}, time.Now())
+	if err != nil {
+		panic(err)
+	}
+	return p.Root
+}()
 
 // bucket is what backups elsewhere need, and other is a restore from another's.
 var (
@@ -191,6 +199,8 @@ var edits = map[string][]string{
 	"databaseDeleteVolumes":          {`["data-database-g7-0"]`}, // there is none
 	"cacheImage":                     {"docker.io/library/redis:8.2.0"},
 	"cacheExporterImage":             {"docker.io/oliver006/redis_exporter:v2.0.0"},
+	"databaseAlertLimits":            {`{"connections":0.7,"lagSeconds":5}`},
+	"cacheAlertLimits":               {`{"hitRatio":0.9}`},
 	"cacheResources":                 {`{"limits":{"memory":"3Gi"}}`, `{"requests":{"memory":"128Mi"},"limits":{"memory":"256Mi"}}`},
 	"databasePlacement":              {`{"nodeSelector":{"pool":"data"},"tolerations":[{"key":"data","operator":"Exists"}]}`},
 	"cachePlacement":                 {`{"nodeSelector":{"pool":"data"}}`},
