@@ -156,11 +156,11 @@ func TestNothingEmptyIsShown(t *testing.T) {
 		composition
 		dashboards []string
 	}{
-		"everything":     {watched, []string{"infrastructure.json", "overview.json", "telemetry.json", "trading.json"}},
-		"no engine":      {noEngine, []string{"infrastructure.json", "overview.json", "telemetry.json"}},
-		"logs sent away": {logsAway, []string{"infrastructure.json", "overview.json", "telemetry.json", "trading.json"}},
+		"everything":     {watched, []string{"edge.json", "infrastructure.json", "overview.json", "telemetry.json", "trading.json"}},
+		"no engine":      {noEngine, []string{"edge.json", "infrastructure.json", "overview.json", "telemetry.json"}},
+		"logs sent away": {logsAway, []string{"edge.json", "infrastructure.json", "overview.json", "telemetry.json", "trading.json"}},
 		"bare":           {bare, []string{"infrastructure.json", "overview.json"}},
-		"a Docker host":  {onDockerHost, []string{"infrastructure.json", "overview.json", "trading.json"}},
+		"a Docker host":  {onDockerHost, []string{"edge.json", "infrastructure.json", "overview.json", "trading.json"}},
 	} {
 		loaded := loadDashboards(t, c.composition)
 		if got := slices.Sorted(maps.Keys(loaded)); !slices.Equal(got, c.dashboards) {
