@@ -51,13 +51,6 @@ func (f *fleet) testSpread(t *testing.T) {
 	none(t, "update with a tainted node", l.settleDown(t, time.Minute))
 }
 
-// edges gives the edge so many pods, as an operator does.
-func edges(t *testing.T, replicas int) {
-	t.Helper()
-	must(t, "kubectl", "--", "scale", "--namespace", namespace, "deployment/edge", fmt.Sprintf("--replicas=%d", replicas))
-	settled(t, namespace)
-}
-
 // spreadText is in why a pod waits that the rule keeps from the nodes.
 const spreadText = "topology spread constraints"
 
@@ -134,8 +127,8 @@ func pending(t testing.TB) map[string][]string {
 // testLoadBalancer asks each node's address, and looks which client the edge saw.
 func (f *fleet) testLoadBalancer(t *testing.T) {
 	// One node shall be without a pod of the edge.
-	edges(t, 2)
-	defer edges(t, 3)
+	f.deploy(t, "edgeReplicas=2")
+	defer f.deploy(t, "edgeReplicas=3")
 	// The same pods behind a Service of the other policy.
 	edge := pods(t, namespace)["edge"][0]
 	const other = "e2e-cluster-policy"
