@@ -16,7 +16,7 @@ const customKey = "monitoringFolder"
 // customSettings say what users watch beside what the rooms do.
 func (s *Stack) customSettings(g *settings.Group) {
 	c := &s.custom
-	g.Text(&c.folder, "monitoringFolder",
+	g.Text(&c.folder, customKey,
 		"Folder with your own rules, dashboards, scrape configurations and routes, relative to the program's; docs/custom-monitoring.md says what is in it. It is checked before anything changes.")
 	g.Variables(&c.credentials, "monitoringCredentials",
 		"Secrets that your own scrape configurations name, as "+custom.CredentialsPath+"/NAME.", settings.Secret,

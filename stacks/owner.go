@@ -148,18 +148,11 @@ func objectOf(inputs resource.PropertyMap) (kind, name string) {
 	if v := inputs["kind"]; v.IsString() {
 		kind = v.StringValue()
 	}
-	meta := inputs["metadata"]
-	if meta.IsSecret() {
-		meta = meta.SecretValue().Element
-	}
+	meta := plain(inputs["metadata"])
 	if kind == "" || !meta.IsObject() {
 		return kind, ""
 	}
-	n := meta.ObjectValue()["name"]
-	if n.IsSecret() {
-		n = n.SecretValue().Element
-	}
-	if n.IsString() {
+	if n := meta.ObjectValue()["name"]; n.IsString() {
 		name = n.StringValue()
 	}
 	return kind, name

@@ -108,11 +108,7 @@ func NewCertManager(ctx *pulumi.Context, name string, args *CertManagerArgs, opt
 		return nil, err
 	}
 	parent := pulumi.Parent(m)
-	labels := pulumi.StringMap{"app.kubernetes.io/managed-by": pulumi.String("pulumi"), "app.kubernetes.io/part-of": pulumi.String("alphapulse")}
-	for _, mode := range []string{"enforce", "audit", "warn"} {
-		labels["pod-security.kubernetes.io/"+mode] = pulumi.String("restricted")
-		labels["pod-security.kubernetes.io/"+mode+"-version"] = pulumi.String(platform.PodSecurityVersion)
-	}
+	labels := platform.Restricted(map[string]string{"app.kubernetes.io/managed-by": "pulumi", "app.kubernetes.io/part-of": "alphapulse"})
 	meta := &metav1.ObjectMetaArgs{Name: pulumi.String(args.Namespace), Labels: labels}
 	if args.Owner != "" {
 		meta.Annotations = pulumi.StringMap{platform.OwnerAnnotation: pulumi.String(args.Owner)}

@@ -144,15 +144,21 @@ func NewPlatform(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Re
 // after a destroy.
 const OwnerAnnotation = "alphapulse.io/stack"
 
+// Restricted are a namespace's labels, and those that have it enforce the restricted Pod
+// Security Standard.
+func Restricted(labels map[string]string) pulumi.StringMap {
+	all := pulumi.ToStringMap(labels)
+	for _, mode := range []string{"enforce", "audit", "warn"} {
+		all["pod-security.kubernetes.io/"+mode] = pulumi.String("restricted")
+		all["pod-security.kubernetes.io/"+mode+"-version"] = pulumi.String(PodSecurityVersion)
+	}
+	return all
+}
+
 // ground creates the namespace and what belongs to it outside of it.
 func (p *Platform) ground(ctx *pulumi.Context, name string, args *Args, i room.Identity, opts ...pulumi.ResourceOption) error {
 	meta := &metav1.ObjectMetaArgs{Name: pulumi.String(args.Namespace)}
-	podSecurity := pulumi.ToStringMap(i.Labels())
-	for _, mode := range []string{"enforce", "audit", "warn"} {
-		podSecurity["pod-security.kubernetes.io/"+mode] = pulumi.String("restricted")
-		podSecurity["pod-security.kubernetes.io/"+mode+"-version"] = pulumi.String(PodSecurityVersion)
-	}
-	meta.Labels = podSecurity
+	meta.Labels = Restricted(i.Labels())
 	if args.Owner != "" {
 		meta.Annotations = pulumi.StringMap{OwnerAnnotation: pulumi.String(args.Owner)}
 	}

@@ -24,7 +24,6 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -294,7 +293,6 @@ func (c *certified) under(t *testing.T, what string, event func()) {
 // new ones. Whose the certificate is has its own checks.
 func (c *certified) load(t *testing.T) *load {
 	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
 	client := func(version2, fresh bool) *http.Client {
 		return &http.Client{Timeout: answerWithin, Transport: &http.Transport{
 			TLSClientConfig:   &tls.Config{InsecureSkipVerify: true},
@@ -312,22 +310,10 @@ func (c *certified) load(t *testing.T) *load {
 	}
 	l := &load{tallies: map[string]tally{}}
 	names := sortedKeys(clients)
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		tick := time.NewTicker(loadEvery)
-		defer tick.Stop()
-		for i := 0; ; i++ {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-			}
-			name := names[i%len(names)]
-			wg.Go(func() { l.one(kind{name, get}, clients[name]) })
-		}
+	l.begin(t, func(i int) {
+		name := names[i%len(names)]
+		l.one(kind{name, get}, clients[name])
 	})
-	l.stop = sync.OnceFunc(func() { cancel(); wg.Wait() })
-	t.Cleanup(l.stop)
 	return l
 }
 

@@ -177,12 +177,19 @@ func (b *balancer) client(t testing.TB, ca string) *http.Client {
 // startLoad begins to send.
 func startLoad(t testing.TB, b *balancer, o outputs) *load {
 	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
 	l := &load{kinds: kindsOf(o), tallies: map[string]tally{}}
 	var clients []*http.Client
 	for range 4 {
 		clients = append(clients, b.client(t, o.CACertificate))
 	}
+	l.begin(t, func(i int) { l.one(l.kinds[i%len(l.kinds)], clients[i/len(l.kinds)%len(clients)]) })
+	return l
+}
+
+// begin has send send the next request, by its number, until the load is stopped.
+func (l *load) begin(t testing.TB, send func(i int)) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		tick := time.NewTicker(loadEvery)
@@ -193,13 +200,11 @@ func startLoad(t testing.TB, b *balancer, o outputs) *load {
 				return
 			case <-tick.C:
 			}
-			k, c := l.kinds[i%len(l.kinds)], clients[i/len(l.kinds)%len(clients)]
-			wg.Go(func() { l.one(k, c) })
+			wg.Go(func() { send(i) })
 		}
 	})
 	l.stop = sync.OnceFunc(func() { cancel(); wg.Wait() })
 	t.Cleanup(l.stop)
-	return l
 }
 
 // one sends a request. It outlives the load that it belongs to, so that its end is not

@@ -3,7 +3,6 @@
 package observe
 
 import (
-	"cmp"
 	"fmt"
 
 	"github.com/alphapulse/alphapulse-infra/components/room/board"
@@ -20,15 +19,13 @@ type Watched struct {
 	ExpiryWarningDays int
 	// Latency is the objective of what users see, in seconds: a bound of the histograms.
 	Latency float64
-	// Owner acts on its alerts; rule.Platform when empty.
-	Owner string
 }
 
 const day = 24 * 3600 // seconds
 
 // Alerts are the rules on the edge.
 func Alerts(w Watched) []rule.Group {
-	about := rule.About{Owner: cmp.Or(w.Owner, rule.Platform), Workload: w.Job, Dashboard: board.Infrastructure.UID}
+	about := rule.About{Owner: rule.Platform, Workload: w.Job, Dashboard: board.Infrastructure.UID}
 	down := rule.Missing("EdgeDown", rule.Critical, "1m", "nginx_up", w.Job,
 		"No edge pod answers",
 		"No nginx of the edge answers its exporter: nothing is reachable from outside.")
