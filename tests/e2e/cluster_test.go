@@ -201,6 +201,9 @@ func picture(t testing.TB, ns string) {
 				}
 			}
 			b.WriteByte('\n')
+			if strings.HasPrefix(p.Name, "edge-") {
+				b.WriteString(refusals(ctx, ns, p.Name))
+			}
 		}
 		events, err := cluster.CoreV1().Events(ns).List(ctx, metav1.ListOptions{FieldSelector: "type=Warning"})
 		if err == nil {
@@ -211,6 +214,22 @@ func picture(t testing.TB, ns string) {
 		}
 		t.Logf("namespace %s:\n%s", ns, b.String())
 	})
+}
+
+// refusals are the last lines of an edge pod about requests that it answered with 5xx:
+// which pods were asked, and what came of it.
+func refusals(ctx context.Context, ns, pod string) string {
+	raw, err := cluster.CoreV1().Pods(ns).GetLogs(pod, &corev1.PodLogOptions{Container: "nginx", SinceSeconds: new(int64(300))}).DoRaw(ctx)
+	if err != nil {
+		return fmt.Sprintf("  %v\n", err)
+	}
+	var lines []string
+	for line := range strings.Lines(string(raw)) {
+		if strings.Contains(line, `"status":5`) {
+			lines = append(lines, "  "+line)
+		}
+	}
+	return strings.Join(lines[max(0, len(lines)-8):], "")
 }
 
 // execute runs a command in a pod's container and returns what it printed.
