@@ -55,10 +55,11 @@ func (s *Stack) edgeSettings(set *settings.Set) {
 	g.Image(&a.ExporterImage, "edgeExporterImage", "Prometheus exporter of the edge.")
 	g.Image(&a.ProberImage, "edgeProberImage", "Prometheus' blackbox exporter, which looks at the certificate that the edge serves.")
 	g.Image(&a.CounterImage, "edgeCounterImage", "Prometheus' StatsD exporter, which counts what the edge answers.")
-	g.Text((*string)(&a.Exposure), "edgeExposure", "Way in: nodePort, loadBalancer, or ingress for a standard Ingress object of edgeIngressClass.",
-		settings.OneOf(ingress.NodePort, ingress.LoadBalancer, ingress.IngressObject), only)
+	g.Text((*string)(&a.Exposure), "edgeExposure", "Way in: nodePort, loadBalancer, ingress for a standard Ingress object of edgeIngressClass, or gateway for routes of the Gateway edgeGateway.",
+		settings.OneOf(ingress.NodePort, ingress.LoadBalancer, ingress.IngressObject, ingress.GatewayRoute), only)
 	g.Text(&a.IngressClass, "edgeIngressClass", "Class of the Ingress object; needed when edgeExposure is ingress.",
 		settings.While(func() bool { return a.Exposure == ingress.IngressObject }, "edgeExposure is ingress"), only)
+	s.gatewaySettings(g)
 	s.balancerSettings(g)
 	g.Int(&a.HTTPNodePort, "edgeHttpNodePort", "Node port of plain HTTP.", settings.Between(30000, 32767), choose, only)
 	g.Int(&a.HTTPSNodePort, "edgeHttpsNodePort", "Node port of HTTPS.", settings.Between(30000, 32767), choose, only)

@@ -58,6 +58,8 @@ type Stack struct {
 	// told.
 	custom   ownMonitoring
 	operated operatedMonitoring
+	// gatewayTLS is where clients' TLS ends when a Gateway leads to the edge.
+	gatewayTLS string
 	// words are the user's, by credential, and formerWords those that are accepted beside.
 	words       map[string]string
 	formerWords map[string]string
@@ -104,10 +106,11 @@ func newStack(name string) (*Stack, *settings.Set) {
 		Host:        Host{Prefix: prefixed(name), HTTPPort: 80},
 		Application: Application{Settings: backend.DefaultSettings(), EngineEnabled: true, DashboardEnabled: true, PaperTrading: true, LatencyMilliseconds: 200},
 		TLS:         TLS{Mode: TLSDevelopment, Issuer: ingress.Issuer{Kind: ingress.ClusterIssuer}},
-		AddOns:      AddOns{Manager: addons.Defaults()},
+		AddOns:      AddOns{Manager: addons.CertManagerDefaults(), Controller: controllerOff, Gateway: addons.GatewayDefaults()},
 		Backup:      Backup{Store: backup.DefaultStore(), Own: Bucket{Region: saved.Archive.Region}},
 		Database:    &db, Backups: &saved, Cache: &store, Backend: &app, Frontend: &ui, Edge: &edge, Monitoring: &watch, Telemetry: &signals,
 		volumes:  map[string]sized{},
+		gatewayTLS: gatewayTerminate,
 		operated: operatedMonitoring{backend: MonitoringOwn, namespace: "monitoring"},
 	}
 	set := settings.New(&s.Target, room.Kubernetes, room.DockerHost)

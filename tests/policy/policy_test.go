@@ -48,6 +48,7 @@ var variants = map[string]map[string]string{
 	"prod": {},
 	"prod behind an Ingress": {"edgeExposure": "ingress", "edgeIngressClass": "any",
 		"databaseAliases": `["timescaledb","postgres"]`, "cacheAliases": `["redis"]`},
+	"prod behind a Gateway": {"edgeExposure": "gateway", "edgeGateway": "shared", "edgeGatewayNamespace": "gateways"},
 	"prod with backups elsewhere": {"databaseBackup": "s3", "databaseBackupStorage": "50Gi", "databaseBackupEndpoint": "s3.example.com:9000",
 		"databaseBackupBucket": "acme-backups", "databaseBackupKey": usersOwn + "5", "databaseBackupKeySecret": usersOwn + "6",
 		"databaseBackupPassphrase": usersOwn + "7-long-enough", "databaseRestore": "latest", "databaseRestorePath": "/alphapulse/live",

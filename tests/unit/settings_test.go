@@ -52,6 +52,13 @@ type edit struct {
 	live bool
 }
 
+// gated are the settings of a stack behind a Gateway that ends TLS, passedThrough of one
+// whose edge does.
+var (
+	gated         = map[string]string{"edgeExposure": "gateway", "edgeGateway": "shared"}
+	passedThrough = map[string]string{"edgeExposure": "gateway", "edgeGateway": "shared", "edgeGatewayTls": "passthrough"}
+)
+
 // issued are the settings of a stack whose certificate cert-manager keeps.
 var issued = map[string]string{"tlsMode": "certManager", "tlsIssuer": "letsencrypt"}
 
@@ -217,6 +224,12 @@ var edits = map[string]edit{
 	"edgeLatencyMilliseconds":     {value: "800"},
 	"edgeExposure":                {value: "nodePort"},
 	"edgeIngressClass":            {value: "nginx", with: map[string]string{"edgeExposure": "ingress", "edgeIngressClass": "any"}},
+	"edgeGateway":                 {value: "other", with: gated},
+	"edgeGatewayNamespace":        {value: "gateways", with: gated},
+	"edgeGatewayTls":              {value: "passthrough", with: gated},
+	"edgeGatewayListener":         {value: "https", with: gated},
+	"edgeGatewayHttpListener":     {value: "http", with: passedThrough},
+	"edgeGatewayAuthorities":      {value: provided[0].chain, with: map[string]string{"edgeExposure": "gateway", "edgeGateway": "shared", "tlsMode": "secret", "tlsSecret": "wildcard"}},
 	"edgeHttpNodePort":            {value: "30080", with: map[string]string{"edgeExposure": "nodePort"}},
 	"edgeHttpsNodePort":           {value: "30443", with: map[string]string{"edgeExposure": "nodePort"}},
 	"edgePublicPort":              {value: "8443"},
@@ -357,6 +370,13 @@ var onHost = map[string]edit{
 	"engineEnabled":          {value: "false", with: map[string]string{"tradingEnabled": "false", "engineResources": `{"requests":{"cpu":"500m","memory":"1Gi"},"limits":{"cpu":"1","memory":"2Gi"}}`}},
 }
 
+// controlled are the settings of a stack of add-ons that has a controller of Gateways,
+// onNodePorts of one that is reached at ports of nodes.
+var (
+	controlled  = map[string]string{"gatewayController": "traefik"}
+	onNodePorts = map[string]string{"gatewayController": "traefik", "gatewayControllerService": "NodePort"}
+)
+
 // managed are the settings of a stack of add-ons that has cert-manager.
 var managed = map[string]string{"certManager": "true"}
 
@@ -370,6 +390,17 @@ var onCluster = map[string]edit{
 	"certManagerReplicas":    {value: "2", with: managed},
 	"certManagerResources":   {value: `{"limits":{"memory":"512Mi"}}`, with: managed},
 	"certManagerNameServers": {value: `["1.1.1.1:53"]`, with: managed},
+
+	"gatewayController":              {value: "traefik"},
+	"gatewayDefinitions":             {value: "cluster", with: controlled},
+	"gatewayControllerChart":         {value: "oci://ghcr.io/traefik/helm/traefik", with: controlled},
+	"gatewayControllerVersion":       {value: "42.0.0", with: controlled},
+	"gatewayControllerRegistry":      {value: "registry.example.com/hub", with: controlled},
+	"gatewayControllerReplicas":      {value: "3", with: controlled},
+	"gatewayControllerResources":     {value: `{"limits":{"memory":"512Mi"}}`, with: controlled},
+	"gatewayControllerService":       {value: "NodePort", with: controlled},
+	"gatewayControllerHttpNodePort":  {value: "30080", with: onNodePorts},
+	"gatewayControllerHttpsNodePort": {value: "30443", with: onNodePorts},
 }
 
 // editOf is the edit of a setting on a target.
