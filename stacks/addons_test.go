@@ -35,9 +35,9 @@ func TestNothingIsInstalledOverSomebodyElses(t *testing.T) {
 	const me = "organization/alphapulse/addons"
 	issuers, orders, gateways := "issuers.cert-manager.io", "orders.acme.cert-manager.io", "gateways.gateway.networking.k8s.io"
 	for _, c := range []struct {
-		what    string
-		there   []runtime.Object
-		off     bool
+		what  string
+		there []runtime.Object
+		off   bool
 		// gateway asks for a controller of Gateways instead, theirs for one on the
 		// definitions that the cluster has.
 		gateway, theirs bool

@@ -109,9 +109,9 @@ func newStack(name string) (*Stack, *settings.Set) {
 		AddOns:      AddOns{Manager: addons.CertManagerDefaults(), Controller: controllerOff, Gateway: addons.GatewayDefaults()},
 		Backup:      Backup{Store: backup.DefaultStore(), Own: Bucket{Region: saved.Archive.Region}},
 		Database:    &db, Backups: &saved, Cache: &store, Backend: &app, Frontend: &ui, Edge: &edge, Monitoring: &watch, Telemetry: &signals,
-		volumes:  map[string]sized{},
+		volumes:    map[string]sized{},
 		gatewayTLS: gatewayTerminate,
-		operated: operatedMonitoring{backend: MonitoringOwn, namespace: "monitoring"},
+		operated:   operatedMonitoring{backend: MonitoringOwn, namespace: "monitoring"},
 	}
 	set := settings.New(&s.Target, room.Kubernetes, room.DockerHost)
 	for _, declare := range declared {

@@ -149,9 +149,8 @@ func NewGateway(ctx *pulumi.Context, name string, args *GatewayArgs, opts ...pul
 // values are those of the chart that differ from upstream's.
 func (a *GatewayArgs) values() pulumi.Map {
 	on := func(enabled bool) pulumi.Map { return pulumi.Map{"enabled": pulumi.Bool(enabled)} }
-	gateways, classes, budget := on(true), on(true), on(a.Replicas > 1)
-	gateways["experimentalChannel"] = pulumi.Bool(true) // TLSRoute, which Traefik counts among them
-	classes["isDefaultClass"] = pulumi.Bool(false)      // others may serve Ingress objects that name none
+	classes, budget := on(true), on(a.Replicas > 1)
+	classes["isDefaultClass"] = pulumi.Bool(false) // others may serve Ingress objects that name none
 	if a.Replicas > 1 {
 		budget["maxUnavailable"] = pulumi.Int(1)
 	}
@@ -167,12 +166,13 @@ func (a *GatewayArgs) values() pulumi.Map {
 		"deployment":          pulumi.Map{"replicas": pulumi.Int(a.Replicas)},
 		"resources":           amounts(a.Resources),
 		"podDisruptionBudget": budget,
-		"providers":           pulumi.Map{"kubernetesCRD": on(false), "kubernetesIngress": on(true), "kubernetesGateway": gateways},
-		"gateway":             on(false), // an administrator's, who has its certificate
-		"gatewayClass":        pulumi.Map{"enabled": pulumi.Bool(true), "name": pulumi.String(GatewayClass)},
-		"ingressClass":        classes,
-		"ports":               pulumi.Map{"web": port(GatewayHTTPPort, a.HTTPNodePort), "websecure": port(GatewayHTTPSPort, a.HTTPSNodePort)},
-		"service":             pulumi.Map{"spec": pulumi.Map{"type": pulumi.String(a.Service), "externalTrafficPolicy": pulumi.String("Local")}},
+		// Not its experimental channel: it would wait for kinds that Definitions does not bring.
+		"providers":    pulumi.Map{"kubernetesCRD": on(false), "kubernetesIngress": on(true), "kubernetesGateway": on(true)},
+		"gateway":      on(false), // an administrator's, who has its certificate
+		"gatewayClass": pulumi.Map{"enabled": pulumi.Bool(true), "name": pulumi.String(GatewayClass)},
+		"ingressClass": classes,
+		"ports":        pulumi.Map{"web": port(GatewayHTTPPort, a.HTTPNodePort), "websecure": port(GatewayHTTPSPort, a.HTTPSNodePort)},
+		"service":      pulumi.Map{"spec": pulumi.Map{"type": pulumi.String(a.Service), "externalTrafficPolicy": pulumi.String("Local")}},
 		// It asks nobody whether there is a newer one, and tells nobody that it runs.
 		"global": pulumi.Map{"checkNewVersion": pulumi.Bool(false), "sendAnonymousUsage": pulumi.Bool(false)},
 		"api":    pulumi.Map{"dashboard": pulumi.Bool(false)},

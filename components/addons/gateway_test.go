@@ -48,9 +48,7 @@ func TestWhatTheControllerServes(t *testing.T) {
 	require.NoError(t, err)
 	values := r["kubernetes:helm.sh/v4:Chart"].Mappable()["values"].(map[string]any)
 	on, off := map[string]any{"enabled": true}, map[string]any{"enabled": false}
-	assert.Equal(t, map[string]any{
-		"kubernetesCRD": off, "kubernetesIngress": on, "kubernetesGateway": map[string]any{"enabled": true, "experimentalChannel": true},
-	}, values["providers"])
+	assert.Equal(t, map[string]any{"kubernetesCRD": off, "kubernetesIngress": on, "kubernetesGateway": on}, values["providers"])
 	assert.Equal(t, map[string]any{"enabled": true, "isDefaultClass": false}, values["ingressClass"])
 	assert.Equal(t, map[string]any{"enabled": true, "name": "traefik"}, values["gatewayClass"])
 	assert.Equal(t, off, values["gateway"])

@@ -128,12 +128,12 @@ func TestSolversFindRoom(t *testing.T) {
 
 func TestValidateNamesWhatIsWrong(t *testing.T) {
 	for want, spoil := range map[string]func(*Args){
-		"Namespace is missing":            func(a *Args) { a.Namespace = nil },
-		`Exposure "window": want one of`:  func(a *Args) { a.Exposure = "window" },
-		`Gateway: it needs Exposure`:      func(a *Args) { a.Gateway.Name = "shared" },
-		`Gateway: Name ""`:                func(a *Args) { a.Exposure = GatewayRoute },
-		`Namespace "A"`:                   func(a *Args) { a.Exposure, a.Gateway = GatewayRoute, Gateway{Name: "a", Namespace: "A"} },
-		`listener "a b"`:                  func(a *Args) { a.Exposure, a.Gateway = GatewayRoute, Gateway{Name: "a", Listener: "a b"} },
+		"Namespace is missing":           func(a *Args) { a.Namespace = nil },
+		`Exposure "window": want one of`: func(a *Args) { a.Exposure = "window" },
+		`Gateway: it needs Exposure`:     func(a *Args) { a.Gateway.Name = "shared" },
+		`Gateway: Name ""`:               func(a *Args) { a.Exposure = GatewayRoute },
+		`Namespace "A"`:                  func(a *Args) { a.Exposure, a.Gateway = GatewayRoute, Gateway{Name: "a", Namespace: "A"} },
+		`listener "a b"`:                 func(a *Args) { a.Exposure, a.Gateway = GatewayRoute, Gateway{Name: "a", Listener: "a b"} },
 		`HTTPListener "a" is Listener`: func(a *Args) {
 			a.Exposure, a.Gateway = GatewayRoute, Gateway{Name: "a", Listener: "a", HTTPListener: "a"}
 		},

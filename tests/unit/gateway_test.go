@@ -36,14 +36,14 @@ func gatewayObjects(t *testing.T, with map[string]string) (map[string]map[string
 	return found, objects
 }
 
-// defineGatewayAPI tells the API server's code of the kinds that the module of the local
-// cluster's controller ships.
+// defineGatewayAPI tells the API server's code of the kinds that the module of the Gateway
+// API ships.
 func defineGatewayAPI(t *testing.T) {
 	t.Helper()
 	root, err := recorder.Root()
 	require.NoError(t, err)
 	download := exec.Command("go", "mod", "download", "-json", "sigs.k8s.io/gateway-api")
-	download.Dir = filepath.Join(root, "local", "modules", "traefik")
+	download.Dir = filepath.Join(root, "tests", "gatewayapi")
 	download.Env = append(os.Environ(), "GOWORK=off")
 	download.Stderr = os.Stderr
 	out, err := download.Output()
