@@ -77,6 +77,7 @@ func (s *Stack) edgeSettings(set *settings.Set) {
 	g.List(&l.ExemptCIDRs, "edgeUnlimitedCidrs", "Networks whose clients none of these limits holds for: an office, a load test.", settings.Each(settings.CIDR))
 	g.List(&l.LoginPaths, "edgeLoginPaths", "Paths of the API on which a password can be tried, and what is below them, for edgeLoginRate. Grafana's, and every request with a user name and password, are meant anyway.",
 		settings.Each(nginx.CheckLoginPath))
+	s.loginSettings(g)
 	g.Int(&a.HSTSSeconds, "edgeHstsSeconds", "How long a browser insists on HTTPS after a visit; 0 asks for nothing.", settings.Between(0, 63072000), settings.In("seconds"))
 	g.Bool(&a.HSTSPreload, "edgeHstsPreload", "Ask the browsers' makers to insist on HTTPS from the first visit on, for the domain and all below it; hard to undo.")
 	g.Int(&a.MaxBodyMegabytes, "edgeMaxBodyMegabytes", "Largest body of a request.", settings.Between(1, 10240), settings.In("MiB"))

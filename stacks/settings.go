@@ -60,6 +60,10 @@ type Stack struct {
 	operated operatedMonitoring
 	// gatewayTLS is where clients' TLS ends when a Gateway leads to the edge.
 	gatewayTLS string
+	// login is who may pass the edge.
+	login edgeLogin
+	// signOn is who logs in to Grafana.
+	signOn signOn
 	// words are the user's, by credential, and formerWords those that are accepted beside.
 	words       map[string]string
 	formerWords map[string]string
@@ -110,8 +114,9 @@ func newStack(name string) (*Stack, *settings.Set) {
 		Backup:      Backup{Store: backup.DefaultStore(), Own: Bucket{Region: saved.Archive.Region}},
 		Database:    &db, Backups: &saved, Cache: &store, Backend: &app, Frontend: &ui, Edge: &edge, Monitoring: &watch, Telemetry: &signals,
 		volumes:    map[string]sized{},
-		gatewayTLS: gatewayTerminate,
-		operated:   operatedMonitoring{backend: MonitoringOwn, namespace: "monitoring"},
+		gatewayTLS: gatewayTerminate, login: edgeLogin{mode: loginOff},
+		signOn:   signOn{mode: grafanaOwn, SignOn: monitoring.SignOn{Scopes: []string{"openid", "profile", "email"}}},
+		operated: operatedMonitoring{backend: MonitoringOwn, namespace: "monitoring"},
 	}
 	set := settings.New(&s.Target, room.Kubernetes, room.DockerHost)
 	for _, declare := range declared {

@@ -162,6 +162,8 @@ type Args struct {
 	// PrometheusPassword is for user "admin" of /prometheus, which has no login of
 	// its own; nil keeps Prometheus unreachable from outside.
 	PrometheusPassword pulumi.StringInput
+	// Login of the edge, in front of every host.
+	Login Login
 	// HSTSPreload, BodyPauseSeconds, HeaderKilobytes, ResponseHeaderKilobytes and
 	// TraceSampling are those of nginx.Config.
 	HSTSPreload                                                bool
@@ -383,5 +385,6 @@ func (a *Args) config(place Place, hosts ...string) *nginx.Config {
 	if a.PrometheusPassword != nil {
 		c.PasswordFile = PasswordDir + "/" + PasswordKey
 	}
+	c.Login = a.Login.config()
 	return c
 }

@@ -59,6 +59,24 @@ var (
 	passedThrough = map[string]string{"edgeExposure": "gateway", "edgeGateway": "shared", "edgeGatewayTls": "passthrough"}
 )
 
+// oneUser may pass the edge of a stack with the settings loggedIn.
+const oneUser = "ada:$apr1$8sFt66rZ$32NPfbZ3dyKt9ifnAMouy."
+
+var loggedIn = map[string]string{"edgeLogin": "basic", "edgeLoginUsers": oneUser}
+
+// signedOn are the settings of a stack whose Grafana knows a provider's users.
+var signedOn = map[string]string{
+	"grafanaLogin": "oidc", "grafanaOidcAuthUrl": "https://login.example.com/auth", "grafanaOidcTokenUrl": "https://login.example.com/token",
+	"grafanaOidcApiUrl": "https://login.example.com/userinfo", "grafanaOidcClientId": "grafana", "grafanaOidcClientSecret": "known-to-both",
+}
+
+// others are settings without one.
+func others(of map[string]string, but string) map[string]string {
+	rest := maps.Clone(of)
+	delete(rest, but)
+	return rest
+}
+
 // issued are the settings of a stack whose certificate cert-manager keeps.
 var issued = map[string]string{"tlsMode": "certManager", "tlsIssuer": "letsencrypt"}
 
@@ -250,6 +268,10 @@ var edits = map[string]edit{
 	"edgeWebsocketRate":           {value: "9"},
 	"edgeWebsocketBurst":          {value: "99"},
 	"edgeConnections":             {value: "9"},
+	"edgeLogin":                   {value: "basic", together: map[string]string{"edgeLoginUsers": oneUser}},
+	"edgeLoginUsers":              {value: "bob:$apr1$8sFt66rZ$32NPfbZ3dyKt9ifnAMouy.", with: loggedIn},
+	"edgeLoginExempt":             {value: `["/hooks/"]`, with: loggedIn},
+	"edgeLoginTokens":             {value: "true", with: loggedIn},
 	"edgeUnlimitedCidrs":          {value: `["203.0.113.0/24"]`},
 	"edgeLoginPaths":              {value: `["/api/session"]`},
 	"edgeTraceSampling":           {value: "0.05"},
@@ -279,6 +301,17 @@ var edits = map[string]edit{
 	"prometheusStorage":         {value: "40Gi"},
 	"prometheusRetention":       {value: "30d"},
 	"grafanaResources":          {value: `{"limits":{"memory":"2Gi"}}`},
+	"grafanaLogin":              {value: "oidc", together: others(signedOn, "grafanaLogin")},
+	"grafanaOidcAuthUrl":        {value: "https://other.example.com/auth", with: signedOn},
+	"grafanaOidcTokenUrl":       {value: "https://other.example.com:8443/token", with: signedOn},
+	"grafanaOidcApiUrl":         {value: "https://other.example.com:9443/userinfo", with: signedOn},
+	"grafanaOidcClientId":       {value: "other", with: signedOn},
+	"grafanaOidcClientSecret":   {value: "renewed", with: signedOn},
+	"grafanaOidcScopes":         {value: `["openid","groups"]`, with: signedOn},
+	"grafanaOidcGroups":         {value: `["traders"]`, with: signedOn},
+	"grafanaOidcDomains":        {value: `["example.com"]`, with: signedOn},
+	"grafanaOidcRoles":          {value: "contains(groups[*], 'admins') && 'Admin' || 'Viewer'", with: signedOn},
+	"grafanaOidcCa":             {value: provided[0].chain, with: signedOn},
 	"grafanaStorage":            {value: "20Gi"},
 	"alertmanagerResources":     {value: `{"limits":{"memory":"512Mi"}}`},
 	"kubeStateMetricsResources": {value: `{"limits":{"memory":"512Mi"}}`},

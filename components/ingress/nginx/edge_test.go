@@ -128,7 +128,8 @@ func found(t *testing.T, what string, holds func() bool) {
 func (e *edge) reached(t *testing.T) {
 	t.Helper()
 	client := e.Client(t, "127.0.0.8")
-	urls := []string{"https://monitoring.example.test/prometheus/"}
+	const guarded = "https://monitoring.example.test/prometheus/"
+	urls := []string{guarded}
 	for _, host := range nginx.HostsOf(e.Config.Domain).All() {
 		urls = append(urls, "https://"+host+"/")
 	}
@@ -137,6 +138,9 @@ func (e *edge) reached(t *testing.T) {
 			r, err := http.NewRequest(http.MethodGet, url, nil)
 			require.NoError(t, err)
 			r.SetBasicAuth(nginx.PasswordUser, nginxtest.Password)
+			if e.Config.Login.UsersFile != "" && url != guarded {
+				r.SetBasicAuth("ada", nginxtest.UserPassword)
+			}
 			code, _, _ := do(t, client, r)
 			return code < http.StatusInternalServerError
 		})

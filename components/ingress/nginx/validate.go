@@ -54,7 +54,7 @@ func (c *Config) Validate() error {
 	for _, u := range c.named() {
 		problems = append(problems, u.validate())
 	}
-	problems = append(problems, c.validateReserved())
+	problems = append(problems, c.validateReserved(), c.validateLogin())
 	return errors.Join(problems...)
 }
 
