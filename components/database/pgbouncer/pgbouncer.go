@@ -21,9 +21,9 @@ import (
 const (
 	// Port that clients connect to.
 	Port = 6432
-	// ControlPort of the agent beside PgBouncer answers probes, and ControlTLSPort members:
-	// planned switchovers ask it to wait.
-	ControlPort    = 8009
+	// ControlPort of the agent beside PgBouncer answers probes.
+	ControlPort = 8009
+	// ControlTLSPort of the agent answers members: planned switchovers ask it to wait.
 	ControlTLSPort = 8011
 )
 
