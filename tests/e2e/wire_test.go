@@ -58,7 +58,8 @@ func TestWire(t *testing.T) {
 	}
 	refusesPlain(t)
 
-	e.deploy(t, "wireEncryption=required", `wireEncryptionExcept=["dashboard"]`)
+	pulumi(t, "config", "set", "--stack", stack, "--config-file", e.file, "--path", "wireEncryptionExcept[0]", "dashboard")
+	e.deploy(t)
 	answers(t, o)
 	editable(t).deploy(t)
 	answers(t, o)
@@ -96,7 +97,6 @@ func listen(t *testing.T, o outputs) map[string]int {
 			}
 		}
 	}
-	arrived(t, namespace)
 	settled(t, namespace)
 	c := browser(t, o.CACertificate)
 	symbol := someSymbol(t, c, o)
