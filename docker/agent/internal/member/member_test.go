@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"log/slog"
 	"maps"
 	"net"
@@ -158,9 +160,14 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // at serves the site and returns the handover of the member there.
 func (s *site) at(t *testing.T) *Handover {
 	t.Helper()
-	server := httptest.NewServer(s)
+	server := httptest.NewServer(s) // Patroni
 	t.Cleanup(server.Close)
-	host, port, err := net.SplitHostPort(server.Listener.Addr().String())
+	poolers := httptest.NewTLSServer(s)
+	poolers.Config.ErrorLog = log.New(io.Discard, "", 0)
+	t.Cleanup(poolers.Close)
+	trusted := poolers.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
+	trusted.ServerName = "example.com" // of httptest's certificate
+	host, port, err := net.SplitHostPort(poolers.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +176,7 @@ func (s *site) at(t *testing.T) *Handover {
 		t.Fatal(err)
 	}
 	return &Handover{
-		Patroni: patroni.Client{User: "control", Password: "secret"}, Member: server.Listener.Addr().String(), Poolers: "poolers", PoolerPort: n,
+		Patroni: patroni.Client{User: "control", Password: "secret"}, Member: server.Listener.Addr().String(), Poolers: "poolers", PoolerPort: n, TLS: trusted,
 		Lookup: func(context.Context, string) ([]string, error) { return []string{host}, nil },
 		Checkpoint: func(context.Context) error {
 			s.mu.Lock()
@@ -208,6 +215,19 @@ func TestHandover(t *testing.T) {
 				t.Errorf("calls %q, want %q", s.saw(), c.calls)
 			}
 		})
+	}
+}
+
+// A password is told to nobody who does not prove that he is a pooler.
+func TestHandoverTellsNoStranger(t *testing.T) {
+	s := &site{role: "primary", members: three}
+	h := s.at(t)
+	h.TLS.ServerName = "another.example.org"
+	if err := h.Run(t.Context()); err != nil {
+		t.Errorf("it stays: %v", err)
+	}
+	if want := []string{"GET /primary", "GET /cluster", "CHECKPOINT", "POST /switchover db-1 to db-2"}; !slices.Equal(s.saw(), want) {
+		t.Errorf("calls %q, want %q", s.saw(), want)
 	}
 }
 
