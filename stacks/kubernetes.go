@@ -79,7 +79,7 @@ func deployKubernetes(ctx *pulumi.Context, s *Stack, all func() []pulumi.Resourc
 	if err != nil {
 		return nil, err
 	}
-	told, err := db.Use(ctx, app, edge, watch)
+	told, err := db.Use(ctx, app, store, edge, watch)
 	if err != nil {
 		return nil, err
 	}

@@ -30,12 +30,12 @@ func (s *Stack) links() []room.Link {
 		links = append(links, room.Link{From: from, To: to, Ports: ports, Zone: zone})
 	}
 	web := func(to room.Identity, port int) { link(room.Of(edge), room.Of(to), room.Web, port) }
-	stores := func(from room.Identity) {
+	stores := func(from room.Identity, process *backend.Process) {
 		link(room.Of(from), room.Of(db), room.Data, database.Port) // past the poolers, for what needs a session
 		if pooler != db {
 			link(room.Of(from), room.Of(pooler), room.Data, poolerPort)
 		}
-		link(room.Of(from), room.Of(store), room.Data, cache.Port)
+		link(room.Of(from), room.Of(store), room.Data, s.cachePorts(process)...)
 	}
 	trades := func(from room.Identity) {
 		if len(s.Cluster.EgressCIDRs) > 0 {
@@ -72,16 +72,16 @@ func (s *Stack) links() []room.Link {
 		tells(edge)
 	}
 	tells(api)
-	stores(api)
+	stores(api, &s.Backend.API)
 	trades(api)
 	if s.Backend.Engine != nil {
-		stores(engine)
+		stores(engine, s.Backend.Engine)
 		trades(engine)
 		tells(engine)
 	}
 	if d := s.Backend.Dashboard; d != nil {
 		web(dashboard, d.Port)
-		stores(dashboard)
+		stores(dashboard, d)
 		tells(dashboard)
 	}
 	s.backupLinks(link)

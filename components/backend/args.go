@@ -46,6 +46,8 @@ type Process struct {
 	// StartupSeconds is how long the process may take to answer LivenessPath for
 	// the first time.
 	StartupSeconds int
+	// Plain reaches the stores without TLS, for a build that cannot.
+	Plain bool
 }
 
 // Args configure a Backend. What is zero takes the value of Defaults.

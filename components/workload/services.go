@@ -89,13 +89,17 @@ func Balanced(name string, port Port) []Service {
 func Headless(name string) string { return name + "-headless" }
 
 // Server are the Services of a server with its aliases: one for clients under each name,
-// and a headless one.
-func Server(name string, aliases []string, port Port) []Service {
-	services := []Service{{Name: name, Port: port}}
+// and a headless one, each with all of the ports, of which there is at least one.
+func Server(name string, aliases []string, ports ...Port) []Service {
+	services := []Service{{Name: name}}
 	for _, alias := range aliases {
-		services = append(services, Service{Name: alias, Port: port})
+		services = append(services, Service{Name: alias})
 	}
-	return append(services, Service{Name: Headless(name), Headless: true, NotReady: true, Port: port})
+	services = append(services, Service{Name: Headless(name), Headless: true, NotReady: true})
+	for i := range services {
+		services[i].Port, services[i].More = ports[0], ports[1:]
+	}
+	return services
 }
 
 // serviceName is what Kubernetes accepts as the name of a Service (RFC 1035).

@@ -228,6 +228,9 @@ func TestOtherWaysToTheDatabase(t *testing.T) {
 			}
 		})
 	}
+	if got, err := FromEnvironment(env("DB_HOST", "h", "REDIS_URL", "rediss://:p@r:1/2?ssl_ca_certs=/ca&dial_timeout=3s")); err != nil || got.CacheURL != "rediss://:p@r:1/2?dial_timeout=3s" || got.CacheCAFile != "/ca" {
+		t.Errorf("redis-py over TLS: %+v, %v", got, err)
+	}
 	if got, err := FromEnvironment(env("DB_HOST", "h", "REDIS_HOST", "r", "REDIS_TLS", "true", "REDIS_CA_FILE", "/ca")); err != nil || got.CacheURL != "rediss://r:6379/0" {
 		t.Errorf("Redis over TLS: %+v, %v", got, err)
 	}
