@@ -227,9 +227,9 @@ func (a *Args) member(name string, credentials pulumi.StringInput) workload.Proc
 
 // keeper is the agent beside a member. The pod is ready only when roles and database are
 // as declared.
-func (a *Args) keeper(control pulumi.StringInput) workload.Process {
+func (a *Args) keeper(name string, control pulumi.StringInput) workload.Process {
 	return workload.Process{
-		Name: "agent", Image: a.AgentImage, Args: pulumi.ToStringArray([]string{"member"}),
+		Name: "agent", Image: a.AgentImage, Args: pulumi.ToStringArray([]string{"member", "-poolers", poolerPods(name)}),
 		Credentials: control,
 		Resources:   AgentResources,
 		Ports:       []workload.Port{{Name: "agent", Number: agentPort}},

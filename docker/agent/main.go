@@ -157,8 +157,14 @@ func handover(ctx context.Context, log *slog.Logger, args []string) error {
 		}
 		h.Stopping = func(ctx context.Context) (map[string]bool, error) { return member.Stopping(ctx, pods, *scope) }
 	}
-	h.Checkpoint = func(ctx context.Context) error {
-		conn, err := connect(ctx, *socket, member.Superuser, nil)
+	h.Checkpoint = checkpoint(*socket)
+	return h.Run(ctx)
+}
+
+// checkpoint is one of the server whose socket is in a folder.
+func checkpoint(socket string) func(ctx context.Context) error {
+	return func(ctx context.Context) error {
+		conn, err := connect(ctx, socket, member.Superuser, nil)
 		if err != nil {
 			return err
 		}
@@ -166,7 +172,6 @@ func handover(ctx context.Context, log *slog.Logger, args []string) error {
 		_, err = conn.Exec(ctx, "CHECKPOINT")
 		return err
 	}
-	return h.Run(ctx)
 }
 
 func runMember(ctx context.Context, log *slog.Logger, args []string) error {
@@ -181,9 +186,11 @@ func runMember(ctx context.Context, log *slog.Logger, args []string) error {
 	flags.StringVar(&a.Member, "member", patroni.Address("127.0.0.1"), "address of this pod's Patroni")
 	flags.StringVar(&socket, "socket", "/var/run/postgresql", "folder of the server's socket")
 	flags.StringVar(&listen, "listen", ":8010", "address to answer /ready on")
+	poolers := flags.String("poolers", "", "name that has all poolers' addresses; \"\" for none")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
+	a.Poolers = &member.Handover{Patroni: a.Patroni, Poolers: *poolers, Checkpoint: checkpoint(socket), Log: log}
 	roles.Connect = func(ctx context.Context, database string, parameters map[string]string) (*pgx.Conn, error) {
 		return connect(ctx, socket, database, parameters)
 	}

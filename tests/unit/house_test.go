@@ -122,3 +122,26 @@ func TestASettingIsDeclaredInOneFile(t *testing.T) {
 		assert.Len(t, files, 1, "the setting %s is declared in %v", key, files)
 	}
 }
+
+// TestOneTransformationAddsOptions: the SDK gives each transformation of a stack a
+// resource's own options, so that of two that add some only the last one's count, and
+// what the other would have asked before a change is never asked.
+func TestOneTransformationAddsOptions(t *testing.T) {
+	root, err := recorder.Root()
+	require.NoError(t, err)
+	var in []string
+	require.NoError(t, filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			if err == nil && d.IsDir() && (d.Name() == ".local" || d.Name() == "node_modules" || path == filepath.Join(root, "local")) {
+				return filepath.SkipDir
+			}
+			return err
+		}
+		raw, err := os.ReadFile(path)
+		for range strings.Count(string(raw), "ResourceTransformationResult{") {
+			in = append(in, filepath.Base(path))
+		}
+		return err
+	}))
+	assert.Equal(t, []string{"owner.go"}, in)
+}
