@@ -138,16 +138,13 @@ func handover(ctx context.Context, log *slog.Logger, args []string) error {
 	h.Patroni.User, h.Patroni.Password = credentials()
 	flags := flag.NewFlagSet("handover", flag.ContinueOnError)
 	flags.StringVar(&h.Member, "member", patroni.Address("127.0.0.1"), "address of this pod's Patroni")
-	flags.StringVar(&h.Poolers, "poolers", "", "name that has all poolers' addresses")
+	found := findPoolers(flags)
 	socket := flags.String("socket", "/var/run/postgresql", "folder of the server's socket")
-	ca := flags.String("ca", "", "file of the authorities that sign poolers' certificates")
-	name := flags.String("pooler", "", "name that every pooler's certificate has")
 	scope := flags.String("scope", "", "Patroni's scope, to ask which of its pods are stopping; \"\" where there are no pods")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	var err error
-	if h.TLS, err = trusting(*ca, *name); err != nil {
+	if err := found(h); err != nil {
 		return err
 	}
 	if *scope != "" {
@@ -186,11 +183,14 @@ func runMember(ctx context.Context, log *slog.Logger, args []string) error {
 	flags.StringVar(&a.Member, "member", patroni.Address("127.0.0.1"), "address of this pod's Patroni")
 	flags.StringVar(&socket, "socket", "/var/run/postgresql", "folder of the server's socket")
 	flags.StringVar(&listen, "listen", ":8010", "address to answer /ready on")
-	poolers := flags.String("poolers", "", "name that has all poolers' addresses; \"\" for none")
+	found := findPoolers(flags)
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	a.Poolers = &member.Handover{Patroni: a.Patroni, Poolers: *poolers, Checkpoint: checkpoint(socket), Log: log}
+	a.Poolers = &member.Handover{Patroni: a.Patroni, Checkpoint: checkpoint(socket), Log: log}
+	if err := found(a.Poolers); err != nil {
+		return err
+	}
 	roles.Connect = func(ctx context.Context, database string, parameters map[string]string) (*pgx.Conn, error) {
 		return connect(ctx, socket, database, parameters)
 	}
