@@ -7,6 +7,7 @@ import (
 
 	"github.com/alphapulse/alphapulse-infra/components/backend"
 	"github.com/alphapulse/alphapulse-infra/components/cache"
+	"github.com/alphapulse/alphapulse-infra/components/ingress"
 	"github.com/alphapulse/alphapulse-infra/components/platform"
 	"github.com/alphapulse/alphapulse-infra/components/room"
 	"github.com/alphapulse/alphapulse-infra/components/workload"
@@ -70,27 +71,55 @@ func (s *Stack) arrangeWire() {
 	}
 }
 
-// cachePorts are those at which a process of the application finds the cache. While TLS is
-// preferred, those that have not been told of it yet still work.
-func (s *Stack) cachePorts(process *backend.Process) []int {
+// tlsPort declares where a workload behind the edge speaks TLS beside its other port.
+func tlsPort(g *settings.Group, port *int, key, who, otherKey string, other *int, options ...settings.Option) {
+	g.Int(port, key, "Port on which "+who+" speaks TLS beside the one without, for a build that does by the variables TLS_PORT, TLS_CERT_FILE and TLS_KEY_FILE: the edge asks it there and verifies its name, unless wireEncryption is off.",
+		append(options, settings.Between(1024, 65535), settings.OrZero("for a build that does not"), settings.Only(room.Kubernetes))...)
+	g.Check(func(p *settings.Problems) {
+		if *port != 0 && *port == *other {
+			p.Add(key, "%d is %s, too: choose another", *port, otherKey)
+		}
+	})
+}
+
+// wirePorts are those at which a workload is found that has one without TLS and one with,
+// or 0 for none. While TLS is preferred, those that have not been told of it yet still work.
+func (s *Stack) wirePorts(plain, secure int) []int {
 	switch {
-	case s.Wire.Encryption == room.Unencrypted, s.Wire.Encryption == room.Required && process.Plain:
-		return []int{cache.Port}
+	case secure == 0, s.Wire.Encryption == room.Unencrypted:
+		return []int{plain}
 	case s.Wire.Encryption == room.Required:
-		return []int{cache.TLSPort}
+		return []int{secure}
 	default:
-		return []int{cache.Port, cache.TLSPort}
+		return []int{plain, secure}
 	}
 }
 
-// wireCredentials gives the cache a certificate, and the application those who vouch for it
-// and for the database.
+// cachePorts are those at which a process of the application finds the cache.
+func (s *Stack) cachePorts(process *backend.Process) []int {
+	if s.Wire.Encryption == room.Required && process.Plain {
+		return []int{cache.Port}
+	}
+	return s.wirePorts(cache.Port, cache.TLSPort)
+}
+
+// wireCredentials gives the cache and what is behind the edge certificates, and their clients
+// those who vouch for them.
 func (s *Stack) wireCredentials(c *platform.Credentials) {
-	if s.Wire.Encryption == room.Unencrypted {
+	if s.Target != room.Kubernetes {
 		return
 	}
 	authority := workload.Authority{Seed: c.AuthoritySeed, Trusted: c.TrustedSeeds}
+	s.Backend.Authority, s.Frontend.Authority = authority, authority
+	if s.Wire.Encryption == room.Unencrypted {
+		return
+	}
 	s.Cache.Authority = authority
+	for _, u := range []*ingress.Upstream{s.Edge.Routes.UI, s.Edge.Routes.API, s.Edge.Routes.Dashboard} {
+		if u != nil && u.TLS {
+			s.Edge.UpstreamRoots = authority.Roots()
+		}
+	}
 	access := s.Backend.Access
 	access.Roots, access.CacheTLSPort, access.Secured = authority.Roots(), cache.TLSPort, s.Database.Encryption == room.Required
 }

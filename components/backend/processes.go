@@ -68,6 +68,15 @@ type running struct {
 
 func (r running) port() workload.Port { return workload.Port{Name: portName, Number: r.Port} }
 
+// ports of the process' Services.
+func (r running) ports() []workload.Port {
+	ports := []workload.Port{r.port()}
+	if r.TLSPort != 0 {
+		ports = append(ports, workload.Port{Name: "https", Number: r.TLSPort})
+	}
+	return ports
+}
+
 // running lists the workloads: the API first, then the engine and the dashboard where
 // there are any.
 func (a *Args) running(name string) []running {
@@ -103,6 +112,9 @@ func (a *Args) process(r running) (workload.Process, []workload.Volume) {
 		// The endpoints' removal takes a moment to reach the proxies; a process
 		// without a port has no one to wait for.
 		p.PreStopSeconds = preStopSeconds
+	}
+	if r.TLSPort != 0 {
+		volumes = append(volumes, a.Authority.Secure(&p, r.Name, r.TLSPort))
 	}
 	if a.encrypted(r) {
 		volumes = append(volumes, workload.Folder(workload.Hidden("authority", pulumi.StringMap{workload.RootsFile: a.Access.Roots})))

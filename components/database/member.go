@@ -3,6 +3,8 @@ package database
 import (
 	"encoding/json"
 	"fmt"
+	"path"
+	"slices"
 	"strings"
 
 	"github.com/pulumi/pulumi-random/sdk/v4/go/random"
@@ -175,7 +177,7 @@ func (a *Args) memberVolumes(f *memberFiles) []workload.Volume {
 		{Name: dataVolume, Data: &workload.Data{Size: a.Storage, StorageClass: a.StorageClass, Protect: a.Protect}},
 		sharedMemory, empty("socket", "1Mi"), empty("tmp", "64Mi"), empty("agent", "64Mi"),
 		workload.Folder(f.patroni), workload.Folder(f.dynamic), workload.Folder(f.roles), {Name: "logins", Files: f.logins, Late: true},
-		{Name: "tls", Files: f.tls}, {Name: "exporter", Files: f.exporter},
+		{Name: "tls", Files: f.tls}, {Name: "authority", Files: f.tls, Keys: []string{workload.RootsFile}}, {Name: "exporter", Files: f.exporter},
 	}
 }
 
@@ -218,14 +220,14 @@ func (a *Args) member(name string, credentials pulumi.StringInput) workload.Proc
 		Alive: &workload.Probe{Path: "/liveness", Port: controlName, PeriodSeconds: 10, TimeoutSeconds: 5, Failures: 6},
 		// True of the primary, and of a standby that has every acknowledged commit.
 		Ready:        &workload.Probe{Path: "/read-only-quorum", Port: controlName, PeriodSeconds: 2, TimeoutSeconds: 3, Failures: 2},
-		PreStop:      append([]string{agentPath + "/agent", "handover", "-scope", a.scope(name), "-socket", SocketPath}, toPoolers(name)...),
+		PreStop:      slices.Concat([]string{agentPath + "/agent", "handover"}, toPoolers(name), []string{"-scope", a.scope(name), "-socket", SocketPath}),
 		GraceSeconds: max(memberGrace, a.Tuning().GraceSeconds()),
 	}
 }
 
-// toPoolers are the arguments by which an agent finds and trusts the poolers.
+// toPoolers are the agent's flags by which a member finds the poolers and knows them.
 func toPoolers(name string) []string {
-	return []string{"-poolers", poolerPods(name), "-ca", tlsPath + "/ca.crt", "-pooler", Pooler(name).Name}
+	return []string{"-poolers", poolerPods(name), "-ca", path.Join(tlsPath, workload.RootsFile), "-pooler", Pooler(name).Name}
 }
 
 // keeper is the agent beside a member. The pod is ready only when roles and database are
@@ -241,7 +243,7 @@ func (a *Args) keeper(name string, control pulumi.StringInput) workload.Process 
 			{Volume: "roles", Path: "/etc/alphapulse/roles", ReadOnly: true},
 			{Volume: "logins", Path: "/etc/alphapulse/used", ReadOnly: true},
 			{Volume: "dynamic", Path: filePath, ReadOnly: true},
-			{Volume: "tls", Path: tlsPath, ReadOnly: true},
+			{Volume: "authority", Path: tlsPath, ReadOnly: true},
 		},
 		Ready: &workload.Probe{Path: "/ready", Port: "agent", PeriodSeconds: 2, TimeoutSeconds: 3, Failures: 1},
 	}

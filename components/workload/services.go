@@ -5,6 +5,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -77,12 +78,27 @@ func ServiceNames(services []Service) []string {
 }
 
 // Balanced are the Services of a workload of several pods: one for clients, and a
-// headless one over whose addresses the edge balances itself.
-func Balanced(name string, port Port) []Service {
+// headless one over whose addresses the edge balances itself, each with all of the ports, of
+// which there is at least one.
+func Balanced(name string, ports ...Port) []Service {
 	return []Service{
-		{Name: name, Type: "ClusterIP", Port: port},
-		{Name: name + "-pods", Type: "ClusterIP", Headless: true, Port: port},
+		{Name: name, Type: "ClusterIP", Port: ports[0], More: ports[1:]},
+		{Name: name + "-pods", Type: "ClusterIP", Headless: true, Port: ports[0], More: ports[1:]},
 	}
+}
+
+// Secure has a process of the workload called name speak TLS at a port of its own, by the
+// variables and files of the reference's images, with a certificate for the names of
+// Balanced.
+func (a Authority) Secure(p *Process, name string, port int) Volume {
+	const dir = "/etc/alphapulse/tls"
+	p.Ports = append(p.Ports, Port{Name: "https", Number: port})
+	p.Env["TLS_PORT"] = pulumi.String(strconv.Itoa(port))
+	p.Env["TLS_CERT_FILE"], p.Env["TLS_KEY_FILE"] = pulumi.String(dir+"/"+CertificateFile), pulumi.String(dir+"/"+KeyFile)
+	p.Mounts = append(p.Mounts, Mount{Volume: "tls", Path: dir, ReadOnly: true})
+	v := Folder(a.Certificate("tls", name, ServiceNames(Balanced(name, Port{}))...))
+	v.Keys = []string{CertificateFile, KeyFile}
+	return v
 }
 
 // Headless is the name of the Service that gives the pod of a server its own name.

@@ -138,13 +138,13 @@ func handover(ctx context.Context, log *slog.Logger, args []string) error {
 	h.Patroni.User, h.Patroni.Password = credentials()
 	flags := flag.NewFlagSet("handover", flag.ContinueOnError)
 	flags.StringVar(&h.Member, "member", patroni.Address("127.0.0.1"), "address of this pod's Patroni")
-	trust := poolersOf(h, flags)
+	found := findPoolers(flags)
 	socket := flags.String("socket", "/var/run/postgresql", "folder of the server's socket")
 	scope := flags.String("scope", "", "Patroni's scope, to ask which of its pods are stopping; \"\" where there are no pods")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	if err := trust(); err != nil {
+	if err := found(h); err != nil {
 		return err
 	}
 	if *scope != "" {
@@ -156,18 +156,6 @@ func handover(ctx context.Context, log *slog.Logger, args []string) error {
 	}
 	h.Checkpoint = checkpoint(*socket)
 	return h.Run(ctx)
-}
-
-// poolersOf are the flags about the poolers that hold clients back, and what has to be
-// done once they are parsed.
-func poolersOf(h *member.Handover, flags *flag.FlagSet) (trust func() error) {
-	flags.StringVar(&h.Poolers, "poolers", "", "name that has all poolers' addresses; \"\" for none")
-	ca := flags.String("ca", "", "file of the authorities that sign poolers' certificates")
-	name := flags.String("pooler", "", "name that every pooler's certificate has")
-	return func() (err error) {
-		h.TLS, err = trusting(*ca, *name)
-		return err
-	}
 }
 
 // checkpoint is one of the server whose socket is in a folder.
@@ -195,13 +183,12 @@ func runMember(ctx context.Context, log *slog.Logger, args []string) error {
 	flags.StringVar(&a.Member, "member", patroni.Address("127.0.0.1"), "address of this pod's Patroni")
 	flags.StringVar(&socket, "socket", "/var/run/postgresql", "folder of the server's socket")
 	flags.StringVar(&listen, "listen", ":8010", "address to answer /ready on")
-	a.Poolers = &member.Handover{Patroni: a.Patroni, Log: log}
-	trust := poolersOf(a.Poolers, flags)
+	found := findPoolers(flags)
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	a.Poolers.Checkpoint = checkpoint(socket)
-	if err := trust(); err != nil {
+	a.Poolers = &member.Handover{Patroni: a.Patroni, Checkpoint: checkpoint(socket), Log: log}
+	if err := found(a.Poolers); err != nil {
 		return err
 	}
 	roles.Connect = func(ctx context.Context, database string, parameters map[string]string) (*pgx.Conn, error) {

@@ -5,11 +5,14 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"flag"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/alphapulse/alphapulse-infra/docker/agent/internal/member"
 )
 
 // serve answers until ctx ends, over TLS with the certificate in a folder; "" for none.
@@ -31,6 +34,20 @@ func serve(ctx context.Context, address string, handler http.Handler, certificat
 		return err
 	}
 	return nil
+}
+
+// findPoolers declares the flags by which a member finds the poolers and knows them; once they
+// are read, the function gives them to a handover.
+func findPoolers(flags *flag.FlagSet) func(h *member.Handover) error {
+	host := flags.String("poolers", "", "name that has all poolers' addresses; \"\" for none")
+	ca := flags.String("ca", "", "file of the authorities that sign poolers' certificates")
+	name := flags.String("pooler", "", "name that every pooler's certificate has")
+	return func(h *member.Handover) error {
+		var err error
+		h.Poolers = *host
+		h.TLS, err = trusting(*ca, *name)
+		return err
+	}
 }
 
 // trusting checks that a server is called name and that the authorities in a file vouch for

@@ -23,8 +23,11 @@ import (
 	"github.com/alphapulse/alphapulse-infra/tests/e2e/internal/wire"
 )
 
-// What is said in SQL, and by who shows a password.
-var spoken = []string{"SELECT ", "INSERT ", "Authorization: Basic "}
+// What is said in SQL, by users whom the edge lets through, and by who shows a password.
+var spoken = []string{"SELECT ", "INSERT ", "GET /api/market/", "POST /api/watchlist", "Authorization: Basic "}
+
+// inTLS is where the reference images speak TLS to the edge.
+var inTLS = []string{"backendTlsPort=8443", "dashboardTlsPort=8443", "frontendTlsPort=8443"}
 
 // TestWire listens to all that the pods say to each other, while the API is asked and the
 // application starts anew. Without encryption it hears SQL and the cache's password, which
@@ -37,20 +40,21 @@ func TestWire(t *testing.T) {
 
 	e.deploy(t, "wireEncryption=off")
 	heard := listen(t, o)
-	for _, want := range []string{"SELECT ", "INSERT ", "CACHE"} {
+	for _, want := range []string{"SELECT ", "INSERT ", "CACHE", "GET /api/market/", "POST /api/watchlist"} {
 		if heard[want] == 0 {
 			t.Errorf("without encryption %q is not heard: %v", want, heard)
 		}
 	}
 
-	for _, encryption := range []string{"preferred", "required"} {
+	for _, step := range [][]string{{"wireEncryption=preferred"}, inTLS, {"wireEncryption=required"}} {
+		what := strings.Join(step, " ")
 		l := startLoad(t, &balancer{nodes: []string{"127.0.0.1"}, within: waits, failed: map[string]int{}}, o)
 		start := time.Now()
-		e.deploy(t, "wireEncryption="+encryption)
+		e.deploy(t, step...)
 		took := since(start)
 		all := l.settleDown(t, time.Minute)
-		fmt.Printf("| update to wireEncryption %s | pages failed: %s; reads: %s; writes: %s | %s |\n", encryption, all["page"], all["read"], all["write"], took)
-		none(t, "wireEncryption "+encryption, all)
+		fmt.Printf("| update to %s | pages failed: %s; reads: %s; writes: %s | %s |\n", what, all["page"], all["read"], all["write"], took)
+		none(t, what, all)
 	}
 	heard = listen(t, o)
 	if len(heard) > 0 {

@@ -61,6 +61,7 @@ var variants = map[string]map[string]string{
 	"prod with logs and traces elsewhere": {"logsBackend": "elasticsearch", "logsUrl": "https://es.example.com:9200", "logsCredential": usersOwn + "9",
 		"tracesBackend": "otlp", "tracesUrl": "https://otlp.example.com", "tracesCredential": "Bearer " + usersOwn + "10", "edgeTraceSampling": "0.05"},
 	"dev without encryption":      {"wireEncryption": "off"},
+	"prod with TLS everywhere":    {"backendTlsPort": "8443", "dashboardTlsPort": "8444", "frontendTlsPort": "8445"},
 	"prod with a plain dashboard": {"wireEncryptionExcept": `["dashboard"]`},
 	"prod that starts slowly":     {"backendStartupSeconds": "600"},
 	"prod with its user's secrets": {"backendSecretEnv": `{"BINANCE_API_KEY":"` + usersOwn + `1"}`,

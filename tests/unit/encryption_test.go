@@ -2,8 +2,12 @@ package unit
 
 import (
 	"crypto/x509"
+	"fmt"
 	"maps"
 	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -247,14 +251,97 @@ func TestCertificatesHaveTheNamesThatClientsAreTold(t *testing.T) {
 	}
 }
 
+// nginx is the edge's configuration.
+func (w wired) nginx() string { return w.file("edge-nginx-", "nginx.conf") }
+
+// The edge asks a workload over TLS where its build speaks it, and nobody else may ask it
+// without but who watches it.
+func TestEncryptionFromTheEdge(t *testing.T) {
+	ports := map[string]string{"backendTlsPort": "8443", "dashboardTlsPort": "8444", "frontendTlsPort": "8445"}
+	behind := map[string]struct {
+		upstream    string
+		plain, port int
+	}{"backend": {"api", 8000, 8443}, "backend-dashboard": {"dashboard", 8050, 8444}, "frontend": {"ui", 3000, 8445}}
+	for encryption, both := range map[string]bool{"required": false, "preferred": true} {
+		with := maps.Clone(ports)
+		with["wireEncryption"] = encryption
+		w := wire(t, with)
+		conf := w.nginx()
+		assert.Contains(t, conf, "proxy_ssl_verify on;")
+		assert.Contains(t, conf, "proxy_ssl_trusted_certificate /etc/edge-authority/ca.crt;")
+		found := certificates(t, w.objects)
+		pool := x509.NewCertPool()
+		for _, root := range found["edge-authority"].roots {
+			pool.AddCert(root)
+		}
+		for name, b := range behind {
+			assert.Contains(t, conf, fmt.Sprintf("server %s-pods.alphapulse-dev.svc@domain@:%d resolve", name, b.port))
+			assert.Contains(t, conf, fmt.Sprintf("\n    %s %s-pods;\n", b.upstream, name), "whoever answers is believed")
+			assert.Contains(t, conf, "proxy_pass https://"+b.upstream+";")
+			assert.NotContains(t, conf, "proxy_pass http://"+b.upstream+";")
+			_, err := found[name+"-tls"].leaf.Verify(x509.VerifyOptions{Roots: pool, DNSName: name + "-pods"})
+			assert.NoError(t, err, name)
+			want := []int{b.port}
+			if both {
+				want = []int{b.plain, b.port}
+			}
+			slices.Sort(want)
+			assert.Equal(t, want, w.reaches("edge", name), "%s: %s", encryption, name)
+			container := w.template(name).Containers[0]
+			assert.Contains(t, container.Env, corev1.EnvVar{Name: "TLS_PORT", Value: fmt.Sprint(b.port)})
+			assert.Contains(t, container.Env, corev1.EnvVar{Name: "TLS_CERT_FILE", Value: "/etc/alphapulse/tls/tls.crt"})
+			assert.Contains(t, container.Env, corev1.EnvVar{Name: "TLS_KEY_FILE", Value: "/etc/alphapulse/tls/tls.key"})
+		}
+		assert.Contains(t, conf, "proxy_pass http://grafana;")
+	}
+	// Without encryption they offer it, and nobody asks: so the way over loses nothing.
+	with := maps.Clone(ports)
+	with["wireEncryption"] = "off"
+	w := wire(t, with)
+	assert.NotContains(t, w.nginx(), "proxy_ssl")
+	assert.Equal(t, []int{8000}, w.reaches("edge", "backend"))
+	assert.Contains(t, w.template("backend").Containers[0].Env, corev1.EnvVar{Name: "TLS_PORT", Value: "8443"})
+}
+
+// An edge that asks at a port of theirs which is new comes after them.
+func TestTheEdgeComesAfterWhatItAsksOverTLS(t *testing.T) {
+	for port, want := range map[string]bool{"8443": true, "0": false} {
+		r, err := recorder.Stack("dev", map[string]string{"backendTlsPort": port})
+		require.NoError(t, err)
+		edge, api := r.Find("kubernetes:apps/v1:Deployment", "edge"), r.Find("kubernetes:apps/v1:Deployment", "backend")
+		require.Len(t, edge, 1)
+		require.Len(t, api, 1)
+		assert.Equal(t, want, slices.Contains(edge[0].RPC.GetDependencies(), urn(api[0])), "backendTlsPort %s", port)
+	}
+}
+
 func TestEncryptionThatIsRefused(t *testing.T) {
 	for says, with := range map[string]map[string]string{
 		`wireEncryption: "sometimes"`: {"wireEncryption": "sometimes"},
 		`"exporter" is no process of the application: choose from api, engine, dashboard`: {"wireEncryptionExcept": `["exporter"]`},
 		"wireEncryptionExcept: api: with databaseDirect true it reaches the members, who": {"wireEncryptionExcept": `["api"]`, "databaseDirect": "true", "maxConnections": "10"},
 		"wireEncryptionExcept: it has an effect only while wireEncryption is not off":     {"wireEncryptionExcept": `["api"]`, "wireEncryption": "off"},
+		"backendTlsPort: 8000 is backendPort, too: choose another":                        {"backendTlsPort": "8000"},
 		"backendEnv.PGSSLMODE: the program sets this variable, from wireEncryption":       {"backendEnv": `{"PGSSLMODE":"disable"}`},
 	} {
 		assert.Contains(t, refused(t, recorder.Options{Config: with}), says)
+	}
+}
+
+// TestDocumentedEncryption: what the page shows can be set as it stands there, and has an
+// effect.
+func TestDocumentedEncryption(t *testing.T) {
+	root, err := recorder.Root()
+	require.NoError(t, err)
+	page, err := os.ReadFile(filepath.Join(root, "docs", "encryption.md"))
+	require.NoError(t, err)
+	before := prod(t, nil)
+	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(string(page), -1)
+	require.Len(t, blocks, 2)
+	for _, block := range blocks {
+		with, err := recorder.Config([]byte("config:\n" + regexp.MustCompile("(?m)^").ReplaceAllString(strings.TrimSpace(block[1]), "  ") + "\n"))
+		require.NoError(t, err)
+		require.NotEmpty(t, with)
+		assert.NotEmpty(t, recorder.Changed(before, prod(t, with)), "%v", with)
 	}
 }

@@ -173,6 +173,9 @@ var edits = map[string]edit{
 
 	"wireEncryption":       {value: "off"},
 	"wireEncryptionExcept": {value: `["dashboard"]`},
+	"backendTlsPort":       {value: "8443"},
+	"dashboardTlsPort":     {value: "8443"},
+	"frontendTlsPort":      {value: "8443"},
 
 	"backendImage":                         {value: "docker.io/alphapulse/backend:0.2.0"},
 	"backendResources":                     {value: `{"limits":{"memory":"3Gi"}}`},
