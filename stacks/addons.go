@@ -20,6 +20,8 @@ type AddOns struct {
 	// CertManager asks for cert-manager, and Manager says how.
 	CertManager bool
 	Manager     addons.CertManagerArgs
+	// Logs is the agent that reads the nodes' log files.
+	Logs LogAgent
 }
 
 // certManagerName is the instance's name.
@@ -39,6 +41,7 @@ func (s *Stack) addonSettings(set *settings.Set) {
 	g.Resources(&m.Resources, "certManagerResources", "each of these pods", only, wanted)
 	g.List(&m.NameServers, "certManagerNameServers", "Name servers, as address:port, that are asked for a host of challenge HTTP-01 before the authority asks; by default the cluster's own.",
 		settings.Each(addons.NameServer), only, wanted)
+	s.logAgentSettings(g)
 }
 
 // chartPlace is for settings.Valid.
@@ -123,5 +126,5 @@ func (s *Stack) deployAddons(ctx *pulumi.Context) (pulumi.Map, error) {
 		}
 		out["certManager"] = pulumi.StringMap{"namespace": m.Namespace}
 	}
-	return out, nil
+	return out, s.deployLogAgent(ctx, out, pulumi.Provider(provider))
 }

@@ -104,7 +104,7 @@ func newStack(name string) (*Stack, *settings.Set) {
 		Host:        Host{Prefix: prefixed(name), HTTPPort: 80},
 		Application: Application{Settings: backend.DefaultSettings(), EngineEnabled: true, DashboardEnabled: true, PaperTrading: true, LatencyMilliseconds: 200},
 		TLS:         TLS{Mode: TLSDevelopment, Issuer: ingress.Issuer{Kind: ingress.ClusterIssuer}},
-		AddOns:      AddOns{Manager: addons.Defaults()},
+		AddOns:      AddOns{Manager: addons.Defaults(), Logs: defaultLogAgent()},
 		Backup:      Backup{Store: backup.DefaultStore(), Own: Bucket{Region: saved.Archive.Region}},
 		Database:    &db, Backups: &saved, Cache: &store, Backend: &app, Frontend: &ui, Edge: &edge, Monitoring: &watch, Telemetry: &signals,
 		volumes:  map[string]sized{},

@@ -20,6 +20,8 @@ func (s *Stack) telemetrySettings(set *settings.Set) {
 		"Size of the volume on which logs and traces wait for their backend; each may fill two fifths. It can grow, never shrink.", settings.AtLeast(telemetry.LeastQueue, ""), only, on)
 	s.signalSettings(g, &a.Logs, signalKeys{"logs", "VictoriaLogs", telemetry.LogsOf(telemetryName).Name}, telemetry.LogsBackends,
 		"Where logs are kept: off; local: VictoriaLogs in the namespace; otlp or elasticsearch: the server that logsUrl names.", settings.AtLeast(telemetry.LeastMemory.Logs, "as limits.memory it does not start with it"))
+	g.Text(&a.AgentNamespace, "logsAgentNamespace", "Namespace of the agent that reads the nodes' log files, which is let in to the gateway: log-agent for the add-on logAgent; by default nobody is.",
+		settings.Valid(namespaceName), settings.While(a.Logs.On, "logsBackend is not off"), only)
 	s.signalSettings(g, &a.Traces, signalKeys{"traces", "Jaeger", telemetry.TracesOf(telemetryName).Name}, telemetry.TracesBackends,
 		"Where traces are kept: off; local: Jaeger in the namespace; otlp: the server that tracesUrl names. edgeTraceSampling says how many.", settings.AtLeast(telemetry.LeastMemory.Traces, "as limits.memory it does not start with it"))
 	g.Check(func(p *settings.Problems) {

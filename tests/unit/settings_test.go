@@ -293,6 +293,7 @@ var edits = map[string]edit{
 	"collectorResources": {value: `{"limits":{"memory":"512Mi"}}`, with: keptHere},
 	"collectorStorage":   {value: "4Gi", with: keptHere},
 	"logsBackend":        {value: "local"},
+	"logsAgentNamespace": {value: "log-agent", with: keptHere},
 	"logsImage":          {value: "docker.io/victoriametrics/victoria-logs:v1.53.0", with: keptHere},
 	"logsResources":      {value: `{"limits":{"memory":"1Gi"}}`, with: keptHere},
 	"logsStorage":        {value: "20Gi", with: keptHere},
@@ -370,7 +371,15 @@ var onCluster = map[string]edit{
 	"certManagerReplicas":    {value: "2", with: managed},
 	"certManagerResources":   {value: `{"limits":{"memory":"512Mi"}}`, with: managed},
 	"certManagerNameServers": {value: `["1.1.1.1:53"]`, with: managed},
+	"logAgent":               {value: "true", together: map[string]string{"logAgentNamespaces": `["alphapulse-prod"]`}},
+	"logAgentImage":          {value: "docker.io/otel/opentelemetry-collector-contrib:0.166.0", with: agented},
+	"logAgentResources":      {value: `{"limits":{"memory":"512Mi"}}`, with: agented},
+	"logAgentNamespaces":     {value: `["alphapulse-prod","alphapulse-dev"]`, with: agented},
+	"logAgentExclude":        {value: `["edge-*/nginx"]`, with: agented},
 }
+
+// agented are the settings of one that has the agent on the nodes.
+var agented = map[string]string{"logAgent": "true", "logAgentNamespaces": `["alphapulse-prod"]`}
 
 // editOf is the edit of a setting on a target.
 func editOf(target room.Target, key string) (edit, bool) {
