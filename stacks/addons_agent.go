@@ -9,7 +9,6 @@ import (
 	"github.com/alphapulse/alphapulse-infra/components/addons"
 	"github.com/alphapulse/alphapulse-infra/components/platform"
 	"github.com/alphapulse/alphapulse-infra/components/room"
-	"github.com/alphapulse/alphapulse-infra/components/telemetry"
 	"github.com/alphapulse/alphapulse-infra/stacks/live"
 	"github.com/alphapulse/alphapulse-infra/stacks/settings"
 )
@@ -39,7 +38,7 @@ func (s *Stack) logAgentSettings(g *settings.Group) {
 	wanted := settings.While(func() bool { return l.On }, "logAgent is true")
 	g.Bool(&l.On, "logAgent", "Run the OpenTelemetry Collector on every node, which reads the log files of the containers of logAgentNamespaces and sends them to the collectors of those stacks.", only)
 	g.Image(&l.Args.Image, "logAgentImage", "OpenTelemetry Collector, contrib distribution, of the agent.", only, wanted)
-	g.Resources(&l.Args.Resources, "logAgentResources", "the agent on a node", settings.AtLeast(telemetry.LeastMemory.Collector, "as limits.memory it does not start with it"), only, wanted)
+	g.Resources(&l.Args.Resources, "logAgentResources", "the agent on a node", leastCollector, only, wanted)
 	g.List(&l.Namespaces, "logAgentNamespaces", "Namespaces of the stacks whose containers are read, e.g. alphapulse-prod; each sets logsBackend, and logsAgentNamespace to log-agent. Nothing is read of others.",
 		settings.Each(namespaceName), only, wanted)
 	g.List(&l.Args.Exclude, "logAgentExclude", "Containers that are not read, as PODS/CONTAINERS with * for any characters: those that send their lines themselves. Leave out backend-*/* for a build without an OpenTelemetry SDK.",
@@ -48,9 +47,9 @@ func (s *Stack) logAgentSettings(g *settings.Group) {
 		if l.On && len(l.Namespaces) == 0 {
 			p.Add("logAgentNamespaces", "it is not set, and logAgent is true: name the namespaces of the stacks, e.g. alphapulse-prod")
 		}
-		l.Args.Gateways, l.Args.GatewayPort = map[string]string{}, telemetry.HTTPPort
+		l.Args.Gateways, l.Args.GatewayPort = map[string]string{}, agentPort
 		for _, namespace := range l.Namespaces {
-			l.Args.Gateways[namespace] = fmt.Sprintf("http://%s.%s:%d", telemetry.CollectorOf(telemetryName).Name, namespace, telemetry.HTTPPort)
+			l.Args.Gateways[namespace] = agentGateway(namespace)
 		}
 	})
 }

@@ -15,7 +15,7 @@ func (s *Stack) telemetrySettings(set *settings.Set) {
 	on := settings.While(a.On, "logsBackend or tracesBackend is not off")
 	g := set.Group("Logs and traces", "The OpenTelemetry Collector, and where logs and traces are kept. Both are off by default; each can be on alone.")
 	g.Image(&a.Collector.Image, "collectorImage", "OpenTelemetry Collector, contrib distribution: the gateway, and the forwarder of the edge's log.", only, on)
-	g.Resources(&a.Collector.Resources, "collectorResources", "the gateway", settings.AtLeast(telemetry.LeastMemory.Collector, "as limits.memory it does not start with it"), only, on)
+	g.Resources(&a.Collector.Resources, "collectorResources", "the gateway", leastCollector, only, on)
 	s.volume(g, telemetry.CollectorOf(telemetryName).Name, &a.Collector.Storage, "collectorStorage",
 		"Size of the volume on which logs and traces wait for their backend; each may fill two fifths. It can grow, never shrink.", settings.AtLeast(telemetry.LeastQueue, ""), only, on)
 	s.signalSettings(g, &a.Logs, signalKeys{"logs", "VictoriaLogs", telemetry.LogsOf(telemetryName).Name}, telemetry.LogsBackends,
@@ -88,3 +88,14 @@ func (s *Stack) arrangeTelemetry() {
 		s.Edge.Logs.To, s.Edge.Logs.Image = endpoint, a.Collector.Image
 	}
 }
+
+// agentGateway is where an agent on the nodes sends what is written in a stack's namespace,
+// on the port agentPort of the gateway's pod.
+func agentGateway(namespace string) string {
+	return fmt.Sprintf("http://%s.%s:%d", telemetry.CollectorOf(telemetryName).Name, namespace, agentPort)
+}
+
+const agentPort = telemetry.HTTPPort
+
+// leastCollector is the floor of the memory of any Collector.
+var leastCollector = settings.AtLeast(telemetry.LeastMemory.Collector, "as limits.memory it does not start with it")

@@ -49,7 +49,7 @@ func testHeard(t *testing.T, _ observed) {
 					found[key] = &heard{}
 				}
 				n, _ := strconv.Atoi(l["lines"])
-				if found[key].lines += n; l["severity_text"] != "" {
+				if found[key].lines += n; l["severity_text"] != "" && l["severity_text"] != "Unspecified" {
 					found[key].severe += n
 				}
 			}

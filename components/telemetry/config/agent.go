@@ -78,13 +78,13 @@ func (a Agent) Render() (string, error) {
 
 // The ways in which programs name a severity.
 const (
-	logfmt   = `\blevel=(?P<level>[A-Za-z]+)`
+	logfmt   = `\b(?:level|lvl)=(?P<level>[A-Za-z]+)`
 	klog     = `^(?P<level>[IWEF])\d{4} \d\d:`
 	redis    = `^\d+:[XCSM] \d+ \w+ \d+ [\d:.]+ (?P<level>[.*#-]) `
 	brackets = `\[(?P<level>debug|info|notice|warn|error|crit|alert|emerg)\] `
 	// PostgreSQL, PgBouncer, Patroni and pgBackRest write one in capitals after time and
 	// process.
-	capitals = `^.{0,160}?\b(?P<level>DEBUG[1-5]?|DETAIL|INFO|LOG|NOTICE|WARN|WARNING|ERROR|FATAL|PANIC|CRITICAL)\b:? `
+	capitals = `^.{0,160}?\b(?P<level>DEBUG[1-5]?|DETAIL|HINT|STATEMENT|CONTEXT|QUERY|INFO|LOG|NOTICE|WARN|WARNING|ERROR|FATAL|PANIC|CRITICAL)\b:? `
 )
 
 // lineOperators make a log record of a line: time, pod and container by the kubelet, and the
@@ -119,7 +119,7 @@ var lineOperators = func() []section {
 	}
 	return append(all,
 		when(is("attributes.level"), section{"type": "severity_parser", "parse_from": "attributes.level", "overwrite_text": true, "mapping": section{
-			"debug": []string{"debug1", "debug5", "-", "."}, "info": []string{"log", "notice", "detail", "i", "*"}, "warn": []string{"w", "#"},
+			"debug": []string{"debug1", "debug5", "-", "."}, "info": []string{"log", "notice", "detail", "hint", "statement", "context", "query", "i", "*"}, "warn": []string{"w", "#"},
 			"error": []string{"e", "crit", "critical"}, "fatal": []string{"f", "panic", "alert", "emerg"},
 		}}),
 		when(is("attributes.level"), section{"type": "remove", "field": "attributes.level"}),
