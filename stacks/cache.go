@@ -15,8 +15,8 @@ var smallestVolume = resource.MustParse("256Mi")
 func (s *Stack) cacheSettings(set *settings.Set) {
 	a := s.Cache
 	g := set.Group("Cache", "Redis and its exporter.")
-	g.Image(&a.Image, "cacheImage", "Redis, Debian edition.",
-		settings.Of(settings.Release{Product: "Redis", Repositories: []string{"redis"}, Least: cache.LeastVersion}))
+	g.Image(&a.Image, "cacheImage", "Redis, Debian edition, or Valkey, which reads no volume that Redis 7.4 or later has written.",
+		settings.Of(settings.Release{Product: "Redis", Repositories: []string{"redis", "valkey"}, Least: cache.LeastVersion}))
 	g.Image(&a.ExporterImage, "cacheExporterImage", "Prometheus exporter of the cache.")
 	g.Resources(&a.Resources, "cacheResources", "the cache; its maxmemory follows from the limit",
 		settings.AtLeast(cache.LeastMemory, "as limits.memory Redis does not start with it"))

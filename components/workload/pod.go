@@ -111,6 +111,14 @@ func (p Pod) plan() rollout.Plan {
 	}
 }
 
+// lookups bounds how long a name is waited for. Of a lost node's DNS pod the cluster is
+// told after 40 s (node-monitor-grace-period), and until then a part of all questions goes
+// there: with the resolvers' own 5 s a try, connections would take longer than requests.
+var lookups = &corev1.PodDNSConfigArgs{Options: corev1.PodDNSConfigOptionArray{
+	&corev1.PodDNSConfigOptionArgs{Name: pulumi.String("timeout"), Value: pulumi.String("1")},
+	&corev1.PodDNSConfigOptionArgs{Name: pulumi.String("attempts"), Value: pulumi.String("3")},
+}}
+
 // template builds the pod template: every workload of every component goes through it,
 // so that a hardening is stated once.
 func (p Pod) template(account pulumi.StringInput, volumes corev1.VolumeArray) *corev1.PodTemplateSpecArgs {
@@ -125,6 +133,7 @@ func (p Pod) template(account pulumi.StringInput, volumes corev1.VolumeArray) *c
 		Affinity:                      p.Nodes.affinity(p.apart()),
 		TopologySpreadConstraints:     p.spread(),
 		SecurityContext:               p.security(),
+		DnsConfig:                     lookups,
 		InitContainers:                containers(p.Init),
 		Containers:                    containers(p.Processes),
 		Volumes:                       volumes,

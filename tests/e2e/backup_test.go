@@ -5,11 +5,14 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -44,6 +47,7 @@ func TestBackup(t *testing.T) {
 	t.Run("RotateInternals", func(t *testing.T) { testRotateInternals(t, ns) })
 	logsShowNoSecret(t, backedUp, ns)
 	t.Run("ArchiveAway", func(t *testing.T) { testArchiveAway(t, ns) })
+	t.Run("ArchiveFull", func(t *testing.T) { testArchiveFull(t, ns) })
 	t.Run("WrongTimesAreRefused", func(t *testing.T) { testRestoreRefused(t, ns) })
 	t.Run("AllVolumesDestroyed", func(t *testing.T) { testVolumesDestroyed(t, ns) })
 }
@@ -201,24 +205,9 @@ func testRotate(t *testing.T, ns string) {
 
 // A repository that is away stops nobody, and gets what it has missed.
 func testArchiveAway(t *testing.T, ns string) {
-	scale := func(n int32) {
-		t.Helper()
-		s, err := cluster.AppsV1().StatefulSets(ns).GetScale(t.Context(), "backup-store", metav1.GetOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.Spec.Replicas = n
-		if _, err := cluster.AppsV1().StatefulSets(ns).UpdateScale(t.Context(), "backup-store", s, metav1.UpdateOptions{}); err != nil {
-			t.Fatal(err)
-		}
-	}
 	ask(t, ns, "CREATE TABLE away (n int)")
 	before := ask(t, ns, "SELECT failed_count FROM pg_stat_archiver")
-	scale(0)
-	eventually(t, time.Minute, "no repository", func(context.Context) (string, bool) {
-		n := len(pods(t, ns)["backup-store"])
-		return fmt.Sprint(n, " pods"), n == 0
-	})
+	store(t, ns, 0)
 	for i := range 5 {
 		ask(t, ns, fmt.Sprintf("INSERT INTO away VALUES (%d)", i))
 		ask(t, ns, "SELECT pg_switch_wal()")
@@ -230,9 +219,104 @@ func testArchiveAway(t *testing.T, ns string) {
 	if n := ask(t, ns, "INSERT INTO away VALUES (5); SELECT count(*) FROM away"); n != "6" {
 		t.Errorf("%s rows while the repository is away, want 6", n)
 	}
-	scale(1)
+	store(t, ns, 1)
 	archived(t, ns)
 	ask(t, ns, "DROP TABLE away")
+}
+
+// store sets how many pods serve the repository.
+func store(t *testing.T, ns string, n int32) {
+	t.Helper()
+	const name = "backup-store"
+	s, err := cluster.AppsV1().StatefulSets(ns).GetScale(t.Context(), name, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Spec.Replicas = n
+	if _, err := cluster.AppsV1().StatefulSets(ns).UpdateScale(t.Context(), name, s, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, time.Minute, fmt.Sprint(n, " pods of the repository"), func(context.Context) (string, bool) {
+		now := len(pods(t, ns)[name])
+		return fmt.Sprint(now), now == int(n)
+	})
+}
+
+// The repository is away for so long that the log would fill the volume: an alert comes
+// first, then the oldest of it is dropped, and the server never stops.
+func testArchiveFull(t *testing.T, ns string) {
+	const most = 512 << 20 // a quarter of the volume: databaseStorage is 2Gi
+	out := outputsOf(t, backedUp)
+	client := browser(t, out.CACertificate)
+	number := func(sql string) int {
+		t.Helper()
+		n, err := strconv.Atoi(ask(t, ns, sql))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	waiting := func() int {
+		return (16 << 20) * number("SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready'")
+	}
+	size := func() int { return number("SELECT sum(size) FROM pg_ls_waldir()") }
+	done := func() int { return number("SELECT archived_count FROM pg_stat_archiver") }
+	fill := func() {
+		t.Helper()
+		ask(t, ns, "INSERT INTO full_log SELECT max(n) + 1 FROM full_log")
+		for range 2 {
+			ask(t, ns, "SELECT pg_logical_emit_message(false, 'test', 'x'); SELECT pg_switch_wal()")
+		}
+	}
+	l := startLoad(t, &balancer{nodes: []string{nodeAddress(t)}, within: waits, failed: map[string]int{}}, out)
+	ask(t, ns, "CREATE TABLE full_log (n int); INSERT INTO full_log VALUES (0)")
+	limit := number("SELECT pg_size_bytes(current_setting('max_wal_size'))")
+	store(t, ns, 0)
+	start, archivedBefore := time.Now(), done()
+	for size() < limit+most/2+(32<<20) {
+		if waiting() > most {
+			t.Fatalf("%d MiB of the log wait, and its alert cannot have come", waiting()>>20)
+		}
+		fill()
+	}
+	firing := url.QueryEscape(`ALERTS{alertname="BackupArchiveQueueFull",alertstate="firing"}`)
+	eventually(t, 4*time.Minute, "the alert", func(context.Context) (string, bool) {
+		status, body, err := request(t, client, http.MethodGet, out.URLs["prometheus"]+"/api/v1/query?query="+firing, nil, func(r *http.Request) {
+			r.SetBasicAuth("admin", out.PrometheusPassword)
+		})
+		return fmt.Sprint(status, string(body), err), strings.Contains(string(body), "BackupArchiveQueueFull")
+	})
+	alert, atAlert := since(start), waiting()
+	if now := done(); now != archivedBefore {
+		t.Errorf("%d segments were dropped before the alert", now-archivedBefore)
+	}
+	largest := 0
+	for range 60 {
+		fill()
+		largest = max(largest, size())
+		if done() > archivedBefore+8 {
+			break
+		}
+	}
+	dropped := done() - archivedBefore
+	if dropped == 0 {
+		t.Errorf("%d MiB wait, and nothing of the log was dropped", waiting()>>20)
+	}
+	if bound := limit + 2*most; largest > bound {
+		t.Errorf("the log took %d MiB, want at most %d", largest>>20, bound>>20)
+	}
+	rows, last := number("SELECT count(*) FROM full_log"), number("SELECT max(n) FROM full_log")
+	if rows != last+1 {
+		t.Errorf("%d rows of %d", rows, last+1)
+	}
+	store(t, ns, 1)
+	archived(t, ns)
+	operate(t, ns, "Back up", nil) // the way back begins anew with it
+	all := l.settleDown(t, time.Minute)
+	fmt.Printf("| the repository away until %d MiB of the log wait | acknowledged rows lost: 0 of %d; pages failed: %s; reads: %s; writes: %s | the alert after %s at %d MiB waiting, %d segments dropped later, the log's largest size %d MiB |\n",
+		most>>20, rows, all["page"], all["read"], all["write"], alert, atAlert>>20, dropped, largest>>20)
+	none(t, "a repository that is away for long", all)
+	ask(t, ns, "DROP TABLE full_log")
 }
 
 // What cannot be restored is refused before anything of the database changes.

@@ -12,6 +12,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -80,7 +81,9 @@ func small(httpPort, httpsPort int, domain string) []string {
 func testSecondStack(t *testing.T) {
 	before := uidsWithout(t, autoscaled)
 	const name = "e2e-second"
-	ns := another(t, name, small(30180, 30543, "second.localhost")...)
+	const valkey = "docker.io/valkey/valkey:8.1.1"
+	must(t, "images", "valkey")
+	ns := another(t, name, append(small(30180, 30543, "second.localhost"), "cacheImage="+valkey)...)
 	killed(t, name, ns)
 	settled(t, ns)
 	o := outputsOf(t, name)
@@ -89,6 +92,7 @@ func testSecondStack(t *testing.T) {
 	}
 	answers(t, o)
 	answers(t, outputsOf(t, stack))
+	cacheDies(t, ns, strings.TrimSpace(pulumi(t, "stack", "output", "cachePassword", "--show-secrets", "--stack", name)))
 
 	out := pulumi(t, "destroy", "--stack", name, "--yes", "--skip-preview")
 	t.Log(last(out, 4))
@@ -97,6 +101,63 @@ func testSecondStack(t *testing.T) {
 	if after := uidsWithout(t, autoscaled); !reflect.DeepEqual(before, after) {
 		t.Errorf("the pods of %s were %v and are %v", namespace, before, after)
 	}
+}
+
+// cacheDies kills a cache that is Valkey while it writes, and tears the end of its file
+// as a power cut may: it starts by itself, with all but what was torn.
+func cacheDies(t *testing.T, ns, password string) {
+	t.Helper()
+	ask := func(words ...string) string {
+		t.Helper()
+		out, err := execute(t.Context(), ns, "cache-0", "redis", append([]string{"redis-cli", "-e", "--no-auth-warning", "-a", password}, words...)...)
+		if err != nil {
+			t.Fatalf("%v: %v %s", words, err, out)
+		}
+		return strings.TrimSpace(out)
+	}
+	if info := ask("INFO", "server"); !strings.Contains(info, "valkey_version:8.") {
+		t.Errorf("the cache is not Valkey 8: %s", info)
+	}
+	const keys = 100
+	for i := range keys {
+		ask("SET", fmt.Sprint("test:", i), strings.Repeat("x", 100))
+	}
+	// A second after its last write the file is on the disk (appendfsync everysec).
+	eventually(t, 10*time.Second, "the file is written", func(context.Context) (string, bool) {
+		info := ask("INFO", "persistence")
+		return info, strings.Contains(info, "aof_pending_bio_fsync:0") && strings.Contains(info, "aof_last_write_status:ok")
+	})
+	starts := ask("INFO", "server")
+	if out, err := execute(t.Context(), ns, "cache-0", "redis", "sh", "-c", `for f in /data/appendonlydir/*.incr.aof; do :; done; truncate -s -60 "$f"`); err != nil {
+		t.Fatal(out, err)
+	}
+	pod, err := cluster.CoreV1().Pods(ns).Get(t.Context(), "cache-0", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	signal(t, syscall.SIGKILL, processes(t, *pod, func(c string) bool { return strings.Contains(c, "-server") }))
+	eventually(t, 2*time.Minute, "the cache answers again", func(ctx context.Context) (string, bool) {
+		out, err := execute(ctx, ns, "cache-0", "redis", "redis-cli", "-e", "--no-auth-warning", "-a", password, "INFO", "server")
+		return fmt.Sprint(out, err), err == nil && runID(out) != "" && runID(out) != runID(starts)
+	})
+	// What the API wrote beside it may be what was torn, a command of 60 bytes or more.
+	for i := range keys - 1 {
+		if got := ask("EXISTS", fmt.Sprint("test:", i)); got != "1" {
+			t.Errorf("key %d of %d is lost", i, keys)
+		}
+	}
+	log, err := cluster.CoreV1().Pods(ns).GetLogs("cache-0", &corev1.PodLogOptions{Container: "redis"}).DoRaw(t.Context())
+	if err != nil || !strings.Contains(string(log), "aof-load-truncated") {
+		t.Errorf("the cache does not say that its file was torn: %v\n%s", err, last(string(log), 20))
+	}
+	answers(t, outputsOf(t, strings.TrimPrefix(ns, "alphapulse-")))
+}
+
+// runID names one start of a cache.
+func runID(info string) string {
+	_, id, _ := strings.Cut(info, "run_id:")
+	id, _, _ = strings.Cut(id, "\r")
+	return id
 }
 
 func uidsWithout(t *testing.T, name string) map[string][]string {

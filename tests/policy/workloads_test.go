@@ -63,6 +63,27 @@ func TestStopsAreGraceful(t *testing.T) {
 	})
 }
 
+// TestNamesAreNotWaitedFor: a question that goes to a DNS pod on a lost node is asked again
+// before the reference API gives a connection up, after five seconds.
+func TestNamesAreNotWaitedFor(t *testing.T) {
+	const given = 5
+	eachStack(t, func(t *testing.T, s stack) {
+		for _, w := range s.lasting() {
+			options := map[string]int{}
+			require.NotNil(t, w.Template.Spec.DNSConfig, w.Object)
+			for _, o := range w.Template.Spec.DNSConfig.Options {
+				require.NotNil(t, o.Value, w.Object)
+				n, err := strconv.Atoi(*o.Value)
+				require.NoError(t, err, w.Object)
+				options[o.Name] = n
+			}
+			assert.Greater(t, options["attempts"], 1, "%s asks once", w.Object)
+			assert.Positive(t, options["timeout"], w.Object)
+			assert.Less(t, options["attempts"]*options["timeout"], given, "%s waits too long", w.Object)
+		}
+	})
+}
+
 // TestRolloutsNeverShrink: a new pod is ready before an old one goes.
 func TestRolloutsNeverShrink(t *testing.T) {
 	eachStack(t, func(t *testing.T, s stack) {

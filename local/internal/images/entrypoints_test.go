@@ -234,29 +234,36 @@ func TestTimescaleIsInEveryDatabase(t *testing.T) {
 	}
 }
 
-func TestRedis(t *testing.T) {
+func TestCaches(t *testing.T) {
+	for _, name := range []string{"redis", "valkey"} {
+		t.Run(name, func(t *testing.T) { startsCache(t, name) })
+	}
+}
+
+func startsCache(t *testing.T, name string) {
+	server, cli := name+"-server", name+"-cli"
 	for what, c := range map[string]struct {
 		uid  int
 		args []string
 		want string
 	}{
-		"options":               {999, []string{"--port", "1"}, "redis-server [--port] [1]"},
-		"a configuration file":  {999, []string{"/etc/redis/redis.conf", "--x", "y"}, "redis-server [/etc/redis/redis.conf] [--x] [y]"},
-		"the server":            {999, []string{"redis-server"}, "redis-server []"},
-		"another command":       {0, []string{"redis-cli", "ping"}, "redis-cli [ping]"},
-		"root becomes the user": {0, []string{"--port", "1"}, "setpriv [--reuid=redis] [--regid=redis] [--init-groups]"},
+		"options":               {999, []string{"--port", "1"}, server + " [--port] [1]"},
+		"a configuration file":  {999, []string{"/etc/redis/redis.conf", "--x", "y"}, server + " [/etc/redis/redis.conf] [--x] [y]"},
+		"the server":            {999, []string{server}, server + " []"},
+		"another command":       {0, []string{cli, "ping"}, cli + " [ping]"},
+		"root becomes the user": {0, []string{"--port", "1"}, fmt.Sprintf("setpriv [--reuid=%[1]s] [--regid=%[1]s] [--init-groups]", name)},
 	} {
 		s := newSandbox(t)
 		s.program("id", fmt.Sprint("echo ", c.uid))
-		for _, p := range []string{"redis-server", "redis-cli", "setpriv", "chown", "find"} {
+		for _, p := range []string{server, cli, "setpriv", "chown", "find"} {
 			s.program(p, "umask >>"+s.log)
 		}
-		calls, out, ok := s.run("bash", "redis-entrypoint.sh", nil, c.args...)
+		calls, out, ok := s.run("bash", name+"-entrypoint.sh", nil, c.args...)
 		if !ok || !has(calls, c.want) {
 			t.Errorf("%s: %q, %s", what, calls, out)
 		}
 		if c.uid == 999 && !slices.Contains(calls, "0077") {
-			t.Errorf("%s: others can read what Redis writes: %q", what, calls)
+			t.Errorf("%s: others can read what the server writes: %q", what, calls)
 		}
 	}
 }

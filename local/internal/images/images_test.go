@@ -379,6 +379,10 @@ var contracts = map[string]contract{
 		workdir: "/data", entrypoint: []string{"docker-entrypoint.sh"}, cmd: []string{"redis-server"}, ports: []string{"6379/tcp"}, volumes: []string{"/data"},
 		files: map[string]string{"/usr/local/bin/docker-entrypoint.sh": "755 0:0", "/data": "755 999:999", "/usr/bin/sh": "-> bash"},
 	},
+	"valkey": {
+		workdir: "/data", entrypoint: []string{"docker-entrypoint.sh"}, cmd: []string{"valkey-server"}, ports: []string{"6379/tcp"}, volumes: []string{"/data"},
+		files: map[string]string{"/usr/local/bin/docker-entrypoint.sh": "755 0:0", "/data": "755 999:999", "/usr/bin/redis-server": "-> valkey-server", "/usr/bin/redis-cli": "-> valkey-cli"},
+	},
 	"nginx": {
 		user: "101", workdir: "/", stop: "SIGQUIT", entrypoint: []string{"/docker-entrypoint.sh"}, cmd: []string{"nginx", "-g", "daemon off;"}, ports: []string{"8080/tcp"},
 		files: map[string]string{

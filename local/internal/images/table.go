@@ -197,7 +197,7 @@ func clusterImages() []Image {
 
 func stackImages() []Image {
 	return []Image{
-		timescaledb(), timescaledbHA(), pgbouncer(), pgbouncerExporter(), versitygw(), redis(), nginx(),
+		timescaledb(), timescaledbHA(), pgbouncer(), pgbouncerExporter(), versitygw(), redis(), valkey(), nginx(),
 		static("/usr/bin/nginx-prometheus-exporter", "nginx-prometheus-exporter", "1001:1001").
 			row("nginx-exporter", "Go module github.com/nginx/nginx-prometheus-exporter", "1.5.1", "",
 				"docker.io/nginx/nginx-prometheus-exporter:1.5.1"),

@@ -49,25 +49,42 @@ func timescaledb() Image {
 }
 
 func redis() Image {
+	return cache("redis", debian.Unstable, nil).
+		row("redis", "Debian sid: redis-server", "8.0.6",
+			"without the modules for search, JSON, time series and Bloom filters",
+			"docker.io/library/redis:8.0.6")
+}
+
+// valkey can stand where Redis does: it has its programs under Redis' names, too.
+func valkey() Image {
+	return cache("valkey", debian.Stable, oci.Tree{
+		"/usr/bin/redis-server": link("valkey-server"),
+		"/usr/bin/redis-cli":    link("valkey-cli"),
+	}).
+		with(func(i *Image) { i.Optional = true }).
+		row("valkey", "Debian trixie: valkey-server", "8.1.1", "", "docker.io/valkey/valkey:8.1.1")
+}
+
+// cache is a server named as its packages and its user are.
+func cache(name, suite string, links oci.Tree) Image {
 	const id = 999
+	server := name + "-server"
 	return Image{
-		debPackage: "redis-server",
-		layers:     []debian.Recipe{{Suite: debian.Unstable, Packages: append([]string{"redis-server", "redis-tools"}, system...), Drop: []string{"/etc/redis", "/etc/default"}}},
-		tree: join(accounts("redis", id, "/data"), debianShell(), oci.Tree{
-			"/usr/local/bin/docker-entrypoint.sh": file("redis-entrypoint.sh", 0o755),
+		debPackage: server,
+		layers:     []debian.Recipe{{Suite: suite, Packages: append([]string{server, name + "-tools"}, system...), Drop: []string{"/etc/" + name, "/etc/default"}}},
+		tree: join(accounts(name, id, "/data"), debianShell(), oci.Tree{
+			"/usr/local/bin/docker-entrypoint.sh": file(name+"-entrypoint.sh", 0o755),
 			"/data":                               dir(0o755, id),
-		}),
+		}, links),
 		config: v1.Config{
 			Env:          []string{searchPath},
 			WorkingDir:   "/data",
 			Entrypoint:   []string{"docker-entrypoint.sh"},
-			Cmd:          []string{"redis-server"},
+			Cmd:          []string{server},
 			ExposedPorts: set("6379/tcp"),
 			Volumes:      set("/data"),
 		},
-	}.row("redis", "Debian sid: redis-server", "8.0.6",
-		"without the modules for search, JSON, time series and Bloom filters",
-		"docker.io/library/redis:8.0.6")
+	}
 }
 
 func nginx() Image {
