@@ -67,6 +67,7 @@ func (s *Stack) links() []room.Link {
 	}
 	if s.Telemetry.Traces.Backend == telemetry.Local {
 		web(telemetry.TracesOf(telemetryName), telemetry.TracesPort)
+		link(room.Of(grafana), room.Of(telemetry.TracesOf(telemetryName)), room.Watch, telemetry.TracesPort)
 	}
 	if s.Telemetry.Logs.On() {
 		tells(edge)

@@ -84,6 +84,9 @@ func (s *Stack) arrangeTelemetry() {
 	s.Backend.Telemetry.Endpoint = endpoint
 	s.Backend.Telemetry.Logs, s.Backend.Telemetry.Traces = a.Logs.On(), a.Traces.On()
 	s.Backend.Telemetry.Sampling = s.Edge.TraceSampling
+	if a.Traces.Backend == telemetry.Local {
+		s.Monitoring.TracesURL = fmt.Sprintf("http://%s:%d%s", telemetry.TracesOf(telemetryName).Name, telemetry.TracesPort, telemetry.TracesPath)
+	}
 	if a.Logs.On() {
 		s.Edge.Logs.To, s.Edge.Logs.Image = endpoint, a.Collector.Image
 	}

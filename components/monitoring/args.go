@@ -120,6 +120,8 @@ type Args struct {
 	// own.
 	Rules  []rule.Group
 	Panels []board.Contribution
+	// TracesURL is Jaeger's address with its path, http, for Grafana; "" where there is none.
+	TracesURL string
 	// Operator watches instead of a Prometheus and an Alertmanager of its own; nil for these.
 	Operator *Operator
 	// Custom is what users watch beside what the rooms do; nil for nothing.

@@ -105,13 +105,17 @@ func placed(files map[string]string, prefix string, own map[string]string) []str
 
 // PrometheusArguments are the process' arguments.
 func (a *Args) PrometheusArguments() pulumi.StringArray {
-	return pulumi.StringArray{
+	all := pulumi.StringArray{
 		pulumi.String("--config.file=" + PrometheusConfigPath + "/" + prometheusFile),
 		pulumi.String("--storage.tsdb.path=" + PrometheusData),
 		pulumi.Sprintf("--web.external-url=%s%s", a.ExternalURL, PrometheusPath),
 		pulumi.String("--web.route-prefix=" + PrometheusPath),
 		pulumi.Sprintf("--web.listen-address=:%d", PrometheusPort),
 	}
+	if a.TracesURL != "" {
+		all = append(all, pulumi.String("--enable-feature=exemplar-storage"))
+	}
+	return all
 }
 
 func (a *Args) prometheus(name string, on room.Target) (*server, error) {
