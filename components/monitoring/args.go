@@ -48,6 +48,8 @@ type Prometheus struct {
 	Retention string
 	// RemoteWrite sends samples to somebody else's server, too; nil for nowhere.
 	RemoteWrite *RemoteWrite
+	// OTLP takes metrics by OpenTelemetry's protocol, too, below OTLPPath.
+	OTLP bool
 	// Credentials are secrets by names of their own, which scrape configurations of Custom
 	// read below custom.CredentialsPath.
 	Credentials map[string]pulumi.StringInput

@@ -28,6 +28,8 @@ const (
 const (
 	PrometheusConfigPath = "/etc/prometheus"
 	PrometheusData       = "/prometheus"
+	// OTLPPath is what the signal's path, /v1/metrics, is put after.
+	OTLPPath = PrometheusPath + "/api/v1/otlp"
 
 	prometheusFile = "prometheus.yml"
 	rulesFile      = "rules.yml"
@@ -62,6 +64,7 @@ func (a *Args) PrometheusFiles(namespace string, values rule.Values, targets []c
 	remote := a.remoteWrite(files)
 	files[prometheusFile], err = config.Prometheus{
 		RemoteWrite:      remote,
+		OTLP:             a.Prometheus.OTLP,
 		Namespace:        namespace,
 		KubeStateMetrics: a.Watched.KubeStateMetrics,
 		Targets:          targets,
@@ -111,6 +114,9 @@ func (a *Args) PrometheusArguments() pulumi.StringArray {
 		pulumi.Sprintf("--web.external-url=%s%s", a.ExternalURL, PrometheusPath),
 		pulumi.String("--web.route-prefix=" + PrometheusPath),
 		pulumi.Sprintf("--web.listen-address=:%d", PrometheusPort),
+	}
+	if a.Prometheus.OTLP {
+		all = append(all, pulumi.String("--web.enable-otlp-receiver"))
 	}
 	if a.TracesURL != "" {
 		all = append(all, pulumi.String("--enable-feature=exemplar-storage"))

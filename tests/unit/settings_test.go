@@ -279,6 +279,7 @@ var edits = map[string]edit{
 	"cacheAlertLimits":          {value: `{"hitRatio":0.9}`},
 	"backendAlertLimits":        {value: `{"errors":0.001}`},
 	"tradingAlertLimits":        {value: `{"drawdown":0.02,"routine":[]}`},
+	"prometheusOtlp":            {value: "true"},
 	"remoteWriteUrl":            {value: "https://metrics.example.com/api/v1/write"},
 	"remoteWriteUsername":       {value: "alphapulse", with: sentElsewhere},
 	"remoteWriteCredential":     {value: "renewed", with: sentElsewhere},
