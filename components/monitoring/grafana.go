@@ -81,6 +81,7 @@ var grafanaSettings = map[string]string{
 	"GF_PLUGINS_PLUGIN_ADMIN_ENABLED":                  "false",
 	"GF_PLUGINS_PUBLIC_KEY_RETRIEVAL_DISABLED":         "true",
 	"GF_LOG_MODE":                                      "console",
+	"GF_LOG_CONSOLE_FORMAT":                            "json",
 	"GF_PATHS_DATA":                                    GrafanaData,
 	"GF_PATHS_PROVISIONING":                            provisioningPath,
 	"GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH":        DashboardsPath + "/" + board.Overview.File,

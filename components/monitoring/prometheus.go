@@ -114,6 +114,7 @@ func (a *Args) PrometheusArguments() pulumi.StringArray {
 		pulumi.Sprintf("--web.external-url=%s%s", a.ExternalURL, PrometheusPath),
 		pulumi.String("--web.route-prefix=" + PrometheusPath),
 		pulumi.Sprintf("--web.listen-address=:%d", PrometheusPort),
+		pulumi.String("--log.format=json"),
 	}
 	if a.Prometheus.OTLP {
 		all = append(all, pulumi.String("--web.enable-otlp-receiver"))

@@ -115,6 +115,7 @@ func scaleDeployment(t *testing.T, name string, replicas int32) {
 // testShort induces what is told of within minutes, and takes it away again; the engine
 // stays away.
 func (f *faults) testShort(t *testing.T) {
+	firstBackup(t, namespace)
 	archived(t, namespace)
 	f.engine.begin()
 	scaleDeployment(t, engine, 0)

@@ -119,8 +119,8 @@ var lineOperators = func() []section {
 	}
 	return append(all,
 		when(is("attributes.level"), section{"type": "severity_parser", "parse_from": "attributes.level", "overwrite_text": true, "mapping": section{
-			"debug": []string{"debug1", "debug5", "-", "."}, "info": []string{"log", "notice", "detail", "hint", "statement", "context", "query", "i", "*"}, "warn": []string{"w", "#"},
-			"error": []string{"e", "crit", "critical"}, "fatal": []string{"f", "panic", "alert", "emerg"},
+			"debug": []string{"debug1", "debug5", "dbug", "-", "."}, "info": []string{"log", "notice", "detail", "hint", "statement", "context", "query", "i", "*"}, "warn": []string{"w", "#"},
+			"error": []string{"e", "eror", "crit", "critical"}, "fatal": []string{"f", "panic", "alert", "emerg"},
 		}}),
 		when(is("attributes.level"), section{"type": "remove", "field": "attributes.level"}),
 		when(is("attributes.trace_id"), section{"type": "trace_parser",
