@@ -75,7 +75,7 @@ func (a *Args) Facts(name string, _ room.Target) room.Facts {
 		}
 	}
 	if d.Logs.On() && d.AgentNamespace != "" {
-		f.Links = append(f.Links, room.Link{From: room.Within(d.AgentNamespace), To: room.Of(collector), Ports: []int{HTTPPort}, Zone: room.Watch})
+		f.Links = append(f.Links, room.Link{From: room.Within(d.AgentNamespace), To: room.Of(collector), Ports: []int{HTTPPort}, Zone: room.Entry})
 	}
 	f.Rules, f.Panels = observe.Alerts(watched), observe.Panels(watched)
 	return f

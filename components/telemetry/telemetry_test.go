@@ -174,6 +174,6 @@ func TestAnAgentIsLetIn(t *testing.T) {
 	assert.Empty(t, let(telemetry.Args{Logs: local}))
 	assert.Empty(t, let(telemetry.Args{Traces: local, AgentNamespace: "log-agent"}), "it sends no traces")
 	assert.Equal(t, []room.Link{{
-		From: room.Within("log-agent"), To: room.Of(telemetry.CollectorOf("tell")), Ports: []int{telemetry.HTTPPort}, Zone: room.Watch,
+		From: room.Within("log-agent"), To: room.Of(telemetry.CollectorOf("tell")), Ports: []int{telemetry.HTTPPort}, Zone: room.Entry,
 	}}, let(telemetry.Args{Logs: local, AgentNamespace: "log-agent"}))
 }
