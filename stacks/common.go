@@ -32,6 +32,7 @@ func newCommon(ctx *pulumi.Context, s *Stack, engine *docker.Provider) (*common,
 	s.backupCredentials(credentials)
 	s.cacheCredentials(credentials)
 	s.backendCredentials(credentials)
+	s.wireCredentials(credentials)
 	s.edgeCredentials(credentials)
 	s.monitoringCredentials(credentials)
 	return &common{Stack: s, images: images, credentials: credentials}, nil

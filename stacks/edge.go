@@ -210,6 +210,15 @@ func objectName(v string) error {
 
 // arrangeEdge leads to what is behind the edge. Hosts follow where the stack runs;
 // those of monitoring are constants, for it needs the edge's certificate itself.
+// leadTo is a workload behind the edge, which is asked over TLS where it speaks it.
+func (s *Stack) leadTo(port, tlsPort int, metricsPath string) *ingress.Upstream {
+	u := &ingress.Upstream{Port: port, Hidden: hide(metricsPath)}
+	if tlsPort != 0 && s.Wire.Encryption != room.Unencrypted {
+		u.Port, u.TLS = tlsPort, true
+	}
+	return u
+}
+
 func (s *Stack) arrangeEdge() {
 	a := s.Edge
 	a.SpreadRequired = s.Cluster.SpreadRequired
@@ -218,8 +227,8 @@ func (s *Stack) arrangeEdge() {
 	}
 	a.RequestTimeoutSeconds = s.Backend.RequestTimeoutSeconds + answerMargin
 	a.Routes = ingress.Routes{
-		UI:      &ingress.Upstream{Port: frontend.DefaultPort, Hidden: hide(s.Frontend.MetricsPath)},
-		API:     &ingress.Upstream{Port: s.Backend.API.Port, Hidden: hide(s.Backend.API.MetricsPath)},
+		UI:      s.leadTo(frontend.DefaultPort, s.Frontend.TLSPort, s.Frontend.MetricsPath),
+		API:     s.leadTo(s.Backend.API.Port, s.Backend.API.TLSPort, s.Backend.API.MetricsPath),
 		Grafana: &ingress.Upstream{Host: pulumi.String(monitoring.GrafanaOf(monitoringName).Name), Port: monitoring.GrafanaPort, Hidden: hide("/metrics")},
 	}
 	if s.Monitoring.Operator == nil {
@@ -232,7 +241,7 @@ func (s *Stack) arrangeEdge() {
 		a.Routes.Traces = &ingress.Upstream{Host: pulumi.String(telemetry.TracesOf(telemetryName).Name), Port: telemetry.TracesPort}
 	}
 	if d := s.Backend.Dashboard; d != nil {
-		a.Routes.Dashboard = &ingress.Upstream{Port: d.Port, Hidden: hide(d.MetricsPath)}
+		a.Routes.Dashboard = s.leadTo(d.Port, d.TLSPort, d.MetricsPath)
 	}
 	switch s.TLS.Mode {
 	case TLSProvided:

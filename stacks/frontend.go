@@ -16,6 +16,7 @@ func (s *Stack) frontendSettings(set *settings.Set) {
 	g.Int(&a.Replicas, "frontendReplicas", "Frontend pods.", settings.Between(2, 100), only)
 	g.Resources(&a.Resources, "frontendResources", "one frontend pod", settings.AtLeast(frontend.LeastMemory, "as limits.memory no server starts with it"))
 	g.Variables(&a.Env, "frontendEnv", "Further plain variables of the frontend. Browsers read them.", settings.Each(pageVariable))
+	tlsPort(g, &a.TLSPort, "frontendTlsPort", "the frontend", "the frontend's other port", &a.Port)
 	g.Path(&a.LivenessPath, "frontendHealthPath", "Path that answers while the frontend works.", only)
 	g.Path(&a.MetricsPath, "frontendMetricsPath", "Path of the frontend's metrics; - for a build that has none.", hidden("UI"))
 	g.Check(func(p *settings.Problems) {

@@ -71,6 +71,10 @@ func deployKubernetes(ctx *pulumi.Context, s *Stack, all func() []pulumi.Resourc
 		return nil, err
 	}
 	s.routes(ui.PodsHost, app.APIPodsHost, app.DashboardPodsHost)
+	if s.Edge.UpstreamRoots != nil {
+		// It asks at ports that those before them may not have had.
+		s.Edge.After = []pulumi.Resource{app, ui}
+	}
 	edge, err := ingress.NewIngress(ctx, edgeName, s.Edge, opts...)
 	if err != nil {
 		return nil, err
@@ -79,7 +83,7 @@ func deployKubernetes(ctx *pulumi.Context, s *Stack, all func() []pulumi.Resourc
 	if err != nil {
 		return nil, err
 	}
-	told, err := db.Use(ctx, app, edge, watch)
+	told, err := db.Use(ctx, app, store, ui, edge, watch)
 	if err != nil {
 		return nil, err
 	}

@@ -29,13 +29,13 @@ func (s *Stack) links() []room.Link {
 	link := func(from, to room.End, zone room.Zone, ports ...int) {
 		links = append(links, room.Link{From: from, To: to, Ports: ports, Zone: zone})
 	}
-	web := func(to room.Identity, port int) { link(room.Of(edge), room.Of(to), room.Web, port) }
-	stores := func(from room.Identity) {
+	web := func(to room.Identity, ports ...int) { link(room.Of(edge), room.Of(to), room.Web, ports...) }
+	stores := func(from room.Identity, process *backend.Process) {
 		link(room.Of(from), room.Of(db), room.Data, database.Port) // past the poolers, for what needs a session
 		if pooler != db {
 			link(room.Of(from), room.Of(pooler), room.Data, poolerPort)
 		}
-		link(room.Of(from), room.Of(store), room.Data, cache.Port)
+		link(room.Of(from), room.Of(store), room.Data, s.cachePorts(process)...)
 	}
 	trades := func(from room.Identity) {
 		if len(s.Cluster.EgressCIDRs) > 0 {
@@ -59,8 +59,8 @@ func (s *Stack) links() []room.Link {
 	if s.Host.PrometheusPort != 0 {
 		link(world, room.Of(prometheus), room.Entry, monitoring.PrometheusPort)
 	}
-	web(ui, frontend.DefaultPort)
-	web(api, s.Backend.API.Port)
+	web(ui, s.wirePorts(frontend.DefaultPort, s.Frontend.TLSPort)...)
+	web(api, s.wirePorts(s.Backend.API.Port, s.Backend.API.TLSPort)...)
 	web(grafana, monitoring.GrafanaPort)
 	if s.Monitoring.Operator == nil {
 		web(prometheus, monitoring.PrometheusPort)
@@ -76,16 +76,16 @@ func (s *Stack) links() []room.Link {
 		link(room.Of(edge), room.Of(telemetry.CollectorOf(telemetryName)), room.Watch, telemetry.HTTPPort)
 	}
 	tells(api)
-	stores(api)
+	stores(api, &s.Backend.API)
 	trades(api)
 	if s.Backend.Engine != nil {
-		stores(engine)
+		stores(engine, s.Backend.Engine)
 		trades(engine)
 		tells(engine)
 	}
 	if d := s.Backend.Dashboard; d != nil {
-		web(dashboard, d.Port)
-		stores(dashboard)
+		web(dashboard, s.wirePorts(d.Port, d.TLSPort)...)
+		stores(dashboard, d)
 		tells(dashboard)
 	}
 	s.backupLinks(link)

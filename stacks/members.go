@@ -2,7 +2,6 @@ package stacks
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -11,20 +10,10 @@ import (
 // membersChange is asked before a StatefulSet is updated, in a preview, too: Kubernetes
 // takes members away and starts those that stay anew at the same time, and the quorum
 // may be among them.
-func membersChange(ctx *pulumi.Context) error {
-	hook, err := ctx.RegisterResourceHook("members-one-change-at-a-time", func(args *pulumi.ResourceHookArgs) error {
+func membersChange(ctx *pulumi.Context) (*pulumi.ResourceHook, error) {
+	return ctx.RegisterResourceHook("members-one-change-at-a-time", func(args *pulumi.ResourceHookArgs) error {
 		return oneChange(args.OldInputs, args.NewInputs)
 	}, &pulumi.ResourceHookOptions{OnDryRun: true})
-	if err != nil {
-		return err
-	}
-	return ctx.RegisterStackTransformation(func(args *pulumi.ResourceTransformationArgs) *pulumi.ResourceTransformationResult {
-		if !strings.HasSuffix(args.Type, ":StatefulSet") {
-			return nil
-		}
-		return &pulumi.ResourceTransformationResult{Props: args.Props, Opts: append(args.Opts,
-			pulumi.ResourceHooks(&pulumi.ResourceHookBinding{BeforeUpdate: []*pulumi.ResourceHook{hook}}))}
-	})
 }
 
 // oneChange refuses a StatefulSet whose number of pods and whose pods both change.

@@ -94,10 +94,12 @@ func (o *owner) refuseNamespace(ctx context.Context, name string, found *live.Ob
 		"or hand it over on purpose with `pulumi config set --path 'takeOver[0]' Namespace/%s`", name, what, name)
 }
 
-// watch asks before each object of the cluster is created, in a preview, too, so that a
-// refusal comes before anything is changed.
+// watch asks before each object of the cluster is created, and before members change, in a
+// preview, too, so that a refusal comes before anything is changed. It is one
+// transformation: each is given a resource's own options, not those that the one before
+// it has added, so that of two only the last would count.
 func (o *owner) watch(ctx *pulumi.Context) error {
-	hook, err := ctx.RegisterResourceHook("not-somebody-elses", func(args *pulumi.ResourceHookArgs) error {
+	mine, err := ctx.RegisterResourceHook("not-somebody-elses", func(args *pulumi.ResourceHookArgs) error {
 		kind, name := objectOf(args.NewInputs)
 		if name == "" {
 			return nil // not known yet: its name follows from generated secrets, and nobody has one like it
@@ -107,13 +109,20 @@ func (o *owner) watch(ctx *pulumi.Context) error {
 	if err != nil {
 		return err
 	}
+	members, err := membersChange(ctx)
+	if err != nil {
+		return err
+	}
 	return ctx.RegisterStackTransformation(func(args *pulumi.ResourceTransformationArgs) *pulumi.ResourceTransformationResult {
 		if !strings.HasPrefix(args.Type, "kubernetes:") {
 			return nil
 		}
 		o.force(args.Type, args.Props)
-		return &pulumi.ResourceTransformationResult{Props: args.Props, Opts: append(args.Opts,
-			pulumi.ResourceHooks(&pulumi.ResourceHookBinding{BeforeCreate: []*pulumi.ResourceHook{hook}}))}
+		hooks := &pulumi.ResourceHookBinding{BeforeCreate: []*pulumi.ResourceHook{mine}}
+		if strings.HasSuffix(args.Type, ":StatefulSet") {
+			hooks.BeforeUpdate = []*pulumi.ResourceHook{members}
+		}
+		return &pulumi.ResourceTransformationResult{Props: args.Props, Opts: append(args.Opts, pulumi.ResourceHooks(hooks))}
 	})
 }
 
@@ -196,9 +205,6 @@ func (s *Stack) look(ctx *pulumi.Context, before Previous) error {
 	}
 	if s.Target == room.Addons {
 		return nil
-	}
-	if err := membersChange(ctx); err != nil {
-		return err
 	}
 	o := &owner{stack: s.Cluster.owner, namespace: s.Cluster.Namespace, deployed: before.Namespace != "", takeOver: s.Cluster.TakeOver, cluster: cluster}
 	return o.watch(ctx)

@@ -39,12 +39,14 @@ type Stack struct {
 	Backup  Backup
 	Backups *backup.Args
 
-	Database   *database.Args
-	Cache      *cache.Args
-	Backend    *backend.Args
-	Frontend   *frontend.Args
-	Edge       *ingress.Args
-	TLS        TLS
+	Database *database.Args
+	Cache    *cache.Args
+	Backend  *backend.Args
+	Frontend *frontend.Args
+	Edge     *ingress.Args
+	TLS      TLS
+	// Wire says how what is behind the edge talks.
+	Wire       Wire
 	Monitoring *monitoring.Args
 	Telemetry  *telemetry.Args
 
@@ -83,14 +85,14 @@ var declared = []func(*Stack, *settings.Set){
 	(*Stack).platformSettings, (*Stack).clusterSettings, (*Stack).placementSettings, (*Stack).hostSettings, (*Stack).buildSettings,
 	(*Stack).databaseSettings, (*Stack).backupSettings, (*Stack).cacheSettings,
 	(*Stack).backendSettings, (*Stack).engineSettings, (*Stack).dashboardSettings, (*Stack).applicationSettings,
-	(*Stack).frontendSettings, (*Stack).edgeSettings, (*Stack).tlsSettings, (*Stack).monitoringSettings, (*Stack).telemetrySettings,
+	(*Stack).frontendSettings, (*Stack).edgeSettings, (*Stack).tlsSettings, (*Stack).wireSettings, (*Stack).monitoringSettings, (*Stack).telemetrySettings,
 	(*Stack).rotationSettings, (*Stack).addonSettings,
 }
 
 // arranged are the rooms in the order in which one follows from another: what is behind
 // the edge comes before it, and what names the edge's addresses after it.
 var arranged = []func(*Stack){
-	(*Stack).arrangeDatabase, (*Stack).arrangeBackup, (*Stack).arrangeCache, (*Stack).arrangeBackend,
+	(*Stack).arrangeDatabase, (*Stack).arrangeBackup, (*Stack).arrangeCache, (*Stack).arrangeBackend, (*Stack).arrangeWire,
 	(*Stack).arrangeEdge, (*Stack).arrangeFrontend, (*Stack).arrangeMonitoring, (*Stack).arrangeTelemetry,
 }
 
@@ -104,6 +106,7 @@ func newStack(name string) (*Stack, *settings.Set) {
 		Host:        Host{Prefix: prefixed(name), HTTPPort: 80},
 		Application: Application{Settings: backend.DefaultSettings(), EngineEnabled: true, DashboardEnabled: true, PaperTrading: true, LatencyMilliseconds: 200},
 		TLS:         TLS{Mode: TLSDevelopment, Issuer: ingress.Issuer{Kind: ingress.ClusterIssuer}},
+		Wire:        Wire{Encryption: db.Encryption},
 		AddOns:      AddOns{Manager: addons.Defaults(), Logs: defaultLogAgent()},
 		Backup:      Backup{Store: backup.DefaultStore(), Own: Bucket{Region: saved.Archive.Region}},
 		Database:    &db, Backups: &saved, Cache: &store, Backend: &app, Frontend: &ui, Edge: &edge, Monitoring: &watch, Telemetry: &signals,

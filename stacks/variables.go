@@ -21,6 +21,7 @@ var decides = map[string]string{
 	"WORKER_THREADS": "workerThreads", "MAX_CONNECTIONS": "maxConnections", "REQUEST_TIMEOUT": "requestTimeoutSeconds",
 	"STRESS_TEST_ENABLED": "stressTestEnabled", "COMPLIANCE_REPORTING": "complianceReporting",
 	"TRADING_ENABLED": "tradingEnabled", "PAPER_TRADING": "paperTrading",
+	"DB_SSLMODE": "wireEncryption", "TIMESCALEDB_SSLMODE": "wireEncryption", "PGSSLMODE": "wireEncryption", "REDIS_TLS": "wireEncryption",
 }
 
 // ownVariable is for settings.Each: a variable of the application that the user names.

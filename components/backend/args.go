@@ -35,6 +35,9 @@ type Process struct {
 	Resources room.Resources
 	// Port that the process listens on; 0 for a process without one.
 	Port int
+	// TLSPort is where the build speaks TLS beside Port, told by TLS_PORT, TLS_CERT_FILE and
+	// TLS_KEY_FILE; 0 for one that does not.
+	TLSPort int
 	// LivenessPath answers as long as the process works, whatever its dependencies
 	// do. "" disables the probe.
 	LivenessPath string
@@ -46,6 +49,8 @@ type Process struct {
 	// StartupSeconds is how long the process may take to answer LivenessPath for
 	// the first time.
 	StartupSeconds int
+	// Plain reaches the stores without TLS, for a build that cannot.
+	Plain bool
 }
 
 // Args configure a Backend. What is zero takes the value of Defaults.
@@ -56,6 +61,8 @@ type Args struct {
 	Settings Settings
 	// Access is how every workload reaches the stores; nil for a build that needs none.
 	Access *Access
+	// Authority signs the certificates of processes with a TLSPort.
+	Authority workload.Authority
 	// API serves REST and WebSockets; it is scaled by Scaling, which is taken as a whole.
 	API     Process
 	Scaling Scaling

@@ -7,6 +7,8 @@ import (
 	"strconv"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/alphapulse/alphapulse-infra/components/workload"
 )
 
 // DatabaseAccess is how one consumer reaches the database.
@@ -22,7 +24,13 @@ type DatabaseAccess struct {
 	// ReadName is the database's name at Host for reads that may be a little old; "" where
 	// there is none.
 	ReadName string
+	// CAFile is a file of those that vouch for the server, which then has to prove its name
+	// over TLS; "" leaves it to the driver whether it asks for TLS.
+	CAFile string
 }
+
+// verified is libpq's sslmode that checks who vouches for the server, and its name.
+const verified = "verify-full"
 
 // URL is the connection string in libpq's URI form.
 func (d DatabaseAccess) URL() string { return d.url(d.Name) }
@@ -34,12 +42,18 @@ func (d DatabaseAccess) url(name string) string {
 		Host:   d.Host + ":" + strconv.Itoa(d.Port),
 		Path:   "/" + name,
 	}
+	if d.CAFile != "" {
+		// Not escaped: not every driver's parser undoes it in a file's name.
+		u.RawQuery = "sslmode=" + verified + "&sslrootcert=" + d.CAFile
+	}
 	return u.String()
 }
 
 // Environment gives the same access in the three dialects that builds of the
 // application read: DATABASE_URL, DB_* and TIMESCALEDB_*. Builds that know of poolers and
-// standbys find DB_DIRECT_* and DATABASE_READ_URL.
+// standbys find DB_DIRECT_* and DATABASE_READ_URL. Those that make an address of the parts
+// have libpq's own variables, which all drivers read that take TLS as libpq does, ask for
+// TLS.
 func (d DatabaseAccess) Environment() map[string]string {
 	port := strconv.Itoa(d.Port)
 	all := map[string]string{
@@ -62,6 +76,11 @@ func (d DatabaseAccess) Environment() map[string]string {
 	if d.ReadName != "" {
 		all["DATABASE_READ_URL"] = d.url(d.ReadName)
 	}
+	if d.CAFile != "" {
+		for _, prefix := range []string{"DB_SSL", "TIMESCALEDB_SSL", "PGSSL"} {
+			all[prefix+"MODE"], all[prefix+"ROOTCERT"] = verified, d.CAFile
+		}
+	}
 	return all
 }
 
@@ -71,12 +90,16 @@ type CacheAccess struct {
 	Host     string
 	Port     int
 	Password string
+	// CAFile is a file of those that vouch for the server, which then speaks TLS at Port and
+	// has to prove its name; "" for none.
+	CAFile string
 }
 
 // cacheDatabase is the number of the application's database: nobody else has one there.
 const cacheDatabase = "0"
 
-// URL is the connection string in the form of the IANA "redis" scheme.
+// URL is the connection string in the form of the IANA "redis" scheme, and with TLS of its
+// sibling "rediss". Who vouches for the server is said as redis-py reads it.
 func (c CacheAccess) URL() string {
 	u := url.URL{
 		Scheme: "redis",
@@ -84,12 +107,15 @@ func (c CacheAccess) URL() string {
 		Host:   c.Host + ":" + strconv.Itoa(c.Port),
 		Path:   "/" + cacheDatabase,
 	}
+	if c.CAFile != "" {
+		u.Scheme, u.RawQuery = "rediss", "ssl_ca_certs="+c.CAFile
+	}
 	return u.String()
 }
 
 // Environment gives the access as REDIS_URL and as REDIS_*.
 func (c CacheAccess) Environment() map[string]string {
-	return map[string]string{
+	all := map[string]string{
 		"REDIS_URL":      c.URL(),
 		"REDIS_HOST":     c.Host,
 		"REDIS_PORT":     strconv.Itoa(c.Port),
@@ -97,6 +123,10 @@ func (c CacheAccess) Environment() map[string]string {
 		"REDIS_PASSWORD": c.Password,
 		"REDIS_ENABLED":  "true",
 	}
+	if c.CAFile != "" {
+		all["REDIS_TLS"], all["REDIS_CA_FILE"] = "true", c.CAFile
+	}
+	return all
 }
 
 // ApplicationKeys are the application's own secrets.
@@ -191,7 +221,7 @@ func (s Settings) Environment() map[string]string {
 func ProgramVariables() []string {
 	set := map[string]bool{}
 	for _, environment := range []map[string]string{
-		Settings{}.Environment(), DatabaseAccess{DirectHost: "any", ReadName: "any"}.Environment(), CacheAccess{}.Environment(), ApplicationKeys{FormerJWTSecret: "any"}.Environment(), neverTrades, mode(""),
+		Settings{}.Environment(), DatabaseAccess{DirectHost: "any", ReadName: "any", CAFile: "any"}.Environment(), CacheAccess{CAFile: "any"}.Environment(), ApplicationKeys{FormerJWTSecret: "any"}.Environment(), neverTrades, mode(""),
 	} {
 		for name := range environment {
 			set[name] = true
@@ -217,6 +247,25 @@ type Access struct {
 	DatabasePassword, CachePassword, JWTSecret, AppSecret pulumi.StringInput
 	// FormerJWTSecret is accepted for sessions that it has signed; nil for none.
 	FormerJWTSecret pulumi.StringInput
+	// Roots vouch for both stores, PEM: processes reach them over TLS, the cache at
+	// CacheTLSPort, but for those that are Plain; nil for all without.
+	Roots        pulumi.StringInput
+	CacheTLSPort int
+	// Secured says that poolers answer nobody without TLS.
+	Secured bool
+}
+
+// RootsPath is the folder of Access.Roots in a process that has to check who the stores are,
+// and rootsFile the file.
+const (
+	RootsPath = "/etc/alphapulse/authority"
+	rootsFile = RootsPath + "/" + workload.RootsFile
+)
+
+// over is the access with TLS.
+func (a Access) over() *Access {
+	a.Database.CAFile, a.Cache.CAFile, a.Cache.Port = rootsFile, rootsFile, a.CacheTLSPort
+	return &a
 }
 
 // environment is that of the application with the given host names and secrets.

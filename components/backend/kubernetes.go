@@ -91,11 +91,11 @@ func (a *Args) create(ctx *pulumi.Context, r running, settings pulumi.StringInpu
 	switch r.Process {
 	case &a.API:
 		pod.Most, pod.Spread = a.Scaling.Max, workload.SpreadOf(a.SpreadRequired)
-		pod.Services = workload.Balanced(r.Name, r.port())
+		pod.Services = workload.Balanced(r.Name, r.ports()...)
 	case a.Engine:
 		pod.Kind = workload.Recreate
 	default:
-		pod.Replicas, pod.Services = pulumi.Int(1), workload.Balanced(r.Name, r.port())
+		pod.Replicas, pod.Services = pulumi.Int(1), workload.Balanced(r.Name, r.ports()...)
 	}
 	return pod.Create(ctx, opts...)
 }

@@ -68,6 +68,15 @@ type running struct {
 
 func (r running) port() workload.Port { return workload.Port{Name: portName, Number: r.Port} }
 
+// ports of the process' Services.
+func (r running) ports() []workload.Port {
+	ports := []workload.Port{r.port()}
+	if r.TLSPort != 0 {
+		ports = append(ports, workload.Port{Name: "https", Number: r.TLSPort})
+	}
+	return ports
+}
+
 // running lists the workloads: the API first, then the engine and the dashboard where
 // there are any.
 func (a *Args) running(name string) []running {
@@ -80,6 +89,9 @@ func (a *Args) running(name string) []running {
 	}
 	return list
 }
+
+// encrypted tells whether the process reaches the stores over TLS.
+func (a *Args) encrypted(r running) bool { return a.Access != nil && a.Access.Roots != nil && !r.Plain }
 
 // process is the workload's process as both targets run it, with its writable folders.
 func (a *Args) process(r running) (workload.Process, []workload.Volume) {
@@ -100,6 +112,13 @@ func (a *Args) process(r running) (workload.Process, []workload.Volume) {
 		// The endpoints' removal takes a moment to reach the proxies; a process
 		// without a port has no one to wait for.
 		p.PreStopSeconds = preStopSeconds
+	}
+	if r.TLSPort != 0 {
+		volumes = append(volumes, a.Authority.Secure(&p, r.Name, r.TLSPort))
+	}
+	if a.encrypted(r) {
+		volumes = append(volumes, workload.Folder(workload.Hidden("authority", pulumi.StringMap{workload.RootsFile: a.Access.Roots})))
+		p.Mounts = append(p.Mounts, workload.Mount{Volume: "authority", Path: RootsPath, ReadOnly: true})
 	}
 	if r.LivenessPath != "" {
 		p.Alive = &workload.Probe{Path: r.LivenessPath, Port: portName, PeriodSeconds: 10, TimeoutSeconds: 3, Failures: 3}
@@ -133,11 +152,17 @@ func (a *Args) waitForDatabase() []workload.Process {
 	if a.Access == nil {
 		return nil
 	}
+	host := a.Access.DatabaseHost
+	if a.Access.Secured && a.Access.DatabaseDirectHost != nil {
+		// A pooler refuses a message without TLS before it knows whether there is a server.
+		// The primary refuses it only once it accepts connections.
+		host = a.Access.DatabaseDirectHost
+	}
 	return []workload.Process{{
 		Name: "wait-for-database", Image: a.WaitImage,
 		Command: []string{"sh", "-c", waitScript(a.Access.Database.Name)},
 		Env: pulumi.StringMap{
-			"DATABASE_HOST": a.Access.DatabaseHost.ToStringOutput(),
+			"DATABASE_HOST": host.ToStringOutput(),
 			"DATABASE_PORT": pulumi.String(strconv.Itoa(a.Access.Database.Port)),
 		},
 		Resources: waitResources,
@@ -151,7 +176,11 @@ const CredentialsPath = "/etc/alphapulse/credentials"
 
 // credentialFiles are the secret variables of a process as files.
 func (a *Args) credentialFiles(r running) (plain, files pulumi.StringMap) {
-	plain, files = a.Access.variables()
+	access := a.Access
+	if a.encrypted(r) {
+		access = access.over()
+	}
+	plain, files = access.variables()
 	maps.Copy(files, r.Credentials)
 	return plain, files
 }

@@ -5,6 +5,7 @@ package cache
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -18,8 +19,10 @@ import (
 
 // Ports of the cache's pod.
 const (
-	// Port of Redis.
+	// Port of Redis without TLS.
 	Port = 6379
+	// TLSPort of Redis with TLS.
+	TLSPort = 6380
 	// MetricsPort of the exporter.
 	MetricsPort = 9121
 )
@@ -59,6 +62,12 @@ type Args struct {
 	// FormerPassword is accepted beside ApplicationPassword, for clients that have not been
 	// told that yet; nil for none.
 	FormerPassword pulumi.StringInput
+	// Encryption is what the server asks of its clients: with room.Preferred they find
+	// Port and TLSPort, with room.Required TLSPort alone. "" for room.Preferred with an
+	// Authority, and for room.Unencrypted without, which is all that a Docker host has.
+	Encryption room.Encryption
+	// Authority signs the server's certificate; its zero value signs nothing.
+	Authority workload.Authority
 	// AliasServices are further names under which clients reach the cache, for builds
 	// that hard-code a host name.
 	AliasServices []string
@@ -82,7 +91,34 @@ func (a *Args) validated(name string) (*Args, error) {
 func (a *Args) MaxMemoryBytes() int64 { return MaxMemory(a.Resources.Limits.Memory.Value()) }
 
 // Config is redis.conf.
-func (a *Args) Config() string { return RenderConfig(a.MaxMemoryBytes(), a.Policy) }
+func (a *Args) Config() string { return RenderConfig(a.MaxMemoryBytes(), a.Policy, a.Encryption) }
+
+// Ports are those that clients find.
+func (a *Args) Ports() []int {
+	var ports []int
+	for _, p := range a.ports() {
+		ports = append(ports, p.Number)
+	}
+	return ports
+}
+
+// ports of the server's container.
+func (a *Args) ports() []workload.Port {
+	plain, secure := workload.Port{Name: portName, Number: Port}, workload.Port{Name: secureName, Number: TLSPort}
+	switch a.Encryption {
+	case room.Required:
+		return []workload.Port{secure}
+	case room.Preferred:
+		return []workload.Port{plain, secure}
+	default:
+		return []workload.Port{plain}
+	}
+}
+
+// encrypted tells whether the server speaks TLS.
+func (a *Args) encrypted() bool {
+	return a.Encryption == room.Preferred || a.Encryption == room.Required
+}
 
 // ACL is users.acl, secret.
 func (a *Args) ACL() pulumi.StringOutput {
@@ -95,10 +131,10 @@ func (a *Args) ACL() pulumi.StringOutput {
 	})).(pulumi.StringOutput)
 }
 
-// ExporterPasswords is the file of the exporter of the server at host, secret.
-func (a *Args) ExporterPasswords(host string) pulumi.StringOutput {
+// ExporterPasswords is the file of the exporter of the server at an address, secret.
+func (a *Args) ExporterPasswords(address *url.URL) pulumi.StringOutput {
 	return pulumi.ToSecret(pulumi.All(a.MonitoringPassword).ApplyT(func(v []any) (string, error) {
-		return RenderExporterPasswords(host, v[0].(string))
+		return RenderExporterPasswords(address, v[0].(string))
 	})).(pulumi.StringOutput)
 }
 
@@ -129,6 +165,11 @@ func (a *Args) Validate(name string) error {
 	}
 	if !slices.Contains(Policies, a.Policy) {
 		problem("Policy is %q: want one of %s", a.Policy, strings.Join(Policies, ", "))
+	}
+	if !slices.Contains(room.Encryptions, a.Encryption) {
+		problem("Encryption is %q: want one of %q", a.Encryption, room.Encryptions)
+	} else if a.encrypted() && a.Authority.Seed == nil {
+		problem("Authority.Seed is missing: Encryption %s needs a certificate", a.Encryption)
 	}
 	for _, err := range workload.ValidateAliases(name, a.AliasServices) {
 		problem("%w", err)

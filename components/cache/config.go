@@ -6,9 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
-	"strconv"
+	"net/url"
+	"path"
+	"slices"
 	"strings"
+
+	"github.com/alphapulse/alphapulse-infra/components/room"
+	"github.com/alphapulse/alphapulse-infra/components/workload"
 )
 
 // Paths inside the containers.
@@ -21,6 +25,8 @@ const (
 	ConfigFile   = "/etc/redis/redis.conf"
 	ACLFile      = "/etc/redis-acl/users.acl"
 	ExporterFile = "/etc/alphapulse/exporter/passwords.json"
+	// TLSPath is the folder of the server's certificate, its key and the roots.
+	TLSPath = "/etc/redis-tls"
 )
 
 // Users beside the default one, which the application logs in as by password alone.
@@ -64,7 +70,7 @@ func LoadingSeconds(maxMemory int64) int {
 }
 
 // RenderConfig renders redis.conf.
-func RenderConfig(maxMemory int64, policy string) string {
+func RenderConfig(maxMemory int64, policy string, encryption room.Encryption) string {
 	lines := []string{
 		"# Rendered by the program; an edit here is lost.",
 		"bind * -::*",
@@ -91,6 +97,18 @@ func RenderConfig(maxMemory int64, policy string) string {
 		"lazyfree-lazy-expire yes",
 		// For the exporter; in milliseconds.
 		"latency-monitor-threshold 100",
+	}
+	if encryption == room.Required {
+		lines[slices.Index(lines, fmt.Sprintf("port %d", Port))] = "port 0"
+	}
+	if encryption != room.Unencrypted {
+		lines = append(lines,
+			fmt.Sprintf("tls-port %d", TLSPort),
+			"tls-cert-file "+path.Join(TLSPath, workload.CertificateFile),
+			"tls-key-file "+path.Join(TLSPath, workload.KeyFile),
+			// Clients log in with a password.
+			"tls-auth-clients no",
+		)
 	}
 	return strings.Join(lines, "\n") + "\n"
 }
@@ -125,9 +143,9 @@ func digest(password string) string {
 
 // RenderExporterPasswords renders ExporterFile, which maps the address that the
 // exporter asks to the password.
-func RenderExporterPasswords(host, password string) (string, error) {
-	b, err := json.Marshal(map[string]string{
-		fmt.Sprintf("redis://%s@%s", MonitoringUser, net.JoinHostPort(host, strconv.Itoa(Port))): password,
-	})
+func RenderExporterPasswords(address *url.URL, password string) (string, error) {
+	user := *address
+	user.User = url.User(MonitoringUser)
+	b, err := json.Marshal(map[string]string{user.String(): password})
 	return string(b), err
 }

@@ -3,6 +3,7 @@ package cache
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -16,7 +17,7 @@ import (
 )
 
 func TestConfig(t *testing.T) {
-	got := strings.Split(RenderConfig(512*miB, "allkeys-lfu"), "\n")
+	got := strings.Split(RenderConfig(512*miB, "allkeys-lfu", room.Unencrypted), "\n")
 	for _, want := range []string{
 		"maxmemory 536870912", "maxmemory-policy allkeys-lfu", "appendonly yes", "appendfsync everysec",
 		`save ""`, "aclfile " + ACLFile, "dir " + DataPath, "port 6379",
@@ -28,6 +29,47 @@ func TestConfig(t *testing.T) {
 	for _, line := range got {
 		if strings.HasPrefix(line, "requirepass") || strings.HasPrefix(line, "user ") {
 			t.Errorf("a credential in the ConfigMap: %q", line)
+		}
+	}
+}
+
+// A server that must speak TLS alone opens no other port, and asks no client for a
+// certificate.
+func TestTLSConfig(t *testing.T) {
+	for encryption, want := range map[room.Encryption][]string{
+		room.Unencrypted: {"port 6379"},
+		room.Preferred:   {"port 6379", "tls-port 6380", "tls-auth-clients no", "tls-cert-file /etc/redis-tls/tls.crt", "tls-key-file /etc/redis-tls/tls.key"},
+		room.Required:    {"port 0", "tls-port 6380", "tls-auth-clients no", "tls-cert-file /etc/redis-tls/tls.crt", "tls-key-file /etc/redis-tls/tls.key"},
+	} {
+		var got []string
+		for _, line := range strings.Split(RenderConfig(512*miB, DefaultPolicy, encryption), "\n") {
+			if strings.HasPrefix(line, "port ") || strings.HasPrefix(line, "tls-") {
+				got = append(got, line)
+			}
+		}
+		slices.Sort(got)
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", encryption, got, want)
+		}
+	}
+}
+
+// The exporter's password is found under the very address that it asks.
+func TestExporterPasswordsAreForItsAddress(t *testing.T) {
+	for encryption, want := range map[room.Encryption]string{
+		room.Unencrypted: `{"redis://monitoring@127.0.0.1:6379":"m"}`,
+		room.Preferred:   `{"redis://monitoring@127.0.0.1:6379":"m"}`,
+		room.Required:    `{"rediss://monitoring@localhost:6380":"m"}`,
+	} {
+		a := good()
+		a.Encryption = encryption
+		got, err := RenderExporterPasswords(a.address("cache", room.Kubernetes), "m")
+		if err != nil || got != want {
+			t.Errorf("%s: %s, %v; want %s", encryption, got, err, want)
+		}
+		if asked := a.exporter("cache", room.Kubernetes).Env["REDIS_ADDR"]; strings.Replace(want, "monitoring@", "", 1) != fmt.Sprintf(`{"%s":"m"}`, asked) {
+			t.Errorf("%s: it asks %s", encryption, asked)
 		}
 	}
 }
@@ -128,6 +170,8 @@ func TestArgsThatAreRefused(t *testing.T) {
 		{"nothing given", func(a *Args) { *a = Args{} }, []string{"Namespace", "ApplicationPassword", "MonitoringPassword"}},
 		{"memory too small", func(a *Args) { a.Resources = room.ResourcesOf("1", "32Mi", "1", "63Mi") }, []string{"63Mi", "64Mi"}},
 		{"volume too small for the memory", func(a *Args) { a.Storage = resource.MustParse("4Gi") }, []string{"Storage is 4Gi", "4160Mi"}},
+		{"no such encryption", func(a *Args) { a.Encryption = "sometimes" }, []string{`"sometimes"`, "required"}},
+		{"nobody signs", func(a *Args) { a.Encryption = room.Required }, []string{"Authority.Seed", "required"}},
 		{"no policy of Redis'", func(a *Args) { a.Policy = "sometimes" }, []string{`"sometimes"`, DefaultPolicy, NoEviction}},
 		{"alias its own", func(a *Args) { a.AliasServices = []string{"cache"} }, []string{`"cache"`}},
 	} {

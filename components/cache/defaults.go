@@ -22,6 +22,12 @@ func Defaults() Args {
 // withDefaults is a copy with every default filled in.
 func (a *Args) withDefaults() *Args {
 	d := room.Fill(*a, Defaults())
+	if d.Encryption == "" {
+		d.Encryption = room.Unencrypted
+		if d.Authority.Seed != nil {
+			d.Encryption = room.Preferred
+		}
+	}
 	return &d
 }
 

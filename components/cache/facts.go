@@ -29,7 +29,7 @@ func (a *Args) Facts(name string, on room.Target) room.Facts {
 		server.Containers = append(server.Containers, ExporterResources)
 		server.Scrape = metrics
 		f.Workloads = []room.Workload{server}
-		f.Services = workload.ServiceNames(services(name, a.AliasServices))
+		f.Services = workload.ServiceNames(a.services(name))
 	} else {
 		metrics.Job = Server(name)
 		f.Workloads = []room.Workload{
@@ -42,6 +42,6 @@ func (a *Args) Facts(name string, on room.Target) room.Facts {
 	return f
 }
 
-func services(name string, aliases []string) []workload.Service {
-	return workload.Server(name, aliases, workload.Port{Name: portName, Number: Port})
+func (a *Args) services(name string) []workload.Service {
+	return workload.Server(name, a.AliasServices, a.ports()...)
 }

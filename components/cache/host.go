@@ -48,6 +48,6 @@ func (a *Args) onHost(host *workload.Host) *Args {
 	if a != nil {
 		own = *a
 	}
-	own.Namespace = pulumi.String(host.Prefix())
+	own.Namespace, own.Encryption = pulumi.String(host.Prefix()), room.Unencrypted
 	return &own
 }

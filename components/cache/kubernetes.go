@@ -32,7 +32,7 @@ func NewCache(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Resou
 		Identity: Server(name), Placement: args.Placement, Kind: workload.Stateful,
 		Processes: []workload.Process{args.server(name), args.exporter(name, on)},
 		Volumes:   args.volumes(name, on),
-		Services:  services(name, args.AliasServices), GoverningService: workload.Headless(name),
+		Services:  args.services(name), GoverningService: workload.Headless(name),
 		Scrape: args.Facts(name, on).Workloads[0].Scrape, RevisionHistory: 10, Protect: args.Protect,
 	}.Create(ctx, pulumi.Parent(c))
 	if err != nil {

@@ -3,6 +3,7 @@ package cache
 import (
 	"fmt"
 	"net"
+	"net/url"
 	"path"
 	"strconv"
 
@@ -14,6 +15,7 @@ import (
 
 const (
 	portName    = "redis"
+	secureName  = "redis-tls"
 	metricsName = "metrics"
 )
 
@@ -28,8 +30,12 @@ func (a *Args) StartupSeconds() int { return answersWithin + LoadingSeconds(a.Ma
 // under way is given up.
 const GraceSeconds = 60
 
-// loopback is where the processes of one pod reach each other.
-const loopback = "127.0.0.1"
+// loopback is where the processes of one pod reach each other, and loopbackName its name
+// in the certificate.
+const (
+	loopback     = "127.0.0.1"
+	loopbackName = "localhost"
+)
 
 // volumes of the pod; on a Docker host each container takes those that it mounts.
 func (a *Args) volumes(name string, on room.Target) []workload.Volume {
@@ -39,29 +45,54 @@ func (a *Args) volumes(name string, on room.Target) []workload.Volume {
 	}
 	config := workload.Folder(workload.Plain("config", map[string]string{path.Base(ConfigFile): a.Config()}))
 	config.Keys = []string{path.Base(ConfigFile)}
-	exporter := secret("exporter", ExporterFile, a.ExporterPasswords(serverHost(name, on)))
+	exporter := secret("exporter", ExporterFile, a.ExporterPasswords(a.address(name, on)))
 	exporter.HostName = "password"
-	return []workload.Volume{
+	volumes := []workload.Volume{
 		{Name: "data", Data: &workload.Data{Size: a.Storage, StorageClass: a.StorageClass, Protect: a.Protect}},
 		config, secret("acl", ACLFile, a.ACL()), exporter,
 	}
+	if a.encrypted() {
+		names := append([]string{name, loopbackName}, a.AliasServices...)
+		files := a.Authority.Certificate(tlsVolume, name, names...)
+		volumes = append(volumes, workload.Folder(files))
+		if a.Encryption == room.Required {
+			volumes = append(volumes, workload.Volume{Name: rootsVolume, Files: files, Keys: []string{workload.RootsFile}})
+		}
+	}
+	return volumes
 }
 
-// serverHost is where the exporter reaches the server.
-func serverHost(name string, on room.Target) string {
-	if on == room.DockerHost {
-		return name
+const (
+	tlsVolume   = "tls"
+	rootsVolume = "roots"
+)
+
+// roots is the file of those that vouch for the server.
+var roots = path.Join(TLSPath, workload.RootsFile)
+
+// address is where the exporter reaches the server: within its pod, where nobody listens, it
+// speaks TLS only if nothing else is spoken.
+func (a *Args) address(name string, on room.Target) *url.URL {
+	address := func(scheme, host string, port int) *url.URL {
+		return &url.URL{Scheme: scheme, Host: net.JoinHostPort(host, strconv.Itoa(port))}
 	}
-	return loopback
+	switch {
+	case on == room.DockerHost:
+		return address("redis", name, Port)
+	case a.Encryption == room.Required:
+		return address("rediss", loopbackName, TLSPort)
+	default:
+		return address("redis", loopback, Port)
+	}
 }
 
 func (a *Args) server(name string) workload.Process {
-	return workload.Process{
+	p := workload.Process{
 		Name: "redis", Identity: Server(name), Image: a.Image, User: User,
 		// Not the image's entrypoint, which loads every module that it ships.
 		Command:   []string{"redis-server", ConfigFile},
 		Resources: a.Resources,
-		Ports:     []workload.Port{{Name: portName, Number: Port}},
+		Ports:     a.ports(),
 		Mounts: []workload.Mount{
 			{Volume: "data", Path: DataPath},
 			{Volume: "config", Path: path.Dir(ConfigFile), ReadOnly: true},
@@ -69,24 +100,32 @@ func (a *Args) server(name string) workload.Process {
 		},
 		StartupSeconds: a.StartupSeconds(), AnswersWithin: answersWithin,
 		// Answered while the data is loading, too: a long load must not be killed.
-		Alive:        &workload.Probe{Command: ask("time"), PeriodSeconds: 10, TimeoutSeconds: 10, Failures: 6},
-		Ready:        &workload.Probe{Command: ask("ping"), PeriodSeconds: 5, TimeoutSeconds: 10, Failures: 2},
-		Health:       workload.Health{Command: ask("ping")},
+		Alive:        &workload.Probe{Command: a.ask("time"), PeriodSeconds: 10, TimeoutSeconds: 10, Failures: 6},
+		Ready:        &workload.Probe{Command: a.ask("ping"), PeriodSeconds: 5, TimeoutSeconds: 10, Failures: 2},
+		Health:       workload.Health{Command: a.ask("ping")},
 		GraceSeconds: GraceSeconds,
 	}
+	if a.encrypted() {
+		p.Mounts = append(p.Mounts, workload.Mount{Volume: tlsVolume, Path: TLSPath, ReadOnly: true})
+	}
+	return p
 }
 
 // ask is a command that asks the server as HealthUser, who has no password (any word
 // will do) and no rights but these commands; -e makes an error reply a failure.
-func ask(command string) []string {
-	return []string{"redis-cli", "-e", "--no-auth-warning", "--user", HealthUser, "--pass", "none", command}
+func (a *Args) ask(command string) []string {
+	cli := []string{"redis-cli", "-e", "--no-auth-warning", "--user", HealthUser, "--pass", "none"}
+	if a.Encryption == room.Required {
+		cli = append(cli, "--tls", "--cacert", roots, "-h", loopbackName, "-p", strconv.Itoa(TLSPort))
+	}
+	return append(cli, command)
 }
 
 func (a *Args) exporter(name string, on room.Target) workload.Process {
-	return workload.Process{
+	p := workload.Process{
 		Name: "exporter", Identity: exporterOf(name), Image: a.ExporterImage, User: workload.Nobody,
 		Env: pulumi.ToStringMap(map[string]string{
-			"REDIS_ADDR": "redis://" + net.JoinHostPort(serverHost(name, on), strconv.Itoa(Port)),
+			"REDIS_ADDR": a.address(name, on).String(),
 			"REDIS_USER": MonitoringUser,
 			// Its default is IPv4 alone.
 			"REDIS_EXPORTER_WEB_LISTEN_ADDRESS": fmt.Sprintf(":%d", MetricsPort),
@@ -104,4 +143,9 @@ func (a *Args) exporter(name string, on room.Target) workload.Process {
 		Health:       workload.Health{None: true},
 		GraceSeconds: 5,
 	}
+	if a.Encryption == room.Required {
+		p.Env["REDIS_EXPORTER_TLS_CA_CERT_FILE"] = pulumi.String(roots)
+		p.Mounts = append(p.Mounts, workload.Mount{Volume: rootsVolume, Path: TLSPath, ReadOnly: true})
+	}
+	return p
 }

@@ -139,6 +139,9 @@ type Args struct {
 	// FormerControl is what the poolers' control accepts beside ControlPassword; nil for
 	// nothing.
 	FormerControl pulumi.StringInput
+	// Encryption is what poolers ask of their clients. Members always take connections over
+	// the network with TLS alone. A Docker host has neither.
+	Encryption room.Encryption
 	// AuthoritySeed is what the CA of members and poolers is made of, secret, of at least
 	// 32 characters.
 	AuthoritySeed pulumi.StringInput

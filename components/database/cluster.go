@@ -123,7 +123,7 @@ func (a *Args) pooling() (string, error) {
 		return "", err
 	}
 	config := pgbouncer.Config{
-		Database: Name, ReadDatabase: ReadName, Role: a.internal(PoolingRole), Function: lookup, Pools: pools, WaitSeconds: waitSeconds, TLS: true,
+		Database: Name, ReadDatabase: ReadName, Role: a.internal(PoolingRole), Function: lookup, Pools: pools, WaitSeconds: waitSeconds, TLS: a.Encryption,
 	}
 	return config.Render()
 }
@@ -149,12 +149,18 @@ func (a *Args) clusterServices(name string) []workload.Service {
 		{Name: readService(name), Port: postgres, Selects: ours(patroni.Replica)},
 		{Name: membersService(name), Headless: true, NotReady: true, Port: postgres, More: []workload.Port{control}, Selects: ours("")},
 	}
-	if a.Direct {
-		for _, alias := range a.AliasServices {
-			services = append(services, workload.Service{Name: alias, Port: postgres, Selects: ours(patroni.Primary)})
-		}
+	for _, alias := range a.direct() {
+		services = append(services, workload.Service{Name: alias, Port: postgres, Selects: ours(patroni.Primary)})
 	}
 	return services
+}
+
+// direct are the aliases that lead to the primary itself.
+func (a *Args) direct() []string {
+	if a.Direct {
+		return a.AliasServices
+	}
+	return nil
 }
 
 // poolerServices are those of the poolers: clients find the port of PostgreSQL there.
@@ -182,7 +188,7 @@ func (a *Args) clusterLinks(name string) []room.Link {
 	return []room.Link{
 		{From: server, To: server, Ports: []int{Port, patroni.Port}, Zone: room.Peers},
 		{From: pooler, To: server, Ports: []int{Port, patroni.Port}, Zone: room.Data},
-		{From: server, To: pooler, Ports: []int{pgbouncer.ControlPort}, Zone: room.Data},
+		{From: server, To: pooler, Ports: []int{pgbouncer.ControlPort, pgbouncer.ControlTLSPort}, Zone: room.Data},
 		{From: server, To: room.Outside(room.Anywhere), Ports: a.APIServerPorts, Zone: room.Exit},
 	}
 }

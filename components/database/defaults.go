@@ -16,6 +16,7 @@ func Defaults() Args {
 		ExporterImage:  pulumi.String("docker.io/prometheuscommunity/postgres-exporter:v0.19.1"),
 		Instances:      MostInstances,
 		Generation:     1,
+		Encryption:     room.Preferred,
 		Resources:      room.ResourcesOf("1", "2Gi", "2", "4Gi"),
 		MaxConnections: 100,
 		Clients:        100,

@@ -132,7 +132,7 @@ func (a *Args) members(name string, f *memberFiles, known *variables, state []pu
 	pod := workload.Pod{
 		Identity: Server(name), Placement: a.Placement, Kind: workload.Stateful, Most: a.Instances,
 		Init:      []workload.Process{a.installer(), a.fits(memberData)},
-		Processes: []workload.Process{a.member(name, known.member), a.keeper(known.agent), a.exporter(name, room.Kubernetes)},
+		Processes: []workload.Process{a.member(name, known.member), a.keeper(name, known.agent), a.exporter(name, room.Kubernetes)},
 		Volumes:   a.memberVolumes(f),
 		Services:  a.clusterServices(name), GoverningService: membersService(name),
 		Scrape: facts.Workloads[0].Scrape, RevisionHistory: 10, Protect: a.Protect,

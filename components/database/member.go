@@ -3,8 +3,9 @@ package database
 import (
 	"encoding/json"
 	"fmt"
+	"path"
+	"slices"
 	"strings"
-	"time"
 
 	"github.com/pulumi/pulumi-random/sdk/v4/go/random"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -13,7 +14,6 @@ import (
 	"github.com/alphapulse/alphapulse-infra/components/database/patroni"
 	"github.com/alphapulse/alphapulse-infra/components/database/pgbouncer"
 	"github.com/alphapulse/alphapulse-infra/components/room"
-	"github.com/alphapulse/alphapulse-infra/components/room/certs"
 	"github.com/alphapulse/alphapulse-infra/components/workload"
 )
 
@@ -60,7 +60,7 @@ func (a *Args) memberFiles(ctx *pulumi.Context, name string, opts ...pulumi.Reso
 		dynamic:   workload.Plain("dynamic", map[string]string{"dynamic.json": dynamic}),
 		roles:     workload.Hidden("roles", pulumi.StringMap{"roles.json": roles}),
 		logins:    a.inUse(),
-		tls:       a.certificate("tls", name, "*."+membersService(name), readService(name)),
+		tls:       a.certificate("tls", name, append([]string{"*." + membersService(name), readService(name)}, a.direct()...)...),
 		poolerTLS: a.certificate("tls", Pooler(name).Name, append([]string{Pooler(name).Name}, a.AliasServices...)...),
 		pooling: workload.Hidden("config", pulumi.StringMap{
 			"pgbouncer.ini": pulumi.String(ini),
@@ -77,40 +77,8 @@ func (a *Args) memberFiles(ctx *pulumi.Context, name string, opts ...pulumi.Reso
 
 // certificate is one of the stack's own CA for a part and its names.
 func (a *Args) certificate(file, part string, hosts ...string) *workload.Files {
-	hosts = append([]string{part}, hosts...)
-	pick := func(pick func(*certs.Pair) string) pulumi.StringOutput {
-		return secretOf([]any{a.AuthoritySeed}, func(v []any) (string, error) {
-			p, err := certs.Internal(v[0].(string), part, hosts, time.Now())
-			if err != nil {
-				return "", err
-			}
-			return pick(p), nil
-		})
-	}
-	return workload.Hidden(file, pulumi.StringMap{
-		"tls.crt": pick(func(p *certs.Pair) string { return p.Certificate }),
-		"tls.key": pick(func(p *certs.Pair) string { return p.Key }),
-		"ca.crt":  a.trusted(),
-	})
-}
-
-// trusted are the roots of the stack's own CA, PEM, the present one first.
-func (a *Args) trusted() pulumi.StringOutput {
-	seeds := []any{a.AuthoritySeed}
-	for _, seed := range a.TrustedSeeds {
-		seeds = append(seeds, seed)
-	}
-	return secretOf(seeds, func(v []any) (string, error) {
-		var roots strings.Builder
-		for _, seed := range v {
-			root, err := certs.InternalRoot(seed.(string))
-			if err != nil {
-				return "", err
-			}
-			roots.WriteString(root)
-		}
-		return roots.String(), nil
-	})
+	authority := workload.Authority{Seed: a.AuthoritySeed, Trusted: a.TrustedSeeds}
+	return authority.Certificate(file, part, append([]string{part}, hosts...)...)
 }
 
 // login is a role as the agent reads it.
@@ -209,7 +177,7 @@ func (a *Args) memberVolumes(f *memberFiles) []workload.Volume {
 		{Name: dataVolume, Data: &workload.Data{Size: a.Storage, StorageClass: a.StorageClass, Protect: a.Protect}},
 		sharedMemory, empty("socket", "1Mi"), empty("tmp", "64Mi"), empty("agent", "64Mi"),
 		workload.Folder(f.patroni), workload.Folder(f.dynamic), workload.Folder(f.roles), {Name: "logins", Files: f.logins, Late: true},
-		{Name: "tls", Files: f.tls}, {Name: "exporter", Files: f.exporter},
+		{Name: "tls", Files: f.tls}, {Name: "authority", Files: f.tls, Keys: []string{workload.RootsFile}}, {Name: "exporter", Files: f.exporter},
 	}
 }
 
@@ -251,19 +219,22 @@ func (a *Args) member(name string, credentials pulumi.StringInput) workload.Proc
 		// Patroni answers for itself; what it says of the server decides who gets clients.
 		Alive: &workload.Probe{Path: "/liveness", Port: controlName, PeriodSeconds: 10, TimeoutSeconds: 5, Failures: 6},
 		// True of the primary, and of a standby that has every acknowledged commit.
-		Ready: &workload.Probe{Path: "/read-only-quorum", Port: controlName, PeriodSeconds: 2, TimeoutSeconds: 3, Failures: 2},
-		PreStop: []string{
-			agentPath + "/agent", "handover", "-poolers", poolerPods(name), "-scope", a.scope(name), "-socket", SocketPath,
-		},
+		Ready:        &workload.Probe{Path: "/read-only-quorum", Port: controlName, PeriodSeconds: 2, TimeoutSeconds: 3, Failures: 2},
+		PreStop:      slices.Concat([]string{agentPath + "/agent", "handover"}, toPoolers(name), []string{"-scope", a.scope(name), "-socket", SocketPath}),
 		GraceSeconds: max(memberGrace, a.Tuning().GraceSeconds()),
 	}
 }
 
+// toPoolers are the agent's flags by which a member finds the poolers and knows them.
+func toPoolers(name string) []string {
+	return []string{"-poolers", poolerPods(name), "-ca", path.Join(tlsPath, workload.RootsFile), "-pooler", Pooler(name).Name}
+}
+
 // keeper is the agent beside a member. The pod is ready only when roles and database are
 // as declared.
-func (a *Args) keeper(control pulumi.StringInput) workload.Process {
+func (a *Args) keeper(name string, control pulumi.StringInput) workload.Process {
 	return workload.Process{
-		Name: "agent", Image: a.AgentImage, Args: pulumi.ToStringArray([]string{"member"}),
+		Name: "agent", Image: a.AgentImage, Args: pulumi.ToStringArray(append([]string{"member"}, toPoolers(name)...)),
 		Credentials: control,
 		Resources:   AgentResources,
 		Ports:       []workload.Port{{Name: "agent", Number: agentPort}},
@@ -272,6 +243,7 @@ func (a *Args) keeper(control pulumi.StringInput) workload.Process {
 			{Volume: "roles", Path: "/etc/alphapulse/roles", ReadOnly: true},
 			{Volume: "logins", Path: "/etc/alphapulse/used", ReadOnly: true},
 			{Volume: "dynamic", Path: filePath, ReadOnly: true},
+			{Volume: "authority", Path: tlsPath, ReadOnly: true},
 		},
 		Ready: &workload.Probe{Path: "/ready", Port: "agent", PeriodSeconds: 2, TimeoutSeconds: 3, Failures: 1},
 	}

@@ -41,10 +41,10 @@ func (a *Args) pooler(name string, f *memberFiles, control pulumi.StringInput) w
 	tls := workload.Mount{Volume: "tls", Path: pgbouncer.TLSDir, ReadOnly: true}
 	agent := workload.Process{
 		Name: "agent", Image: a.AgentImage, Sidecar: true,
-		Args:        pulumi.ToStringArray(append([]string{"pooler", "-members", membersService(name), "-service", name, "-read", ReadName, "-ca", pgbouncer.TLSDir + "/ca.crt"}, a.awaits()...)),
+		Args:        pulumi.ToStringArray(append([]string{"pooler", "-members", membersService(name), "-service", name, "-read", ReadName, "-ca", pgbouncer.TLSDir + "/ca.crt", "-certificate", pgbouncer.TLSDir}, a.awaits()...)),
 		Credentials: control,
 		Resources:   AgentResources,
-		Ports:       []workload.Port{{Name: controlName, Number: pgbouncer.ControlPort}},
+		Ports:       []workload.Port{{Name: controlName, Number: pgbouncer.ControlPort}, {Name: "control-tls", Number: pgbouncer.ControlTLSPort}},
 		Mounts:      append([]workload.Mount{tls}, sockets...),
 	}
 	starts := poolerStartup

@@ -35,6 +35,10 @@ type Args struct {
 	Image pulumi.StringInput
 	// Port that the server listens on, given to it as PORT.
 	Port int
+	// TLSPort is where the server speaks TLS beside Port, told by TLS_PORT, TLS_CERT_FILE and
+	// TLS_KEY_FILE; 0 for one that does not. Authority signs its certificate.
+	TLSPort   int
+	Authority workload.Authority
 	// Env are the run-time settings of the UI. They are public: browsers read them.
 	Env map[string]string
 	// LivenessPath and ReadinessPath answer while the server works, and can serve.

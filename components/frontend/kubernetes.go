@@ -42,7 +42,7 @@ func NewFrontend(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Re
 	created, err := workload.Pod{
 		Identity: UI(name), Placement: args.Placement,
 		Replicas: pulumi.Int(args.Replicas), Most: args.Replicas, Spread: workload.SpreadOf(args.SpreadRequired),
-		Processes: []workload.Process{process}, Volumes: volumes, Services: workload.Balanced(name, args.port()),
+		Processes: []workload.Process{process}, Volumes: volumes, Services: workload.Balanced(name, args.ports()...),
 		Scrape: args.Facts(name, room.Kubernetes).Workloads[0].Scrape,
 	}.Create(ctx, parent)
 	if err != nil {

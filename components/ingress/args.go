@@ -68,6 +68,9 @@ type Upstream struct {
 	Host pulumi.StringInput
 	// Port of the pods.
 	Port int
+	// TLS says that Port speaks it, with a certificate for Host that Args.UpstreamRoots vouch
+	// for.
+	TLS bool
 	// WebSockets are paths whose connections may stay silent: exact, or a prefix
 	// that ends with a slash. Empty takes the route's default.
 	WebSockets []string
@@ -155,6 +158,8 @@ type Args struct {
 	MaxBodyMegabytes int
 	// RequestTimeoutSeconds is how long a service may take to answer.
 	RequestTimeoutSeconds int
+	// UpstreamRoots are the CAs, PEM, of the services that speak TLS; needed where one does.
+	UpstreamRoots pulumi.StringInput
 	// PrometheusPassword is for user "admin" of /prometheus, which has no login of
 	// its own; nil keeps Prometheus unreachable from outside.
 	PrometheusPassword pulumi.StringInput
@@ -166,6 +171,9 @@ type Args struct {
 	// Logs is where the log goes beside the pod's own; on a cluster only.
 	Logs Forwarding
 
+	// After is what has to be there before the pods are changed: those that they ask at a new
+	// port.
+	After []pulumi.Resource
 	// Replicas of the pod.
 	Replicas int
 	// Resources of nginx.
@@ -339,6 +347,9 @@ func (a *Args) config(place Place, hosts ...string) *nginx.Config {
 			WebSockets: webSockets,
 			Hidden:     r.upstream.Hidden,
 		}
+		if r.upstream.TLS {
+			upstreams[i].TLSName = hosts[i]
+		}
 	}
 	c := &nginx.Config{
 		Domain: a.Domain,
@@ -372,6 +383,9 @@ func (a *Args) config(place Place, hosts ...string) *nginx.Config {
 	}
 	if a.solves() {
 		c.ACMEAddress = fmt.Sprintf("%s%s:%d", place.Solver, place.Suffix, SolverPort)
+	}
+	if a.UpstreamRoots != nil {
+		c.UpstreamRootsFile = RootsDir + "/" + workload.RootsFile
 	}
 	if a.PrometheusPassword != nil {
 		c.PasswordFile = PasswordDir + "/" + PasswordKey

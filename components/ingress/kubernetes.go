@@ -72,7 +72,7 @@ func NewIngress(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Res
 		Replicas: pulumi.Int(args.Replicas), Most: args.Replicas, Spread: workload.SpreadOf(args.SpreadRequired),
 		Processes: processes, Volumes: volumes,
 		Scrape: args.Facts(name, on).Workloads[0].Scrape,
-	}.Create(ctx, parent)
+	}.Create(ctx, parent, pulumi.DependsOn(args.After))
 	if err != nil {
 		return nil, err
 	}

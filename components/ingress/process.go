@@ -19,6 +19,7 @@ const (
 	PrivateKey     = "tls.key"
 	PasswordDir    = "/etc/edge-password"
 	PasswordKey    = "htpasswd"
+	RootsDir       = "/etc/edge-authority"
 
 	tempDir = "/tmp"
 )
@@ -49,6 +50,9 @@ func (a *Args) files(config pulumi.StringInput, secrets *Secrets) (volumes []wor
 		certificate := workload.Hidden("tls", pulumi.StringMap{CertificateKey: secrets.Certificate, PrivateKey: secrets.Key})
 		certificate.Type = "kubernetes.io/tls" // what an Ingress refers to
 		add("tls", "", TLSDir, certificate)
+	}
+	if a.UpstreamRoots != nil {
+		add("authority", "", RootsDir, workload.Hidden("authority", pulumi.StringMap{workload.RootsFile: a.UpstreamRoots}))
 	}
 	if secrets.Password != nil {
 		add("password", "", PasswordDir, workload.Hidden("password", pulumi.StringMap{PasswordKey: secrets.Password}))

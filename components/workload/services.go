@@ -5,6 +5,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -77,25 +78,44 @@ func ServiceNames(services []Service) []string {
 }
 
 // Balanced are the Services of a workload of several pods: one for clients, and a
-// headless one over whose addresses the edge balances itself.
-func Balanced(name string, port Port) []Service {
+// headless one over whose addresses the edge balances itself, each with all of the ports, of
+// which there is at least one.
+func Balanced(name string, ports ...Port) []Service {
 	return []Service{
-		{Name: name, Type: "ClusterIP", Port: port},
-		{Name: name + "-pods", Type: "ClusterIP", Headless: true, Port: port},
+		{Name: name, Type: "ClusterIP", Port: ports[0], More: ports[1:]},
+		{Name: name + "-pods", Type: "ClusterIP", Headless: true, Port: ports[0], More: ports[1:]},
 	}
+}
+
+// Secure has a process of the workload called name speak TLS at a port of its own, by the
+// variables and files of the reference's images, with a certificate for the names of
+// Balanced.
+func (a Authority) Secure(p *Process, name string, port int) Volume {
+	const dir = "/etc/alphapulse/tls"
+	p.Ports = append(p.Ports, Port{Name: "https", Number: port})
+	p.Env["TLS_PORT"] = pulumi.String(strconv.Itoa(port))
+	p.Env["TLS_CERT_FILE"], p.Env["TLS_KEY_FILE"] = pulumi.String(dir+"/"+CertificateFile), pulumi.String(dir+"/"+KeyFile)
+	p.Mounts = append(p.Mounts, Mount{Volume: "tls", Path: dir, ReadOnly: true})
+	v := Folder(a.Certificate("tls", name, ServiceNames(Balanced(name, Port{}))...))
+	v.Keys = []string{CertificateFile, KeyFile}
+	return v
 }
 
 // Headless is the name of the Service that gives the pod of a server its own name.
 func Headless(name string) string { return name + "-headless" }
 
 // Server are the Services of a server with its aliases: one for clients under each name,
-// and a headless one.
-func Server(name string, aliases []string, port Port) []Service {
-	services := []Service{{Name: name, Port: port}}
+// and a headless one, each with all of the ports, of which there is at least one.
+func Server(name string, aliases []string, ports ...Port) []Service {
+	services := []Service{{Name: name}}
 	for _, alias := range aliases {
-		services = append(services, Service{Name: alias, Port: port})
+		services = append(services, Service{Name: alias})
 	}
-	return append(services, Service{Name: Headless(name), Headless: true, NotReady: true, Port: port})
+	services = append(services, Service{Name: Headless(name), Headless: true, NotReady: true})
+	for i := range services {
+		services[i].Port, services[i].More = ports[0], ports[1:]
+	}
+	return services
 }
 
 // serviceName is what Kubernetes accepts as the name of a Service (RFC 1035).

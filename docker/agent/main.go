@@ -24,8 +24,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"flag"
 	"fmt"
@@ -140,10 +138,13 @@ func handover(ctx context.Context, log *slog.Logger, args []string) error {
 	h.Patroni.User, h.Patroni.Password = credentials()
 	flags := flag.NewFlagSet("handover", flag.ContinueOnError)
 	flags.StringVar(&h.Member, "member", patroni.Address("127.0.0.1"), "address of this pod's Patroni")
-	flags.StringVar(&h.Poolers, "poolers", "", "name that has all poolers' addresses")
+	found := findPoolers(flags)
 	socket := flags.String("socket", "/var/run/postgresql", "folder of the server's socket")
 	scope := flags.String("scope", "", "Patroni's scope, to ask which of its pods are stopping; \"\" where there are no pods")
 	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if err := found(h); err != nil {
 		return err
 	}
 	if *scope != "" {
@@ -153,8 +154,14 @@ func handover(ctx context.Context, log *slog.Logger, args []string) error {
 		}
 		h.Stopping = func(ctx context.Context) (map[string]bool, error) { return member.Stopping(ctx, pods, *scope) }
 	}
-	h.Checkpoint = func(ctx context.Context) error {
-		conn, err := connect(ctx, *socket, member.Superuser, nil)
+	h.Checkpoint = checkpoint(*socket)
+	return h.Run(ctx)
+}
+
+// checkpoint is one of the server whose socket is in a folder.
+func checkpoint(socket string) func(ctx context.Context) error {
+	return func(ctx context.Context) error {
+		conn, err := connect(ctx, socket, member.Superuser, nil)
 		if err != nil {
 			return err
 		}
@@ -162,7 +169,6 @@ func handover(ctx context.Context, log *slog.Logger, args []string) error {
 		_, err = conn.Exec(ctx, "CHECKPOINT")
 		return err
 	}
-	return h.Run(ctx)
 }
 
 func runMember(ctx context.Context, log *slog.Logger, args []string) error {
@@ -177,7 +183,12 @@ func runMember(ctx context.Context, log *slog.Logger, args []string) error {
 	flags.StringVar(&a.Member, "member", patroni.Address("127.0.0.1"), "address of this pod's Patroni")
 	flags.StringVar(&socket, "socket", "/var/run/postgresql", "folder of the server's socket")
 	flags.StringVar(&listen, "listen", ":8010", "address to answer /ready on")
+	found := findPoolers(flags)
 	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	a.Poolers = &member.Handover{Patroni: a.Patroni, Checkpoint: checkpoint(socket), Log: log}
+	if err := found(a.Poolers); err != nil {
 		return err
 	}
 	roles.Connect = func(ctx context.Context, database string, parameters map[string]string) (*pgx.Conn, error) {
@@ -189,7 +200,7 @@ func runMember(ctx context.Context, log *slog.Logger, args []string) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(func() { a.Run(ctx) })
-	return serve(ctx, listen, mux)
+	return serve(ctx, listen, mux, "")
 }
 
 // connect opens a session of the superuser over the socket.
@@ -290,26 +301,12 @@ func prove(ctx context.Context, log *slog.Logger, args []string) error {
 	return nil
 }
 
-func serve(ctx context.Context, address string, handler http.Handler) error {
-	server := &http.Server{Addr: address, Handler: handler, ReadHeaderTimeout: 5 * time.Second}
-	stop := context.AfterFunc(ctx, func() {
-		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-		defer cancel()
-		_ = server.Shutdown(last) // what is left ends with the process
-	})
-	defer stop()
-	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
-}
-
 func runPooler(ctx context.Context, log *slog.Logger, args []string) error {
 	finder := &gate.Finder{Log: log}
 	console := pooler.Console{}
 	readers := &pooler.Readers{Finder: finder, Log: log}
 	login := pooler.Login{Password: os.Getenv("POOLING_PASSWORD")}
-	var folder, readFolder, ca, listen string
+	var folder, readFolder, ca, listen, listenTLS, certificate string
 	flags := flag.NewFlagSet("pooler", flag.ContinueOnError)
 	flags.StringVar(&finder.Members, "members", "", "name that has all members' addresses")
 	flags.StringVar(&finder.Service, "service", "", "name of the primary's Service, which every member's certificate has")
@@ -321,22 +318,17 @@ func runPooler(ctx context.Context, log *slog.Logger, args []string) error {
 	flags.StringVar(&readers.Database, "read", "", "PgBouncer's name of the standbys")
 	flags.IntVar(&console.Port, "console-port", 6432, "port in the name of PgBouncer's socket")
 	flags.StringVar(&listen, "listen", fmt.Sprintf(":%d", pooler.Port), "address to answer /pause, /resume and /started on")
+	flags.StringVar(&listenTLS, "listen-tls", fmt.Sprintf(":%d", pooler.TLSPort), "address to answer the same on over TLS")
+	flags.StringVar(&certificate, "certificate", "", "folder with tls.crt and tls.key for that; \"\" answers nothing there")
 	flags.StringVar(&login.Role, "login", "", "the pooler's own login, which has to work before PgBouncer starts; \"\" waits for nothing")
 	flags.StringVar(&login.Database, "database", "", "database in which it asks for verifiers")
 	flags.StringVar(&login.Function, "lookup", "", "function that it asks")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	var secure *tls.Config
-	if ca != "" {
-		pem, err := os.ReadFile(ca)
-		if err != nil {
-			return err
-		}
-		secure = &tls.Config{RootCAs: x509.NewCertPool(), ServerName: finder.Service, MinVersion: tls.VersionTLS12}
-		if !secure.RootCAs.AppendCertsFromPEM(pem) {
-			return fmt.Errorf("%s holds no certificate", ca)
-		}
+	secure, err := trusting(ca, finder.Service)
+	if err != nil {
+		return err
 	}
 	control := &pooler.Control{Admin: console, Finder: finder, Log: log}
 	control.User, control.Password = credentials()
@@ -350,7 +342,7 @@ func runPooler(ctx context.Context, log *slog.Logger, args []string) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(func() { finder.Run(ctx) })
-	failed := make(chan error, 3)
+	failed := make(chan error, 4)
 	for _, g := range []*gate.Gate{
 		{Finder: finder, Port: 5432, TLS: secure, Log: log.With("to", "primary")},
 		{Finder: finder, Port: 5432, TLS: secure, Log: log.With("to", "standby"), Standby: true},
@@ -378,8 +370,11 @@ func runPooler(ctx context.Context, log *slog.Logger, args []string) error {
 		handler.HandleFunc("GET /started", barrier.Started)
 		wg.Go(func() { barrier.Run(ctx) })
 	}
-	wg.Go(func() { failed <- serve(ctx, listen, handler) })
-	err := <-failed
+	wg.Go(func() { failed <- serve(ctx, listen, handler, "") })
+	if certificate != "" {
+		wg.Go(func() { failed <- serve(ctx, listenTLS, handler, certificate) })
+	}
+	err = <-failed
 	cancel()
 	return err
 }

@@ -88,20 +88,28 @@ func serve(ctx context.Context, log *slog.Logger, cfg settings.Settings, handler
 		}
 		srv.TLSConfig = files.Config()
 	}
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort("", strconv.Itoa(cfg.Port)))
-	if err != nil {
-		return fmt.Errorf("listen on PORT=%d: %w", cfg.Port, err)
-	}
-	log.Info("serving", "address", listener.Addr().String(), "tls", secure, "environment", cfg.Runtime.Environment)
-
-	failed := make(chan error, 1)
-	go func() {
-		if secure {
-			failed <- srv.ServeTLS(listener, "", "")
-		} else {
-			failed <- srv.Serve(listener)
+	failed := make(chan error, 2)
+	for _, l := range []struct {
+		key    string
+		port   int
+		secure bool
+	}{{"PORT", cfg.Port, secure && cfg.TLSPort == 0}, {"TLS_PORT", cfg.TLSPort, true}} {
+		if l.port == 0 {
+			continue
 		}
-	}()
+		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort("", strconv.Itoa(l.port)))
+		if err != nil {
+			return fmt.Errorf("listen on %s=%d: %w", l.key, l.port, errors.Join(err, srv.Close()))
+		}
+		log.Info("serving", "address", listener.Addr().String(), "tls", l.secure, "environment", cfg.Runtime.Environment)
+		go func() {
+			if l.secure {
+				failed <- srv.ServeTLS(listener, "", "")
+			} else {
+				failed <- srv.Serve(listener)
+			}
+		}()
+	}
 	select {
 	case err := <-failed:
 		return fmt.Errorf("serve: %w", err)
@@ -128,7 +136,7 @@ func healthcheck(ctx context.Context, cfg settings.Settings) error {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
 	scheme, client := "http", http.DefaultClient
-	if cfg.CertFile != "" {
+	if cfg.CertFile != "" && cfg.TLSPort == 0 {
 		// The process beside it, asked over the loopback interface: its certificate
 		// names the hosts of others, and who it is is not in question.
 		scheme, client = "https", &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}

@@ -228,34 +228,83 @@ func TestAnswersWhileItDrains(t *testing.T) {
 	}
 }
 
+// issue puts a certificate for ui.test into a folder.
+func issue(t *testing.T, dir string, serial int64) *x509.CertPool {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(serial), DNSNames: []string{"ui.test"}, NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	for name, content := range map[string][]byte{"tls.crt": certificate, "tls.key": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw})} {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(certificate)
+	return pool
+}
+
+// With a port of its own for TLS the other one goes on without, and both end together.
+func TestTLSBesideWithout(t *testing.T) {
+	dir := t.TempDir()
+	trusted := issue(t, dir, 1)
+	plain, secure := freePort(t), freePort(t)
+	cfg := settings.Settings{ShutdownTimeout: time.Minute, CertFile: filepath.Join(dir, "tls.crt"), KeyFile: filepath.Join(dir, "tls.key")}
+	for into, port := range map[*int]string{&cfg.Port: plain, &cfg.TLSPort: secure} {
+		n, err := strconv.Atoi(port)
+		if err != nil {
+			t.Fatal(err)
+		}
+		*into = n
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	ended := make(chan error, 1)
+	go func() {
+		ended <- serve(ctx, slog.New(slog.DiscardHandler), cfg, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	}()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: trusted, ServerName: "ui.test"}}}
+	ask := func(url string) error {
+		res, err := client.Get(url) //nolint:noctx // the test ends with the server
+		if err != nil {
+			return err
+		}
+		return res.Body.Close()
+	}
+	for ask("https://127.0.0.1:"+secure+"/") != nil {
+		time.Sleep(10 * time.Millisecond)
+	}
+	if err := ask("http://127.0.0.1:" + plain + "/"); err != nil {
+		t.Error(err)
+	}
+	if err := healthcheck(t.Context(), cfg); err != nil {
+		t.Error(err)
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	for _, url := range []string{"https://127.0.0.1:" + secure, "http://127.0.0.1:" + plain} {
+		if ask(url) == nil {
+			t.Errorf("%s still answers", url)
+		}
+	}
+}
+
 // With a certificate the server speaks TLS and HTTP/2, and serves a renewed one.
 func TestTLS(t *testing.T) {
 	dir := t.TempDir()
-	renew := func(serial int64) *x509.CertPool {
-		t.Helper()
-		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-		if err != nil {
-			t.Fatal(err)
-		}
-		template := &x509.Certificate{SerialNumber: big.NewInt(serial), DNSNames: []string{"ui.test"}, NotAfter: time.Now().Add(time.Hour)}
-		der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		raw, err := x509.MarshalPKCS8PrivateKey(key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-		for name, content := range map[string][]byte{"tls.crt": certificate, "tls.key": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw})} {
-			if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-		pool := x509.NewCertPool()
-		pool.AppendCertsFromPEM(certificate)
-		return pool
-	}
 	port := freePort(t)
 	n, err := strconv.Atoi(port)
 	if err != nil {
@@ -276,7 +325,7 @@ func TestTLS(t *testing.T) {
 		}
 		return res.Proto, res.Body.Close()
 	}
-	trusted := renew(1)
+	trusted := issue(t, dir, 1)
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	ended := make(chan error, 1)
@@ -295,7 +344,7 @@ func TestTLS(t *testing.T) {
 	if err := healthcheck(t.Context(), cfg); err != nil {
 		t.Error(err)
 	}
-	trusted = renew(2)
+	trusted = issue(t, dir, 2)
 	for {
 		if _, err := get(trusted); err == nil {
 			break

@@ -41,7 +41,7 @@ func (d *data) testShrink(t *testing.T) {
 	if want := "databaseInstances: from 3 to 1 while something else"; err == nil || !strings.Contains(out, want) {
 		t.Errorf("a preview with fewer members and another number of connections: %v, want %q\n%s", err, want, last(out, 40))
 	}
-	d.set(t, "databaseMaxConnections=55")
+	d.set(t, "databaseMaxConnections=65")
 	d.under(t, "3 → 1 members by setting", func(context.Context) { d.deploy(t, "databaseInstances=1") }).nobody(t)
 	if n := len(members(t)); n != 1 {
 		t.Errorf("%d members, want 1", n)
@@ -86,9 +86,15 @@ func (d *data) testPlanned(t *testing.T) {
 		time.Sleep(5 * time.Second)
 	}).nobody(t)
 
-	d.under(t, "`databaseMaxConnections` changed, which needs a restart", func(context.Context) { d.deploy(t, "databaseMaxConnections=55") }).nobody(t)
-	if got := answer[string](t, database.Name, "SHOW max_connections"); got != "55" {
-		t.Errorf("max_connections is %s, want 55", got)
+	d.under(t, "`databaseMaxConnections` changed to less, which needs a restart", func(context.Context) { d.deploy(t, "databaseMaxConnections=55") }).nobody(t)
+	// Less takes hold on the primary first, which standbys follow.
+	eventually(t, time.Minute, "fewer connections", func(context.Context) (string, bool) {
+		got := answer[string](t, database.Name, "SHOW max_connections")
+		return got, got == "55"
+	})
+	d.under(t, "the same, to more", func(context.Context) { d.deploy(t, "databaseMaxConnections=65") }).nobody(t)
+	if got := answer[string](t, database.Name, "SHOW max_connections"); got != "65" {
+		t.Errorf("max_connections is %s, want 65", got)
 	}
 
 	// Another minor version, as far as the program can tell: the same by another tag.

@@ -44,8 +44,9 @@ func bare(ctx *pulumi.Context) error {
 	if err != nil {
 		return err
 	}
+	authority := workload.Authority{Seed: keys.AuthoritySeed, Trusted: keys.TrustedSeeds}
 	store, err := cache.NewCache(ctx, "cache", &cache.Args{
-		Placement: data, ApplicationPassword: keys.CacheApplication, MonitoringPassword: keys.CacheMonitoring,
+		Placement: data, ApplicationPassword: keys.CacheApplication, MonitoringPassword: keys.CacheMonitoring, Authority: authority,
 	})
 	if err != nil {
 		return err
@@ -57,6 +58,7 @@ func bare(ctx *pulumi.Context) error {
 			Cache:        backend.CacheAccess{Port: cache.Port},
 			DatabaseHost: db.Host, DatabaseDirectHost: db.Primary, CacheHost: store.Host,
 			DatabasePassword: keys.DatabaseApplication, CachePassword: keys.CacheApplication, JWTSecret: keys.JWTSecret, AppSecret: keys.AppSecret,
+			Roots: authority.Roots(), CacheTLSPort: cache.TLSPort,
 		},
 	})
 	if err != nil {

@@ -30,12 +30,13 @@ func TestRoomsKeepToThemselves(t *testing.T) {
 	// What a file says beyond its own room, and why.
 	allowed := map[string][]string{
 		"rooms.go": {}, "links.go": rooms, "kubernetes.go": rooms, "docker.go": rooms,
-		"settings.go":  rooms,                                              // what a Stack holds: one field and one default a room
-		"edge.go":      {"ingress", "frontend", "monitoring", "telemetry"}, // the edge leads to ports of theirs
-		"backend.go":   {"backend", "database", "cache"},                   // it logs in to them
-		"frontend.go":  {"frontend", "backend"},                            // joins variables
-		"backup.go":    {"backup", "database"},                             // it copies what the other stores
-		"variables.go": {"backend"}, "receivers.go": {"monitoring"}, "outputs.go": {"database"},
+		"settings.go":   rooms,                                              // what a Stack holds: one field and one default a room
+		"edge.go":       {"ingress", "frontend", "monitoring", "telemetry"}, // the edge leads to ports of theirs
+		"backend.go":    {"backend", "database", "cache"},                   // it logs in to them
+		"frontend.go":   {"frontend", "backend"},                            // joins variables
+		"encryption.go": {"backend", "cache", "ingress"},                    // how one reaches the other
+		"backup.go":     {"backup", "database"},                             // it copies what the other stores
+		"variables.go":  {"backend"}, "receivers.go": {"monitoring"}, "outputs.go": {"database"},
 	}
 	imports := func(file string) []string {
 		f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
@@ -120,4 +121,27 @@ func TestASettingIsDeclaredInOneFile(t *testing.T) {
 	for key, files := range declared {
 		assert.Len(t, files, 1, "the setting %s is declared in %v", key, files)
 	}
+}
+
+// TestOneTransformationAddsOptions: the SDK gives each transformation of a stack a
+// resource's own options, so that of two that add some only the last one's count, and
+// what the other would have asked before a change is never asked.
+func TestOneTransformationAddsOptions(t *testing.T) {
+	root, err := recorder.Root()
+	require.NoError(t, err)
+	var in []string
+	require.NoError(t, filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			if err == nil && d.IsDir() && (d.Name() == ".local" || d.Name() == "node_modules" || path == filepath.Join(root, "local")) {
+				return filepath.SkipDir
+			}
+			return err
+		}
+		raw, err := os.ReadFile(path)
+		for range strings.Count(string(raw), "ResourceTransformationResult{") {
+			in = append(in, filepath.Base(path))
+		}
+		return err
+	}))
+	assert.Equal(t, []string{"owner.go"}, in)
 }

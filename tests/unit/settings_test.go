@@ -59,7 +59,7 @@ var issued = map[string]string{"tlsMode": "certManager", "tlsIssuer": "letsencry
 // target is docker, where onHost has none of its own.
 var edits = map[string]edit{
 	// The others are settings of prod that have no meaning on a Docker host.
-	"target":               {value: "docker", together: map[string]string{"databaseBackup": "", "databaseBackupStorage": "50Gi", "spreadRequired": "false", "frontendReplicas": "2", "edgeReplicas": "2"}},
+	"target":               {value: "docker", together: map[string]string{"databaseBackup": "", "databaseBackupStorage": "50Gi", "spreadRequired": "false", "frontendReplicas": "2", "edgeReplicas": "2", "wireEncryption": "preferred"}},
 	"domain":               {value: "example.org"},
 	"protect":              {value: "false"},
 	"imagePullCredentials": {value: `{"auths":{"registry.example.com":{"auth":"dXNlcjpwYXNzd29yZA=="}}}`},
@@ -145,6 +145,12 @@ var edits = map[string]edit{
 	"cacheAliases":       {value: `["redis"]`},
 	"cachePolicy":        {value: "noeviction"},
 	"rotate":             {value: `{"cache":"2027-01"}`},
+
+	"wireEncryption":       {value: "off"},
+	"wireEncryptionExcept": {value: `["dashboard"]`},
+	"backendTlsPort":       {value: "8443"},
+	"dashboardTlsPort":     {value: "8443"},
+	"frontendTlsPort":      {value: "8443"},
 
 	"backendImage":                         {value: "docker.io/alphapulse/backend:0.2.0"},
 	"backendResources":                     {value: `{"limits":{"memory":"3Gi"}}`},

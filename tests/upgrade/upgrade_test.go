@@ -208,6 +208,8 @@ var edits = map[string][]string{
 	"cachePolicy":                    {"noeviction"},
 	"cacheStorage":                   {"200Gi"},
 	"cacheAliases":                   {`["redis"]`},
+	"wireEncryption":                 {"off", "preferred", "required"},
+	"wireEncryptionExcept":           {`["api","engine"]`},
 	"cacheTtlSeconds":                {"60"},
 	"storageClass":                   {"fast"},
 	"protect":                        {"false", "true"},

@@ -14,13 +14,17 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/alphapulse/alphapulse-infra/components/room"
 )
 
 const (
 	// Port that clients connect to.
 	Port = 6432
-	// ControlPort of the agent beside PgBouncer: planned switchovers ask it to wait.
+	// ControlPort of the agent beside PgBouncer answers probes.
 	ControlPort = 8009
+	// ControlTLSPort of the agent answers members: planned switchovers ask it to wait.
+	ControlTLSPort = 8011
 )
 
 // Folders in the pod.
@@ -108,10 +112,15 @@ type Config struct {
 	// WaitSeconds is how long a query may wait for a server: longer than a failover takes,
 	// else a failover is an error.
 	WaitSeconds int
-	// TLS offers TLS to clients, with the certificate in TLSDir. One that knows none gets
-	// in without: passwords are never sent either way.
-	TLS bool
+	// TLS is what is asked of clients; the certificate is in TLSDir. Without it passwords
+	// are not sent, either, but all else is.
+	TLS room.Encryption
 }
+
+// clientTLS are the values of client_tls_sslmode.
+var clientTLS = map[room.Encryption]string{room.Unencrypted: disabled, room.Preferred: "allow", room.Required: "require"}
+
+const disabled = "disable" // the default
 
 // Validate reports what keeps the configuration from being rendered.
 func (c *Config) Validate() error {
@@ -125,6 +134,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Database == c.ReadDatabase {
 		problems = append(problems, errors.New("pgbouncer: ReadDatabase is Database: give it a name of its own"))
+	}
+	if clientTLS[c.TLS] == "" {
+		problems = append(problems, fmt.Errorf("pgbouncer: TLS is %q: want one of %q", c.TLS, room.Encryptions))
 	}
 	if c.WaitSeconds < 1 {
 		problems = append(problems, fmt.Errorf("pgbouncer: WaitSeconds is %d: want at least 1", c.WaitSeconds))
@@ -174,9 +186,9 @@ func (c *Config) Render() (string, error) {
 		{"log_disconnections", "0"},
 		{"stats_period", "60"},
 	}
-	if c.TLS {
+	if mode := clientTLS[c.TLS]; mode != disabled {
 		lines = append(lines,
-			[2]string{"client_tls_sslmode", "allow"},
+			[2]string{"client_tls_sslmode", mode},
 			[2]string{"client_tls_cert_file", TLSDir + "/tls.crt"},
 			[2]string{"client_tls_key_file", TLSDir + "/tls.key"},
 		)

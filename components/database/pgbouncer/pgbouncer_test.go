@@ -3,6 +3,8 @@ package pgbouncer
 import (
 	"strings"
 	"testing"
+
+	"github.com/alphapulse/alphapulse-infra/components/room"
 )
 
 // Whatever the poolers do, the server has a connection for everybody else.
@@ -55,7 +57,7 @@ func TestImagesThatAreTooOld(t *testing.T) {
 }
 
 func good() *Config {
-	return &Config{Database: "app", ReadDatabase: "app_read", Role: "pooler", Function: "pooling.lookup", Pools: Pools{20, 10, 330}, WaitSeconds: 60, TLS: true}
+	return &Config{Database: "app", ReadDatabase: "app_read", Role: "pooler", Function: "pooling.lookup", Pools: Pools{20, 10, 330}, WaitSeconds: 60, TLS: room.Preferred}
 }
 
 func TestRender(t *testing.T) {
@@ -73,10 +75,15 @@ func TestRender(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, text)
 		}
 	}
-	c := good()
-	c.TLS = false
-	if text, _ := c.Render(); strings.Contains(text, "tls") {
-		t.Error("TLS where there is none")
+	for asked, want := range map[room.Encryption]string{room.Unencrypted: "", room.Preferred: "client_tls_sslmode = allow\n", room.Required: "client_tls_sslmode = require\n"} {
+		c := good()
+		c.TLS = asked
+		switch text, err := c.Render(); {
+		case err != nil:
+			t.Error(err)
+		case want == "" && strings.Contains(text, "tls"), !strings.Contains(text, want):
+			t.Errorf("%s: want %q in\n%s", asked, want, text)
+		}
 	}
 	seen := map[string]bool{}
 	for line := range strings.Lines(text) {
@@ -98,6 +105,7 @@ func TestUserlistQuotes(t *testing.T) {
 func TestConfigurationsThatAreRefused(t *testing.T) {
 	for what, edit := range map[string]func(*Config){
 		"Role is empty": func(c *Config) { c.Role = "" }, "ReadDatabase is Database": func(c *Config) { c.ReadDatabase = "app" }, "WaitSeconds is 0": func(c *Config) { c.WaitSeconds = 0 },
+		`TLS is "sometimes"`: func(c *Config) { c.TLS = "sometimes" },
 	} {
 		c := good()
 		edit(c)

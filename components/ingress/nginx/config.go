@@ -42,6 +42,9 @@ type Config struct {
 	Limits Limits
 	// CertificateFile and KeyFile are PEM files.
 	CertificateFile, KeyFile string
+	// UpstreamRootsFile is a PEM file of those who vouch for services that speak TLS; needed
+	// where one does.
+	UpstreamRootsFile string
 	// ACMEAddress is host:port, as of an Upstream, of whoever answers the challenges by
 	// which an issuer of certificates is shown that a host is ours (RFC 8555, HTTP-01);
 	// "" for nobody. Each is asked until one knows the answer.
@@ -127,6 +130,9 @@ type Upstream struct {
 	// ready (a headless Service); the edge balances over those itself. A host that
 	// ends with ".svc" is completed with the domain of the cluster that nginx runs in.
 	Address string
+	// TLSName is a name in the service's certificate, with which it speaks TLS at Address; ""
+	// for one that does not.
+	TLSName string
 	// WebSockets are the paths whose connections may stay silent for an hour: an
 	// exact path, or a prefix that ends with a slash. An upgrade works on every
 	// other path too, with the time-out of a request.

@@ -185,6 +185,14 @@ func (v view) Sampling() string {
 	return strconv.FormatFloat(math.Round(v.TraceSampling*1e4)/100, 'f', -1, 64) + "%"
 }
 
+// Scheme is how the service is asked.
+func (u *Upstream) Scheme() string {
+	if u.TLSName != "" {
+		return "https"
+	}
+	return "http"
+}
+
 // PublicPort is what follows the host in a public URL: nothing for the default port.
 func (c *Config) PublicPort() string { return PublicPort(c.PublicHTTPSPort) }
 

@@ -41,6 +41,9 @@ func (c *Config) Validate() error {
 			problem("%s %q: want an absolute path of letters, digits and ._/-", f.name, f.path)
 		}
 	}
+	if c.UpstreamRootsFile != "" && !filePattern.MatchString(c.UpstreamRootsFile) {
+		problem("UpstreamRootsFile %q: want an absolute path of letters, digits and ._/-", c.UpstreamRootsFile)
+	}
 	if c.PasswordFile != "" && !filePattern.MatchString(c.PasswordFile) {
 		problem("PasswordFile %q: want an absolute path of letters, digits and ._/-", c.PasswordFile)
 	}
@@ -53,6 +56,9 @@ func (c *Config) Validate() error {
 	}
 	for _, u := range c.named() {
 		problems = append(problems, u.validate())
+		if u.TLSName != "" && c.UpstreamRootsFile == "" {
+			problem("UpstreamRootsFile is empty: %s speaks TLS, name the file of those who vouch for it", u.Name)
+		}
 	}
 	problems = append(problems, c.validateReserved())
 	return errors.Join(problems...)

@@ -9,9 +9,11 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net/http"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -40,11 +42,15 @@ type Agent struct {
 	Member  string
 	Patroni patroni.Client
 	Roles   *Roles
+	// Poolers hold clients back while the server restarts; nil for none.
+	Poolers *Handover
 	Log     *slog.Logger
 
 	// settle is how long Patroni takes to notice a changed configuration; 0 for its usual.
 	settle time.Duration
-	ready  atomic.Bool
+	// lessened is when the primary was last restarted by lessen.
+	lessened time.Time
+	ready    atomic.Bool
 }
 
 // Ready answers 200 while this member is a standby, or a primary with all as declared.
@@ -170,6 +176,9 @@ func (a *Agent) declare(ctx context.Context) {
 				applied = raw
 			}
 		}
+		if err == nil {
+			err = a.lessen(ctx)
+		}
 		if err != nil {
 			a.Log.Debug("dynamic configuration", "err", err)
 		}
@@ -228,4 +237,26 @@ func (a *Agent) restart(ctx context.Context) error {
 	}
 	a.Log.Info("restart the server for a changed parameter")
 	return a.Patroni.Restart(ask, a.Member)
+}
+
+// lessen restarts a primary with standbys, too, where a smaller number of something waits
+// for it: those that roll before it would keep the larger one, and so would the next
+// primary. The poolers hold clients back meanwhile.
+func (a *Agent) lessen(ctx context.Context) error {
+	if a.Poolers == nil || time.Since(a.lessened) < attempt {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, attempt)
+	defer cancel()
+	status, err := a.Patroni.Status(ctx, a.Member)
+	if err != nil || !status.Primary() || !status.Lessens() {
+		return err
+	}
+	a.lessened = time.Now() // a restart that does not help is not tried at once again
+	a.Log.Info("restart the primary for a smaller parameter", "parameters", slices.Sorted(maps.Keys(status.Reasons)))
+	a.Poolers.checkpoint(ctx)
+	a.Poolers.pause(ctx)
+	err = a.Patroni.Restart(ctx, a.Member)
+	a.Poolers.each(context.WithoutCancel(ctx), "/resume", nil)
+	return err
 }

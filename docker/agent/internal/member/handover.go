@@ -2,6 +2,7 @@ package member
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -30,6 +31,8 @@ type Handover struct {
 	Poolers string
 	// PoolerPort of their control; 0 for the usual one.
 	PoolerPort int
+	// TLS checks who the poolers are.
+	TLS *tls.Config
 	// Lookup resolves a name; nil asks DNS.
 	Lookup func(ctx context.Context, host string) ([]string, error)
 	// Checkpoint writes what is dirty while clients still work, so that the one that the
@@ -173,15 +176,16 @@ func (h *Handover) each(ctx context.Context, path string, done func(host string,
 func (h *Handover) post(ctx context.Context, host, path string) ([]byte, error) {
 	port := h.PoolerPort
 	if port == 0 {
-		port = pooler.Port
+		port = pooler.TLSPort
 	}
-	url := "http://" + net.JoinHostPort(host, strconv.Itoa(port)) + path
+	url := "https://" + net.JoinHostPort(host, strconv.Itoa(port)) + path
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, nil)
 	if err != nil {
 		return nil, err
 	}
 	req.SetBasicAuth(h.Patroni.User, h.Patroni.Password)
-	resp, err := http.DefaultClient.Do(req)
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: h.TLS, DisableKeepAlives: true}}
+	resp, err := client.Do(req)
 	if err != nil {
 		return nil, err
 	}

@@ -5,7 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -101,8 +104,9 @@ type site struct {
 	refuse   bool // the switchover
 	config   map[string]any
 	pending  bool
-	notFound bool // the pooler
-	strange  bool // the pooler knows another password
+	reasons  map[string]any // of the pending restart
+	notFound bool           // the pooler
+	strange  bool           // the pooler knows another password
 }
 
 func (s *site) saw() []string {
@@ -131,7 +135,7 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if s.role != "primary" {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
-		_ = json.NewEncoder(w).Encode(map[string]any{"state": "running", "role": s.role, "pending_restart": s.pending, "patroni": map[string]string{"name": "db-1"}})
+		_ = json.NewEncoder(w).Encode(map[string]any{"state": "running", "role": s.role, "pending_restart": s.pending, "pending_restart_reason": s.reasons, "patroni": map[string]string{"name": "db-1"}})
 	case "GET /cluster":
 		_ = json.NewEncoder(w).Encode(map[string]any{"members": s.members})
 	case "POST /switchover":
@@ -156,9 +160,14 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // at serves the site and returns the handover of the member there.
 func (s *site) at(t *testing.T) *Handover {
 	t.Helper()
-	server := httptest.NewServer(s)
+	server := httptest.NewServer(s) // Patroni
 	t.Cleanup(server.Close)
-	host, port, err := net.SplitHostPort(server.Listener.Addr().String())
+	poolers := httptest.NewTLSServer(s)
+	poolers.Config.ErrorLog = log.New(io.Discard, "", 0)
+	t.Cleanup(poolers.Close)
+	trusted := poolers.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
+	trusted.ServerName = "example.com" // of httptest's certificate
+	host, port, err := net.SplitHostPort(poolers.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +176,7 @@ func (s *site) at(t *testing.T) *Handover {
 		t.Fatal(err)
 	}
 	return &Handover{
-		Patroni: patroni.Client{User: "control", Password: "secret"}, Member: server.Listener.Addr().String(), Poolers: "poolers", PoolerPort: n,
+		Patroni: patroni.Client{User: "control", Password: "secret"}, Member: server.Listener.Addr().String(), Poolers: "poolers", PoolerPort: n, TLS: trusted,
 		Lookup: func(context.Context, string) ([]string, error) { return []string{host}, nil },
 		Checkpoint: func(context.Context) error {
 			s.mu.Lock()
@@ -206,6 +215,19 @@ func TestHandover(t *testing.T) {
 				t.Errorf("calls %q, want %q", s.saw(), c.calls)
 			}
 		})
+	}
+}
+
+// A password is told to nobody who does not prove that he is a pooler.
+func TestHandoverTellsNoStranger(t *testing.T) {
+	s := &site{role: "primary", members: three}
+	h := s.at(t)
+	h.TLS.ServerName = "another.example.org"
+	if err := h.Run(t.Context()); err != nil {
+		t.Errorf("it stays: %v", err)
+	}
+	if want := []string{"GET /primary", "GET /cluster", "CHECKPOINT", "POST /switchover db-1 to db-2"}; !slices.Equal(s.saw(), want) {
+		t.Errorf("calls %q, want %q", s.saw(), want)
 	}
 }
 
@@ -302,5 +324,44 @@ func TestAChangedParameterRestartsOnlyWhatNobodyHasToHandOver(t *testing.T) {
 				t.Errorf("restarted: %t", got)
 			}
 		})
+	}
+}
+
+// A smaller number of connections takes hold only where the primary restarts as such:
+// standbys keep the larger one as long as it has it.
+func TestThePrimaryRestartsForLess(t *testing.T) {
+	change := func(name string, from, to any) map[string]any {
+		return map[string]any{name: map[string]any{"old_value": from, "new_value": to}}
+	}
+	both := change("max_connections", "60", "55")
+	maps.Copy(both, change("shared_buffers", "128MB", "256MB"))
+	const restarts = "POST /pause,POST /restart,POST /resume"
+	for what, c := range map[string]struct {
+		site *site
+		want string
+	}{
+		"a primary, fewer connections": {&site{role: "primary", pending: true, members: three, reasons: change("max_connections", "60", "55")}, restarts},
+		"numbers":                      {&site{role: "primary", pending: true, members: three, reasons: change("max_worker_processes", 16, 8)}, restarts},
+		"a standby, fewer connections": {&site{role: "replica", pending: true, members: three, reasons: change("max_connections", "60", "55")}, ""},
+		"a primary, more connections":  {&site{role: "primary", pending: true, members: three, reasons: change("max_connections", "60", "65")}, ""},
+		"a primary, another parameter": {&site{role: "primary", pending: true, members: three, reasons: change("shared_buffers", "256MB", "128MB")}, ""},
+		"a primary, both":              {&site{role: "primary", pending: true, members: three, reasons: both}, ""},
+		"a primary, nothing said":      {&site{role: "primary", pending: true, members: three}, ""},
+		"a primary, nothing waits":     {&site{role: "primary", members: three, reasons: change("max_connections", "60", "55")}, ""},
+	} {
+		h := c.site.at(t)
+		a := &Agent{Member: h.Member, Patroni: h.Patroni, Poolers: h, Log: quiet}
+		if err := a.lessen(t.Context()); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		var posts []string
+		for _, call := range c.site.saw() {
+			if strings.HasPrefix(call, "POST") {
+				posts = append(posts, call)
+			}
+		}
+		if got := strings.Join(posts, ","); got != c.want {
+			t.Errorf("%s: %q, want %q", what, got, c.want)
+		}
 	}
 }

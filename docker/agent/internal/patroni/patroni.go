@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -44,6 +45,11 @@ type Status struct {
 	Started string `json:"postmaster_start_time"`
 	// Pending says that a parameter waits for a restart.
 	Pending bool `json:"pending_restart"`
+	// Reasons are the parameters that do, of Patroni 4 and later.
+	Reasons map[string]struct {
+		Old any `json:"old_value"`
+		New any `json:"new_value"`
+	} `json:"pending_restart_reason"`
 	Patroni struct {
 		Name string `json:"name"`
 	} `json:"patroni"`
@@ -59,6 +65,27 @@ type Status struct {
 
 // Primary reports whether the member may be written to.
 func (s *Status) Primary() bool { return s.Leads && s.Role == "primary" && s.State == "running" }
+
+// followed are the parameters of which a standby has to have at least as much as its
+// primary (PostgreSQL's documentation, "Hot Standby", Administrator's Overview).
+var followed = []string{"max_connections", "max_prepared_transactions", "max_wal_senders", "max_worker_processes", "max_locks_per_transaction"}
+
+// Lessens reports whether what waits for a restart is less of what standbys follow, and
+// nothing else. Patroni starts a standby with the old number until the primary has the new
+// one, so that it never takes hold where a primary that restarts gives its role away.
+func (s *Status) Lessens() bool {
+	if !s.Pending || len(s.Reasons) == 0 {
+		return false
+	}
+	for name, r := range s.Reasons {
+		had, err := strconv.Atoi(fmt.Sprint(r.Old))
+		wants, other := strconv.Atoi(fmt.Sprint(r.New))
+		if !slices.Contains(followed, name) || err != nil || other != nil || wants >= had {
+			return false
+		}
+	}
+	return true
+}
 
 // Status asks the member at address, host:port.
 func (c *Client) Status(ctx context.Context, address string) (*Status, error) {

@@ -19,8 +19,12 @@ import (
 	"github.com/alphapulse/alphapulse-infra/docker/agent/internal/gate"
 )
 
-// Port of the control's HTTP server.
-const Port = 8009
+// Ports of the control's HTTP server. Requests carry a password, so members ask over TLS;
+// without it there are probes, and members of a release before.
+const (
+	Port    = 8009
+	TLSPort = 8011
+)
 
 const (
 	// Drain is how long transactions get to end; what runs longer is lost in a switchover.

@@ -193,7 +193,7 @@ func (a *parts) run(ctx context.Context, address string, ending ending, others .
 		g.Go(func() error { f(background); return nil })
 	}
 	server := &httpx.Server{
-		Address: address, Certificate: a.certificate, ProbeAddress: a.config.ProbeAddress, Router: a.router, Tracing: a.tracing, DrainTime: a.config.DrainTime, OnDrain: ending.drain, Log: a.log, Listening: a.process.Listening,
+		Address: address, Certificate: a.certificate, TLSAddress: a.config.TLSAddress, ProbeAddress: a.config.ProbeAddress, Router: a.router, Tracing: a.tracing, DrainTime: a.config.DrainTime, OnDrain: ending.drain, Log: a.log, Listening: a.process.Listening,
 	}
 	err := server.Run(ctx)
 	if ending.wait != nil {

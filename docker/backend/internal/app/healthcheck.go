@@ -49,7 +49,8 @@ func ask(ctx context.Context, env config.Environment, address string) error {
 		return err
 	}
 	scheme := "http"
-	if file, _ := env("TLS_CERT_FILE"); file != "" {
+	beside, _ := env("TLS_PORT")
+	if file, _ := env("TLS_CERT_FILE"); file != "" && (beside == "" || beside == "0") {
 		scheme = "https"
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+"://127.0.0.1:"+port+"/health", nil)

@@ -29,6 +29,9 @@ type Config struct {
 	// speak TLS (TLS_CERT_FILE, TLS_KEY_FILE; PEM; both or none). Renewed files are
 	// taken up without a restart.
 	TLSCertificateFile, TLSKeyFile string
+	// TLSAddress is a place that speaks TLS while the others do not (TLS_PORT, default 0:
+	// none, and all do).
+	TLSAddress string
 	// ProbeAddress is a second place, without TLS, for health, readiness and metrics
 	// (PROBE_PORT, default 0: none).
 	ProbeAddress string
@@ -132,7 +135,8 @@ func FromEnvironment(env Environment) (*Config, error) {
 
 		TLSCertificateFile: r.text("TLS_CERT_FILE", ""),
 		TLSKeyFile:         r.text("TLS_KEY_FILE", ""),
-		ProbeAddress:       r.probe(),
+		TLSAddress:         r.beside("TLS_PORT"),
+		ProbeAddress:       r.beside("PROBE_PORT"),
 
 		Credentials:    r.credentials(),
 		MaxLag:         r.duration("DATABASE_MAX_LAG", 10*time.Second, time.Second, time.Hour),
@@ -194,6 +198,9 @@ func (r *reader) together(c *Config) {
 	}
 	if (c.TLSCertificateFile == "") != (c.TLSKeyFile == "") {
 		r.problem("TLS_CERT_FILE and TLS_KEY_FILE belong together: give both, or none for plain HTTP")
+	}
+	if c.TLSAddress != "" && c.TLSCertificateFile == "" {
+		r.problem("TLS_PORT is given without TLS_CERT_FILE and TLS_KEY_FILE: give a certificate, or no port")
 	}
 	if c.JWTPreviousKey != "" && c.JWTKey == "" {
 		r.problem("JWT_SECRET_KEY_PREVIOUS is given without JWT_SECRET_KEY: give the key that signs, too")

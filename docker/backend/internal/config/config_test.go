@@ -83,7 +83,7 @@ func TestEverySettingIsRead(t *testing.T) {
 	got, err := FromEnvironment(env(
 		"API_HOST", "::1", "API_PORT", "1", "DASHBOARD_HOST", "127.0.0.1", "DASHBOARD_PORT", "2", "METRICS_PORT", "3",
 		"PROMETHEUS_ENABLED", "false", "DEBUG", "true",
-		"TLS_CERT_FILE", "/c", "TLS_KEY_FILE", "/k", "PROBE_PORT", "19",
+		"TLS_CERT_FILE", "/c", "TLS_KEY_FILE", "/k", "TLS_PORT", "20", "PROBE_PORT", "19",
 		"DATABASE_URL", "postgresql://u:p@h:1/d", "DATABASE_READ_URL", "postgresql://u:p@r:1/d", "DATABASE_DIRECT_URL", "postgresql://u:p@d:1/d",
 		"DATABASE_MAX_LAG", "20s", "DATABASE_PATIENCE", "21s", "REDIS_URL", "rediss://r:1/2", "REDIS_CA_FILE", "/ca",
 		"JWT_SECRET_KEY", strings.Repeat("a", 32), "JWT_SECRET_KEY_PREVIOUS", strings.Repeat("b", 32), "JWT_LIFETIME", "22h",
@@ -99,7 +99,7 @@ func TestEverySettingIsRead(t *testing.T) {
 	}
 	want := &Config{
 		APIAddress: "[::1]:1", DashboardAddress: "127.0.0.1:2", MetricsAddress: "0.0.0.0:3", Debug: true,
-		TLSCertificateFile: "/c", TLSKeyFile: "/k", ProbeAddress: "0.0.0.0:19",
+		TLSCertificateFile: "/c", TLSKeyFile: "/k", TLSAddress: "0.0.0.0:20", ProbeAddress: "0.0.0.0:19",
 		Credentials: Credentials{
 			DatabaseURL: "postgresql://u:p@h:1/d", DatabaseReadURL: "postgresql://u:p@r:1/d", DatabaseDirectURL: "postgresql://u:p@d:1/d",
 			CacheURL: "rediss://r:1/2", CacheCAFile: "/ca",
@@ -228,6 +228,9 @@ func TestOtherWaysToTheDatabase(t *testing.T) {
 			}
 		})
 	}
+	if got, err := FromEnvironment(env("DB_HOST", "h", "REDIS_URL", "rediss://:p@r:1/2?ssl_ca_certs=/ca&dial_timeout=3s")); err != nil || got.CacheURL != "rediss://:p@r:1/2?dial_timeout=3s" || got.CacheCAFile != "/ca" {
+		t.Errorf("redis-py over TLS: %+v, %v", got, err)
+	}
 	if got, err := FromEnvironment(env("DB_HOST", "h", "REDIS_HOST", "r", "REDIS_TLS", "true", "REDIS_CA_FILE", "/ca")); err != nil || got.CacheURL != "rediss://r:6379/0" {
 		t.Errorf("Redis over TLS: %+v, %v", got, err)
 	}
@@ -236,6 +239,7 @@ func TestOtherWaysToTheDatabase(t *testing.T) {
 func TestSettingsThatBelongTogether(t *testing.T) {
 	key := strings.Repeat("k", 32)
 	for want, e := range map[string]Environment{
+		"TLS_PORT is given without TLS_CERT_FILE":                 env("DB_HOST", "h", "TLS_PORT", "8443"),
 		"TLS_CERT_FILE and TLS_KEY_FILE belong together":          env("DB_HOST", "h", "TLS_CERT_FILE", "/c"),
 		"TLS_CERT_FILE and TLS_KEY_FILE belong":                   env("DB_HOST", "h", "TLS_KEY_FILE", "/k"),
 		"REDIS_CA_FILE is given, but":                             env("DB_HOST", "h", "REDIS_URL", "redis://r", "REDIS_CA_FILE", "/c"),

@@ -27,12 +27,14 @@ type Credentials struct {
 	// REDIS_ENABLED=false switches the cache off.
 	CacheURL string
 	// CacheCAFile has the certificates of those who may vouch for the cache, as PEM;
-	// empty trusts the system's (REDIS_CA_FILE).
+	// empty trusts the system's (REDIS_CA_FILE, or the parameter ssl_ca_certs of REDIS_URL,
+	// as redis-py reads it).
 	CacheCAFile string
 }
 
 func (r *reader) credentials() Credentials {
-	c := Credentials{DatabaseURL: r.database(), CacheURL: r.cache(), CacheCAFile: r.text("REDIS_CA_FILE", "")}
+	c := Credentials{DatabaseURL: r.database()}
+	c.CacheURL, c.CacheCAFile = r.cache()
 	c.DatabaseReadURL = r.another(c.DatabaseURL, "DATABASE_READ_URL", "DB_READ_HOST", "DB_READ_PORT")
 	c.DatabaseDirectURL = r.another(c.DatabaseURL, "DATABASE_DIRECT_URL", "DB_DIRECT_HOST", "DB_DIRECT_PORT")
 	if c.CacheCAFile != "" && strings.HasPrefix(c.CacheURL, "redis://") {
@@ -118,19 +120,29 @@ func (r *reader) another(first, key, host, port string) string {
 	return u.String()
 }
 
-func (r *reader) cache() string {
+// cache is where the cache is, and the file of those who may vouch for it.
+func (r *reader) cache() (address, caFile string) {
+	caFile = r.text("REDIS_CA_FILE", "")
 	if !r.flag("REDIS_ENABLED", true) {
-		return ""
+		return "", caFile
 	}
 	if text := r.text("REDIS_URL", ""); text != "" {
-		if u, err := url.Parse(text); err != nil || (u.Scheme != "redis" && u.Scheme != "rediss") || u.Host == "" {
+		u, err := url.Parse(text)
+		if err != nil || (u.Scheme != "redis" && u.Scheme != "rediss") || u.Host == "" {
 			r.problem("REDIS_URL is not of the form redis://user:password@host:port/database")
+			return text, caFile
 		}
-		return text
+		if query := u.Query(); query.Has("ssl_ca_certs") {
+			caFile = cmp.Or(caFile, query.Get("ssl_ca_certs"))
+			query.Del("ssl_ca_certs")
+			u.RawQuery = query.Encode()
+			return u.String(), caFile
+		}
+		return text, caFile
 	}
 	host := r.text("REDIS_HOST", "")
 	if host == "" {
-		return ""
+		return "", caFile
 	}
 	scheme := "redis"
 	if r.flag("REDIS_TLS", false) {
@@ -145,5 +157,5 @@ func (r *reader) cache() string {
 	if user != "" || password != "" {
 		u.User = url.UserPassword(user, password)
 	}
-	return u.String()
+	return u.String(), caFile
 }

@@ -93,9 +93,9 @@ func (r *reader) duration(key string, fallback, least, most time.Duration) time.
 	return d
 }
 
-// probe is where probes are answered without TLS, "" for nowhere.
-func (r *reader) probe() string {
-	if port := r.number("PROBE_PORT", 0, 0, 65535); port != 0 {
+// beside is the address of a further port that a variable names, "" for none.
+func (r *reader) beside(key string) string {
+	if port := r.number(key, 0, 0, 65535); port != 0 {
 		return net.JoinHostPort("0.0.0.0", strconv.Itoa(port))
 	}
 	return ""

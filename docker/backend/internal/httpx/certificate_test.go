@@ -134,6 +134,55 @@ func TestRenewedCertificateIsServed(t *testing.T) {
 	}
 }
 
+// With an address of its own for TLS the other one goes on without, and both end together.
+func TestTLSBesideWithout(t *testing.T) {
+	ca, files := certtest.New(t), newSecret(t)
+	certificate, key := ca.Issue(t, 1, time.Now().Add(time.Hour), "api.example")
+	files.put(t, "one", certificate, key)
+	loaded, err := LoadCertificate(files.certificate, files.key, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	secure := free.Addr().String()
+	if err := free.Close(); err != nil {
+		t.Fatal(err)
+	}
+	router, _ := newRouter(t, time.Minute)
+	router.Handle("GET /x", text("x"))
+	address := make(chan net.Addr, 1)
+	s := &Server{Address: "127.0.0.1:0", TLSAddress: secure, Certificate: loaded, Router: router, Log: slog.New(slog.DiscardHandler), Listening: func(a net.Addr) { address <- a }}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	urls := []string{"http://" + (<-address).String() + "/x", "https://" + secure + "/x"}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: ca.Pool, ServerName: "api.example"}}}
+	for _, url := range urls {
+		r, err := client.Get(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = r.Body.Close()
+		if r.StatusCode != http.StatusOK {
+			t.Errorf("%s: %d", url, r.StatusCode)
+		}
+	}
+	stop()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	for _, url := range urls {
+		if r, err := client.Get(url); err == nil {
+			_ = r.Body.Close()
+			t.Errorf("%s still answers", url)
+		}
+	}
+}
+
 func TestUnusableCertificateIsSaid(t *testing.T) {
 	ca, files := certtest.New(t), newSecret(t)
 	certificate, _ := ca.Issue(t, 1, time.Unix(4_000_000_001, 0), "api.example")

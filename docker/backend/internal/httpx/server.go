@@ -18,6 +18,8 @@ type Server struct {
 	Address string
 	// Certificate makes the server speak TLS; nil speaks plain HTTP.
 	Certificate *Certificate
+	// TLSAddress, if not empty, is where the server speaks TLS, and Address then does not.
+	TLSAddress string
 	// ProbeAddress, if not empty, is where the router's probes are answered too,
 	// without TLS.
 	ProbeAddress string
@@ -31,6 +33,8 @@ type Server struct {
 	Log     *slog.Logger
 	// Listening, when set, is told the address once the server listens.
 	Listening func(net.Addr)
+
+	secure net.Listener // of TLSAddress
 }
 
 // finishMargin is what a stop may take beyond one request's time-out, the drain
@@ -43,6 +47,11 @@ func (s *Server) Run(ctx context.Context) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", everywhere(s.Address))
 	if err != nil {
 		return err
+	}
+	if s.TLSAddress != "" {
+		if s.secure, err = (&net.ListenConfig{}).Listen(ctx, "tcp", everywhere(s.TLSAddress)); err != nil {
+			return errors.Join(err, listener.Close())
+		}
 	}
 	if s.ProbeAddress != "" {
 		probes, err := (&net.ListenConfig{}).Listen(ctx, "tcp", everywhere(s.ProbeAddress))
@@ -83,16 +92,21 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		handler = s.Router.Traced(s.Tracing)
 	}
 	server := s.server(handler)
-	serve := server.Serve
+	serve, done := server.Serve, make(chan error, 2)
 	if s.Certificate != nil {
 		server.TLSConfig = s.Certificate.Config()
-		serve = func(l net.Listener) error { return server.ServeTLS(l, "", "") }
+		secure := func(l net.Listener) error { return server.ServeTLS(l, "", "") }
+		if s.secure == nil {
+			serve = secure
+		} else {
+			s.Log.Info("listening", "address", s.secure.Addr().String(), "tls", true)
+			go func() { done <- secure(s.secure) }()
+		}
 	}
-	s.Log.Info("listening", "address", listener.Addr().String(), "tls", s.Certificate != nil)
+	s.Log.Info("listening", "address", listener.Addr().String(), "tls", s.Certificate != nil && s.secure == nil)
 	if s.Listening != nil {
 		s.Listening(listener.Addr())
 	}
-	done := make(chan error, 1)
 	go func() { done <- serve(listener) }()
 	select {
 	case err := <-done:

@@ -26,6 +26,8 @@ type Settings struct {
 	// with them the server speaks TLS and nothing else (TLS_CERT_FILE and TLS_KEY_FILE,
 	// both or none). They may change at any time.
 	CertFile, KeyFile string
+	// TLSPort speaks TLS while Port does not (TLS_PORT, default 0: none, and Port does).
+	TLSPort int
 	// Runtime is handed to the browser.
 	Runtime Runtime
 }
@@ -66,6 +68,10 @@ func FromEnv(lookup func(string) (string, bool)) (Settings, error) {
 	var err error
 	s.Port, err = port("PORT", get("PORT", "3000"))
 	check(err)
+	if value := get("TLS_PORT", "0"); value != "0" {
+		s.TLSPort, err = port("TLS_PORT", value)
+		check(err)
+	}
 	s.DrainTime, err = seconds("DRAIN_SECONDS", get("DRAIN_SECONDS", "2"))
 	check(err)
 	s.ShutdownTimeout, err = duration("SHUTDOWN_TIMEOUT", get("SHUTDOWN_TIMEOUT", "7s"))
@@ -83,6 +89,9 @@ func FromEnv(lookup func(string) (string, bool)) (Settings, error) {
 	}
 	if (s.CertFile == "") != (s.KeyFile == "") {
 		check(fmt.Errorf("TLS_CERT_FILE=%q and TLS_KEY_FILE=%q: give both to serve TLS, or none", s.CertFile, s.KeyFile))
+	}
+	if s.TLSPort != 0 && s.CertFile == "" {
+		check(fmt.Errorf("TLS_PORT=%d is given without TLS_CERT_FILE and TLS_KEY_FILE: give a certificate, or no port", s.TLSPort))
 	}
 	if err := errors.Join(problems...); err != nil {
 		return Settings{}, err

@@ -28,12 +28,12 @@ func TestDefaults(t *testing.T) {
 }
 
 func TestEverythingSet(t *testing.T) {
-	got, err := FromEnv(env("PORT", "8080", "SHUTDOWN_TIMEOUT", "3s", "DRAIN_SECONDS", "0", "TLS_CERT_FILE", "/tls/tls.crt", "TLS_KEY_FILE", "/tls/tls.key", "API_BASE_URL", "https://api.example.com/", "WS_PATH", "/ws",
+	got, err := FromEnv(env("PORT", "8080", "SHUTDOWN_TIMEOUT", "3s", "DRAIN_SECONDS", "0", "TLS_CERT_FILE", "/tls/tls.crt", "TLS_KEY_FILE", "/tls/tls.key", "TLS_PORT", "8443", "API_BASE_URL", "https://api.example.com/", "WS_PATH", "/ws",
 		"DASHBOARD_URL", "https://dashboard.example.com:30443", "GRAFANA_URL", "http://g/grafana/", "ENVIRONMENT", "dev"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Settings{Port: 8080, ShutdownTimeout: 3 * time.Second, CertFile: "/tls/tls.crt", KeyFile: "/tls/tls.key", Runtime: Runtime{
+	want := Settings{Port: 8080, ShutdownTimeout: 3 * time.Second, CertFile: "/tls/tls.crt", KeyFile: "/tls/tls.key", TLSPort: 8443, Runtime: Runtime{
 		APIBaseURL: "https://api.example.com", WSPath: "/ws", DashboardURL: "https://dashboard.example.com:30443",
 		GrafanaURL: "http://g/grafana", Environment: "dev",
 	}}
@@ -46,7 +46,7 @@ func TestBadValuesAreNamed(t *testing.T) {
 	for _, c := range []struct{ key, value string }{
 		{"PORT", "http"}, {"PORT", "0"}, {"PORT", "65536"},
 		{"SHUTDOWN_TIMEOUT", "8"}, {"SHUTDOWN_TIMEOUT", "-1s"},
-		{"DRAIN_SECONDS", "2s"}, {"DRAIN_SECONDS", "-1"}, {"TLS_CERT_FILE", "/tls.crt"}, {"TLS_KEY_FILE", "/tls.key"},
+		{"DRAIN_SECONDS", "2s"}, {"DRAIN_SECONDS", "-1"}, {"TLS_CERT_FILE", "/tls.crt"}, {"TLS_KEY_FILE", "/tls.key"}, {"TLS_PORT", "8443"}, {"TLS_PORT", "x"},
 		{"WS_PATH", "ws"}, {"WS_PATH", "//evil.example/ws"}, {"WS_PATH", "/ws?a=b"},
 		{"API_BASE_URL", "api.example.com"}, {"API_BASE_URL", "https://a.example/; script-src *"}, {"API_BASE_URL", "https://user:password@a.example"},
 		{"DASHBOARD_URL", "javascript:alert(1)"}, {"GRAFANA_URL", "https://"}, {"GRAFANA_URL", "ftp://grafana.example.com"},
