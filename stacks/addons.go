@@ -3,6 +3,8 @@ package stacks
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -20,12 +22,27 @@ type AddOns struct {
 	// CertManager asks for cert-manager, and Manager says how.
 	CertManager bool
 	Manager     addons.CertManagerArgs
+	// Controller asks for a controller of Gateways, and Gateway says how.
+	Controller string
+	Gateway    addons.GatewayArgs
 	// Logs is the agent that reads the nodes' log files.
 	Logs LogAgent
 }
 
-// certManagerName is the instance's name.
-const certManagerName = "cert-manager"
+// The instances' names.
+const (
+	certManagerName = "cert-manager"
+	gatewayName     = "gateway-controller"
+)
+
+// The values of the setting gatewayController.
+const (
+	controllerOff     = "off"
+	controllerTraefik = "traefik"
+)
+
+// definitionsOfCluster is the value of gatewayDefinitions for those that a cluster has.
+const definitionsOfCluster = "cluster"
 
 func (s *Stack) addonSettings(set *settings.Set) {
 	a, m := &s.AddOns, &s.AddOns.Manager
@@ -41,7 +58,42 @@ func (s *Stack) addonSettings(set *settings.Set) {
 	g.Resources(&m.Resources, "certManagerResources", "each of these pods", only, wanted)
 	g.List(&m.NameServers, "certManagerNameServers", "Name servers, as address:port, that are asked for a host of challenge HTTP-01 before the authority asks; by default the cluster's own.",
 		settings.Each(addons.NameServer), only, wanted)
+	s.gatewayControllerSettings(g)
 	s.logAgentSettings(g)
+}
+
+func (s *Stack) gatewayControllerSettings(g *settings.Group) {
+	a, w, only := &s.AddOns, &s.AddOns.Gateway, settings.Only(room.Addons)
+	holds := func() bool { return a.Controller == controllerTraefik }
+	wanted := settings.While(holds, "gatewayController is traefik")
+	onNodes := settings.While(func() bool { return holds() && w.Service == addons.NodePort }, "gatewayController is traefik and gatewayControllerService is NodePort")
+	node := []settings.Option{settings.Between(30000, 32767), settings.OrZero("to let the cluster choose"), only, onNodes}
+	g.Text(&a.Controller, "gatewayController", "Install a controller of Gateways, and of Ingress objects that name its class: traefik, or off. edgeGateway of other stacks names a Gateway of its.",
+		settings.OneOf(controllerOff, controllerTraefik), only)
+	g.Text(&w.Definitions, "gatewayDefinitions", "Where the Gateway API's definitions are: https://…, or the path of a manifest; cluster for those that the cluster has.", settings.Valid(manifestPlace), only, wanted)
+	g.Text(&w.Chart, "gatewayControllerChart", "Where its Helm chart is: https://REPOSITORY/NAME, oci://…, or the path of a folder or an archive.", settings.Valid(chartPlace), only, wanted)
+	g.Text(&w.Version, "gatewayControllerVersion", "Version of the chart; one that is a path has its own.", settings.Valid(chartVersion),
+		settings.While(func() bool { return holds() && !w.Local() }, "gatewayController is traefik and gatewayControllerChart is no path"), only)
+	g.Text(&w.Registry, "gatewayControllerRegistry", "Registry of its image.", settings.Valid(mirror), only, wanted)
+	g.Int(&w.Replicas, "gatewayControllerReplicas", "Its pods, through which each request goes.", settings.Between(1, 50), only, wanted)
+	g.Resources(&w.Resources, "gatewayControllerResources", "each of these pods", only, wanted)
+	g.Text((*string)(&w.Service), "gatewayControllerService", "How clients reach it: LoadBalancer, or NodePort. Nodes with a pod of its take connections, and clients keep their addresses.",
+		settings.OneOf(addons.LoadBalancer, addons.NodePort), only, wanted)
+	g.Int(&w.HTTPNodePort, "gatewayControllerHttpNodePort", "Node port of plain HTTP.", node...)
+	g.Int(&w.HTTPSNodePort, "gatewayControllerHttpsNodePort", "Node port of HTTPS.", node...)
+	g.Check(func(p *settings.Problems) {
+		if w.HTTPNodePort != 0 && w.HTTPNodePort == w.HTTPSNodePort {
+			p.Add("gatewayControllerHttpNodePort", "%d is gatewayControllerHttpsNodePort, too: choose two ports", w.HTTPNodePort)
+		}
+	})
+}
+
+// manifestPlace is for settings.Valid.
+func manifestPlace(v string) error {
+	if scheme, rest, ok := strings.Cut(v, "://"); v == "" || ok && (scheme != "https" || !strings.Contains(rest, "/")) {
+		return fmt.Errorf("%q is not where a manifest is: write https://HOST/FILE, a path, or cluster", v)
+	}
+	return nil
 }
 
 // chartPlace is for settings.Valid.
@@ -68,33 +120,75 @@ func mirror(v string) error {
 	return nil
 }
 
+// installs is what an add-on brings to a cluster.
+type installs struct {
+	// setting asks for it, what is its name; instead is what its user can do where somebody else has it.
+	setting, what, instead string
+	// groups are those of the definitions that it brings.
+	groups    []string
+	namespace string
+	// classes are cluster-scoped objects that it brings, by their kinds.
+	classes map[string]string
+}
+
 // addonsElsewhere refuses to install over what somebody else has installed: definitions of
 // the same kinds, which two controllers would fight for.
 func (s *Stack) addonsElsewhere(ctx context.Context, cluster *live.Cluster) error {
-	if !s.AddOns.CertManager {
-		return nil
-	}
-	found, err := cluster.Definitions(ctx, addons.CertManagerGroups...)
-	if err != nil {
-		return err
-	}
-	var theirs []string
-	for _, d := range found {
-		if d.Annotations[platform.OwnerAnnotation] != s.Cluster.owner {
-			theirs = append(theirs, d.Name)
+	if s.AddOns.CertManager {
+		err := s.elsewhere(ctx, cluster, installs{
+			setting: "certManager", what: "cert-manager", namespace: s.AddOns.Manager.Namespace, groups: addons.CertManagerGroups,
+			instead: "set it false, and let tlsIssuer of other stacks name an issuer of that one; or uninstall that one, with its definitions, first",
+		})
+		if err != nil {
+			return err
 		}
 	}
-	if len(theirs) > 0 {
-		return &refusal{fmt.Sprintf("certManager: the cluster has cert-manager already, and not from this stack (%s): "+
-			"set it false, and let tlsIssuer of other stacks name an issuer of that one; or uninstall that one, with its definitions, first", brief(theirs))}
+	if s.AddOns.Controller != controllerTraefik {
+		return nil
 	}
-	namespace := s.AddOns.Manager.Namespace
-	n, err := cluster.Get(ctx, "Namespace", "", namespace)
+	of := installs{
+		setting: "gatewayController", what: "the Gateway API", namespace: s.AddOns.Gateway.Namespace, groups: addons.GatewayGroups,
+		instead: "set gatewayDefinitions cluster to use those; or gatewayController off, and let edgeGateway of other stacks name a Gateway of that one's",
+		classes: map[string]string{"GatewayClass": addons.GatewayClass, "IngressClass": addons.GatewayClass},
+	}
+	if s.AddOns.Gateway.Definitions == definitionsOfCluster {
+		of.groups = nil
+	}
+	return s.elsewhere(ctx, cluster, of)
+}
+
+func (s *Stack) elsewhere(ctx context.Context, cluster *live.Cluster, of installs) error {
+	if len(of.groups) > 0 {
+		found, err := cluster.Definitions(ctx, of.groups...)
+		if err != nil {
+			return err
+		}
+		var theirs []string
+		for _, d := range found {
+			if d.Annotations[platform.OwnerAnnotation] != s.Cluster.owner {
+				theirs = append(theirs, d.Name)
+			}
+		}
+		if len(theirs) > 0 {
+			return &refusal{fmt.Sprintf("%s: the cluster has %s already, and not from this stack (%s): %s", of.setting, of.what, brief(theirs), of.instead)}
+		}
+	}
+	n, err := cluster.Get(ctx, "Namespace", "", of.namespace)
 	if err != nil {
 		return err
 	}
 	if n != nil && n.Annotations[platform.OwnerAnnotation] != s.Cluster.owner {
-		return &refusal{fmt.Sprintf("certManager: its namespace %s exists and is not of this stack: delete it if nobody needs it, or leave certManager false", namespace)}
+		return &refusal{fmt.Sprintf("%s: its namespace %s exists and is not of this stack: delete it if nobody needs it, or leave %s out", of.setting, of.namespace, of.setting)}
+	}
+	if n != nil {
+		return nil // what it brought before
+	}
+	for _, kind := range slices.Sorted(maps.Keys(of.classes)) {
+		if found, err := cluster.Get(ctx, kind, "", of.classes[kind]); err != nil {
+			return err
+		} else if found != nil {
+			return &refusal{fmt.Sprintf("%s: the cluster has a controller of that name already (%s %s): leave it out, and let other stacks name that one's class or Gateway", of.setting, kind, of.classes[kind])}
+		}
 	}
 	return nil
 }
@@ -125,6 +219,18 @@ func (s *Stack) deployAddons(ctx *pulumi.Context) (pulumi.Map, error) {
 			return nil, err
 		}
 		out["certManager"] = pulumi.StringMap{"namespace": m.Namespace}
+	}
+	if s.AddOns.Controller == controllerTraefik {
+		args := s.AddOns.Gateway
+		args.Owner, args.Protect = s.Cluster.owner, s.Platform.Protect
+		if args.Definitions == definitionsOfCluster {
+			args.Definitions = ""
+		}
+		g, err := addons.NewGateway(ctx, gatewayName, &args, pulumi.Provider(provider))
+		if err != nil {
+			return nil, err
+		}
+		out["gatewayController"] = pulumi.StringMap{"namespace": g.Namespace, "class": g.Class}
 	}
 	return out, s.deployLogAgent(ctx, out, pulumi.Provider(provider))
 }

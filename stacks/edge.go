@@ -55,10 +55,11 @@ func (s *Stack) edgeSettings(set *settings.Set) {
 	g.Image(&a.ExporterImage, "edgeExporterImage", "Prometheus exporter of the edge.")
 	g.Image(&a.ProberImage, "edgeProberImage", "Prometheus' blackbox exporter, which looks at the certificate that the edge serves.")
 	g.Image(&a.CounterImage, "edgeCounterImage", "Prometheus' StatsD exporter, which counts what the edge answers.")
-	g.Text((*string)(&a.Exposure), "edgeExposure", "Way in: nodePort, loadBalancer, or ingress for a standard Ingress object of edgeIngressClass.",
-		settings.OneOf(ingress.NodePort, ingress.LoadBalancer, ingress.IngressObject), only)
+	g.Text((*string)(&a.Exposure), "edgeExposure", "Way in: nodePort, loadBalancer, ingress for a standard Ingress object of edgeIngressClass, or gateway for routes of the Gateway edgeGateway.",
+		settings.OneOf(ingress.NodePort, ingress.LoadBalancer, ingress.IngressObject, ingress.GatewayRoute), only)
 	g.Text(&a.IngressClass, "edgeIngressClass", "Class of the Ingress object; needed when edgeExposure is ingress.",
 		settings.While(func() bool { return a.Exposure == ingress.IngressObject }, "edgeExposure is ingress"), only)
+	s.gatewaySettings(g)
 	s.balancerSettings(g)
 	g.Int(&a.HTTPNodePort, "edgeHttpNodePort", "Node port of plain HTTP.", settings.Between(30000, 32767), choose, only)
 	g.Int(&a.HTTPSNodePort, "edgeHttpsNodePort", "Node port of HTTPS.", settings.Between(30000, 32767), choose, only)
@@ -76,6 +77,7 @@ func (s *Stack) edgeSettings(set *settings.Set) {
 	g.List(&l.ExemptCIDRs, "edgeUnlimitedCidrs", "Networks whose clients none of these limits holds for: an office, a load test.", settings.Each(settings.CIDR))
 	g.List(&l.LoginPaths, "edgeLoginPaths", "Paths of the API on which a password can be tried, and what is below them, for edgeLoginRate. Grafana's, and every request with a user name and password, are meant anyway.",
 		settings.Each(nginx.CheckLoginPath))
+	s.loginSettings(g)
 	g.Int(&a.HSTSSeconds, "edgeHstsSeconds", "How long a browser insists on HTTPS after a visit; 0 asks for nothing.", settings.Between(0, 63072000), settings.In("seconds"))
 	g.Bool(&a.HSTSPreload, "edgeHstsPreload", "Ask the browsers' makers to insist on HTTPS from the first visit on, for the domain and all below it; hard to undo.")
 	g.Int(&a.MaxBodyMegabytes, "edgeMaxBodyMegabytes", "Largest body of a request.", settings.Between(1, 10240), settings.In("MiB"))

@@ -189,6 +189,9 @@ func (s *Stack) look(ctx *pulumi.Context, before Previous) error {
 		err = s.operatorServes(ctx.Context(), cluster)
 	}
 	if err == nil {
+		err = s.gatewayServes(ctx.Context(), cluster)
+	}
+	if err == nil {
 		err = s.growth(ctx.Context(), cluster, before)
 	}
 	var refused *refusal
@@ -198,7 +201,10 @@ func (s *Stack) look(ctx *pulumi.Context, before Previous) error {
 	if err != nil {
 		return ctx.Log.Warn(fmt.Sprintf("the cluster does not answer, so it was not checked that what the stack creates is not there already: %v", err), nil)
 	}
-	if warning := s.certificateMissing(ctx.Context(), cluster); warning != "" {
+	for _, warning := range []string{s.certificateMissing(ctx.Context(), cluster), s.gatewayMissing(ctx.Context(), cluster)} {
+		if warning == "" {
+			continue
+		}
 		if err := ctx.Log.Warn(warning, nil); err != nil {
 			return err
 		}

@@ -60,6 +60,12 @@ type Stack struct {
 	// told.
 	custom   ownMonitoring
 	operated operatedMonitoring
+	// gatewayTLS is where clients' TLS ends when a Gateway leads to the edge.
+	gatewayTLS string
+	// login is who may pass the edge.
+	login edgeLogin
+	// signOn is who logs in to Grafana.
+	signOn signOn
 	// words are the user's, by credential, and formerWords those that are accepted beside.
 	words       map[string]string
 	formerWords map[string]string
@@ -107,11 +113,14 @@ func newStack(name string) (*Stack, *settings.Set) {
 		Application: Application{Settings: backend.DefaultSettings(), EngineEnabled: true, DashboardEnabled: true, PaperTrading: true, LatencyMilliseconds: 200},
 		TLS:         TLS{Mode: TLSDevelopment, Issuer: ingress.Issuer{Kind: ingress.ClusterIssuer}},
 		Wire:        Wire{Encryption: db.Encryption},
-		AddOns:      AddOns{Manager: addons.Defaults(), Logs: defaultLogAgent()},
+		AddOns:      AddOns{Manager: addons.CertManagerDefaults(), Controller: controllerOff, Gateway: addons.GatewayDefaults(), Logs: defaultLogAgent()},
 		Backup:      Backup{Store: backup.DefaultStore(), Own: Bucket{Region: saved.Archive.Region}},
 		Database:    &db, Backups: &saved, Cache: &store, Backend: &app, Frontend: &ui, Edge: &edge, Monitoring: &watch, Telemetry: &signals,
-		volumes:  map[string]sized{},
-		operated: operatedMonitoring{backend: MonitoringOwn, namespace: "monitoring"},
+		volumes:    map[string]sized{},
+		gatewayTLS: gatewayTerminate,
+		login:      edgeLogin{mode: loginOff},
+		signOn:     signOn{mode: grafanaOwn, SignOn: monitoring.SignOn{Scopes: []string{"openid", "profile", "email"}}},
+		operated:   operatedMonitoring{backend: MonitoringOwn, namespace: "monitoring"},
 	}
 	set := settings.New(&s.Target, room.Kubernetes, room.DockerHost)
 	for _, declare := range declared {

@@ -1,20 +1,14 @@
 package addons
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/netip"
-	"path"
 	"strings"
 
-	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	helm "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/helm/v4"
-	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
-	"k8s.io/apimachinery/pkg/util/validation"
 
-	"github.com/alphapulse/alphapulse-infra/components/platform"
 	"github.com/alphapulse/alphapulse-infra/components/room"
 )
 
@@ -49,8 +43,9 @@ type CertManagerArgs struct {
 	NameServers []string
 }
 
-// Defaults are upstream's chart, pinned, and resources that keep a few hundred certificates.
-func Defaults() CertManagerArgs {
+// CertManagerDefaults are upstream's chart, pinned, and resources that keep a few hundred
+// certificates.
+func CertManagerDefaults() CertManagerArgs {
 	return CertManagerArgs{
 		Chart: "https://charts.jetstack.io/cert-manager", Version: "v1.21.2", Namespace: "cert-manager", Registry: "quay.io", Replicas: 1,
 		Resources: room.ResourcesOf("20m", "64Mi", "500m", "256Mi"),
@@ -66,23 +61,11 @@ func NameServer(v string) error {
 }
 
 // Local tells whether the chart is a path, which has its own version.
-func (a CertManagerArgs) Local() bool { return !strings.Contains(a.Chart, "://") }
+func (a CertManagerArgs) Local() bool { return local(a.Chart) }
 
 // Validate reports everything that is wrong with the arguments.
 func (a CertManagerArgs) Validate() error {
-	var errs []error
-	if problems := validation.IsDNS1123Label(a.Namespace); len(problems) > 0 {
-		errs = append(errs, fmt.Errorf("namespace %q: %s", a.Namespace, problems[0]))
-	}
-	if a.Chart == "" || strings.HasPrefix(a.Chart, "http://") {
-		errs = append(errs, fmt.Errorf("chart %q: a path, https://REPOSITORY/NAME or oci://… is needed", a.Chart))
-	}
-	if a.Version == "" && !a.Local() {
-		errs = append(errs, errors.New("version: one that is fetched needs it"))
-	}
-	if a.Replicas < 1 {
-		errs = append(errs, fmt.Errorf("replicas: %d is less than one", a.Replicas))
-	}
+	errs := []error{checkInstalled(a.Namespace, a.Chart, a.Version, a.Replicas)}
 	for _, s := range a.NameServers {
 		errs = append(errs, NameServer(s))
 	}
@@ -108,23 +91,18 @@ func NewCertManager(ctx *pulumi.Context, name string, args *CertManagerArgs, opt
 		return nil, err
 	}
 	parent := pulumi.Parent(m)
-	labels := platform.Restricted(map[string]string{"app.kubernetes.io/managed-by": "pulumi", "app.kubernetes.io/part-of": "alphapulse"})
-	meta := &metav1.ObjectMetaArgs{Name: pulumi.String(args.Namespace), Labels: labels}
-	if args.Owner != "" {
-		meta.Annotations = pulumi.StringMap{platform.OwnerAnnotation: pulumi.String(args.Owner)}
-	}
-	ns, err := corev1.NewNamespace(ctx, name, &corev1.NamespaceArgs{Metadata: meta}, parent, pulumi.RetainOnDelete(true))
+	ns, err := restricted(ctx, name, args.Namespace, args.Owner, parent)
 	if err != nil {
-		return nil, fmt.Errorf("namespace: %w", err)
+		return nil, err
 	}
 	chart := &helm.ChartArgs{
 		// The chart names its objects by the release, and other programs look for them by
 		// the usual names.
 		Name: pulumi.String("cert-manager"), Namespace: pulumi.String(args.Namespace), Values: args.values(),
 	}
-	args.locate(chart)
+	locate(chart, args.Chart, args.Version)
 	installed, err := helm.NewChart(ctx, name, chart, parent,
-		pulumi.DependsOn([]pulumi.Resource{ns}), pulumi.Transforms([]pulumi.ResourceTransform{args.keep}))
+		pulumi.DependsOn([]pulumi.Resource{ns}), pulumi.Transforms([]pulumi.ResourceTransform{keep(args.Owner, args.Protect)}))
 	if err != nil {
 		return nil, fmt.Errorf("chart: %w", err)
 	}
@@ -132,26 +110,9 @@ func NewCertManager(ctx *pulumi.Context, name string, args *CertManagerArgs, opt
 	return m, ctx.RegisterResourceOutputs(m, pulumi.Map{"namespace": m.Namespace})
 }
 
-// locate says where the chart is.
-func (a *CertManagerArgs) locate(chart *helm.ChartArgs) {
-	chart.Chart = pulumi.String(a.Chart)
-	if a.Local() {
-		return
-	}
-	chart.Version = pulumi.String(a.Version)
-	if repository, ok := strings.CutPrefix(a.Chart, "https://"); ok {
-		chart.Chart = pulumi.String(path.Base(repository))
-		chart.RepositoryOpts = &helm.RepositoryOptsArgs{Repo: pulumi.String("https://" + path.Dir(repository))}
-	}
-}
-
 // values are those of the chart that differ from upstream's.
 func (a *CertManagerArgs) values() pulumi.Map {
-	amounts := func(of room.Amounts) pulumi.Map {
-		return pulumi.Map{"cpu": pulumi.String(of.CPU.String()), "memory": pulumi.String(of.Memory.String())}
-	}
-	replicas := pulumi.Int(a.Replicas)
-	resources := pulumi.Map{"requests": amounts(a.Resources.Requests), "limits": amounts(a.Resources.Limits)}
+	replicas, resources := pulumi.Int(a.Replicas), amounts(a.Resources)
 	budget := pulumi.Map{"enabled": pulumi.Bool(a.Replicas > 1)}
 	part := func() pulumi.Map {
 		return pulumi.Map{"replicaCount": replicas, "resources": resources, "podDisruptionBudget": budget}
@@ -168,26 +129,4 @@ func (a *CertManagerArgs) values() pulumi.Map {
 		values["extraArgs"] = pulumi.ToStringArray([]string{"--acme-http01-solver-nameservers=" + strings.Join(a.NameServers, ",")})
 	}
 	return values
-}
-
-// definition is the type of what brings new kinds of objects.
-const definition = "kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition"
-
-// keep says on the definitions whose they are, and protects them: with one of them all
-// objects of its kind would go.
-func (a *CertManagerArgs) keep(_ context.Context, args *pulumi.ResourceTransformArgs) *pulumi.ResourceTransformResult {
-	if args.Type != definition {
-		return nil
-	}
-	opts := args.Opts
-	opts.Protect, opts.RetainOnDelete = a.Protect, true
-	if meta, ok := args.Props["metadata"].(pulumi.Map); ok && a.Owner != "" {
-		annotations, ok := meta["annotations"].(pulumi.Map)
-		if !ok {
-			annotations = pulumi.Map{}
-		}
-		annotations[platform.OwnerAnnotation] = pulumi.String(a.Owner)
-		meta["annotations"] = annotations
-	}
-	return &pulumi.ResourceTransformResult{Props: args.Props, Opts: opts}
 }

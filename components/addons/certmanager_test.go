@@ -15,10 +15,10 @@ import (
 // protected where that is asked for; nothing else of the chart is.
 func TestDefinitionsAreKept(t *testing.T) {
 	for _, protect := range []bool{true, false} {
-		a := Defaults()
+		a := CertManagerDefaults()
 		a.Owner, a.Protect = "organization/alphapulse/addons", protect
 		props := pulumi.Map{"metadata": pulumi.Map{"name": pulumi.String("issuers.cert-manager.io"), "annotations": pulumi.Map{"helm.sh/resource-policy": pulumi.String("keep")}}}
-		result := a.keep(t.Context(), &pulumi.ResourceTransformArgs{Type: definition, Props: props})
+		result := keep(a.Owner, a.Protect)(t.Context(), &pulumi.ResourceTransformArgs{Type: definition, Props: props})
 		require.NotNil(t, result)
 		assert.True(t, result.Opts.RetainOnDelete)
 		assert.Equal(t, protect, result.Opts.Protect)
@@ -26,9 +26,9 @@ func TestDefinitionsAreKept(t *testing.T) {
 		assert.Equal(t, pulumi.Map{"helm.sh/resource-policy": pulumi.String("keep"), platform.OwnerAnnotation: pulumi.String(a.Owner)}, meta["annotations"])
 
 		props = pulumi.Map{"metadata": pulumi.Map{"name": pulumi.String("issuers.cert-manager.io")}}
-		meta = a.keep(t.Context(), &pulumi.ResourceTransformArgs{Type: definition, Props: props}).Props["metadata"].(pulumi.Map)
+		meta = keep(a.Owner, a.Protect)(t.Context(), &pulumi.ResourceTransformArgs{Type: definition, Props: props}).Props["metadata"].(pulumi.Map)
 		assert.Equal(t, pulumi.Map{platform.OwnerAnnotation: pulumi.String(a.Owner)}, meta["annotations"], "one without annotations")
-		assert.Nil(t, a.keep(t.Context(), &pulumi.ResourceTransformArgs{Type: "kubernetes:apps/v1:Deployment", Props: props}))
+		assert.Nil(t, keep(a.Owner, a.Protect)(t.Context(), &pulumi.ResourceTransformArgs{Type: "kubernetes:apps/v1:Deployment", Props: props}))
 	}
 }
 
@@ -45,7 +45,7 @@ func (r registered) Call(pulumi.MockCallArgs) (resource.PropertyMap, error) { re
 // install runs the component alone.
 func install(t *testing.T, change func(*CertManagerArgs)) (registered, error) {
 	t.Helper()
-	a, r := Defaults(), registered{}
+	a, r := CertManagerDefaults(), registered{}
 	a.Owner = "organization/alphapulse/addons"
 	change(&a)
 	return r, pulumi.RunErr(func(ctx *pulumi.Context) error {

@@ -53,10 +53,12 @@ const (
 	// terminates TLS with the edge's certificate and forwards plain HTTP with
 	// X-Forwarded-Proto, which the edge believes of TrustedProxies.
 	IngressObject Exposure = "ingress"
+	// GatewayRoute attaches the edge to a Gateway of the Gateway API: Args.Gateway.
+	GatewayRoute Exposure = "gateway"
 )
 
 // Exposures lists the ways in.
-var Exposures = []Exposure{NodePort, LoadBalancer, ClusterIP, IngressObject}
+var Exposures = []Exposure{NodePort, LoadBalancer, ClusterIP, IngressObject, GatewayRoute}
 
 // NoHSTS is a value of Args.HSTSSeconds.
 const NoHSTS = -1
@@ -143,11 +145,13 @@ type Args struct {
 	Balancer Balancer
 	// IngressClass of the Ingress object; "" takes the cluster's default class.
 	IngressClass string
+	// Gateway is what GatewayRoute attaches to.
+	Gateway Gateway
 	// PublicHTTPSPort is the port that clients use for HTTPS.
 	PublicHTTPSPort int
 	// TrustedProxies are the CIDRs whose X-Forwarded-* headers are believed. Empty
-	// trusts nobody, but with exposure ingress or the PROXY protocol every private
-	// address: the controller or the balancer has one.
+	// trusts nobody, but with exposure ingress, a Gateway that ends TLS or the PROXY
+	// protocol every private address: the controller or the balancer has one.
 	TrustedProxies []string
 	// Limits per client address and edge pod; nil takes the default.
 	Limits *nginx.Limits
@@ -163,6 +167,8 @@ type Args struct {
 	// PrometheusPassword is for user "admin" of /prometheus, which has no login of
 	// its own; nil keeps Prometheus unreachable from outside.
 	PrometheusPassword pulumi.StringInput
+	// Login of the edge, in front of every host.
+	Login Login
 	// HSTSPreload, BodyPauseSeconds, HeaderKilobytes, ResponseHeaderKilobytes and
 	// TraceSampling are those of nginx.Config.
 	HSTSPreload                                                bool
@@ -203,7 +209,7 @@ func (a *Args) Validated() (*Args, error) {
 // withDefaults gives a copy with every default filled in.
 func (a *Args) withDefaults() *Args {
 	d := room.Fill(*a, Defaults())
-	if len(d.TrustedProxies) == 0 && (d.Exposure == IngressObject || d.Balancer.ProxyProtocol) {
+	if len(d.TrustedProxies) == 0 && (d.Exposure == IngressObject || d.byGateway() || d.Balancer.ProxyProtocol) {
 		d.TrustedProxies = privateNetworks
 	}
 	return &d
@@ -238,6 +244,9 @@ func (a *Args) validate() error {
 	}
 	if a.IngressClass != "" && a.Exposure != IngressObject {
 		problem("IngressClass %q needs Exposure %q, not %q", a.IngressClass, IngressObject, a.Exposure)
+	}
+	if err := a.validateGateway(); err != nil {
+		problem("Gateway: %w", err)
 	}
 	if err := a.TLS.validate(); err != nil {
 		problem("%w", err)
@@ -390,5 +399,6 @@ func (a *Args) config(place Place, hosts ...string) *nginx.Config {
 	if a.PrometheusPassword != nil {
 		c.PasswordFile = PasswordDir + "/" + PasswordKey
 	}
+	c.Login = a.Login.config()
 	return c
 }

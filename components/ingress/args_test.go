@@ -39,6 +39,9 @@ func TestNginxAcceptsEveryExposure(t *testing.T) {
 			t.Run(string(exposure)+" "+name, func(t *testing.T) {
 				a := valid()
 				a.Exposure, a.PrometheusPassword = exposure, password
+				if exposure == GatewayRoute {
+					a.Gateway.Name = "shared"
+				}
 				require.NoError(t, a.withDefaults().validate())
 				c := configOf(a)
 				assert.Equal(t, "/etc/edge-tls/tls.crt", c.CertificateFile)
@@ -68,7 +71,11 @@ func TestDefaults(t *testing.T) {
 	assert.Empty(t, c.TrustedProxies)
 	assert.Equal(t, 1, c.Workers)
 
-	a.Exposure = IngressObject
+	a.Exposure, a.Gateway = GatewayRoute, Gateway{Name: "shared"}
+	assert.Equal(t, privateNetworks, configOf(a).TrustedProxies, "a Gateway that ends TLS names its clients")
+	a.Gateway.Passthrough = true
+	assert.Empty(t, configOf(a).TrustedProxies, "what one that does not passes on, clients wrote")
+	a.Exposure, a.Gateway = IngressObject, Gateway{}
 	assert.Equal(t, privateNetworks, configOf(a).TrustedProxies, "without them every request would be redirected for ever")
 	a.TrustedProxies = []string{"10.9.0.0/16"}
 	assert.Equal(t, a.TrustedProxies, configOf(a).TrustedProxies)
@@ -121,8 +128,30 @@ func TestSolversFindRoom(t *testing.T) {
 
 func TestValidateNamesWhatIsWrong(t *testing.T) {
 	for want, spoil := range map[string]func(*Args){
-		"Namespace is missing":            func(a *Args) { a.Namespace = nil },
-		`Exposure "gateway": want one of`: func(a *Args) { a.Exposure = "gateway" },
+		"Namespace is missing":           func(a *Args) { a.Namespace = nil },
+		`Exposure "window": want one of`: func(a *Args) { a.Exposure = "window" },
+		`Gateway: it needs Exposure`:     func(a *Args) { a.Gateway.Name = "shared" },
+		`Gateway: Name ""`:               func(a *Args) { a.Exposure = GatewayRoute },
+		`Namespace "A"`:                  func(a *Args) { a.Exposure, a.Gateway = GatewayRoute, Gateway{Name: "a", Namespace: "A"} },
+		`listener "a b"`:                 func(a *Args) { a.Exposure, a.Gateway = GatewayRoute, Gateway{Name: "a", Listener: "a b"} },
+		`HTTPListener "a" is Listener`: func(a *Args) {
+			a.Exposure, a.Gateway = GatewayRoute, Gateway{Name: "a", Listener: "a", HTTPListener: "a"}
+		},
+		`HTTPListener "a" needs Listener`: func(a *Args) { a.Exposure, a.Gateway = GatewayRoute, Gateway{Name: "a", HTTPListener: "a"} },
+		"nobody asks for them":            func(a *Args) { a.Exposure, a.Gateway = GatewayRoute, Gateway{Name: "a", Authorities: "x"} },
+		"challenges HTTP-01 come by": func(a *Args) {
+			a.Exposure, a.Gateway = GatewayRoute, Gateway{Name: "a", Passthrough: true}
+			a.TLS.Issuer = &Issuer{Name: "x", Kind: ClusterIssuer, HTTP01: true}
+		},
+		"ProxyProtocol needs Passthrough": func(a *Args) {
+			a.Exposure, a.Gateway, a.Balancer.ProxyProtocol = GatewayRoute, Gateway{Name: "a"}, true
+		},
+		"what clients wrote": func(a *Args) {
+			a.Exposure, a.Gateway, a.TrustedProxies = GatewayRoute, Gateway{Name: "a", Passthrough: true}, []string{"10.0.0.0/8"}
+		},
+		"no node passes anything on": func(a *Args) {
+			a.Exposure, a.Gateway, a.Balancer.Cluster = GatewayRoute, Gateway{Name: "a"}, true
+		},
 		"HTTPNodePort 30080":              func(a *Args) { a.HTTPNodePort = 30080 },
 		"HTTPNodePort 70000: want":        func(a *Args) { a.Exposure, a.HTTPNodePort = NodePort, 70000 },
 		"are both 30080":                  func(a *Args) { a.Exposure, a.HTTPNodePort, a.HTTPSNodePort = NodePort, 30080, 30080 },

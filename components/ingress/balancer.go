@@ -17,7 +17,7 @@ import (
 // Balancer is what is said to whoever leads clients to the edge: the controller of load
 // balancers, or that of Ingress objects.
 type Balancer struct {
-	// Annotations of the Service, or of the Ingress object. They are the controller's own.
+	// Annotations of the Service, or with an Ingress object of that. They are the controller's own.
 	Annotations map[string]string
 	// Class of the load balancer; "" for the cluster's default. It can never change.
 	Class string
@@ -50,6 +50,9 @@ func (b Balancer) validate(exposure Exposure) error {
 	}
 	if exposure == IngressObject && b.ProxyProtocol {
 		problem("ProxyProtocol: a controller of Ingress objects speaks HTTP to the edge: leave it out")
+	}
+	if exposure == GatewayRoute && b.Cluster {
+		problem("Cluster: a Gateway connects to pods, and no node passes anything on: leave it out")
 	}
 	if exposure != IngressObject && b.NodePorts {
 		problem("NodePorts needs Exposure %q, not %q", IngressObject, exposure)

@@ -12,8 +12,9 @@ import (
 	"github.com/alphapulse/alphapulse-infra/components/workload"
 )
 
-// expose creates the way in and returns its address, "" as long as there is none.
-func expose(ctx *pulumi.Context, i room.Identity, args *Args, tlsSecret pulumi.StringInput, opts ...pulumi.ResourceOption) (pulumi.StringOutput, error) {
+// expose creates the way in and returns its address, "" as long as there is none, and where
+// it is a Gateway's. root is the development CA's certificate, "" with any other.
+func expose(ctx *pulumi.Context, i room.Identity, args *Args, tlsSecret pulumi.StringInput, root pulumi.StringOutput, opts ...pulumi.ResourceOption) (pulumi.StringOutput, error) {
 	port := func(name string, number, node int) *corev1.ServicePortArgs {
 		p := &corev1.ServicePortArgs{Name: pulumi.String(name), Port: pulumi.Int(number), TargetPort: pulumi.String(name)}
 		if node != 0 {
@@ -47,6 +48,8 @@ func expose(ctx *pulumi.Context, i room.Identity, args *Args, tlsSecret pulumi.S
 		}).(pulumi.StringOutput), nil
 	case IngressObject:
 		return ingressObject(ctx, i, args, service.Metadata.Name().Elem(), tlsSecret, opts...)
+	case GatewayRoute:
+		return pulumi.String("").ToStringOutput(), args.gatewayRoutes(ctx, i, root, opts...)
 	default:
 		return pulumi.String("").ToStringOutput(), nil
 	}

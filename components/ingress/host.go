@@ -55,7 +55,7 @@ func NewDockerIngress(ctx *pulumi.Context, name string, host *workload.Host, arg
 	filled := *args
 	filled.Namespace, filled.Exposure = pulumi.String(host.Prefix()), ClusterIP
 	filled.HTTPNodePort, filled.HTTPSNodePort, filled.IngressClass = 0, 0, ""
-	filled.Balancer = Balancer{}
+	filled.Balancer, filled.Gateway = Balancer{}, Gateway{}
 	own, err := filled.Validated()
 	if own.TLS.renewed() {
 		err = errors.Join(err, ErrDocker)

@@ -78,6 +78,9 @@ func (t TLS) validate() error {
 // renewed says that somebody else puts new certificates into a Secret.
 func (t TLS) renewed() bool { return t.Secret != nil || t.Issuer != nil }
 
+// development says that the development CA issues the certificate.
+func (t TLS) development() bool { return !t.renewed() && t.Certificate == nil }
+
 // solves says that the answers to challenges go through the edge.
 func (a *Args) solves() bool {
 	return a.TLS.Issuer != nil && a.TLS.Issuer.HTTP01 && a.Exposure != IngressObject

@@ -1,6 +1,6 @@
 // Package ingress runs the edge: nginx in front of every service, which terminates
 // TLS, limits clients, balances over pods and passes WebSockets on. The way in
-// (NodePort, LoadBalancer, an Ingress object of any class) is one setting.
+// (NodePort, LoadBalancer, an Ingress object of any class, a Gateway) is one setting.
 package ingress
 
 import (
@@ -80,7 +80,7 @@ func NewIngress(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Res
 	if secrets.Given != nil {
 		certificate = secrets.Given
 	}
-	if e.Address, err = expose(ctx, Edge(name), args, certificate, parent); err != nil {
+	if e.Address, err = expose(ctx, Edge(name), args, certificate, secrets.Root, parent); err != nil {
 		return nil, err
 	}
 	e.URLs = pulumi.ToStringMap(args.URLs()).ToStringMapOutput()

@@ -57,6 +57,9 @@ func (a *Args) files(config pulumi.StringInput, secrets *Secrets) (volumes []wor
 	if secrets.Password != nil {
 		add("password", "", PasswordDir, workload.Hidden("password", pulumi.StringMap{PasswordKey: secrets.Password}))
 	}
+	if a.Login.Users != nil {
+		add("login", "", LoginDir, workload.Hidden("login", pulumi.StringMap{LoginKey: a.Login.Users}))
+	}
 	return volumes, mounts
 }
 

@@ -94,6 +94,8 @@ type Grafana struct {
 	Storage resource.Quantity
 	// Password of the user "admin"; a secret. Changing it changes the login.
 	Password pulumi.StringInput
+	// SignOn lets users of a provider log in, too; nil for the user "admin" alone.
+	SignOn *SignOn
 }
 
 // KubeStateMetrics sizes kube-state-metrics.
@@ -202,6 +204,7 @@ func (a *Args) validate() error {
 			problem("%s is missing: %s", required.name, required.remedy)
 		}
 	}
+	a.Grafana.SignOn.validate(problem)
 	for _, w := range []struct {
 		name      string
 		resources room.Resources

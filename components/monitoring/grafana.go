@@ -96,6 +96,9 @@ func (a *Args) GrafanaEnvironment() pulumi.StringMap {
 		env["GF_PLUGINS_DISABLE_PLUGINS"] = pulumi.String(strings.Join(unused, ","))
 	}
 	env["GF_SERVER_ROOT_URL"] = pulumi.Sprintf("%s/", a.ExternalURL)
+	for name, value := range a.Grafana.SignOn.environment() {
+		env[name] = pulumi.String(value)
+	}
 	return env
 }
 
@@ -185,6 +188,9 @@ func (a *Args) grafana(name string, on room.Target) (*server, error) {
 		s.reads(workload.Folder(workload.Plain("custom", custom)), CustomPath)
 	}
 	s.reads(workload.Folder(workload.Hidden("admin", pulumi.StringMap{GrafanaSecretKey: a.Grafana.Password})), GrafanaSecretPath)
+	if a.Grafana.SignOn != nil {
+		s.reads(workload.Folder(a.Grafana.SignOn.files()), signOnPath)
+	}
 	tmp, tmpMount := workload.Writable("64Mi", "", map[string]string{"tmp": "/tmp"})
 	s.volumes, s.mounts = append(s.volumes, tmp...), append(s.mounts, tmpMount...)
 	if on == room.DockerHost {

@@ -175,7 +175,7 @@ type Object struct {
 	Labels, Annotations map[string]string
 }
 
-// kinds are the resources of the kinds that the program creates.
+// kinds are the resources of the kinds that the program creates, or looks for.
 var kinds = map[string]schema.GroupVersionResource{
 	"Namespace":               namespaces,
 	"PriorityClass":           {Group: "scheduling.k8s.io", Version: "v1", Resource: "priorityclasses"},
@@ -191,6 +191,12 @@ var kinds = map[string]schema.GroupVersionResource{
 	"HorizontalPodAutoscaler": {Group: "autoscaling", Version: "v2", Resource: "horizontalpodautoscalers"},
 	"PodDisruptionBudget":     {Group: "policy", Version: "v1", Resource: "poddisruptionbudgets"},
 	"NetworkPolicy":           {Group: "networking.k8s.io", Version: "v1", Resource: "networkpolicies"},
+	"GatewayClass":            {Group: "gateway.networking.k8s.io", Version: "v1", Resource: "gatewayclasses"},
+	"IngressClass":            {Group: "networking.k8s.io", Version: "v1", Resource: "ingressclasses"},
+	"Gateway":                 {Group: "gateway.networking.k8s.io", Version: "v1", Resource: "gateways"},
+	"HTTPRoute":               {Group: "gateway.networking.k8s.io", Version: "v1", Resource: "httproutes"},
+	"TLSRoute":                {Group: "gateway.networking.k8s.io", Version: "v1", Resource: "tlsroutes"},
+	"BackendTLSPolicy":        {Group: "gateway.networking.k8s.io", Version: "v1", Resource: "backendtlspolicies"},
 	"Ingress":                 {Group: "networking.k8s.io", Version: "v1", Resource: "ingresses"},
 	"Job":                     {Group: "batch", Version: "v1", Resource: "jobs"},
 	"CronJob":                 {Group: "batch", Version: "v1", Resource: "cronjobs"},
@@ -202,7 +208,7 @@ var kinds = map[string]schema.GroupVersionResource{
 }
 
 // clusterScoped kinds are in no namespace.
-var clusterScoped = []string{"Namespace", "PriorityClass"}
+var clusterScoped = []string{"Namespace", "PriorityClass", "GatewayClass", "IngressClass"}
 
 // Looks tells whether objects of a kind are looked for before they are created.
 func Looks(kind string) bool { _, ok := kinds[kind]; return ok }

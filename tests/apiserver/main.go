@@ -1,6 +1,6 @@
 // Command apiserver says what the API server would: it reads objects, one a line of JSON,
-// and answers each with a line, empty where the object would be created. It is Kubernetes'
-// own code that decodes, defaults and validates; no server runs.
+// and answers each with a line, empty where the object would be created; what a definition
+// brings is known from then on. It is Kubernetes' own code that decodes, defaults and validates; no server runs.
 package main
 
 import (
@@ -76,6 +76,16 @@ func main() {
 
 // create does what comes before an object is stored.
 func create(raw []byte) error {
+	own, err := kindOf(raw)
+	if err != nil {
+		return err
+	}
+	if own.Kind == "CustomResourceDefinition" {
+		return define(raw)
+	}
+	if c, ok := defined[own]; ok {
+		return c.create(raw)
+	}
 	_, kind, err := legacyscheme.Codecs.UniversalDeserializer().Decode(raw, nil, nil)
 	if err != nil {
 		return err

@@ -51,7 +51,7 @@ func balancers(t *testing.T) []balancer {
 		}
 		all = append(all, balancer{strings.TrimSpace(cells[1]), pairs(cells[2]), pairs(cells[3])})
 	}
-	require.Len(t, all, 11)
+	require.Len(t, all, 13)
 	return all
 }
 

@@ -48,6 +48,10 @@ var variants = map[string]map[string]string{
 	"prod": {},
 	"prod behind an Ingress": {"edgeExposure": "ingress", "edgeIngressClass": "any",
 		"databaseAliases": `["timescaledb","postgres"]`, "cacheAliases": `["redis"]`},
+	"prod with a login at the edge": {"edgeLogin": "basic", "edgeLoginUsers": "ada:$apr1$8sFt66rZ$32NPfbZ3dyKt9ifnAMouy."},
+	"prod with single sign-on": {"grafanaLogin": "oidc", "grafanaOidcAuthUrl": "https://login.example.com/auth", "grafanaOidcTokenUrl": "https://login.example.com/token",
+		"grafanaOidcApiUrl": "https://login.example.com:8443/userinfo", "grafanaOidcClientId": "grafana", "grafanaOidcClientSecret": usersOwn + "11"},
+	"prod behind a Gateway": {"edgeExposure": "gateway", "edgeGateway": "shared", "edgeGatewayNamespace": "gateways"},
 	"prod with backups elsewhere": {"databaseBackup": "s3", "databaseBackupStorage": "50Gi", "databaseBackupEndpoint": "s3.example.com:9000",
 		"databaseBackupBucket": "acme-backups", "databaseBackupKey": usersOwn + "5", "databaseBackupKeySecret": usersOwn + "6",
 		"databaseBackupPassphrase": usersOwn + "7-long-enough", "databaseRestore": "latest", "databaseRestorePath": "/alphapulse/live",
@@ -376,14 +380,16 @@ func TestNetworkPolicies(t *testing.T) {
 }
 
 // outside tells whether a workload may reach an address that nobody knows beforehand: the
-// API server's, a bucket's if it has the bucket's key, or that of a server of logs and
-// traces.
+// API server's, a bucket's if it has the bucket's key, that of a server of logs and traces if
+// it has that one's credentials, or that of a provider of logins if it has its secret there.
 func outside(w recorder.Workload) bool {
 	if slices.Contains([]string{"monitoring-prometheus", "monitoring-kube-state-metrics", "database-g1"}, w.Name) {
 		return true
 	}
 	return slices.ContainsFunc(w.Template.Spec.Volumes, func(v corev1.Volume) bool {
-		return v.Secret != nil && (strings.Contains(v.Secret.SecretName, "pgbackrest-secret") || strings.Contains(v.Secret.SecretName, "telemetry-collector-credentials"))
+		return v.Secret != nil && slices.ContainsFunc([]string{"pgbackrest-secret", "telemetry-collector-credentials", "monitoring-grafana-signon"}, func(key string) bool {
+			return strings.Contains(v.Secret.SecretName, key)
+		})
 	})
 }
 

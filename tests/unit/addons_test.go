@@ -34,6 +34,11 @@ func TestAddonsAreAskedFor(t *testing.T) {
 	r, err := recorder.Stack("addons", managed)
 	require.NoError(t, err)
 	assert.True(t, r.Find("kubernetes:core/v1:Namespace", "")[0].RPC.GetRetainOnDelete(), "accounts and authorities lie there")
+	assert.Equal(t, map[string]int{
+		"pulumi:providers:kubernetes": 1, "alphapulse:index:GatewayController": 1, "kubernetes:core/v1:Namespace": 1,
+		"kubernetes:yaml/v2:ConfigFile": 1, "kubernetes:helm.sh/v4:Chart": 1,
+	}, types(controlled))
+	assert.Zero(t, types(map[string]string{"gatewayController": "traefik", "gatewayDefinitions": "cluster"})["kubernetes:yaml/v2:ConfigFile"])
 }
 
 // TestMistakesWithAddonsAreRefused before anything is registered.
@@ -55,6 +60,13 @@ func TestMistakesWithAddonsAreRefused(t *testing.T) {
 		{with: map[string]string{"logAgentNamespaces": `["a"]`}, says: "logAgentNamespaces: it has an effect only while logAgent is true"},
 		{with: map[string]string{"logAgent": "true", "logAgentNamespaces": `["A_b"]`}, says: `logAgentNamespaces: "A_b" cannot be a namespace`},
 		{with: map[string]string{"logAgent": "true", "logAgentNamespaces": `["a"]`, "logAgentExclude": `["edge"]`}, says: `logAgentExclude: "edge" does not name pods and containers`},
+		{with: map[string]string{"gatewayController": "nginx"}, says: `gatewayController: "nginx"`},
+		{with: map[string]string{"gatewayControllerReplicas": "3"}, says: "gatewayControllerReplicas: it has an effect only while gatewayController is traefik"},
+		{with: map[string]string{"gatewayController": "traefik", "gatewayControllerHttpNodePort": "30080"}, says: "gatewayControllerService is NodePort"},
+		{with: map[string]string{"gatewayController": "traefik", "gatewayControllerService": "NodePort", "gatewayControllerHttpNodePort": "30080", "gatewayControllerHttpsNodePort": "30080"},
+			says: "choose two ports"},
+		{with: map[string]string{"gatewayController": "traefik", "gatewayDefinitions": "http://example.com/crds.yaml"}, says: `"http://example.com/crds.yaml" is not where a manifest is`},
+		{with: map[string]string{"gatewayController": "traefik", "gatewayControllerVersion": ">=41"}, says: `gatewayControllerVersion: ">=41" is not one version`},
 		{with: map[string]string{"databaseStorage": "100Gi"}, says: "databaseStorage: it has no meaning with target addons"},
 		{with: map[string]string{"domain": "example.com"}, says: "domain: it has no meaning with target addons"},
 		{previous: map[string]any{"target": "kubernetes", "namespace": "alphapulse-addons"}, says: `target: "addons": the stack runs on target "kubernetes"`},

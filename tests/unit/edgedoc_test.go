@@ -32,7 +32,7 @@ func edgePage(t *testing.T) string {
 func TestDocumentedEdge(t *testing.T) {
 	before := prod(t, nil)
 	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(edgePage(t), -1)
-	require.Len(t, blocks, 4)
+	require.Len(t, blocks, 5)
 	for _, block := range blocks {
 		var shown map[string]any
 		require.NoError(t, yaml.Unmarshal([]byte(block[1]), &shown))

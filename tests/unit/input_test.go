@@ -56,7 +56,7 @@ func TestBadInput(t *testing.T) {
 		{"egressCidrs", `["10.0.0.1/8"]`, []string{`"10.0.0.1/8"`, "write 10.0.0.0/8"}},
 		{"egressCidrs", `["everywhere"]`, []string{`"everywhere"`, "203.0.113.0/24"}},
 		{"edgeTrustedProxies", `"x"`, []string{"not a list"}},
-		{"edgeExposure", "magic", []string{`"magic"`, "nodePort, loadBalancer, ingress"}},
+		{"edgeExposure", "magic", []string{`"magic"`, "nodePort, loadBalancer, ingress, gateway"}},
 		{"edgeExposure", "ingress", []string{"edgeIngressClass", "name the class"}},
 		{"edgeHttpsNodePort", "443", []string{"443", "30000 to 32767"}},
 		{"backendLivenessPath", "health", []string{`"health"`, "start it with a slash"}},

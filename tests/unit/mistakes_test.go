@@ -23,6 +23,17 @@ type mistake struct {
 	says  []string
 }
 
+// noNodePorts takes dev's away.
+var noNodePorts = map[string]string{"edgeHttpNodePort": "0", "edgeHttpsNodePort": "0"}
+
+// atGateway are settings on top of those of a stack behind a Gateway.
+func atGateway(with map[string]string) map[string]string {
+	all := maps.Clone(gated)
+	maps.Copy(all, noNodePorts)
+	maps.Copy(all, with)
+	return all
+}
+
 // mistakes by their kind, each with what is right. They are refused on every target
 // where the setting has a meaning.
 var mistakes = map[string][]mistake{
@@ -210,6 +221,39 @@ var mistakes = map[string][]mistake{
 		{key: "edgeHealthCheckNodePort", value: "32000", with: map[string]string{"edgeExposure": "loadBalancer", "edgeHttpNodePort": "0", "edgeHttpsNodePort": "0", "edgeTrafficFromEveryNode": "true"}, says: []string{"edgeTrafficFromEveryNode"}},
 		{key: "edgeProxyProtocol", value: "true", with: map[string]string{"edgeExposure": "ingress", "edgeIngressClass": "alb", "edgeHttpNodePort": "0", "edgeHttpsNodePort": "0"}, says: []string{"speaks HTTP"}},
 		{key: "edgeIngressNodePorts", value: "true", says: []string{"only while edgeExposure is ingress"}},
+	},
+	"single sign-on": {
+		{key: "grafanaLogin", value: "saml", says: []string{`"saml"`, "own, oidc"}},
+		{key: "grafanaOidcClientId", value: "grafana", says: []string{"only while grafanaLogin is oidc"}},
+		{key: "grafanaOidcAuthUrl", value: "http://login.example.com/auth", with: others(signedOn, "grafanaOidcAuthUrl"), says: []string{"is not an https address of a provider"}},
+		{key: "grafanaOidcTokenUrl", value: "", with: others(signedOn, "grafanaOidcTokenUrl"), says: []string{"it is not set, and grafanaLogin is oidc", "token_endpoint"}},
+		{key: "grafanaOidcClientSecret", value: "", with: others(signedOn, "grafanaOidcClientSecret"), says: []string{"it is not set, and grafanaLogin is oidc"}},
+		{key: "grafanaOidcRoles", value: "$(HOSTNAME)", with: signedOn, says: []string{"it holds $"}},
+		{key: "grafanaOidcCa", value: "none", with: signedOn, says: []string{"it is no certificate"}},
+	},
+	"logins": {
+		{key: "edgeLogin", value: "oauth", says: []string{`"oauth"`, "off, basic"}},
+		{key: "edgeLoginUsers", value: oneUser, says: []string{"only while edgeLogin is basic"}},
+		{key: "edgeLoginUsers", value: "ada:swordfish", with: map[string]string{"edgeLogin": "basic"}, says: []string{"line 1 is no user", "htpasswd -nm"}},
+		{key: "edgeLoginUsers", value: "", with: map[string]string{"edgeLogin": "basic"}, says: []string{"it is not set, and edgeLogin is basic"}},
+		{key: "edgeLoginExempt", value: `["hooks"]`, with: loggedIn, says: []string{`"hooks" cannot be left without a login`}},
+		{key: "edgeLoginExempt", value: `["/"]`, with: loggedIn, says: []string{`"/" cannot be left without a login`}},
+		{key: "edgeLoginTokens", value: "true", says: []string{"only while edgeLogin is basic"}},
+	},
+	"gateways": {
+		{key: "edgeGateway", value: "shared", says: []string{"only while edgeExposure is gateway"}},
+		{key: "edgeGateway", value: "Shared Gateway", with: atGateway(nil), says: []string{`"Shared Gateway" cannot be an object's name`}},
+		{key: "edgeGatewayNamespace", value: "a.b", with: atGateway(nil), says: []string{`"a.b" cannot be a namespace`}},
+		{key: "edgeGatewayTls", value: "reencrypt", with: atGateway(nil), says: []string{`"reencrypt"`, "terminate, passthrough"}},
+		{key: "edgeGatewayHttpListener", value: "web", with: atGateway(nil), says: []string{"edgeGatewayListener is not set", "set both, or none"}},
+		{key: "edgeGatewayHttpListener", value: "web", with: atGateway(map[string]string{"edgeGatewayListener": "web"}), says: []string{"is edgeGatewayListener, too"}},
+		{key: "edgeGatewayAuthorities", value: provided[0].chain, with: atGateway(nil), says: []string{"tlsMode is not development"}},
+		{key: "edgeGatewayAuthorities", value: "none", with: atGateway(map[string]string{"tlsMode": "secret", "tlsSecret": "a"}), says: []string{"it is no certificate"}},
+		{key: "edgeProxyProtocol", value: "true", with: atGateway(nil), says: []string{"speaks HTTP", "edgeTrustedProxies"}},
+		{key: "edgeProxyProtocol", value: "true", with: atGateway(map[string]string{"edgeGatewayTls": "passthrough", "edgeGatewayHttpListener": "web"}), says: []string{"edgeGatewayHttpListener", "remove one of them"}},
+		{key: "edgeTrafficFromEveryNode", value: "true", with: atGateway(nil), says: []string{"a Gateway connects to the pods"}},
+		{key: "tlsHttp01", value: "true", with: atGateway(map[string]string{"edgeGatewayListener": "tls", "tlsMode": "certManager", "tlsIssuer": "a"}), says: []string{"challenges come by plain HTTP", "edgeGatewayHttpListener is not set"}},
+		{key: "tlsHttp01", value: "true", with: atGateway(map[string]string{"edgeGatewayTls": "passthrough", "tlsMode": "certManager", "tlsIssuer": "a"}), says: []string{"edgeGatewayHttpListener is not set"}},
 	},
 	"scaling": {
 		{key: "backendMemoryUtilization", value: "0", with: map[string]string{"backendCpuUtilization": "0"}, says: []string{"backendCpuUtilization is 0 too"}},

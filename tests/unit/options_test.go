@@ -229,6 +229,7 @@ func TestEveryKindIsLookedFor(t *testing.T) {
 	for _, with := range []map[string]string{
 		nil,
 		{"edgeExposure": "ingress", "edgeIngressClass": "any"},
+		gated, {"edgeExposure": "gateway", "edgeGateway": "shared", "edgeGatewayTls": "passthrough", "edgeGatewayHttpListener": "web"},
 		{"tlsMode": "certManager", "tlsIssuer": "letsencrypt"},
 		{"databaseImage": "registry.example.com/team/timescale:5"},
 	} {

@@ -52,6 +52,31 @@ type edit struct {
 	live bool
 }
 
+// gated are the settings of a stack behind a Gateway that ends TLS, passedThrough of one
+// whose edge does.
+var (
+	gated         = map[string]string{"edgeExposure": "gateway", "edgeGateway": "shared"}
+	passedThrough = map[string]string{"edgeExposure": "gateway", "edgeGateway": "shared", "edgeGatewayTls": "passthrough"}
+)
+
+// oneUser may pass the edge of a stack with the settings loggedIn.
+const oneUser = "ada:$apr1$8sFt66rZ$32NPfbZ3dyKt9ifnAMouy."
+
+var loggedIn = map[string]string{"edgeLogin": "basic", "edgeLoginUsers": oneUser}
+
+// signedOn are the settings of a stack whose Grafana knows a provider's users.
+var signedOn = map[string]string{
+	"grafanaLogin": "oidc", "grafanaOidcAuthUrl": "https://login.example.com/auth", "grafanaOidcTokenUrl": "https://login.example.com/token",
+	"grafanaOidcApiUrl": "https://login.example.com/userinfo", "grafanaOidcClientId": "grafana", "grafanaOidcClientSecret": "known-to-both",
+}
+
+// others are settings without one.
+func others(of map[string]string, but string) map[string]string {
+	rest := maps.Clone(of)
+	delete(rest, but)
+	return rest
+}
+
 // issued are the settings of a stack whose certificate cert-manager keeps.
 var issued = map[string]string{"tlsMode": "certManager", "tlsIssuer": "letsencrypt"}
 
@@ -223,6 +248,12 @@ var edits = map[string]edit{
 	"edgeLatencyMilliseconds":     {value: "800"},
 	"edgeExposure":                {value: "nodePort"},
 	"edgeIngressClass":            {value: "nginx", with: map[string]string{"edgeExposure": "ingress", "edgeIngressClass": "any"}},
+	"edgeGateway":                 {value: "other", with: gated},
+	"edgeGatewayNamespace":        {value: "gateways", with: gated},
+	"edgeGatewayTls":              {value: "passthrough", with: gated},
+	"edgeGatewayListener":         {value: "https", with: gated},
+	"edgeGatewayHttpListener":     {value: "http", with: passedThrough},
+	"edgeGatewayAuthorities":      {value: provided[0].chain, with: map[string]string{"edgeExposure": "gateway", "edgeGateway": "shared", "tlsMode": "secret", "tlsSecret": "wildcard"}},
 	"edgeHttpNodePort":            {value: "30080", with: map[string]string{"edgeExposure": "nodePort"}},
 	"edgeHttpsNodePort":           {value: "30443", with: map[string]string{"edgeExposure": "nodePort"}},
 	"edgePublicPort":              {value: "8443"},
@@ -243,6 +274,10 @@ var edits = map[string]edit{
 	"edgeWebsocketRate":           {value: "9"},
 	"edgeWebsocketBurst":          {value: "99"},
 	"edgeConnections":             {value: "9"},
+	"edgeLogin":                   {value: "basic", together: map[string]string{"edgeLoginUsers": oneUser}},
+	"edgeLoginUsers":              {value: "bob:$apr1$8sFt66rZ$32NPfbZ3dyKt9ifnAMouy.", with: loggedIn},
+	"edgeLoginExempt":             {value: `["/hooks/"]`, with: loggedIn},
+	"edgeLoginTokens":             {value: "true", with: loggedIn},
 	"edgeUnlimitedCidrs":          {value: `["203.0.113.0/24"]`},
 	"edgeLoginPaths":              {value: `["/api/session"]`},
 	"edgeTraceSampling":           {value: "0.05"},
@@ -272,6 +307,17 @@ var edits = map[string]edit{
 	"prometheusStorage":         {value: "40Gi"},
 	"prometheusRetention":       {value: "30d"},
 	"grafanaResources":          {value: `{"limits":{"memory":"2Gi"}}`},
+	"grafanaLogin":              {value: "oidc", together: others(signedOn, "grafanaLogin")},
+	"grafanaOidcAuthUrl":        {value: "https://other.example.com/auth", with: signedOn},
+	"grafanaOidcTokenUrl":       {value: "https://other.example.com:8443/token", with: signedOn},
+	"grafanaOidcApiUrl":         {value: "https://other.example.com:9443/userinfo", with: signedOn},
+	"grafanaOidcClientId":       {value: "other", with: signedOn},
+	"grafanaOidcClientSecret":   {value: "renewed", with: signedOn},
+	"grafanaOidcScopes":         {value: `["openid","groups"]`, with: signedOn},
+	"grafanaOidcGroups":         {value: `["traders"]`, with: signedOn},
+	"grafanaOidcDomains":        {value: `["example.com"]`, with: signedOn},
+	"grafanaOidcRoles":          {value: "contains(groups[*], 'admins') && 'Admin' || 'Viewer'", with: signedOn},
+	"grafanaOidcCa":             {value: provided[0].chain, with: signedOn},
 	"grafanaStorage":            {value: "20Gi"},
 	"alertmanagerResources":     {value: `{"limits":{"memory":"512Mi"}}`},
 	"kubeStateMetricsResources": {value: `{"limits":{"memory":"512Mi"}}`},
@@ -365,6 +411,13 @@ var onHost = map[string]edit{
 	"engineEnabled":          {value: "false", with: map[string]string{"tradingEnabled": "false", "engineResources": `{"requests":{"cpu":"500m","memory":"1Gi"},"limits":{"cpu":"1","memory":"2Gi"}}`}},
 }
 
+// controlled are the settings of a stack of add-ons that has a controller of Gateways,
+// onNodePorts of one that is reached at ports of nodes.
+var (
+	controlled  = map[string]string{"gatewayController": "traefik"}
+	onNodePorts = map[string]string{"gatewayController": "traefik", "gatewayControllerService": "NodePort"}
+)
+
 // managed are the settings of a stack of add-ons that has cert-manager.
 var managed = map[string]string{"certManager": "true"}
 
@@ -383,6 +436,17 @@ var onCluster = map[string]edit{
 	"logAgentResources":      {value: `{"limits":{"memory":"512Mi"}}`, with: agented},
 	"logAgentNamespaces":     {value: `["alphapulse-prod","alphapulse-dev"]`, with: agented},
 	"logAgentExclude":        {value: `["edge-*/nginx"]`, with: agented},
+
+	"gatewayController":              {value: "traefik"},
+	"gatewayDefinitions":             {value: "cluster", with: controlled},
+	"gatewayControllerChart":         {value: "oci://ghcr.io/traefik/helm/traefik", with: controlled},
+	"gatewayControllerVersion":       {value: "42.0.0", with: controlled},
+	"gatewayControllerRegistry":      {value: "registry.example.com/hub", with: controlled},
+	"gatewayControllerReplicas":      {value: "3", with: controlled},
+	"gatewayControllerResources":     {value: `{"limits":{"memory":"512Mi"}}`, with: controlled},
+	"gatewayControllerService":       {value: "NodePort", with: controlled},
+	"gatewayControllerHttpNodePort":  {value: "30080", with: onNodePorts},
+	"gatewayControllerHttpsNodePort": {value: "30443", with: onNodePorts},
 }
 
 // agented are the settings of one that has the agent on the nodes.

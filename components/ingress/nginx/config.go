@@ -52,6 +52,9 @@ type Config struct {
 	// PasswordFile guards Prometheus, which has no login of its own. "" keeps
 	// Prometheus unreachable from outside.
 	PasswordFile string
+	// Login is the edge's own, in front of every host; Prometheus and what else
+	// PasswordFile guards ask for that password instead.
+	Login Login
 	// HSTSSeconds is how long a browser insists on HTTPS after a visit; 0 sends no
 	// such header.
 	HSTSSeconds int

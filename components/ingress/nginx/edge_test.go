@@ -128,7 +128,8 @@ func found(t *testing.T, what string, holds func() bool) {
 func (e *edge) reached(t *testing.T) {
 	t.Helper()
 	client := e.Client(t, "127.0.0.8")
-	urls := []string{"https://monitoring.example.test/prometheus/"}
+	const guarded = "https://monitoring.example.test/prometheus/"
+	urls := []string{guarded}
 	for _, host := range nginx.HostsOf(e.Config.Domain).All() {
 		urls = append(urls, "https://"+host+"/")
 	}
@@ -137,6 +138,9 @@ func (e *edge) reached(t *testing.T) {
 			r, err := http.NewRequest(http.MethodGet, url, nil)
 			require.NoError(t, err)
 			r.SetBasicAuth(nginx.PasswordUser, nginxtest.Password)
+			if e.Config.Login.UsersFile != "" && url != guarded {
+				r.SetBasicAuth("ada", nginxtest.UserPassword)
+			}
 			code, _, _ := do(t, client, r)
 			return code < http.StatusInternalServerError
 		})
@@ -306,6 +310,14 @@ func TestOnlyTrustedProxiesSpeakForTheirClients(t *testing.T) {
 	assert.Equal(t, http.StatusPermanentRedirect, code)
 	code, _ = ask("127.0.0.1", "https")
 	assert.Equal(t, http.StatusPermanentRedirect, code, "anyone can send the header")
+	for _, pretended := range []string{"http:1:https", "x:1:wss", "https:1:https"} {
+		code, _ = ask("127.0.0.1", pretended)
+		assert.Equal(t, http.StatusPermanentRedirect, code, "a header that looks like the edge's own note: %s", pretended)
+	}
+	for proto, want := range map[string]int{"wss": http.StatusOK, "WSS": http.StatusOK, "ws": http.StatusPermanentRedirect} {
+		code, _ = ask("127.0.0.9", proto)
+		assert.Equal(t, want, code, "of a WebSocket some say %s", proto)
+	}
 
 	r, err := http.NewRequest(http.MethodGet, "https://api.example.test/", nil)
 	require.NoError(t, err)
@@ -317,6 +329,34 @@ func TestOnlyTrustedProxiesSpeakForTheirClients(t *testing.T) {
 	assert.Equal(t, "127.0.0.1", got.Header.Get("X-Forwarded-For"))
 	assert.Regexp(t, "^[0-9a-f]{32}$", got.Header.Get("X-Request-ID"))
 	assert.Equal(t, []string{got.Header.Get("X-Request-ID")}, header.Values("X-Request-ID"), "the client can quote the id")
+}
+
+// TestAProxyThatEncryptsAgainSaysHowItWasAsked, as a Gateway does that ends TLS: what came to
+// it by plain HTTP is redirected, with the public port and no other.
+func TestAProxyThatEncryptsAgainSaysHowItWasAsked(t *testing.T) {
+	e := startEdge(t, func(c *nginx.Config) { c.PublicHTTPSPort = 8443 }, nil)
+	for _, c := range []struct {
+		from, proto string
+		want        int
+	}{
+		{"127.0.0.9", "http", http.StatusPermanentRedirect},
+		{"127.0.0.9", "ws", http.StatusPermanentRedirect},
+		{"127.0.0.9", "https", http.StatusOK},
+		{"127.0.0.9", "wss", http.StatusOK},
+		{"127.0.0.9", "", http.StatusOK},
+		{"127.0.0.1", "http", http.StatusOK}, // anyone can send the header
+	} {
+		r, err := http.NewRequest(http.MethodGet, "https://api.example.test/x?y", nil)
+		require.NoError(t, err)
+		r.Header.Set("X-Forwarded-For", "203.0.113.7")
+		r.Header.Set("X-Forwarded-Proto", c.proto)
+		code, header, _ := do(t, e.Client(t, c.from), r)
+		assert.Equal(t, c.want, code, "%v", c)
+		if c.want != http.StatusOK {
+			assert.Equal(t, "https://api.example.test:8443/x?y", header.Get("Location"))
+			assert.Empty(t, header.Get("Strict-Transport-Security"), "it would not count by plain HTTP")
+		}
+	}
 }
 
 func TestUnknownHostsAreRefused(t *testing.T) {

@@ -19,6 +19,8 @@ var sources embed.FS
 
 var tmpl = template.Must(template.New("nginx.conf.tmpl").Funcs(template.FuncMap{
 	"limit":      limit,
+	"realm":      func() string { return Realm },
+	"exempted":   func(c *Config, onUIHost bool) exempted { return exempted{Config: c, Paths: exempt(c.Login, onUIHost)} },
 	"hidden":     hidden,
 	"webSockets": webSockets,
 	"quote":      regexp.QuoteMeta,
@@ -33,6 +35,12 @@ type scope struct {
 	// Name of the upstream in the file.
 	Name     string
 	Upstream *Upstream
+}
+
+// exempted are the locations of the API that need no login.
+type exempted struct {
+	*Config
+	Paths []string
 }
 
 // onUIHost gives the hidden paths that matter on the UI's host: of the API those

@@ -60,7 +60,7 @@ func (c *Config) Validate() error {
 			problem("UpstreamRootsFile is empty: %s speaks TLS, name the file of those who vouch for it", u.Name)
 		}
 	}
-	problems = append(problems, c.validateReserved())
+	problems = append(problems, c.validateReserved(), c.validateLogin())
 	return errors.Join(problems...)
 }
 

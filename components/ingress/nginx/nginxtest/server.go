@@ -29,6 +29,12 @@ const Seed = "a seed of at least thirty-two bytes, for tests only"
 // Password of Prometheus in tests.
 const Password = "a password for tests"
 
+// Users of the edge's login in tests: ada's password is UserPassword.
+const (
+	Users        = "ada:$apr1$8sFt66rZ$32NPfbZ3dyKt9ifnAMouy.\nbob:{SSHA}Hpbl7FqJSsW12zKDYydLlP6vFvRzYWx0c2FsdA==\n"
+	UserPassword = "right horse"
+)
+
 // Files puts a certificate for c's hosts and the password file into a directory of
 // their own and points c to them. It returns the development CA's certificate.
 func Files(t testing.TB, c *nginx.Config) *x509.CertPool {
@@ -49,6 +55,9 @@ func Files(t testing.TB, c *nginx.Config) *x509.CertPool {
 	check(t, os.Mkdir(mounted, 0o755))
 	mount(t, mounted, pair)
 	c.CertificateFile, c.KeyFile = filepath.Join(mounted, "tls.crt"), filepath.Join(mounted, "tls.key")
+	if c.Login.UsersFile != "" {
+		c.Login.UsersFile = write("users", Users)
+	}
 	if c.PasswordFile != "" {
 		line, err := nginx.PasswordLine(Seed, Password)
 		check(t, err)
