@@ -25,6 +25,8 @@ type AddOns struct {
 	// Controller asks for a controller of Gateways, and Gateway says how.
 	Controller string
 	Gateway    addons.GatewayArgs
+	// Logs is the agent that reads the nodes' log files.
+	Logs LogAgent
 }
 
 // The instances' names.
@@ -57,6 +59,7 @@ func (s *Stack) addonSettings(set *settings.Set) {
 	g.List(&m.NameServers, "certManagerNameServers", "Name servers, as address:port, that are asked for a host of challenge HTTP-01 before the authority asks; by default the cluster's own.",
 		settings.Each(addons.NameServer), only, wanted)
 	s.gatewayControllerSettings(g)
+	s.logAgentSettings(g)
 }
 
 func (s *Stack) gatewayControllerSettings(g *settings.Group) {
@@ -229,5 +232,5 @@ func (s *Stack) deployAddons(ctx *pulumi.Context) (pulumi.Map, error) {
 		}
 		out["gatewayController"] = pulumi.StringMap{"namespace": g.Namespace, "class": g.Class}
 	}
-	return out, nil
+	return out, s.deployLogAgent(ctx, out, pulumi.Provider(provider))
 }

@@ -47,6 +47,9 @@ func (s *Stack) links() []room.Link {
 		if s.Telemetry.On() {
 			link(room.Of(from), room.Of(telemetry.CollectorOf(telemetryName)), room.Watch, telemetry.HTTPPort)
 		}
+		if s.Monitoring.Prometheus.OTLP {
+			link(room.Of(from), room.Of(prometheus), room.Watch, monitoring.PrometheusPort)
+		}
 	}
 
 	link(world, room.Of(edge), room.Entry, ingress.HTTPPort, ingress.HTTPSPort)
@@ -67,9 +70,10 @@ func (s *Stack) links() []room.Link {
 	}
 	if s.Telemetry.Traces.Backend == telemetry.Local {
 		web(telemetry.TracesOf(telemetryName), telemetry.TracesPort)
+		link(room.Of(grafana), room.Of(telemetry.TracesOf(telemetryName)), room.Watch, telemetry.TracesPort)
 	}
 	if s.Telemetry.Logs.On() {
-		tells(edge)
+		link(room.Of(edge), room.Of(telemetry.CollectorOf(telemetryName)), room.Watch, telemetry.HTTPPort)
 	}
 	tells(api)
 	stores(api, &s.Backend.API)

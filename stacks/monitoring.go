@@ -175,6 +175,9 @@ func (s *Stack) arrangeMonitoring() {
 	a.APIServerPorts = numbers(s.Cluster.APIServerPorts)
 	a.ExternalURL = pulumi.String(s.Edge.URLs()["grafana"])
 	a.StorageClass, a.Protect = s.Cluster.StorageClass, s.Platform.Protect
+	if a.Prometheus.OTLP {
+		s.Backend.Telemetry.Metrics = fmt.Sprintf("http://%s:%d%s/v1/metrics", monitoring.PrometheusOf(monitoringName).Name, monitoring.PrometheusPort, monitoring.OTLPPath)
+	}
 }
 
 // monitoringCredentials gives Grafana the password of its admin.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/alphapulse/alphapulse-infra/components/monitoring"
 	"github.com/alphapulse/alphapulse-infra/components/monitoring/config"
+	"github.com/alphapulse/alphapulse-infra/components/room"
 	"github.com/alphapulse/alphapulse-infra/stacks/settings"
 )
 
@@ -43,6 +44,8 @@ func (s *Stack) remoteSettings(g *settings.Group) {
 		_, err := config.HTTPSPort(v)
 		return err
 	}), s.ownServer())
+	g.Bool(&s.Monitoring.Prometheus.OTLP, "prometheusOtlp", "Take metrics by OTLP over HTTP, too: API, engine and dashboard are told where by OTEL_EXPORTER_OTLP_METRICS_ENDPOINT, and whoever has the login sends through the edge, below /prometheus/api/v1/otlp.",
+		s.ownServer(), settings.Only(room.Kubernetes))
 	g.Text(&w.Username, "remoteWriteUsername", "User of basic authentication there; by default remoteWriteCredential is a bearer token.", on)
 	g.SecretText(&w.Credential, "remoteWriteCredential", "Password or token that the server asks for.", on)
 	g.Text(&w.CA, "remoteWriteCa", "PEM certificates by which the server's is trusted; by default those that come with the image.", settings.Valid(certificates), on)

@@ -182,6 +182,9 @@ func (s *Stack) look(ctx *pulumi.Context, before Previous) error {
 	if err == nil && s.Target == room.Addons {
 		err = s.addonsElsewhere(ctx.Context(), cluster)
 	}
+	if err == nil && s.Target == room.Addons {
+		err = s.logAgentElsewhere(ctx.Context(), cluster)
+	}
 	if err == nil {
 		err = s.operatorServes(ctx.Context(), cluster)
 	}

@@ -113,7 +113,7 @@ func newStack(name string) (*Stack, *settings.Set) {
 		Application: Application{Settings: backend.DefaultSettings(), EngineEnabled: true, DashboardEnabled: true, PaperTrading: true, LatencyMilliseconds: 200},
 		TLS:         TLS{Mode: TLSDevelopment, Issuer: ingress.Issuer{Kind: ingress.ClusterIssuer}},
 		Wire:        Wire{Encryption: db.Encryption},
-		AddOns:      AddOns{Manager: addons.CertManagerDefaults(), Controller: controllerOff, Gateway: addons.GatewayDefaults()},
+		AddOns:      AddOns{Manager: addons.CertManagerDefaults(), Controller: controllerOff, Gateway: addons.GatewayDefaults(), Logs: defaultLogAgent()},
 		Backup:      Backup{Store: backup.DefaultStore(), Own: Bucket{Region: saved.Archive.Region}},
 		Database:    &db, Backups: &saved, Cache: &store, Backend: &app, Frontend: &ui, Edge: &edge, Monitoring: &watch, Telemetry: &signals,
 		volumes:    map[string]sized{},

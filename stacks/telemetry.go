@@ -15,11 +15,13 @@ func (s *Stack) telemetrySettings(set *settings.Set) {
 	on := settings.While(a.On, "logsBackend or tracesBackend is not off")
 	g := set.Group("Logs and traces", "The OpenTelemetry Collector, and where logs and traces are kept. Both are off by default; each can be on alone.")
 	g.Image(&a.Collector.Image, "collectorImage", "OpenTelemetry Collector, contrib distribution: the gateway, and the forwarder of the edge's log.", only, on)
-	g.Resources(&a.Collector.Resources, "collectorResources", "the gateway", settings.AtLeast(telemetry.LeastMemory.Collector, "as limits.memory it does not start with it"), only, on)
+	g.Resources(&a.Collector.Resources, "collectorResources", "the gateway", leastCollector, only, on)
 	s.volume(g, telemetry.CollectorOf(telemetryName).Name, &a.Collector.Storage, "collectorStorage",
 		"Size of the volume on which logs and traces wait for their backend; each may fill two fifths. It can grow, never shrink.", settings.AtLeast(telemetry.LeastQueue, ""), only, on)
 	s.signalSettings(g, &a.Logs, signalKeys{"logs", "VictoriaLogs", telemetry.LogsOf(telemetryName).Name}, telemetry.LogsBackends,
 		"Where logs are kept: off; local: VictoriaLogs in the namespace; otlp or elasticsearch: the server that logsUrl names.", settings.AtLeast(telemetry.LeastMemory.Logs, "as limits.memory it does not start with it"))
+	g.Text(&a.AgentNamespace, "logsAgentNamespace", "Namespace of the agent that reads the nodes' log files, which is let in to the gateway: log-agent for the add-on logAgent; by default nobody is.",
+		settings.Valid(namespaceName), settings.While(func() bool { return a.Logs.On() }, "logsBackend is not off"), only)
 	s.signalSettings(g, &a.Traces, signalKeys{"traces", "Jaeger", telemetry.TracesOf(telemetryName).Name}, telemetry.TracesBackends,
 		"Where traces are kept: off; local: Jaeger in the namespace; otlp: the server that tracesUrl names. edgeTraceSampling says how many.", settings.AtLeast(telemetry.LeastMemory.Traces, "as limits.memory it does not start with it"))
 	g.Check(func(p *settings.Problems) {
@@ -82,7 +84,21 @@ func (s *Stack) arrangeTelemetry() {
 	s.Backend.Telemetry.Endpoint = endpoint
 	s.Backend.Telemetry.Logs, s.Backend.Telemetry.Traces = a.Logs.On(), a.Traces.On()
 	s.Backend.Telemetry.Sampling = s.Edge.TraceSampling
+	if a.Traces.Backend == telemetry.Local {
+		s.Monitoring.TracesURL = fmt.Sprintf("http://%s:%d%s", telemetry.TracesOf(telemetryName).Name, telemetry.TracesPort, telemetry.TracesPath)
+	}
 	if a.Logs.On() {
 		s.Edge.Logs.To, s.Edge.Logs.Image = endpoint, a.Collector.Image
 	}
 }
+
+// agentGateway is where an agent on the nodes sends what is written in a stack's namespace,
+// on the port agentPort of the gateway's pod.
+func agentGateway(namespace string) string {
+	return fmt.Sprintf("http://%s.%s:%d", telemetry.CollectorOf(telemetryName).Name, namespace, agentPort)
+}
+
+const agentPort = telemetry.HTTPPort
+
+// leastCollector is the floor of the memory of any Collector.
+var leastCollector = settings.AtLeast(telemetry.LeastMemory.Collector, "as limits.memory it does not start with it")

@@ -118,6 +118,7 @@ func (a *Args) AlertmanagerArguments() pulumi.StringArray {
 		pulumi.Sprintf("--web.external-url=%s%s", a.ExternalURL, AlertmanagerPath),
 		pulumi.String("--web.route-prefix=" + AlertmanagerPath),
 		pulumi.Sprintf("--web.listen-address=:%d", AlertmanagerPort),
+		pulumi.String("--log.format=json"),
 		// One instance has no cluster to join.
 		pulumi.String("--cluster.listen-address="),
 	}

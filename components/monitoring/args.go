@@ -48,6 +48,8 @@ type Prometheus struct {
 	Retention string
 	// RemoteWrite sends samples to somebody else's server, too; nil for nowhere.
 	RemoteWrite *RemoteWrite
+	// OTLP takes metrics by OpenTelemetry's protocol, too, below OTLPPath.
+	OTLP bool
 	// Credentials are secrets by names of their own, which scrape configurations of Custom
 	// read below custom.CredentialsPath.
 	Credentials map[string]pulumi.StringInput
@@ -122,6 +124,8 @@ type Args struct {
 	// own.
 	Rules  []rule.Group
 	Panels []board.Contribution
+	// TracesURL is Jaeger's address with its path, http, for Grafana; "" where there is none.
+	TracesURL string
 	// Operator watches instead of a Prometheus and an Alertmanager of its own; nil for these.
 	Operator *Operator
 	// Custom is what users watch beside what the rooms do; nil for nothing.

@@ -46,12 +46,15 @@ const (
 )
 
 // unusedPlugins come with the image (13.2 and later), each as a process of its own.
-// Nothing but Prometheus can be reached from the pod, so they are not started.
+// Nothing but Prometheus, and Jaeger where it is there, can be reached from the pod, so
+// they are not started.
 var unusedPlugins = []string{
-	"cloudwatch", "elasticsearch", "grafana-postgresql-datasource", "grafana-pyroscope-datasource", "influxdb", "jaeger",
+	"cloudwatch", "elasticsearch", "grafana-postgresql-datasource", "grafana-pyroscope-datasource", "influxdb", jaegerPlugin,
 	"loki", "mssql", "mysql", "opentsdb", "stackdriver", "tempo", "zipkin",
 	"grafana-advisor-app", "grafana-exploretraces-app", "grafana-lokiexplore-app", "grafana-metricsdrilldown-app", "grafana-pyroscope-app",
 }
+
+const jaegerPlugin = "jaeger"
 
 // grafanaSettings are the settings that are the same everywhere: nothing is
 // downloaded and nobody is called home. Without "preinstall disabled" Grafana 13
@@ -78,6 +81,7 @@ var grafanaSettings = map[string]string{
 	"GF_PLUGINS_PLUGIN_ADMIN_ENABLED":                  "false",
 	"GF_PLUGINS_PUBLIC_KEY_RETRIEVAL_DISABLED":         "true",
 	"GF_LOG_MODE":                                      "console",
+	"GF_LOG_CONSOLE_FORMAT":                            "json",
 	"GF_PATHS_DATA":                                    GrafanaData,
 	"GF_PATHS_PROVISIONING":                            provisioningPath,
 	"GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH":        DashboardsPath + "/" + board.Overview.File,
@@ -87,6 +91,10 @@ var grafanaSettings = map[string]string{
 // GrafanaEnvironment are the plain variables of Grafana.
 func (a *Args) GrafanaEnvironment() pulumi.StringMap {
 	env := pulumi.ToStringMap(grafanaSettings)
+	if a.TracesURL != "" {
+		unused := slices.DeleteFunc(slices.Clone(unusedPlugins), func(p string) bool { return p == jaegerPlugin })
+		env["GF_PLUGINS_DISABLE_PLUGINS"] = pulumi.String(strings.Join(unused, ","))
+	}
 	env["GF_SERVER_ROOT_URL"] = pulumi.Sprintf("%s/", a.ExternalURL)
 	for name, value := range a.Grafana.SignOn.environment() {
 		env[name] = pulumi.String(value)
@@ -98,6 +106,7 @@ func (a *Args) GrafanaEnvironment() pulumi.StringMap {
 func (a *Args) GrafanaProvisioning() (datasources, providers map[string]string, err error) {
 	provisioning := config.Grafana{
 		PrometheusURL:  fmt.Sprintf("http://%s:%d%s", a.Watched.Prometheus, PrometheusPort, PrometheusPath),
+		TracesURL:      a.TracesURL,
 		DashboardsPath: DashboardsPath,
 	}
 	if a.Operator != nil {
@@ -116,7 +125,7 @@ func (a *Args) GrafanaProvisioning() (datasources, providers map[string]string, 
 
 // GrafanaDashboards are the files below DashboardsPath.
 func (a *Args) GrafanaDashboards() (map[string]string, error) {
-	files, err := board.Files(observe.Panels(a.Watched, a.Panels))
+	files, err := board.Files(observe.Panels(a.Watched, a.Panels), observe.Marks(a.Watched)...)
 	if err != nil {
 		return nil, err
 	}

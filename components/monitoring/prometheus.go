@@ -28,6 +28,8 @@ const (
 const (
 	PrometheusConfigPath = "/etc/prometheus"
 	PrometheusData       = "/prometheus"
+	// OTLPPath is what the signal's path, /v1/metrics, is put after.
+	OTLPPath = PrometheusPath + "/api/v1/otlp"
 
 	prometheusFile = "prometheus.yml"
 	rulesFile      = "rules.yml"
@@ -62,6 +64,7 @@ func (a *Args) PrometheusFiles(namespace string, values rule.Values, targets []c
 	remote := a.remoteWrite(files)
 	files[prometheusFile], err = config.Prometheus{
 		RemoteWrite:      remote,
+		OTLP:             a.Prometheus.OTLP,
 		Namespace:        namespace,
 		KubeStateMetrics: a.Watched.KubeStateMetrics,
 		Targets:          targets,
@@ -105,13 +108,21 @@ func placed(files map[string]string, prefix string, own map[string]string) []str
 
 // PrometheusArguments are the process' arguments.
 func (a *Args) PrometheusArguments() pulumi.StringArray {
-	return pulumi.StringArray{
+	all := pulumi.StringArray{
 		pulumi.String("--config.file=" + PrometheusConfigPath + "/" + prometheusFile),
 		pulumi.String("--storage.tsdb.path=" + PrometheusData),
 		pulumi.Sprintf("--web.external-url=%s%s", a.ExternalURL, PrometheusPath),
 		pulumi.String("--web.route-prefix=" + PrometheusPath),
 		pulumi.Sprintf("--web.listen-address=:%d", PrometheusPort),
+		pulumi.String("--log.format=json"),
 	}
+	if a.Prometheus.OTLP {
+		all = append(all, pulumi.String("--web.enable-otlp-receiver"))
+	}
+	if a.TracesURL != "" {
+		all = append(all, pulumi.String("--enable-feature=exemplar-storage"))
+	}
+	return all
 }
 
 func (a *Args) prometheus(name string, on room.Target) (*server, error) {

@@ -90,6 +90,9 @@ type Args struct {
 	Collector Collector
 	Logs      Signal
 	Traces    Signal
+	// AgentNamespace is that of the pods on the nodes that read log files and send what
+	// they find to the gateway; "" lets nobody in from elsewhere.
+	AgentNamespace string
 	// StorageClass of the volumes when they are first made; "" takes the cluster's default.
 	StorageClass string
 	// Protect makes Pulumi refuse to delete claims and StatefulSets, and keep them if the

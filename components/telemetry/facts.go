@@ -74,6 +74,9 @@ func (a *Args) Facts(name string, _ room.Target) room.Facts {
 			f.Links = append(f.Links, room.Link{From: room.Of(collector), To: room.Outside(room.Anywhere), Ports: []int{port}, Zone: room.Exit})
 		}
 	}
+	if d.Logs.On() && d.AgentNamespace != "" {
+		f.Links = append(f.Links, room.Link{From: room.Within(d.AgentNamespace), To: room.Of(collector), Ports: []int{HTTPPort}, Zone: room.Entry})
+	}
 	f.Rules, f.Panels = observe.Alerts(watched), observe.Panels(watched)
 	return f
 }

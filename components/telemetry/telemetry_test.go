@@ -159,3 +159,21 @@ func TestValidateNamesEveryMistake(t *testing.T) {
 	}
 	require.NoError(t, telemetry.CheckURL("https://es.example.com/logs"))
 }
+
+// An agent on the nodes is let in where it is named, and where there are logs to take.
+func TestAnAgentIsLetIn(t *testing.T) {
+	let := func(a telemetry.Args) (in []room.Link) {
+		for _, l := range a.Facts("tell", room.Kubernetes).Links {
+			if l.From.Namespace != "" {
+				in = append(in, l)
+			}
+		}
+		return in
+	}
+	local := telemetry.Signal{Backend: telemetry.Local}
+	assert.Empty(t, let(telemetry.Args{Logs: local}))
+	assert.Empty(t, let(telemetry.Args{Traces: local, AgentNamespace: "log-agent"}), "it sends no traces")
+	assert.Equal(t, []room.Link{{
+		From: room.Within("log-agent"), To: room.Of(telemetry.CollectorOf("tell")), Ports: []int{telemetry.HTTPPort}, Zone: room.Entry,
+	}}, let(telemetry.Args{Logs: local, AgentNamespace: "log-agent"}))
+}

@@ -45,6 +45,7 @@ func TestBackup(t *testing.T) {
 
 	t.Run("Rotate", func(t *testing.T) { testRotate(t, ns) })
 	t.Run("RotateInternals", func(t *testing.T) { testRotateInternals(t, ns) })
+	logsShowNoSecret(t, backedUp, ns)
 	t.Run("ArchiveAway", func(t *testing.T) { testArchiveAway(t, ns) })
 	t.Run("ArchiveFull", func(t *testing.T) { testArchiveFull(t, ns) })
 	t.Run("WrongTimesAreRefused", func(t *testing.T) { testRestoreRefused(t, ns) })

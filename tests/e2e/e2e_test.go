@@ -162,9 +162,11 @@ func testRefresh(t *testing.T) {
 	t.Log(last(out, 4))
 }
 
-// TestDestroy runs by itself, after every group that shares the cluster.
+// TestDestroy runs by itself, after every group that shares the cluster: what all of them
+// had written is searched.
 func TestDestroy(t *testing.T) {
 	picture(t, namespace)
+	logsShowNoSecret(t, stack, namespace)
 	must(t, "destroy")
 	gone(t, namespace)
 }

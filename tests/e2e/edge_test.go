@@ -31,12 +31,22 @@ type outputs struct {
 
 func outputsOf(t testing.TB, stack string) outputs {
 	t.Helper()
+	o := told(t, stack)
+	if o.CACertificate == "" {
+		t.Fatalf("outputs of stack %s: no CA certificate", stack)
+	}
+	return o
+}
+
+// told is outputsOf for a stack whose certificate may be somebody else's.
+func told(t testing.TB, stack string) outputs {
+	t.Helper()
 	var o outputs
 	if err := json.Unmarshal(output(t, "pulumi", "--", "stack", "output", "--json", "--show-secrets", "--stack", stack), &o); err != nil {
 		t.Fatal(err)
 	}
-	if o.Namespace == "" || len(o.URLs) < 5 || o.CACertificate == "" {
-		t.Fatalf("outputs of stack %s: namespace %q, urls %v, CA certificate of %d bytes", stack, o.Namespace, o.URLs, len(o.CACertificate))
+	if o.Namespace == "" || len(o.URLs) < 5 {
+		t.Fatalf("outputs of stack %s: namespace %q, urls %v", stack, o.Namespace, o.URLs)
 	}
 	return o
 }

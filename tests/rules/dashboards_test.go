@@ -11,6 +11,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/alphapulse/alphapulse-infra/components/monitoring/config"
+	monitoring "github.com/alphapulse/alphapulse-infra/components/monitoring/observe"
 	"github.com/alphapulse/alphapulse-infra/components/room/board"
 )
 
@@ -20,6 +21,13 @@ type dashboard struct {
 	UID           string
 	SchemaVersion int
 	Panels        []panel
+	Annotations   struct {
+		List []struct {
+			Name, Expr, TagKeys string
+			Enable              bool
+			Datasource          *datasource
+		}
+	}
 }
 
 type panel struct {
@@ -31,6 +39,7 @@ type panel struct {
 	Targets    []struct {
 		RefID      string
 		Expr       string
+		Exemplar   bool
 		Datasource *datasource
 	}
 	Panels []panel
@@ -49,7 +58,7 @@ func (d dashboard) allPanels() []panel {
 
 func loadDashboards(t *testing.T, c composition) map[string]dashboard {
 	t.Helper()
-	files, err := board.Files(c.panels())
+	files, err := board.Files(c.panels(), monitoring.Marks(c.monitoring)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,6 +182,61 @@ func TestNothingEmptyIsShown(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// What has changed stands beside what it did, where Kubernetes tells of it.
+func TestRolloutsAreMarked(t *testing.T) {
+	for file, d := range loadDashboards(t, watched) {
+		if len(d.Annotations.List) != 1 {
+			t.Fatalf("%s: %d marks, want that of rollouts", file, len(d.Annotations.List))
+		}
+		if m := d.Annotations.List[0]; m.Datasource == nil || m.Datasource.UID != board.Datasource || !m.Enable || m.TagKeys != "deployment,statefulset" {
+			t.Errorf("%s: %+v", file, m)
+		}
+	}
+	for file, d := range loadDashboards(t, onDockerHost) {
+		if len(d.Annotations.List) != 0 {
+			t.Errorf("%s: nothing tells of rollouts there, and %+v asks", file, d.Annotations.List)
+		}
+	}
+}
+
+// Single observations lead to their traces where Grafana can ask for these.
+func TestTracesAreASource(t *testing.T) {
+	g := config.Grafana{PrometheusURL: "http://monitoring-prometheus:9090/prometheus", TracesURL: "http://telemetry-traces:16686/jaeger"}
+	var sources struct {
+		Datasources []struct {
+			UID, URL, Type string
+			IsDefault      bool `yaml:"isDefault"`
+			JSONData       struct {
+				Examples []struct{ Name string } `yaml:"exemplarTraceIdDestinations"`
+			} `yaml:"jsonData"`
+		}
+	}
+	decode(t, g.Datasources, &sources)
+	if len(sources.Datasources) != 2 {
+		t.Fatalf("%+v, want two", sources)
+	}
+	metrics, traces := sources.Datasources[0], sources.Datasources[1]
+	if traces.Type != "jaeger" || traces.URL != g.TracesURL || traces.IsDefault || len(metrics.JSONData.Examples) != 1 || metrics.JSONData.Examples[0].Name != "trace_id" {
+		t.Errorf("%+v", sources)
+	}
+	asked := 0
+	for _, d := range loadDashboards(t, watched) {
+		for _, p := range d.allPanels() {
+			for _, q := range p.Targets {
+				if q.Exemplar && !strings.Contains(q.Expr, "_bucket") {
+					t.Errorf("%s: only histograms have observations: %s", p.Title, q.Expr)
+				}
+				if q.Exemplar {
+					asked++
+				}
+			}
+		}
+	}
+	if asked < 2 {
+		t.Errorf("%d panels show single observations, want those of the API and of spans", asked)
 	}
 }
 

@@ -93,7 +93,8 @@ var served = map[string][]string{
 		"kube_pod_status_ready", "kube_pod_status_phase", "kube_pod_container_status_restarts_total",
 		"kube_pod_container_status_waiting_reason", "kube_pod_init_container_status_waiting_reason",
 		"kube_pod_container_status_last_terminated_reason",
-		"kube_deployment_spec_replicas", "kube_deployment_status_replicas_available",
+		"kube_deployment_spec_replicas", "kube_deployment_status_replicas_available", "kube_deployment_status_replicas", "kube_deployment_status_replicas_updated",
+		"kube_deployment_metadata_generation", "kube_statefulset_metadata_generation",
 		"kube_statefulset_replicas", "kube_statefulset_status_replicas_ready",
 		"kube_horizontalpodautoscaler_status_current_replicas", "kube_horizontalpodautoscaler_spec_max_replicas",
 		"kube_horizontalpodautoscaler_spec_min_replicas", "kube_horizontalpodautoscaler_status_condition",
@@ -128,6 +129,9 @@ func queries(t *testing.T) []query {
 			for _, target := range p.Targets {
 				all = append(all, query{file + ", panel " + p.Title, target.Expr})
 			}
+		}
+		for _, m := range d.Annotations.List {
+			all = append(all, query{file + ", mark " + m.Name, m.Expr})
 		}
 	}
 	return all

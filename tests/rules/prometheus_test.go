@@ -89,6 +89,19 @@ func TestPrometheusLoadsItsConfiguration(t *testing.T) {
 	}
 }
 
+// What is sent by OTLP names its pod, and may come late, as who sends tries again.
+func TestPrometheusTakesOTLP(t *testing.T) {
+	p := prometheus
+	p.OTLP = true
+	with, without := load(t, p), load(t, prometheus)
+	if want := []string{"k8s.pod.name"}; !slices.Equal(with.OTLPConfig.PromoteResourceAttributes, want) {
+		t.Errorf("promoted are %v, want %v", with.OTLPConfig.PromoteResourceAttributes, want)
+	}
+	if w, wo := with.StorageConfig.TSDBConfig.OutOfOrderTimeWindow, without.StorageConfig.TSDBConfig.OutOfOrderTimeWindow; w == 0 || wo != 0 {
+		t.Errorf("samples may be out of order for %d ms with OTLP and for %d without", w, wo)
+	}
+}
+
 // pod is what discovery knows of one declared port of a pod.
 type pod struct {
 	name, app, phase string

@@ -27,6 +27,10 @@ func TestAddonsAreAskedFor(t *testing.T) {
 	assert.Equal(t, map[string]int{
 		"pulumi:providers:kubernetes": 1, "alphapulse:index:CertManager": 1, "kubernetes:core/v1:Namespace": 1, "kubernetes:helm.sh/v4:Chart": 1,
 	}, types(managed))
+	assert.Equal(t, map[string]int{
+		"pulumi:providers:kubernetes": 1, "alphapulse:index:LogAgent": 1, "kubernetes:core/v1:Namespace": 1, "kubernetes:core/v1:ServiceAccount": 1,
+		"kubernetes:core/v1:ConfigMap": 1, "kubernetes:networking.k8s.io/v1:NetworkPolicy": 1, "kubernetes:apps/v1:DaemonSet": 1,
+	}, types(agented))
 	r, err := recorder.Stack("addons", managed)
 	require.NoError(t, err)
 	assert.True(t, r.Find("kubernetes:core/v1:Namespace", "")[0].RPC.GetRetainOnDelete(), "accounts and authorities lie there")
@@ -52,6 +56,10 @@ func TestMistakesWithAddonsAreRefused(t *testing.T) {
 		{with: map[string]string{"certManager": "true", "certManagerVersion": ""}, says: `certManagerVersion: "" is not one version`},
 		{with: map[string]string{"certManager": "true", "certManagerRegistry": "https://quay.io"}, says: `certManagerRegistry: "https://quay.io" is not a registry`},
 		{with: map[string]string{"certManager": "true", "certManagerNameServers": `["dns.example.com"]`}, says: `certManagerNameServers: "dns.example.com" is not an address and a port`},
+		{with: map[string]string{"logAgent": "true"}, says: "logAgentNamespaces: it is not set, and logAgent is true"},
+		{with: map[string]string{"logAgentNamespaces": `["a"]`}, says: "logAgentNamespaces: it has an effect only while logAgent is true"},
+		{with: map[string]string{"logAgent": "true", "logAgentNamespaces": `["A_b"]`}, says: `logAgentNamespaces: "A_b" cannot be a namespace`},
+		{with: map[string]string{"logAgent": "true", "logAgentNamespaces": `["a"]`, "logAgentExclude": `["edge"]`}, says: `logAgentExclude: "edge" does not name pods and containers`},
 		{with: map[string]string{"gatewayController": "nginx"}, says: `gatewayController: "nginx"`},
 		{with: map[string]string{"gatewayControllerReplicas": "3"}, says: "gatewayControllerReplicas: it has an effect only while gatewayController is traefik"},
 		{with: map[string]string{"gatewayController": "traefik", "gatewayControllerHttpNodePort": "30080"}, says: "gatewayControllerService is NodePort"},

@@ -331,6 +331,7 @@ var edits = map[string]edit{
 	"cacheAlertLimits":          {value: `{"hitRatio":0.9}`},
 	"backendAlertLimits":        {value: `{"errors":0.001}`},
 	"tradingAlertLimits":        {value: `{"drawdown":0.02,"routine":[]}`},
+	"prometheusOtlp":            {value: "true"},
 	"remoteWriteUrl":            {value: "https://metrics.example.com/api/v1/write"},
 	"remoteWriteUsername":       {value: "alphapulse", with: sentElsewhere},
 	"remoteWriteCredential":     {value: "renewed", with: sentElsewhere},
@@ -345,6 +346,7 @@ var edits = map[string]edit{
 	"collectorResources": {value: `{"limits":{"memory":"512Mi"}}`, with: keptHere},
 	"collectorStorage":   {value: "4Gi", with: keptHere},
 	"logsBackend":        {value: "local"},
+	"logsAgentNamespace": {value: "log-agent", with: keptHere},
 	"logsImage":          {value: "docker.io/victoriametrics/victoria-logs:v1.53.0", with: keptHere},
 	"logsResources":      {value: `{"limits":{"memory":"1Gi"}}`, with: keptHere},
 	"logsStorage":        {value: "20Gi", with: keptHere},
@@ -429,6 +431,11 @@ var onCluster = map[string]edit{
 	"certManagerReplicas":    {value: "2", with: managed},
 	"certManagerResources":   {value: `{"limits":{"memory":"512Mi"}}`, with: managed},
 	"certManagerNameServers": {value: `["1.1.1.1:53"]`, with: managed},
+	"logAgent":               {value: "true", together: map[string]string{"logAgentNamespaces": `["alphapulse-prod"]`}},
+	"logAgentImage":          {value: "docker.io/otel/opentelemetry-collector-contrib:0.166.0", with: agented},
+	"logAgentResources":      {value: `{"limits":{"memory":"512Mi"}}`, with: agented},
+	"logAgentNamespaces":     {value: `["alphapulse-prod","alphapulse-dev"]`, with: agented},
+	"logAgentExclude":        {value: `["edge-*/nginx"]`, with: agented},
 
 	"gatewayController":              {value: "traefik"},
 	"gatewayDefinitions":             {value: "cluster", with: controlled},
@@ -441,6 +448,9 @@ var onCluster = map[string]edit{
 	"gatewayControllerHttpNodePort":  {value: "30080", with: onNodePorts},
 	"gatewayControllerHttpsNodePort": {value: "30443", with: onNodePorts},
 }
+
+// agented are the settings of one that has the agent on the nodes.
+var agented = map[string]string{"logAgent": "true", "logAgentNamespaces": `["alphapulse-prod"]`}
 
 // editOf is the edit of a setting on a target.
 func editOf(target room.Target, key string) (edit, bool) {

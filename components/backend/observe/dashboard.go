@@ -33,7 +33,9 @@ func (w Watched) apiPanels() []board.Contribution {
 		return board.Query{Expr: w.fill(expr, "$__rate_interval"), Legend: legend}
 	}
 	quantile := func(of string) board.Query {
-		return q(`histogram_quantile(`+of+`, sum by (le) (rate($duration_bucket{$users}[$window])))`, "p"+strings.TrimPrefix(of, "0."))
+		v := q(`histogram_quantile(`+of+`, sum by (le) (rate($duration_bucket{$users}[$window])))`, "p"+strings.TrimPrefix(of, "0."))
+		v.Examples = of == "0.99" // once: they are the same of each
+		return v
 	}
 	o := w.Objectives
 	return []board.Contribution{

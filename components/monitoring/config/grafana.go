@@ -6,15 +6,20 @@ import "github.com/alphapulse/alphapulse-infra/components/room/board"
 type Grafana struct {
 	// PrometheusURL is where Grafana reaches Prometheus, path prefix included.
 	PrometheusURL string
+	// TracesURL is where Grafana reaches Jaeger, path prefix included; "" for nowhere.
+	TracesURL string
 	// DashboardsPath is the folder of the dashboards in the container.
 	DashboardsPath string
 	// CustomPath is the folder of the user's own; "" for none.
 	CustomPath string
 }
 
+// tracesDatasource is the uid of Jaeger's.
+const tracesDatasource = "jaeger"
+
 // Datasources gives provisioning/datasources/*.yaml.
 func (g Grafana) Datasources() (string, error) {
-	return render(datasourceFile{APIVersion: 1, Datasources: []datasource{{
+	metrics := datasource{
 		Name:      "Prometheus",
 		UID:       board.Datasource,
 		Type:      "prometheus",
@@ -22,8 +27,15 @@ func (g Grafana) Datasources() (string, error) {
 		URL:       g.PrometheusURL,
 		IsDefault: true,
 		// Grafana derives $__rate_interval from the scrape interval.
-		JSONData: map[string]string{"timeInterval": ScrapeInterval, "httpMethod": "POST"},
-	}}})
+		JSONData: map[string]any{"timeInterval": ScrapeInterval, "httpMethod": "POST"},
+	}
+	if g.TracesURL == "" {
+		return render(datasourceFile{APIVersion: 1, Datasources: []datasource{metrics}})
+	}
+	traces := datasource{Name: "Jaeger", UID: tracesDatasource, Type: "jaeger", Access: "proxy", URL: g.TracesURL, JSONData: map[string]any{}}
+	// From an observation to its trace.
+	metrics.JSONData["exemplarTraceIdDestinations"] = []map[string]string{{"name": "trace_id", "datasourceUid": tracesDatasource}}
+	return render(datasourceFile{APIVersion: 1, Datasources: []datasource{metrics, traces}})
 }
 
 // Providers gives provisioning/dashboards/*.yaml. Without a provider file Grafana
@@ -45,14 +57,14 @@ type datasourceFile struct {
 }
 
 type datasource struct {
-	Name      string            `yaml:"name"`
-	UID       string            `yaml:"uid"`
-	Type      string            `yaml:"type"`
-	Access    string            `yaml:"access"`
-	URL       string            `yaml:"url"`
-	IsDefault bool              `yaml:"isDefault"`
-	Editable  bool              `yaml:"editable"`
-	JSONData  map[string]string `yaml:"jsonData"`
+	Name      string         `yaml:"name"`
+	UID       string         `yaml:"uid"`
+	Type      string         `yaml:"type"`
+	Access    string         `yaml:"access"`
+	URL       string         `yaml:"url"`
+	IsDefault bool           `yaml:"isDefault"`
+	Editable  bool           `yaml:"editable"`
+	JSONData  map[string]any `yaml:"jsonData"`
 }
 
 type providerFile struct {

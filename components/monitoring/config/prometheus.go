@@ -47,6 +47,8 @@ type Prometheus struct {
 	RuleFiles, ScrapeFiles []string
 	// RemoteWrite is another server that samples are sent to; nil for none.
 	RemoteWrite *RemoteWrite
+	// OTLP takes metrics by OpenTelemetry's protocol, too.
+	OTLP bool
 	// Retention is the age at which samples are dropped, e.g. "200h";
 	// RetentionBytes the size of all blocks at which the oldest are.
 	Retention      string
@@ -55,7 +57,7 @@ type Prometheus struct {
 
 // Render gives prometheus.yml.
 func (p Prometheus) Render() (string, error) {
-	return render(prometheusFile{
+	file := prometheusFile{
 		Global: prometheusGlobal{
 			ScrapeInterval:     ScrapeInterval,
 			ScrapeTimeout:      ScrapeTimeout,
@@ -74,7 +76,14 @@ func (p Prometheus) Render() (string, error) {
 			Time: p.Retention,
 			Size: fmt.Sprintf("%dB", p.RetentionBytes),
 		}}},
-	})
+	}
+	if p.OTLP {
+		// Which of a process's pods it is; its service and instance are job and instance.
+		file.OTLP = &otlp{Promote: []string{"k8s.pod.name"}}
+		// Whoever sends, sends again what was not taken.
+		file.Storage.TSDB.OutOfOrder = "10m"
+	}
+	return render(file)
 }
 
 // Target is a container that serves metrics. It gets the labels that a pod would.
@@ -203,7 +212,12 @@ type prometheusFile struct {
 	// ScrapeConfigFiles hold further ones.
 	ScrapeConfigFiles []string      `yaml:"scrape_config_files,omitempty"`
 	RemoteWrite       []remoteWrite `yaml:"remote_write,omitempty"`
+	OTLP              *otlp         `yaml:"otlp,omitempty"`
 	Storage           storage       `yaml:"storage"`
+}
+
+type otlp struct {
+	Promote []string `yaml:"promote_resource_attributes,flow"`
 }
 
 type prometheusGlobal struct {
@@ -264,7 +278,8 @@ type storage struct {
 }
 
 type tsdb struct {
-	Retention retention `yaml:"retention"`
+	Retention  retention `yaml:"retention"`
+	OutOfOrder string    `yaml:"out_of_order_time_window,omitempty"`
 }
 
 type retention struct {

@@ -26,6 +26,20 @@ func (w Watched) now() board.Contribution {
 	return c
 }
 
+// Marks are what has changed: rollouts, as Kubernetes tells of them.
+func Marks(w Watched) []board.Mark {
+	if w.KubeStateMetrics == "" {
+		return nil
+	}
+	return []board.Mark{{Name: "Rollout", Tags: []string{"deployment", "statefulset"}, Expr: rollouts}}
+}
+
+// rollouts are Deployments and StatefulSets that have just been changed. An autoscaler
+// changes its Deployment, too, without anything new: there it takes pods of both kinds.
+const rollouts = `changes(kube_deployment_metadata_generation[2m]) > 0 unless on(namespace, deployment) label_replace(kube_horizontalpodautoscaler_spec_min_replicas, "deployment", "$1", "horizontalpodautoscaler", "(.+)")` +
+	` or kube_deployment_status_replicas > kube_deployment_status_replicas_updated` +
+	` or changes(kube_statefulset_metadata_generation[2m]) > 0`
+
 // panels come below those of the rooms.
 func (w Watched) panels() []board.Contribution {
 	q := board.On(w.Prometheus)

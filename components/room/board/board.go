@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/grafana/grafana-foundation-sdk/go/cog"
 	"github.com/grafana/grafana-foundation-sdk/go/common"
@@ -75,14 +76,37 @@ type page struct {
 	rows []Contribution
 }
 
+// Mark is an event that is drawn across the panels of every dashboard.
+type Mark struct {
+	// Name is what users switch it on and off by.
+	Name string
+	// Expr is in PromQL; the event lasts for as long as it has a result.
+	Expr string
+	// Tags are the labels whose values are shown.
+	Tags []string
+}
+
+// mark is one as Grafana's data source for Prometheus reads it, of which the SDK knows a
+// part.
+type mark struct {
+	Name       string               `json:"name"`
+	Datasource common.DataSourceRef `json:"datasource"`
+	Enable     bool                 `json:"enable"`
+	IconColor  string               `json:"iconColor"`
+	Expr       string               `json:"expr"`
+	Title      string               `json:"titleFormat"`
+	TagKeys    string               `json:"tagKeys"`
+}
+
 // Files gives the JSON of each dashboard by its file name. Dashboards and their rows
-// come into being with the first contribution that has a panel, in that order.
-func Files(contributions []Contribution) (map[string]string, error) {
+// come into being with the first contribution that has a panel, in that order. Every one
+// has the marks.
+func Files(contributions []Contribution, marks ...Mark) (map[string]string, error) {
 	pages, err := assemble(contributions)
 	problems := []error{err}
 	files := map[string]string{}
 	for _, p := range pages {
-		content, err := p.json()
+		content, err := p.json(marks)
 		if err != nil {
 			problems = append(problems, fmt.Errorf("%s: %w", p.File, err))
 			continue
@@ -118,7 +142,7 @@ func assemble(contributions []Contribution) ([]*page, error) {
 	return pages, errors.Join(problems...)
 }
 
-func (p *page) json() (string, error) {
+func (p *page) json(marks []Mark) (string, error) {
 	b := dashboard.NewDashboardBuilder(p.Title).
 		Uid(p.UID).
 		Description(p.Description).
@@ -142,7 +166,19 @@ func (p *page) json() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	content, err := json.MarshalIndent(built, "", " ")
+	model := struct {
+		dashboard.Dashboard
+		Annotations struct {
+			List []mark `json:"list"`
+		} `json:"annotations"`
+	}{Dashboard: built}
+	model.Annotations.List = []mark{}
+	for _, m := range marks {
+		model.Annotations.List = append(model.Annotations.List, mark{
+			Name: m.Name, Datasource: Source(), Enable: true, IconColor: "blue", Expr: m.Expr, Title: m.Name, TagKeys: strings.Join(m.Tags, ","),
+		})
+	}
+	content, err := json.MarshalIndent(model, "", " ")
 	return string(content), err
 }
 
@@ -170,6 +206,9 @@ type Query struct {
 	Expr string
 	// Legend may use labels, e.g. "{{pod}}".
 	Legend string
+	// Examples shows single observations of a histogram, which lead to their traces where
+	// there are any.
+	Examples bool
 }
 
 // On makes queries of a job's series: in their expressions it fills in $job, as rule.On
@@ -180,11 +219,15 @@ func On(job string) func(expr, legend string) Query {
 
 // Target builds the query with the number ref of a panel.
 func (q Query) Target(ref int) *prometheus.DataqueryBuilder {
-	return prometheus.NewDataqueryBuilder().
+	b := prometheus.NewDataqueryBuilder().
 		Expr(q.Expr).
 		LegendFormat(q.Legend).
 		RefId(string(rune('A' + ref))).
 		Datasource(Source())
+	if q.Examples {
+		b.Exemplar(true)
+	}
+	return b
 }
 
 // Limit colours a value: green below it and red from it on.

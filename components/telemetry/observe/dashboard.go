@@ -45,10 +45,11 @@ func (w Watched) gateway() []board.Panel {
 
 func (w Watched) services() []board.Panel {
 	q := board.On(w.Collector)
+	slowest := q(`topk(10, histogram_quantile(0.95, sum by (le, service_name, span_name) (rate(span_duration_seconds_bucket{$job}[$__rate_interval]))))`, "{{service_name}} {{span_name}}")
+	slowest.Examples = true
 	return []board.Panel{
 		board.Series("Spans of services", "ops", 3, q(`sum by (service_name) (rate(span_calls_total{$job}[$__rate_interval]))`, "{{service_name}}")),
 		board.Series("Spans with errors", "ops", 3, q(`sum by (service_name, span_name) (rate(span_calls_total{$job,status_code="STATUS_CODE_ERROR"}[$__rate_interval])) > 0`, "{{service_name}} {{span_name}}")),
-		board.Series("Slowest spans (p95)", "s", 3,
-			q(`topk(10, histogram_quantile(0.95, sum by (le, service_name, span_name) (rate(span_duration_seconds_bucket{$job}[$__rate_interval]))))`, "{{service_name}} {{span_name}}")),
+		board.Series("Slowest spans (p95)", "s", 3, slowest),
 	}
 }

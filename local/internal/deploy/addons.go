@@ -23,8 +23,10 @@ const addonStack = "addons"
 type addon struct {
 	// images are those that only it needs, by their names in the table of package images.
 	images []string
-	// chart makes its Helm chart in a folder.
+	// chart makes its Helm chart in a folder; nil where it has none.
 	chart func(ctx context.Context, r *progress.Reporter, to string) error
+	// more are settings that it needs, beside the one that asks for it.
+	more map[string]any
 }
 
 // addons by the settings that ask for them.
@@ -35,6 +37,10 @@ var addons = map[string]addon{
 			s := r.Step("chart of cert-manager")
 			return s.Done(images.CertManagerChart(ctx, to, s.Writer()))
 		},
+	},
+	"logAgent": {
+		images: []string{"otelcol"},
+		more:   map[string]any{"logAgentNamespaces": []string{"alphapulse-" + Stack}},
 	},
 }
 
@@ -88,6 +94,9 @@ func installAddons(ctx context.Context, r *progress.Reporter, tools *toolchain.T
 	}
 	charts := map[string]string{}
 	for _, name := range names {
+		if addons[name].chart == nil {
+			continue
+		}
 		charts[name] = filepath.Join(dir, name)
 		if err := addons[name].chart(ctx, r, charts[name]); err != nil {
 			return err
@@ -97,7 +106,7 @@ func installAddons(ctx context.Context, r *progress.Reporter, tools *toolchain.T
 	if err != nil {
 		return fmt.Errorf("settings of stack %s: %w", addonStack, err)
 	}
-	if raw, err = addonSettings(raw, charts, where.UID); err != nil {
+	if raw, err = addonSettings(raw, names, charts, where.UID); err != nil {
 		return err
 	}
 	file := filepath.Join(dir, "Pulumi."+addonStack+".yaml")
@@ -126,9 +135,9 @@ func installAddons(ctx context.Context, r *progress.Reporter, tools *toolchain.T
 }
 
 // addonSettings turns the file of the stack of add-ons into that of the local cluster,
-// whose UID is told: charts are the folders of those that are wanted, by their settings.
+// whose UID is told: names are those that are wanted, charts the folders of their charts.
 // Nothing is protected, for `make down` ends all of it.
-func addonSettings(file []byte, charts map[string]string, cluster string) ([]byte, error) {
+func addonSettings(file []byte, names []string, charts map[string]string, cluster string) ([]byte, error) {
 	var stack struct {
 		Config map[string]any `json:"config"`
 	}
@@ -137,8 +146,13 @@ func addonSettings(file []byte, charts map[string]string, cluster string) ([]byt
 	}
 	stack.Config["alphapulse:protect"] = false
 	stack.Config["alphapulse:clusterMoveTo"] = cluster
-	for name, chart := range charts {
+	for _, name := range names {
 		stack.Config["alphapulse:"+name] = true
+		for key, value := range addons[name].more {
+			stack.Config["alphapulse:"+key] = value
+		}
+	}
+	for name, chart := range charts {
 		stack.Config["alphapulse:"+name+"Chart"] = chart
 	}
 	return yaml.Marshal(stack)

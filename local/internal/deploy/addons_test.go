@@ -3,6 +3,7 @@ package deploy
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -23,7 +24,7 @@ func TestAddonsAreRefusedElsewhere(t *testing.T) {
 		{nil, there, ""},
 		{[]string{"certManager"}, here, ""},
 		{[]string{"certManager"}, there, "the stack is deployed to https://prod.example.com (context prod)"},
-		{[]string{"certmanager"}, here, `no add-on is named "certmanager": there is certManager`},
+		{[]string{"certmanager"}, here, `no add-on is named "certmanager": there is certManager, logAgent`},
 	} {
 		err := checkAddons(c.names, c.where)
 		if c.says == "" && err != nil || c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says)) {
@@ -43,7 +44,7 @@ func TestAddonsOfTheLocalCluster(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw, err := addonSettings(file, map[string]string{"certManager": "/charts/certManager"}, "uid")
+	raw, err := addonSettings(file, []string{"certManager", "logAgent"}, map[string]string{"certManager": "/charts/certManager"}, "uid")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,10 +56,14 @@ func TestAddonsOfTheLocalCluster(t *testing.T) {
 	}
 	for key, want := range map[string]any{
 		"target": "addons", "protect": false, "certManager": true, "certManagerChart": "/charts/certManager", "clusterMoveTo": "uid",
+		"logAgent": true, "logAgentChart": nil,
 	} {
 		if got.Config["alphapulse:"+key] != want {
 			t.Errorf("%s is %v, want %v", key, got.Config["alphapulse:"+key], want)
 		}
+	}
+	if want := []any{"alphapulse-dev"}; !reflect.DeepEqual(got.Config["alphapulse:logAgentNamespaces"], want) {
+		t.Errorf("logAgentNamespaces is %v, want %v", got.Config["alphapulse:logAgentNamespaces"], want)
 	}
 	var known []string
 	for _, i := range images.Table() {

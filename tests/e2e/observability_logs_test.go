@@ -1,0 +1,209 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// agentNamespace is where the agent runs that reads the nodes' log files.
+const agentNamespace = "log-agent"
+
+// installAgent brings the agent as an administrator does.
+func installAgent(t *testing.T) {
+	t.Helper()
+	picture(t, agentNamespace)
+	t.Cleanup(func() {
+		if _, err := try(t, "pulumi", "--", "destroy", "--stack", addonStack, "--yes", "--skip-preview"); err != nil {
+			t.Error(err)
+		}
+		removeNamespace(t, agentNamespace)
+	})
+	must(t, "deploy", "--addons=logAgent")
+}
+
+// testHeard: whatever has written a line is found, by its pod and container, and its
+// severity where it names one.
+func testHeard(t *testing.T, _ observed) {
+	type heard struct{ lines, severe int }
+	found := map[string]*heard{}
+	look := func(ctx context.Context) error {
+		all, err := lines(ctx, fmt.Sprintf(`k8s.namespace.name:=%q | stats by (k8s.pod.name, k8s.container.name, severity_text) count() lines`, namespace))
+		clear(found)
+		for _, l := range all {
+			// What is sent by the process itself names no container.
+			for _, key := range slices.Compact([]string{l["k8s.pod.name"], l["k8s.pod.name"] + "/" + l["k8s.container.name"]}) {
+				if found[key] == nil {
+					found[key] = &heard{}
+				}
+				n, _ := strconv.Atoi(l["lines"])
+				if found[key].lines += n; l["severity_text"] != "" && l["severity_text"] != "Unspecified" {
+					found[key].severe += n
+				}
+			}
+		}
+		return err
+	}
+	sends := []string{"edge", "backend", "backend-engine", "backend-dashboard"}
+	eventually(t, 3*time.Minute, "lines of every container", func(ctx context.Context) (string, bool) {
+		if err := look(ctx); err != nil {
+			return err.Error(), false
+		}
+		var missing []string
+		for workload, list := range pods(t, namespace) {
+			for _, p := range list {
+				for _, c := range p.Spec.Containers {
+					raw, err := cluster.CoreV1().Pods(namespace).GetLogs(p.Name, &corev1.PodLogOptions{Container: c.Name, TailLines: new(int64(1))}).DoRaw(ctx)
+					key := p.Name + "/" + c.Name
+					if slices.Contains(sends, workload) && (workload != "edge" || c.Name == "nginx") {
+						key = p.Name
+					}
+					if err == nil && len(raw) > 0 && found[key] == nil {
+						missing = append(missing, key)
+					}
+				}
+			}
+		}
+		return fmt.Sprintf("%d heard, missing: %v", len(found), missing), len(missing) == 0
+	})
+	for _, key := range sortedKeys(found) {
+		if strings.Contains(key, "/") && !strings.HasSuffix(key, "/") {
+			t.Logf("%-60s %5d lines, %5d with a severity", key, found[key].lines, found[key].severe)
+		}
+	}
+	for _, part := range []string{"database-g1-0/postgresql", "cache-0/redis", "monitoring-prometheus-0/prometheus", "monitoring-alertmanager-0/alertmanager", "monitoring-grafana-0/grafana"} {
+		if h := found[part]; h == nil || h.severe*2 < h.lines {
+			t.Errorf("%s: %+v: fewer than half of the lines have a severity", part, h)
+		}
+	}
+}
+
+// testLogsAway: who takes log lines is gone for a while under requests, the store or the
+// collector. Each line arrives once, or its loss is counted.
+func testLogsAway(name string, away time.Duration) func(*testing.T, observed) {
+	return func(t *testing.T, o observed) {
+		before := lost(t.Context(), t, o)
+		scale(t, name, 0)
+		eventually(t, 2*time.Minute, name+" is gone", func(context.Context) (string, bool) {
+			n := len(pods(t, namespace)[name])
+			return fmt.Sprintf("%d pods", n), n == 0
+		})
+		run := random(t)
+		slowest, sent := time.Duration(0), 0
+		for end := time.Now().Add(away); time.Now().Before(end); sent++ {
+			start := time.Now()
+			status, _, err := request(t, o.client, http.MethodGet, fmt.Sprintf("%s/api/market/status/%s/%d", o.URLs["api"], run, sent), nil, nil)
+			if err != nil || status/100 == 5 {
+				t.Errorf("request %d without %s: %d %v", sent, name, status, err)
+			}
+			slowest = max(slowest, time.Since(start))
+			time.Sleep(200 * time.Millisecond)
+		}
+		scale(t, name, 1)
+		eventually(t, 3*time.Minute, name+" is back", func(context.Context) (string, bool) {
+			list := pods(t, namespace)[name]
+			return fmt.Sprintf("%d pods", len(list)), len(list) == 1 && ready(&list[0])
+		})
+		back := time.Now()
+		counts := map[string]int{}
+		eventually(t, 3*time.Minute, "every line", func(ctx context.Context) (string, bool) {
+			found, err := lines(ctx, fmt.Sprintf(`service.name:=alphapulse-edge path:%q`, run))
+			clear(counts)
+			for _, l := range found {
+				counts[l["path"]]++
+			}
+			return fmt.Sprintf("%d of %d paths, %d lines %v", len(counts), sent, len(found), err), len(counts)+lost(ctx, t, o)-before >= sent
+		})
+		fmt.Printf("| %s away for %s | %d lines of the edge | %d, %s after its return | %d | %d | %s |\n",
+			name, away, sent, len(counts), since(back), max(0, lost(t.Context(), t, o)-before), repeated(t, counts, true), slowest.Round(time.Millisecond))
+	}
+}
+
+// repeated is how many lines came again.
+func repeated(t *testing.T, counts map[string]int, wrong bool) int {
+	t.Helper()
+	twice := 0
+	for _, n := range counts {
+		twice += n - 1
+	}
+	if wrong && twice > 0 {
+		t.Errorf("%d lines arrived more than once", twice)
+	}
+	return twice
+}
+
+// testAgentKilled: the agent is killed while the database writes. It reads on where it had
+// got to, so that no line is missing; what it had sent and not noted yet comes again.
+func testAgentKilled(t *testing.T, _ observed) {
+	const sent = 200
+	run := random(t)
+	written := make(chan error, 1)
+	go func() {
+		_, err := onPrimary(t.Context(), namespace, fmt.Sprintf("DO $$ BEGIN FOR i IN 1..%d LOOP RAISE LOG '%s/%%', i; PERFORM pg_sleep(0.05); END LOOP; END $$", sent, run))
+		written <- err
+	}()
+	time.Sleep(3 * time.Second)
+	list, err := cluster.CoreV1().Pods(agentNamespace).List(t.Context(), metav1.ListOptions{})
+	if err != nil || len(list.Items) == 0 {
+		t.Fatalf("%d pods of the agent: %v", len(list.Items), err)
+	}
+	for _, p := range list.Items {
+		if err := cluster.CoreV1().Pods(agentNamespace).Delete(t.Context(), p.Name, metav1.DeleteOptions{GracePeriodSeconds: new(int64)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	killed := time.Now()
+	if err := <-written; err != nil {
+		t.Fatal(err)
+	}
+	counts := map[string]int{}
+	eventually(t, 3*time.Minute, "every line of the database", func(ctx context.Context) (string, bool) {
+		found, err := lines(ctx, fmt.Sprintf(`k8s.container.name:=postgresql %q`, run))
+		clear(counts)
+		for _, l := range found {
+			// The server tells the statement beside each, which is no number.
+			if _, n, ok := strings.Cut(l["_msg"], run+"/"); ok {
+				if _, err := strconv.Atoi(n); err == nil {
+					counts[n]++
+				}
+			}
+		}
+		return fmt.Sprintf("%d of %d, %v", len(counts), sent, err), len(counts) >= sent
+	})
+	fmt.Printf("| the agent killed | %d lines of the database | %d, %s after | 0 | %d | |\n", sent, len(counts), since(killed), repeated(t, counts, false))
+}
+
+// random is a word that nobody else has.
+func random(t *testing.T) string {
+	t.Helper()
+	raw := make([]byte, 6)
+	if _, err := rand.Read(raw); err != nil {
+		t.Fatal(err)
+	}
+	return "run" + hex.EncodeToString(raw)
+}
+
+// lost is how many lines of the log are counted as lost.
+func lost(ctx context.Context, t *testing.T, o observed) int {
+	t.Helper()
+	n := 0
+	for _, metric := range []string{"otelcol_exporter_send_failed_log_records", "otelcol_exporter_send_failed_log_records_total", "otelcol_exporter_enqueue_failed_log_records_total"} {
+		values, err := o.ask(ctx, t, "sum("+metric+`{job="`+gateway+`"})`)
+		if err == nil && len(values) == 1 {
+			n += int(values[0])
+		}
+	}
+	return n
+}
