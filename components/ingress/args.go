@@ -37,29 +37,6 @@ const (
 // User is the numeric uid of the nginx-unprivileged image.
 const User = 101
 
-// Exposure is the way in.
-type Exposure string
-
-// The ways in.
-const (
-	// NodePort opens a port on each node.
-	NodePort Exposure = "nodePort"
-	// LoadBalancer asks the cloud for an address. It is not awaited: Address is ""
-	// until a later refresh finds one.
-	LoadBalancer Exposure = "loadBalancer"
-	// ClusterIP is reachable within the cluster only: something else is in front.
-	ClusterIP Exposure = "clusterIP"
-	// IngressObject puts a standard Ingress of any class in front. Its controller
-	// terminates TLS with the edge's certificate and forwards plain HTTP with
-	// X-Forwarded-Proto, which the edge believes of TrustedProxies.
-	IngressObject Exposure = "ingress"
-	// GatewayRoute attaches the edge to a Gateway of the Gateway API: Args.Gateway.
-	GatewayRoute Exposure = "gateway"
-)
-
-// Exposures lists the ways in.
-var Exposures = []Exposure{NodePort, LoadBalancer, ClusterIP, IngressObject, GatewayRoute}
-
 // NoHSTS is a value of Args.HSTSSeconds.
 const NoHSTS = -1
 

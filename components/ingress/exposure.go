@@ -12,6 +12,29 @@ import (
 	"github.com/alphapulse/alphapulse-infra/components/workload"
 )
 
+// Exposure is the way in.
+type Exposure string
+
+// The ways in.
+const (
+	// NodePort opens a port on each node.
+	NodePort Exposure = "nodePort"
+	// LoadBalancer asks the cloud for an address. It is not awaited: Address is ""
+	// until a later refresh finds one.
+	LoadBalancer Exposure = "loadBalancer"
+	// ClusterIP is reachable within the cluster only: something else is in front.
+	ClusterIP Exposure = "clusterIP"
+	// IngressObject puts a standard Ingress of any class in front. Its controller
+	// terminates TLS with the edge's certificate and forwards plain HTTP with
+	// X-Forwarded-Proto, which the edge believes of TrustedProxies.
+	IngressObject Exposure = "ingress"
+	// GatewayRoute attaches the edge to a Gateway of the Gateway API: Args.Gateway.
+	GatewayRoute Exposure = "gateway"
+)
+
+// Exposures lists the ways in.
+var Exposures = []Exposure{NodePort, LoadBalancer, ClusterIP, IngressObject, GatewayRoute}
+
 // expose creates the way in and returns its address, "" as long as there is none, and where
 // it is a Gateway's. root is the development CA's certificate, "" with any other.
 func expose(ctx *pulumi.Context, i room.Identity, args *Args, tlsSecret pulumi.StringInput, root pulumi.StringOutput, opts ...pulumi.ResourceOption) (pulumi.StringOutput, error) {

@@ -243,7 +243,7 @@ func (l *Load) Verify(ctx context.Context, r *Result) (lost []Ack, err error) {
 		n      int64
 	}
 	have := map[key]bool{}
-	err = l.with(ctx, func(conn *pgx.Conn) error {
+	read := func(conn *pgx.Conn) error {
 		rows, err := conn.Query(ctx, "SELECT writer, n FROM "+Table+" WHERE run = $1", r.Number)
 		if err != nil {
 			return err
@@ -251,9 +251,15 @@ func (l *Load) Verify(ctx context.Context, r *Result) (lost []Ack, err error) {
 		var k key
 		_, err = pgx.ForEachRow(rows, []any{&k.writer, &k.n}, func() error { have[k] = true; return nil })
 		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read the rows back: %w", err)
+	}
+	// Who reads them is no client that the event is about: poolers may not be ready yet.
+	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Second) {
+		if err = l.with(ctx, read); err == nil {
+			break
+		}
+		if ctx.Err() != nil || time.Now().After(end) {
+			return nil, fmt.Errorf("read the rows back: %w", err)
+		}
 	}
 	if len(have) == 0 && len(r.Acks) > 0 {
 		return r.Acks, errors.New("not one row of the run is there")
