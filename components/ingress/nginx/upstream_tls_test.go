@@ -98,3 +98,25 @@ func TestServicesProveTheirNames(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatNeedsNoLoginIsAskedOverTLS: paths of the API beside the login are its, too.
+func TestWhatNeedsNoLoginIsAskedOverTLS(t *testing.T) {
+	const seed = "a seed of at least thirty-two bytes"
+	root, err := certs.InternalRoot(seed)
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), "ca.crt")
+	require.NoError(t, os.WriteFile(file, []byte(root), 0o644)) //nolint:gosec // it is public
+	port := startSecure(t, "127.0.0.2", 0, seed, "api-pods", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Connection", "close") // one that is kept speaks TLS wherever it is used again
+		echo(w, r)
+	})
+	e := guarded(t, func(c *nginx.Config) {
+		c.UpstreamRootsFile = file
+		c.Upstreams.API.Address, c.Upstreams.API.TLSName = fmt.Sprintf("api.test:%d", port), "api-pods"
+	})
+	client := e.Client(t, "")
+	for _, url := range []string{"https://api.example.test/hooks/x", "https://alphapulse.example.test/api/hooks/pay"} {
+		code, _, _ := get(t, client, url)
+		assert.Equal(t, http.StatusOK, code, url)
+	}
+}
