@@ -2,12 +2,10 @@ package stacks
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/alphapulse/alphapulse-infra/components/addons"
-	"github.com/alphapulse/alphapulse-infra/components/platform"
 	"github.com/alphapulse/alphapulse-infra/components/room"
 	"github.com/alphapulse/alphapulse-infra/stacks/live"
 	"github.com/alphapulse/alphapulse-infra/stacks/settings"
@@ -56,18 +54,10 @@ func (s *Stack) logAgentSettings(g *settings.Group) {
 
 // logAgentElsewhere refuses a namespace that somebody else has made.
 func (s *Stack) logAgentElsewhere(ctx context.Context, cluster *live.Cluster) error {
-	l := s.AddOns.Logs
-	if !l.On {
+	if !s.AddOns.Logs.On {
 		return nil
 	}
-	n, err := cluster.Get(ctx, "Namespace", "", l.Args.Namespace)
-	if err != nil {
-		return err
-	}
-	if n != nil && n.Annotations[platform.OwnerAnnotation] != s.Cluster.owner {
-		return &refusal{fmt.Sprintf("logAgent: its namespace %s exists and is not of this stack: delete it if nobody needs it, or leave logAgent false", l.Args.Namespace)}
-	}
-	return nil
+	return s.elsewhere(ctx, cluster, installs{setting: "logAgent", namespace: s.AddOns.Logs.Args.Namespace})
 }
 
 // deployLogAgent creates the agent, if it is asked for, and tells of it in out.

@@ -79,15 +79,9 @@ func (s *Stack) gatewayServes(ctx context.Context, cluster *live.Cluster) error 
 	if s.Target != room.Kubernetes || s.Edge.Exposure != ingress.GatewayRoute {
 		return nil
 	}
-	var missing []string
-	for _, kind := range slices.Sorted(slices.Values(s.Edge.Gateway.Kinds())) {
-		served, err := cluster.Serves(ctx, kind, s.Cluster.Namespace)
-		if err != nil {
-			return err
-		}
-		if !served {
-			missing = append(missing, kind)
-		}
+	missing, err := cluster.Unserved(ctx, s.Cluster.Namespace, slices.Values(s.Edge.Gateway.Kinds()))
+	if err != nil {
+		return err
 	}
 	if len(missing) > 0 {
 		return &refusal{fmt.Sprintf("edgeExposure: gateway, and the cluster knows no %s of gateway.networking.k8s.io/v1: "+

@@ -128,15 +128,9 @@ func (s *Stack) operatorServes(ctx context.Context, cluster *live.Cluster) error
 	if !s.operated.on() {
 		return nil
 	}
-	var missing []string
-	for _, kind := range slices.Sorted(maps.Keys(operator.Kinds)) {
-		served, err := cluster.Serves(ctx, kind, s.Cluster.Namespace)
-		if err != nil {
-			return err
-		}
-		if !served {
-			missing = append(missing, kind)
-		}
+	missing, err := cluster.Unserved(ctx, s.Cluster.Namespace, maps.Keys(operator.Kinds))
+	if err != nil {
+		return err
 	}
 	if len(missing) > 0 {
 		return &refusal{fmt.Sprintf("monitoringBackend: %s, and the cluster knows no %s of %s: install Prometheus Operator, or set monitoringBackend %s",

@@ -98,15 +98,13 @@ func NewCertManager(ctx *pulumi.Context, name string, args *CertManagerArgs, opt
 	chart := &helm.ChartArgs{
 		// The chart names its objects by the release, and other programs look for them by
 		// the usual names.
-		Name: pulumi.String("cert-manager"), Namespace: pulumi.String(args.Namespace), Values: args.values(),
+		Name: pulumi.String("cert-manager"), Values: args.values(),
 	}
-	locate(chart, args.Chart, args.Version)
-	installed, err := helm.NewChart(ctx, name, chart, parent,
+	m.Namespace, err = installChart(ctx, name, chart, args.Namespace, args.Chart, args.Version, parent,
 		pulumi.DependsOn([]pulumi.Resource{ns}), pulumi.Transforms([]pulumi.ResourceTransform{keep(args.Owner, args.Protect)}))
 	if err != nil {
-		return nil, fmt.Errorf("chart: %w", err)
+		return nil, err
 	}
-	m.Namespace = pulumi.All(args.Namespace, installed.Resources).ApplyT(func(v []any) string { return v[0].(string) }).(pulumi.StringOutput)
 	return m, ctx.RegisterResourceOutputs(m, pulumi.Map{"namespace": m.Namespace})
 }
 

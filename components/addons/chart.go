@@ -41,15 +41,32 @@ func checkInstalled(namespace, chart, version string, replicas int) error {
 // restricted makes a namespace for an add-on, which outlives it.
 func restricted(ctx *pulumi.Context, name, namespace, owner string, opts ...pulumi.ResourceOption) (*corev1.Namespace, error) {
 	labels := platform.Restricted(map[string]string{"app.kubernetes.io/managed-by": "pulumi", "app.kubernetes.io/part-of": "alphapulse"})
+	return owned(ctx, name, namespace, owner, labels, append(opts, pulumi.RetainOnDelete(true))...)
+}
+
+// owned makes a namespace that says whose it is.
+func owned(ctx *pulumi.Context, name, namespace, owner string, labels pulumi.StringMap, opts ...pulumi.ResourceOption) (*corev1.Namespace, error) {
 	meta := &metav1.ObjectMetaArgs{Name: pulumi.String(namespace), Labels: labels}
 	if owner != "" {
 		meta.Annotations = pulumi.StringMap{platform.OwnerAnnotation: pulumi.String(owner)}
 	}
-	ns, err := corev1.NewNamespace(ctx, name, &corev1.NamespaceArgs{Metadata: meta}, append(opts, pulumi.RetainOnDelete(true))...)
+	ns, err := corev1.NewNamespace(ctx, name, &corev1.NamespaceArgs{Metadata: meta}, opts...)
 	if err != nil {
 		return nil, fmt.Errorf("namespace: %w", err)
 	}
 	return ns, nil
+}
+
+// installChart installs a chart from a place into a namespace, whose name it gives once all of the
+// chart runs.
+func installChart(ctx *pulumi.Context, name string, chart *helm.ChartArgs, namespace, place, version string, opts ...pulumi.ResourceOption) (pulumi.StringOutput, error) {
+	chart.Namespace = pulumi.String(namespace)
+	locate(chart, place, version)
+	installed, err := helm.NewChart(ctx, name, chart, opts...)
+	if err != nil {
+		return pulumi.StringOutput{}, fmt.Errorf("chart: %w", err)
+	}
+	return pulumi.All(namespace, installed.Resources).ApplyT(func(v []any) string { return v[0].(string) }).(pulumi.StringOutput), nil
 }
 
 // locate says where a chart is.

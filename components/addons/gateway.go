@@ -132,16 +132,14 @@ func NewGateway(ctx *pulumi.Context, name string, args *GatewayArgs, opts ...pul
 		first = append(first, api)
 	}
 	chart := &helm.ChartArgs{
-		Name: pulumi.String("traefik"), Namespace: pulumi.String(args.Namespace), Values: args.values(),
+		Name: pulumi.String("traefik"), Values: args.values(),
 		// Those in the chart are for Traefik's own kinds, which are off.
 		SkipCrds: pulumi.Bool(true),
 	}
-	locate(chart, args.Chart, args.Version)
-	installed, err := helm.NewChart(ctx, name, chart, parent, pulumi.DependsOn(first))
+	g.Namespace, err = installChart(ctx, name, chart, args.Namespace, args.Chart, args.Version, parent, pulumi.DependsOn(first))
 	if err != nil {
-		return nil, fmt.Errorf("chart: %w", err)
+		return nil, err
 	}
-	g.Namespace = pulumi.All(args.Namespace, installed.Resources).ApplyT(func(v []any) string { return v[0].(string) }).(pulumi.StringOutput)
 	g.Class = pulumi.String(GatewayClass).ToStringOutput()
 	return g, ctx.RegisterResourceOutputs(g, pulumi.Map{"namespace": g.Namespace, "class": g.Class})
 }

@@ -113,13 +113,9 @@ func NewLogAgent(ctx *pulumi.Context, name string, args *LogAgentArgs, opts ...p
 		return nil, err
 	}
 	parent, i := pulumi.Parent(l), room.Identity{Name: name, Instance: name, Component: "logs"}
-	meta := &metav1.ObjectMetaArgs{Name: pulumi.String(args.Namespace), Labels: privileged(i.Labels())}
-	if args.Owner != "" {
-		meta.Annotations = pulumi.StringMap{platform.OwnerAnnotation: pulumi.String(args.Owner)}
-	}
-	ns, err := corev1.NewNamespace(ctx, name, &corev1.NamespaceArgs{Metadata: meta}, parent)
+	ns, err := owned(ctx, name, args.Namespace, args.Owner, privileged(i.Labels()), parent)
 	if err != nil {
-		return nil, fmt.Errorf("namespace: %w", err)
+		return nil, err
 	}
 	namespace := ns.Metadata.Name().Elem()
 	object := &metav1.ObjectMetaArgs{Name: pulumi.String(name), Namespace: namespace, Labels: pulumi.ToStringMap(i.Labels())}

@@ -69,13 +69,7 @@ type running struct {
 func (r running) port() workload.Port { return workload.Port{Name: portName, Number: r.Port} }
 
 // ports of the process' Services.
-func (r running) ports() []workload.Port {
-	ports := []workload.Port{r.port()}
-	if r.TLSPort != 0 {
-		ports = append(ports, workload.Port{Name: "https", Number: r.TLSPort})
-	}
-	return ports
-}
+func (r running) ports() []workload.Port { return workload.WithTLS(r.port(), r.TLSPort) }
 
 // running lists the workloads: the API first, then the engine and the dashboard where
 // there are any.

@@ -11,13 +11,7 @@ import (
 const portName = "http"
 
 // ports of the server's Services.
-func (a *Args) ports() []workload.Port {
-	ports := []workload.Port{a.port()}
-	if a.TLSPort != 0 {
-		ports = append(ports, workload.Port{Name: "https", Number: a.TLSPort})
-	}
-	return ports
-}
+func (a *Args) ports() []workload.Port { return workload.WithTLS(a.port(), a.TLSPort) }
 
 func (a *Args) port() workload.Port { return workload.Port{Name: portName, Number: a.Port} }
 

@@ -87,12 +87,22 @@ func Balanced(name string, ports ...Port) []Service {
 	}
 }
 
+// WithTLS are a workload's port and, unless it is 0, the one of Authority.Secure.
+func WithTLS(port Port, secure int) []Port {
+	if secure == 0 {
+		return []Port{port}
+	}
+	return []Port{port, securePort(secure)}
+}
+
+func securePort(number int) Port { return Port{Name: "https", Number: number} }
+
 // Secure has a process of the workload called name speak TLS at a port of its own, by the
 // variables and files of the reference's images, with a certificate for the names of
 // Balanced.
 func (a Authority) Secure(p *Process, name string, port int) Volume {
 	const dir = "/etc/alphapulse/tls"
-	p.Ports = append(p.Ports, Port{Name: "https", Number: port})
+	p.Ports = append(p.Ports, securePort(port))
 	p.Env["TLS_PORT"] = pulumi.String(strconv.Itoa(port))
 	p.Env["TLS_CERT_FILE"], p.Env["TLS_KEY_FILE"] = pulumi.String(dir+"/"+CertificateFile), pulumi.String(dir+"/"+KeyFile)
 	p.Mounts = append(p.Mounts, Mount{Volume: "tls", Path: dir, ReadOnly: true})

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"net/netip"
 	"os"
 	"slices"
@@ -248,6 +249,22 @@ func (c *Cluster) Definitions(ctx context.Context, groups ...string) ([]Object, 
 		}
 	}
 	return found, nil
+}
+
+// Unserved are those of some kinds, in order, that the cluster does not know. One that the
+// user may not see counts as known.
+func (c *Cluster) Unserved(ctx context.Context, namespace string, of iter.Seq[string]) ([]string, error) {
+	var missing []string
+	for _, kind := range slices.Sorted(of) {
+		served, err := c.Serves(ctx, kind, namespace)
+		if err != nil {
+			return nil, err
+		}
+		if !served {
+			missing = append(missing, kind)
+		}
+	}
+	return missing, nil
 }
 
 // Serves tells whether the cluster knows a kind; true where the user may not see that.

@@ -5,8 +5,6 @@ package e2e
 import (
 	"context"
 	"fmt"
-	"net/http"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -279,12 +277,9 @@ func testArchiveFull(t *testing.T, ns string) {
 		}
 		fill()
 	}
-	firing := url.QueryEscape(`ALERTS{alertname="BackupArchiveQueueFull",alertstate="firing"}`)
 	eventually(t, 4*time.Minute, "the alert", func(context.Context) (string, bool) {
-		status, body, err := request(t, client, http.MethodGet, out.URLs["prometheus"]+"/api/v1/query?query="+firing, nil, func(r *http.Request) {
-			r.SetBasicAuth("admin", out.PrometheusPassword)
-		})
-		return fmt.Sprint(status, string(body), err), strings.Contains(string(body), "BackupArchiveQueueFull")
+		firing, err := ofPrometheus(t, client, out, `ALERTS{alertname="BackupArchiveQueueFull",alertstate="firing"}`)
+		return fmt.Sprint(firing, err), len(firing) > 0
 	})
 	alert, atAlert := since(start), waiting()
 	if now := done(); now != archivedBefore {

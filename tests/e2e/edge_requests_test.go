@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -409,17 +408,12 @@ func (g *gate) testCounted(t *testing.T) {
 	count := func() (n float64) {
 		c := browser(t, g.pair.Root)
 		eventually(t, time.Minute, "Prometheus answers", func(context.Context) (string, bool) {
-			status, body, err := request(t, c, http.MethodGet, g.out.URLs["prometheus"]+"/api/v1/query?query="+url.QueryEscape(sum), nil, func(r *http.Request) {
-				r.SetBasicAuth("admin", g.out.PrometheusPassword)
-			})
-			var answer struct {
-				Data struct{ Result []struct{ Value [2]any } }
+			values, err := ofPrometheus(t, c, g.out, sum)
+			if err != nil || len(values) != 1 {
+				return fmt.Sprint(values, err), false
 			}
-			if err != nil || status != http.StatusOK || json.Unmarshal(body, &answer) != nil || len(answer.Data.Result) != 1 {
-				return fmt.Sprintf("%d %.200q %v", status, body, err), false
-			}
-			n, err = strconv.ParseFloat(fmt.Sprint(answer.Data.Result[0].Value[1]), 64)
-			return "", err == nil
+			n = values[0]
+			return "", true
 		})
 		return n
 	}

@@ -242,7 +242,13 @@ func (x traced) services() []string {
 // ask asks Prometheus for the values of an expression.
 func (o observed) ask(_ context.Context, t *testing.T, expr string) ([]float64, error) {
 	t.Helper()
-	status, body, err := request(t, o.client, http.MethodGet, o.URLs["prometheus"]+"/api/v1/query?query="+url.QueryEscape(expr), nil,
+	return ofPrometheus(t, o.client, o.outputs, expr)
+}
+
+// ofPrometheus are the values of an expression, as a stack's Prometheus tells them.
+func ofPrometheus(t *testing.T, client *http.Client, o outputs, expr string) ([]float64, error) {
+	t.Helper()
+	status, body, err := request(t, client, http.MethodGet, o.URLs["prometheus"]+"/api/v1/query?query="+url.QueryEscape(expr), nil,
 		func(r *http.Request) { r.SetBasicAuth("admin", o.PrometheusPassword) })
 	if err != nil || status != http.StatusOK {
 		return nil, fmt.Errorf("%d %.200s %w", status, body, err)

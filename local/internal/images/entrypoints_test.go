@@ -258,7 +258,7 @@ func startsCache(t *testing.T, name string) {
 		for _, p := range []string{server, cli, "setpriv", "chown", "find"} {
 			s.program(p, "umask >>"+s.log)
 		}
-		calls, out, ok := s.run("bash", name+"-entrypoint.sh", nil, c.args...)
+		calls, out, ok := s.run("bash", "cache-entrypoint.sh", nil, c.args...)
 		if !ok || !has(calls, c.want) {
 			t.Errorf("%s: %q, %s", what, calls, out)
 		}

@@ -73,7 +73,7 @@ func cache(name, suite string, links oci.Tree) Image {
 		debPackage: server,
 		layers:     []debian.Recipe{{Suite: suite, Packages: append([]string{server, name + "-tools"}, system...), Drop: []string{"/etc/" + name, "/etc/default"}}},
 		tree: join(accounts(name, id, "/data"), debianShell(), oci.Tree{
-			"/usr/local/bin/docker-entrypoint.sh": file(name+"-entrypoint.sh", 0o755),
+			"/usr/local/bin/docker-entrypoint.sh": file("cache-entrypoint.sh", 0o755),
 			"/data":                               dir(0o755, id),
 		}, links),
 		config: v1.Config{
