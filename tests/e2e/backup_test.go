@@ -71,7 +71,7 @@ func growRefused(t *testing.T, ns string) {
 }
 
 // firstBackup waits for the backup that nobody asks for.
-func firstBackup(t *testing.T, ns string) {
+func firstBackup(t testing.TB, ns string) {
 	t.Helper()
 	eventually(t, 5*time.Minute, "the first backup", func(ctx context.Context) (string, bool) {
 		jobs, err := cluster.BatchV1().Jobs(ns).List(ctx, metav1.ListOptions{LabelSelector: nameLabel + "=backup"})
@@ -89,7 +89,7 @@ func firstBackup(t *testing.T, ns string) {
 }
 
 // operate runs the commands of a section of docs/operations.md, as they stand there.
-func operate(t *testing.T, ns, section string, env map[string]string) {
+func operate(t testing.TB, ns, section string, env map[string]string) {
 	t.Helper()
 	raw, err := os.ReadFile(filepath.Join(root, "docs", "operations.md"))
 	if err != nil {
@@ -133,9 +133,12 @@ func operate(t *testing.T, ns, section string, env map[string]string) {
 	}
 }
 
+// primaries are the pods of the database that have the primary's label.
+var primaries = metav1.ListOptions{LabelSelector: "role=primary," + nameLabel + "=database"}
+
 // onPrimary asks the primary's server, as its superuser.
 func onPrimary(ctx context.Context, ns, sql string) (string, error) {
-	list, err := cluster.CoreV1().Pods(ns).List(ctx, metav1.ListOptions{LabelSelector: "role=primary," + nameLabel + "=database"})
+	list, err := cluster.CoreV1().Pods(ns).List(ctx, primaries)
 	if err != nil || len(list.Items) != 1 {
 		return "", fmt.Errorf("%d primaries: %w", len(list.Items), err)
 	}
@@ -143,7 +146,7 @@ func onPrimary(ctx context.Context, ns, sql string) (string, error) {
 	return strings.TrimSpace(out), err
 }
 
-func ask(t *testing.T, ns, sql string) string {
+func ask(t testing.TB, ns, sql string) string {
 	t.Helper()
 	out, err := onPrimary(t.Context(), ns, sql)
 	if err != nil {
@@ -153,7 +156,7 @@ func ask(t *testing.T, ns, sql string) string {
 }
 
 // archived waits until what has been written is in the repository.
-func archived(t *testing.T, ns string) {
+func archived(t testing.TB, ns string) {
 	t.Helper()
 	segment := ask(t, ns, "SELECT pg_walfile_name(pg_switch_wal())")
 	eventually(t, 3*time.Minute, "the log in the archive", func(ctx context.Context) (string, bool) {
@@ -346,6 +349,23 @@ func testVolumesDestroyed(t *testing.T, ns string) {
 	archived(t, ns)
 
 	start := time.Now()
+	destroyVolumes(t, ns)
+	gone := time.Now()
+	operate(t, ns, "A table was dropped", map[string]string{"AT": at})
+	if got := ask(t, ns, "SELECT count(*) || ' to ' || max(n) FROM written"); got != want {
+		t.Errorf("rows %s, want %s of %s", got, want, at)
+	} else {
+		fmt.Printf("| all volumes destroyed, restored to %s by `pulumi up` | rows %s wanted, %s got | gone after %s, serving %s later |\n", at, want, got, gone.Sub(start).Round(time.Second), since(gone))
+	}
+	settled(t, ns)
+	answers(t, outputsOf(t, backedUp))
+	firstBackup(t, ns)
+	upAgainOf(t, backedUp)
+}
+
+// destroyVolumes takes every volume of the database away, with all that is on it.
+func destroyVolumes(t testing.TB, ns string) {
+	t.Helper()
 	claims, err := cluster.CoreV1().PersistentVolumeClaims(ns).List(t.Context(), metav1.ListOptions{LabelSelector: nameLabel + "=database"})
 	if err != nil || len(claims.Items) == 0 {
 		t.Fatalf("%d claims: %v", len(claims.Items), err)
@@ -369,17 +389,6 @@ func testVolumesDestroyed(t *testing.T, ns string) {
 		}
 		return left, left == ""
 	})
-	gone := time.Now()
-	operate(t, ns, "A table was dropped", map[string]string{"AT": at})
-	if got := ask(t, ns, "SELECT count(*) || ' to ' || max(n) FROM written"); got != want {
-		t.Errorf("rows %s, want %s of %s", got, want, at)
-	} else {
-		fmt.Printf("| all volumes destroyed, restored to %s by `pulumi up` | rows %s wanted, %s got | gone after %s, serving %s later |\n", at, want, got, gone.Sub(start).Round(time.Second), since(gone))
-	}
-	settled(t, ns)
-	answers(t, outputsOf(t, backedUp))
-	firstBackup(t, ns)
-	upAgainOf(t, backedUp)
 }
 
 // upAgainOf deploys a stack once more, which changes nothing.
