@@ -19,13 +19,13 @@ func (s *Stack) telemetrySettings(set *settings.Set) {
 	g.Resources(&a.Collector.Resources, "collectorResources", "the gateway", leastCollector, on)
 	s.volume(g, telemetry.CollectorOf(telemetryName).Name, &a.Collector.Storage, "collectorStorage",
 		"Size of the volume on which logs and traces wait for their backend; each may fill two fifths. It can grow, never shrink.", settings.AtLeast(telemetry.LeastQueue, ""), on)
-	s.signalSettings(g, &a.Logs, signalKeys{"logs", "VictoriaLogs", telemetry.LogsOf(telemetryName).Name}, telemetry.LogsBackends,
+	s.signalSettings(g, &a.Logs, signalKeys{"logs", "VictoriaLogs", telemetry.LogsOf(telemetryName).Name, nil}, telemetry.LogsBackends,
 		"Where logs are kept: off; local: VictoriaLogs beside it; otlp or elasticsearch: the server that logsUrl names.", settings.AtLeast(telemetry.LeastMemory.Logs, "as limits.memory it does not start with it"))
 	g.Text(&a.AgentNamespace, "logsAgentNamespace", "Namespace of the agent that reads the nodes' log files, which is let in to the gateway: log-agent for the add-on logAgent; by default nobody is.",
 		settings.Valid(namespaceName), settings.While(func() bool { return a.Logs.On() }, "logsBackend is not off"), settings.Only(room.Kubernetes))
 	g.Text(&a.EngineFolder, "logsEngineFolder", "Folder in which the Docker engine keeps its data, whose log files are read; by default what the engine says, and "+telemetry.DefaultEngineFolder+" where it is not asked, as behind ssh.",
 		settings.Valid(hostFolder), settings.While(func() bool { return a.Logs.On() }, "logsBackend is not off"), settings.Only(room.DockerHost))
-	s.signalSettings(g, &a.Traces, signalKeys{"traces", "Jaeger", telemetry.TracesOf(telemetryName).Name}, telemetry.TracesBackends,
+	s.signalSettings(g, &a.Traces, signalKeys{"traces", "Jaeger", telemetry.TracesOf(telemetryName).Name, []settings.Option{settings.Only(room.Kubernetes)}}, telemetry.TracesBackends,
 		"Where traces are kept: off; local: Jaeger beside it; otlp: the server that tracesUrl names. edgeTraceSampling says how many.", settings.AtLeast(telemetry.LeastMemory.Traces, "as limits.memory it does not start with it"))
 	g.Check(func(p *settings.Problems) {
 		if a.Traces.On() && s.Edge.TraceSampling == 0 {
@@ -35,7 +35,11 @@ func (s *Stack) telemetrySettings(set *settings.Set) {
 }
 
 // signalKeys are what the settings of one signal are called like.
-type signalKeys struct{ key, store, claim string }
+type signalKeys struct {
+	key, store, claim string
+	// storage has what is special of the volume's size.
+	storage []settings.Option
+}
 
 // signalSettings say where one signal is kept.
 func (s *Stack) signalSettings(g *settings.Group, to *telemetry.Signal, k signalKeys, backends []telemetry.Backend, what string, floor settings.Option) {
@@ -44,7 +48,7 @@ func (s *Stack) signalSettings(g *settings.Group, to *telemetry.Signal, k signal
 	g.Text((*string)(&to.Backend), k.key+"Backend", what, settings.OneOf(backends...))
 	g.Image(&to.Store.Image, k.key+"Image", k.store+".", local)
 	g.Resources(&to.Store.Resources, k.key+"Resources", k.store, floor, local)
-	s.volume(g, k.claim, &to.Store.Storage, k.key+"Storage", "Size of "+k.store+"' volume. It can grow, never shrink.", settings.AtLeast(smallestVolume, ""), local)
+	s.volume(g, k.claim, &to.Store.Storage, k.key+"Storage", "Size of "+k.store+"' volume. It can grow, never shrink.", append(k.storage, settings.AtLeast(smallestVolume, ""), local)...)
 	g.Text(&to.Store.Retention, k.key+"Retention", "How long "+k.store+" keeps "+k.key+", in days or hours.", settings.Valid(telemetry.CheckRetention), local)
 	g.Text(&to.Remote.URL, k.key+"Url", "https address of the server that takes "+k.key+"; of otlp without /v1/"+k.key+".", settings.Valid(telemetry.CheckURL), remote)
 	g.Text(&to.Remote.Header, k.key+"Header", "Header that carries "+k.key+"Credential to a server of otlp.", settings.Valid(headerName), remote)
