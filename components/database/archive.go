@@ -25,32 +25,13 @@ type Archive struct {
 	Authority pulumi.StringInput
 	// Key and KeySecret log in; Passphrase encrypts.
 	Key, KeySecret, Passphrase pulumi.StringInput
-	// HostFolder is an absolute path of a Docker host: the repository lies in a folder below
-	// RepositoryPath, which is there. "" for a bucket.
-	HostFolder string
-}
-
-// RepositoryPath is where containers of a Docker host have the folder with a repository.
-const RepositoryPath = "/var/lib/pgbackrest"
-
-// repositoryVolume is called like that.
-const repositoryVolume = "repository"
-
-// Kept completes the volumes and mounts of a container of a Docker host that reads or
-// writes the repository: with the folder, where it is one.
-func (a *Archive) Kept(volumes []workload.Volume, mounts []workload.Mount) ([]workload.Volume, []workload.Mount) {
-	if a.HostFolder == "" {
-		return volumes, mounts
-	}
-	return append(volumes, workload.Volume{Name: repositoryVolume, HostFolder: a.HostFolder}),
-		append(mounts, workload.Mount{Volume: repositoryVolume, Path: RepositoryPath})
 }
 
 // Validate reports everything that is wrong with the archive.
 func (a *Archive) Validate() error {
 	problems := []error{a.Repository.Validate()}
-	for _, n := range []required{{"Passphrase", a.Passphrase}, {"Key", a.Key}, {"KeySecret", a.KeySecret}} {
-		if n.value == nil && (n.name == "Passphrase" || !a.Folder) {
+	for _, n := range []required{{"Key", a.Key}, {"KeySecret", a.KeySecret}, {"Passphrase", a.Passphrase}} {
+		if n.value == nil {
 			problems = append(problems, fmt.Errorf("backup repository: %s is missing: set it", n.name))
 		}
 	}
@@ -82,16 +63,8 @@ func (a *Archive) Files(prefix, folder string, config func(pgbackrest.Repository
 		plain.Data[authorityFile] = a.Authority
 	}
 	plain.Data[backrestFile] = pulumi.String(config(repository))
-	secrets := []any{a.Passphrase}
-	if !a.Folder {
-		secrets = append(secrets, a.Key, a.KeySecret)
-	}
-	text := secretOf(secrets, func(v []any) (string, error) {
-		s := pgbackrest.Secrets{Passphrase: v[0].(string)}
-		if len(v) > 1 {
-			s.Key, s.KeySecret = v[1].(string), v[2].(string)
-		}
-		return pgbackrest.Secret(s)
+	text := secretOf([]any{a.Key, a.KeySecret, a.Passphrase}, func(v []any) (string, error) {
+		return pgbackrest.Secret(pgbackrest.Secrets{Key: v[0].(string), KeySecret: v[1].(string), Passphrase: v[2].(string)})
 	})
 	return plain, workload.Hidden(prefix+"-secret", pulumi.StringMap{secretFile: text})
 }
@@ -113,7 +86,7 @@ func (a *Args) QueueMax() int64 { return a.Storage.Value() / 4 / miB * miB }
 // backrest is a member's configuration of pgBackRest.
 func (a *Args) backrest(name string, r pgbackrest.Repository) pgbackrest.Member {
 	return pgbackrest.Member{
-		Stanza: name, Repository: r, Server: backrestServer, SpoolDir: spoolDir, QueueMax: a.QueueMax(),
+		Stanza: name, Repository: r, Server: backrestServer, SpoolDir: path.Join(volumeRoot, "spool"), QueueMax: a.QueueMax(),
 	}
 }
 

@@ -68,8 +68,8 @@ var (
 // Args configure a Database. What is zero takes the value of Defaults.
 type Args struct {
 	workload.Placement
-	// Image of TimescaleDB on PostgreSQL 17: on a cluster, and with HA, the HA edition with
-	// Patroni and pgBackRest (uid 1000), else the Alpine edition (uid 70). nil takes
+	// Image of TimescaleDB on PostgreSQL 17: on a cluster the HA edition with Patroni and
+	// pgBackRest (uid 1000), on a Docker host the Alpine edition (uid 70). nil takes
 	// HAImage or HostImage. Nothing needs the Timescale-licensed features, and nothing
 	// takes them away where the image has them.
 	Image pulumi.StringInput
@@ -88,20 +88,12 @@ type Args struct {
 	Direct bool
 	// Generation of the volumes: a restore fills another one.
 	Generation int
-	// HA says that a Docker host runs the HA edition, which brings pgBackRest, on volumes that
-	// are counted; without it the host runs the Alpine edition on the one that it has always
-	// had. A cluster knows no other edition.
-	HA bool
-	// Asked names the question whether the repository can be used, and has what is to be
-	// restored, which a Docker host asks before it changes its server: each name is asked
-	// once. "" asks nothing.
-	Asked string
 	// Archive keeps the write-ahead log, and lets backups be taken; nil for none.
 	Archive *Archive
 	// Restore fills the volumes of this generation, once; nil for a new database.
 	Restore *Restore
 	// Kept are the sizes of the claims of earlier generations, by name: they stay until
-	// they are left out. Volumes of a Docker host have no size.
+	// they are left out.
 	Kept map[string]resource.Quantity
 	// After is what has to be there before anything of the database changes.
 	After []pulumi.Resource

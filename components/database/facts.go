@@ -63,11 +63,7 @@ func (a *Args) Facts(name string, on room.Target) room.Facts {
 		f.Services = workload.ServiceNames(append(a.clusterServices(name), a.poolerServices(name)...))
 		f.Links = a.clusterLinks(name)
 	} else {
-		volume := name
-		if a.HA {
-			volume = HostVolume(name, a.Generation)
-		}
-		f.Claims = []room.Claim{{Name: volume, Size: a.Storage}}
+		f.Claims = []room.Claim{{Name: name, Size: a.Storage}}
 		metrics.Job = Server(name)
 		f.Workloads = []room.Workload{
 			server,

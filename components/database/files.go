@@ -20,7 +20,6 @@ type files struct {
 
 func (a *Args) files(ctx *pulumi.Context, name string, opts ...pulumi.ResourceOption) (*files, error) {
 	config := ConfigFiles(a.Tuning())
-	config["postgresql.conf"] += a.archiveSettings(name)
 	maps.Copy(config, ScriptFiles())
 	verifiers, err := a.verifiers(ctx, name, opts...)
 	if err != nil {

@@ -1,9 +1,6 @@
 package database
 
 import (
-	"maps"
-	"slices"
-
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/alphapulse/alphapulse-infra/components/room"
@@ -39,15 +36,8 @@ func NewDockerDatabase(ctx *pulumi.Context, name string, host *workload.Host, ar
 	if err != nil {
 		return nil, err
 	}
-	volumes := args.volumes(name, f)
-	server := workload.Container{Process: args.server(name), Look: args.look(), Volumes: volumes, Aliases: args.AliasServices}
-	args.archivingOnHost(name, &server)
-	for _, volume := range slices.Sorted(maps.Keys(args.Kept)) {
-		if err := host.Keep(ctx, volume, parent); err != nil {
-			return nil, err
-		}
-	}
-	running, err := host.Run(ctx, server, parent)
+	volumes := args.volumes(f)
+	running, err := host.Run(ctx, workload.Container{Process: args.server(name), Look: args.look(), Volumes: volumes, Aliases: args.AliasServices}, parent)
 	if err != nil {
 		return nil, err
 	}
@@ -64,11 +54,7 @@ func NewDockerDatabase(ctx *pulumi.Context, name string, host *workload.Host, ar
 
 // onHost fills in what only a cluster has; nothing of it is read.
 func (a *Args) onHost(host *workload.Host) *Args {
-	image := HostImage
-	if a != nil && a.HA {
-		image = HAImage
-	}
-	own := a.running(image)
+	own := a.running(HostImage)
 	own.Namespace = pulumi.String(host.Prefix())
 	return own
 }

@@ -22,7 +22,7 @@ const (
 const answersWithin = 300
 
 // volumes of a Docker host's containers, each of which takes those that it mounts.
-func (a *Args) volumes(name string, f *files) []workload.Volume {
+func (a *Args) volumes(f *files) []workload.Volume {
 	empty := func(name, size string) workload.Volume {
 		return workload.Volume{Name: name, Empty: &workload.Empty{Size: size}}
 	}
@@ -30,16 +30,11 @@ func (a *Args) volumes(name string, f *files) []workload.Volume {
 	// In memory, so part of the server's memory limit, as PostgreSQL's own share is.
 	sharedMemory.Empty.Memory = true
 	socket := empty("socket", "1Mi")
-	data := &workload.Data{Size: a.Storage, StorageClass: a.StorageClass, Protect: a.Protect}
-	if a.HA {
-		// Another user's folder, and what lies in it outlives an edition.
-		socket.HostName, data.HostName = "run", HostVolume(name, a.Generation)
-	}
 	// The server makes its socket here, as the one who may write.
 	socket.Empty.Shared = true
 	exporter := workload.Volume{Name: "exporter", HostName: "password", Files: f.exporter, Keys: []string{PasswordFile}}
 	return []workload.Volume{
-		{Name: dataVolume, Data: data},
+		{Name: dataVolume, Data: &workload.Data{Size: a.Storage, StorageClass: a.StorageClass, Protect: a.Protect}},
 		sharedMemory, socket, empty("tmp", "64Mi"), empty("reconcile-tmp", "1Mi"),
 		{Name: "config", Files: f.config, Keys: []string{"postgresql.conf", "pg_hba.conf"}},
 		{Name: "scripts", Files: f.config, Keys: []string{"reconcile.sh", "roles.sql"}},
@@ -53,12 +48,14 @@ func (a *Args) volumes(name string, f *files) []workload.Volume {
 const dataVolume = "data"
 
 func (a *Args) server(name string) workload.Process {
-	ready, on := readyCommand(), a.edition()
+	ready := readyCommand()
 	return workload.Process{
-		Name: "postgresql", Identity: Server(name), Image: a.Image, User: on.user,
-		Args: pulumi.ToStringArray(serverCommand()),
+		Name: "postgresql", Identity: Server(name), Image: a.Image, User: User,
+		Args: pulumi.ToStringArray([]string{
+			"postgres", "-c", "config_file=" + ConfigPath + "/postgresql.conf", "-c", "hba_file=" + ConfigPath + "/pg_hba.conf",
+		}),
 		Env: pulumi.ToStringMap(map[string]string{
-			"PGDATA":                 on.data,
+			"PGDATA":                 dataPath,
 			"POSTGRES_USER":          SuperuserRole,
 			"POSTGRES_PASSWORD_FILE": RolesPath + "/" + SuperuserFile,
 			"POSTGRES_INITDB_ARGS":   initdbArgs,
@@ -68,7 +65,7 @@ func (a *Args) server(name string) workload.Process {
 		Resources: a.Resources,
 		Ports:     []workload.Port{{Name: portName, Number: Port}},
 		Mounts: []workload.Mount{
-			{Volume: dataVolume, Path: on.volume},
+			{Volume: dataVolume, Path: VolumePath},
 			{Volume: "shared-memory", Path: "/dev/shm"},
 			{Volume: "socket", Path: SocketPath},
 			{Volume: "tmp", Path: "/tmp"},
@@ -84,11 +81,6 @@ func (a *Args) server(name string) workload.Process {
 		PreStop: []string{"sh", "-c", "kill -INT 1"}, StopSignal: "SIGINT",
 		GraceSeconds: a.Tuning().GraceSeconds(),
 	}
-}
-
-// serverCommand starts the server; the image's entrypoint makes a new volume's data first.
-func serverCommand() []string {
-	return []string{"postgres", "-c", "config_file=" + ConfigPath + "/postgresql.conf", "-c", "hba_file=" + ConfigPath + "/pg_hba.conf"}
 }
 
 // readyCommand asks whether the server accepts connections. It holds no credential: over
@@ -109,7 +101,7 @@ func alive(ready []string) []string {
 func (a *Args) reconciler(name string) workload.Process {
 	done := []string{"test", "-f", reconciled}
 	return workload.Process{
-		Name: "reconcile", Identity: reconcilerOf(name), Image: a.Image, User: a.edition().user,
+		Name: "reconcile", Identity: reconcilerOf(name), Image: a.Image, User: User,
 		Command: []string{"sh", ScriptsPath + "/reconcile.sh", reconciled},
 		Env: pulumi.ToStringMap(map[string]string{
 			"SERVER_HOST":      name,
