@@ -20,6 +20,7 @@ var sources embed.FS
 var tmpl = template.Must(template.New("nginx.conf.tmpl").Funcs(template.FuncMap{
 	"limit":      limit,
 	"realm":      func() string { return Realm },
+	"signOnPath": func() string { return SignOnPath },
 	"exempted":   func(c *Config, onUIHost bool) exempted { return exempted{Config: c, Paths: exempt(c.Login, onUIHost)} },
 	"hidden":     hidden,
 	"webSockets": webSockets,
