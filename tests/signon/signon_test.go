@@ -51,6 +51,9 @@ type stack struct {
 	// proxyAgain starts the oauth2-proxy where it was.
 	proxyAgain func() *exec.Cmd
 
+	// withGrafana has a real one at its place.
+	withGrafana bool
+
 	mu   sync.Mutex
 	seen []*http.Request
 }
@@ -114,7 +117,15 @@ var proxyPath = sync.OnceValues(func() (string, error) {
 func startStack(t *testing.T, with map[string]string, users ...user) *stack {
 	t.Helper()
 	s := &stack{}
-	s.provider = startProvider(t, map[string]string{"edge": uiURL + nginx.SignOnPath + "callback"}, users...)
+	s.start(t, with, users...)
+	return s
+}
+
+func (s *stack) start(t *testing.T, with map[string]string, users ...user) {
+	t.Helper()
+	s.provider = startProvider(t, map[string]string{
+		"edge": uiURL + nginx.SignOnPath + "callback", "grafana": monitoringURL + "/login/generic_oauth",
+	}, users...)
 	config, err := recorder.StackConfig("dev")
 	require.NoError(t, err)
 	maps.Copy(config, map[string]string{
@@ -123,8 +134,13 @@ func startStack(t *testing.T, with map[string]string, users ...user) *stack {
 		"edgeLogin": "oidc", "edgeOidcIssuer": s.provider.issuer, "edgeOidcClientId": "edge", "edgeOidcClientSecret": clientSecret,
 		"edgeOidcCa": s.provider.pair.Root, "edgeOidcDomains": `["example.com"]`, "edgeLoginExempt": `["/hooks/"]`,
 	})
+	issuer := s.provider.issuer
+	maps.Copy(config, map[string]string{
+		"grafanaLogin": "oidc", "grafanaOidcAuthUrl": issuer + "/auth", "grafanaOidcTokenUrl": issuer + "/token", "grafanaOidcApiUrl": issuer + "/userinfo",
+		"grafanaOidcClientId": "grafana", "grafanaOidcClientSecret": clientSecret, "grafanaOidcCa": s.provider.pair.Root,
+	})
 	maps.Copy(config, with)
-	recording, err := recorder.Run(recorder.Options{Stack: "dev", Config: config, SecretKeys: []string{"edgeOidcClientSecret"}})
+	recording, err := recorder.Run(recorder.Options{Stack: "dev", Config: config, SecretKeys: []string{"edgeOidcClientSecret", "grafanaOidcClientSecret"}})
 	require.NoError(t, err)
 	s.objects, err = recording.Objects()
 	require.NoError(t, err)
@@ -135,11 +151,15 @@ func startStack(t *testing.T, with map[string]string, users ...user) *stack {
 	at := func(port int) netip.AddrPort {
 		return netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(port))
 	}
+	grafana := s.serve(t, "grafana")
+	if s.withGrafana {
+		grafana = s.grafana(t)
+	}
 	s.edge = processes.Edge{
 		Domain: domain, Namespace: "alphapulse-dev", Text: s.file(t, "edge-nginx", "nginx.conf"),
 		Services: map[string]netip.AddrPort{
 			"frontend-pods:3000": s.serve(t, "ui"), "backend-pods:8000": s.serve(t, "api"), "backend-dashboard-pods:8050": s.serve(t, "dashboard"),
-			"monitoring-grafana:3000": s.serve(t, "grafana"), "monitoring-prometheus:9090": s.serve(t, "prometheus"),
+			"monitoring-grafana:3000": grafana, "monitoring-prometheus:9090": s.serve(t, "prometheus"),
 			"edge-login-pods:" + strconv.Itoa(ingress.SignOnTLSPort): at(port),
 		},
 		Files: map[string]string{ingress.RootsDir + "/" + workload.RootsFile: s.file(t, "edge-authority", workload.RootsFile)},
@@ -149,7 +169,6 @@ func startStack(t *testing.T, with map[string]string, users ...user) *stack {
 		nginxtest.Eventually(t, url+" is found", func() bool { return b.Ask(t, url).Status < 500 })
 	}
 	s.asked()
-	return s
 }
 
 // login gives what starts the oauth2-proxy with the arguments and files of the pod, on a port
@@ -231,7 +250,7 @@ func TestNobodyPassesWithoutALogin(t *testing.T) {
 	}
 	got := b.Ask(t, uiURL+"/assets/app.js", "Accept", "*/*")
 	assert.Equal(t, http.StatusUnauthorized, got.Status, "a script is no page")
-	for _, at := range []string{uiURL + "/oauth2/auth", apiURL + "/oauth2/auth", apiURL + "/oauth2/auth/token"} {
+	for _, at := range []string{uiURL + "/oauth2/auth", apiURL + "/oauth2/auth", apiURL + "/oauth2/auth/token", uiURL + "/oauth2/userinfo", uiURL + "/oauth2/"} {
 		assert.Equal(t, http.StatusNotFound, b.Ask(t, at).Status, at)
 	}
 	for _, forged := range []string{
@@ -247,7 +266,7 @@ func TestNobodyPassesWithoutALogin(t *testing.T) {
 
 	got = b.Ask(t, apiURL+"/hooks/x")
 	assert.Equal(t, "api /hooks/x", got.Body, "what is exempt")
-	got = b.Ask(t, monitoringURL+"/prometheus/")
+	got = b.Ask(t, monitoringURL+"/prometheus/", asPage...)
 	assert.Equal(t, http.StatusUnauthorized, got.Status)
 	assert.Equal(t, `Basic realm="Prometheus"`, got.Header.Get("WWW-Authenticate"), "it has a password of its own")
 }

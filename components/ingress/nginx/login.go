@@ -31,6 +31,9 @@ func (l Login) On() bool { return l.UsersFile != "" || l.Proxy != nil }
 // SignOnPath is where each host has what an oauth2-proxy answers itself.
 const SignOnPath = "/oauth2/"
 
+// signOnLocations are what of it users are led to, and what its pages look like.
+var signOnLocations = []string{"= " + SignOnPath + "start", "= " + SignOnPath + "callback", "= " + SignOnPath + "sign_in", "= " + SignOnPath + "sign_out", "^~ " + SignOnPath + "static/"}
+
 // SessionCookie is the name of the cookie of Login.Proxy's sessions. Cookies of a domain are
 // sent to the hosts below it, too, where another stack may be: it is each edge's own.
 func SessionCookie(domain string, publicPort int) string {
