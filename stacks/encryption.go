@@ -110,7 +110,10 @@ func (s *Stack) wireCredentials(c *platform.Credentials) {
 		return
 	}
 	authority := workload.Authority{Seed: c.AuthoritySeed, Trusted: c.TrustedSeeds}
-	s.Backend.Authority, s.Frontend.Authority = authority, authority
+	s.Backend.Authority, s.Frontend.Authority, s.login.Own = authority, authority, authority
+	if s.Edge.Login.SignOn != nil {
+		s.Edge.UpstreamRoots = authority.Roots()
+	}
 	if s.Wire.Encryption == room.Unencrypted {
 		return
 	}

@@ -88,6 +88,7 @@ func (s *Stack) links() []room.Link {
 		stores(dashboard, d)
 		tells(dashboard)
 	}
+	s.loginLinks(link)
 	s.backupLinks(link)
 	return links
 }

@@ -99,7 +99,7 @@ var declared = []func(*Stack, *settings.Set){
 // the edge comes before it, and what names the edge's addresses after it.
 var arranged = []func(*Stack){
 	(*Stack).arrangeDatabase, (*Stack).arrangeBackup, (*Stack).arrangeCache, (*Stack).arrangeBackend, (*Stack).arrangeWire,
-	(*Stack).arrangeEdge, (*Stack).arrangeFrontend, (*Stack).arrangeMonitoring, (*Stack).arrangeTelemetry,
+	(*Stack).arrangeLogin, (*Stack).arrangeEdge, (*Stack).arrangeFrontend, (*Stack).arrangeMonitoring, (*Stack).arrangeTelemetry,
 }
 
 // newStack is a stack with every default, and its settings.
@@ -118,7 +118,7 @@ func newStack(name string) (*Stack, *settings.Set) {
 		Database:    &db, Backups: &saved, Cache: &store, Backend: &app, Frontend: &ui, Edge: &edge, Monitoring: &watch, Telemetry: &signals,
 		volumes:    map[string]sized{},
 		gatewayTLS: gatewayTerminate,
-		login:      edgeLogin{mode: loginOff},
+		login:      edgeLogin{mode: loginOff, SignOn: ingress.SignOnDefaults()},
 		signOn:     signOn{mode: grafanaOwn, SignOn: monitoring.SignOn{Scopes: []string{"openid", "profile", "email"}}},
 		operated:   operatedMonitoring{backend: MonitoringOwn, namespace: "monitoring"},
 	}

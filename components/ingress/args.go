@@ -189,6 +189,7 @@ func (a *Args) withDefaults() *Args {
 	if len(d.TrustedProxies) == 0 && (d.Exposure == IngressObject || d.byGateway() || d.Balancer.ProxyProtocol) {
 		d.TrustedProxies = privateNetworks
 	}
+	d.Login.SignOn = d.Login.SignOn.filled()
 	return &d
 }
 
@@ -247,6 +248,7 @@ func (a *Args) validate() error {
 		problem("LatencyMilliseconds %d: want at least 1", a.LatencyMilliseconds)
 	}
 	a.Logs.validate(problem)
+	a.Login.validate(problem)
 	if a.ExpiryWarningDays < 1 {
 		problem("ExpiryWarningDays %d: want at least 1", a.ExpiryWarningDays)
 	}
@@ -300,6 +302,8 @@ type Place struct {
 	// StatusAddress is where the exporter reaches nginx' own figures; "" is the
 	// loopback address.
 	StatusAddress string
+	// Name of the edge.
+	Name string
 	// Suffix is what the names of the routes' hosts end with.
 	Suffix string
 	// Solver is the name of the host of those that answer challenges.
@@ -313,7 +317,7 @@ type Place struct {
 // onCluster is the edge called name in a namespace of a cluster, whose domain the
 // container itself knows.
 func (a *Args) onCluster(name, namespace string) Place {
-	return Place{Suffix: "." + namespace + ".svc", Solver: solver(name), Forwards: true, Counts: countAddress}
+	return Place{Name: name, Suffix: "." + namespace + ".svc", Solver: solver(name), Forwards: true, Counts: countAddress}
 }
 
 // config is the nginx configuration at a place for the names of the routes' hosts, in
@@ -376,6 +380,6 @@ func (a *Args) config(place Place, hosts ...string) *nginx.Config {
 	if a.PrometheusPassword != nil {
 		c.PasswordFile = PasswordDir + "/" + PasswordKey
 	}
-	c.Login = a.Login.config()
+	c.Login = a.Login.config(place.Name, place.Suffix)
 	return c
 }

@@ -110,7 +110,7 @@ func TestWhatNginxCountsIsServed(t *testing.T) {
 
 			c := configOf(a)
 			c.Resolver, c.PasswordFile = "127.0.0.1", "password"
-			c.CountAddress = adapt.Replace(map[room.Target]string{room.Kubernetes: a.onCluster("edge", "n").Counts, room.DockerHost: place.Counts}[on])
+			c.CountAddress = adapt.Replace(map[room.Target]string{room.Kubernetes: a.onCluster("edge", "n").Counts, room.DockerHost: placeOf("edge").Counts}[on])
 			server := nginxtest.Start(t, *c)
 			client := server.Client(t, "")
 			ask := func(url string) {

@@ -33,6 +33,7 @@ func (a *Args) Facts(name string, on room.Target) room.Facts {
 			w.Containers = append(w.Containers, d.Logs.Resources)
 		}
 		f.Workloads = []room.Workload{w}
+		d.signOnFacts(&f, name, on)
 		if i := d.TLS.Issuer; i != nil && i.HTTP01 {
 			f.Workloads = append(f.Workloads, solvers(name))
 			if d.solves() {
@@ -51,6 +52,7 @@ func (a *Args) Facts(name string, on room.Target) room.Facts {
 		{Identity: proberOf(name), Replicas: 1, Containers: []room.Resources{d.ProberResources}, Scrape: probe},
 		{Identity: counterOf(name), Replicas: 1, Containers: []room.Resources{d.CounterResources}, Scrape: counts},
 	}
+	d.signOnFacts(&f, name, on)
 	f.Links = []room.Link{
 		{From: room.Of(exporterOf(name)), To: room.Of(Edge(name)), Ports: []int{StatusPort}, Zone: room.Watch},
 		{From: room.Of(proberOf(name)), To: room.Of(Edge(name)), Ports: []int{HTTPSPort}, Zone: room.Watch},

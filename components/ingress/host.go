@@ -30,9 +30,11 @@ type DockerIngress struct {
 	CACertificate pulumi.StringOutput
 }
 
-// place is a Docker host: the exporter is a container of its own. The figures that it
+// placeOf is a Docker host: the exporter is a container of its own. The figures that it
 // asks for are counters, and their port is not published.
-var place = Place{StatusAddress: "0.0.0.0", Counts: "unix:" + countSocket}
+func placeOf(name string) Place {
+	return Place{Name: name, StatusAddress: "0.0.0.0", Counts: "unix:" + countSocket}
+}
 
 func (d DockerArgs) validate(a *Args) error {
 	if d.HTTPPort < 0 || d.HTTPPort > 65535 {
@@ -81,14 +83,18 @@ func NewDockerIngress(ctx *pulumi.Context, name string, host *workload.Host, arg
 	if err != nil {
 		return nil, err
 	}
-	server, volumes := own.server(name, own.renderAt(own.Namespace, func(string) Place { return place }), secrets)
+	login, err := own.signOnContainer(ctx, name, host, parent)
+	if err != nil {
+		return nil, err
+	}
+	server, volumes := own.server(name, own.renderAt(own.Namespace, func(string) Place { return placeOf(name) }), secrets)
 	server.Mounts = append(server.Mounts, workload.Mount{Volume: countVolume.Name, Path: countDir, ReadOnly: true})
 	volumes = append(volumes, countVolume)
 	published := []workload.Published{{Host: own.PublicHTTPSPort, Container: HTTPSPort}}
 	if on.HTTPPort != 0 {
 		published = append(published, workload.Published{Host: on.HTTPPort, Container: HTTPPort})
 	}
-	running, err := host.Run(ctx, workload.Container{Process: server, Look: own.look(), Volumes: volumes, Published: published, After: append(slices.Clone(on.After), counted...)}, parent)
+	running, err := host.Run(ctx, workload.Container{Process: server, Look: own.look(), Volumes: volumes, Published: published, After: slices.Concat(on.After, counted, login)}, parent)
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ package ingress
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/pulumi/pulumi-random/sdk/v4/go/random"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -52,6 +53,10 @@ func NewIngress(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Res
 			return nil, err
 		}
 	}
+	login, err := args.signOnPods(ctx, name, parent)
+	if err != nil {
+		return nil, err
+	}
 	server, volumes := args.server(name, args.render(name), secrets)
 	prober, proberFiles := args.prober(name)
 	counter, counterFiles, err := args.counter(name, on)
@@ -72,7 +77,7 @@ func NewIngress(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Res
 		Replicas: pulumi.Int(args.Replicas), Most: args.Replicas, Spread: workload.SpreadOf(args.SpreadRequired),
 		Processes: processes, Volumes: volumes,
 		Scrape: args.Facts(name, on).Workloads[0].Scrape,
-	}.Create(ctx, parent, pulumi.DependsOn(args.After))
+	}.Create(ctx, parent, pulumi.DependsOn(slices.Concat(args.After, login)))
 	if err != nil {
 		return nil, err
 	}

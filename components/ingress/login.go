@@ -7,10 +7,12 @@ import (
 )
 
 // Login is the edge's own: users and passwords that nginx checks (HTTP basic
-// authentication).
+// authentication), or sessions of users whom a provider knows.
 type Login struct {
 	// Users are lines of NAME:HASH as nginx.CheckUsers wants them, secret; nil asks nobody.
 	Users pulumi.StringInput
+	// SignOn asks for the session of a login at a provider instead; nil for none.
+	SignOn *SignOn
 	// Exempt and Tokens are those of nginx.Login.
 	Exempt []string
 	Tokens bool
@@ -22,9 +24,18 @@ const (
 	LoginKey = "users"
 )
 
-// config is what nginx is told.
-func (l Login) config() nginx.Login {
-	c := nginx.Login{Exempt: l.Exempt, Tokens: l.Tokens}
+// validate tells problem what is wrong.
+func (l Login) validate(problem func(format string, v ...any)) {
+	if l.Users != nil && l.SignOn != nil {
+		problem("%w", errTwoLogins)
+	}
+	l.SignOn.validate(problem)
+}
+
+// config is what nginx of the edge called name is told, at a place whose hosts end with
+// suffix.
+func (l Login) config(name, suffix string) nginx.Login {
+	c := nginx.Login{Exempt: l.Exempt, Tokens: l.Tokens, Proxy: l.SignOn.upstream(name, suffix)}
 	if l.Users != nil {
 		c.UsersFile = LoginDir + "/" + LoginKey
 	}

@@ -69,6 +69,8 @@ var groups = []group{
 		"Pulumi.addons.yaml", "components/addons", "components/ingress/issuer.go", "stacks/addons.go", "local/modules/certmanager", "tests/e2e/certificates_test.go"),
 	onDev("edge", "20,000 requests through the edge for each of what may happen to it and behind it: rollouts, deletions, renewal, faults", 13*time.Minute,
 		"components/ingress", "stacks/edge.go", "tests/e2e/edge_load_test.go", "tests/e2e/edge_requests_test.go"),
+	onDev("login", "the edge and Grafana behind a real provider of OpenID Connect: who gets in, and nobody while the login is away", 9*time.Minute,
+		"components/ingress/signon.go", "components/ingress/nginx/signon.tmpl", "components/monitoring/signon.go", "stacks/edge_login.go", "local/modules/oauth2-proxy", "local/modules/dex", "tests/e2e/login_test.go"),
 	onDev("wire", "what goes by between the pods: nothing in plain with encryption required, and no request lost on the way there", 10*time.Minute,
 		"stacks/encryption.go", "components/cache", "components/database/pgbouncer", "components/backend/contract.go", "tests/e2e/wire_test.go", "tests/e2e/internal/wire"),
 	nodes(),

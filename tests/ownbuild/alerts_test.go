@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/alphapulse/alphapulse-infra/tests/processes"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
@@ -80,7 +81,7 @@ var promtoolPath = sync.OnceValues(func() (string, error) {
 	if path := os.Getenv("PROMTOOL"); path != "" {
 		return path, nil
 	}
-	return built("tests/rules", "promtool", "github.com/prometheus/prometheus/cmd/promtool", "-tags=remove_all_sd,enable_kubernetes_sd")
+	return processes.Built("tests/rules", "promtool", "github.com/prometheus/prometheus/cmd/promtool", "-tags=remove_all_sd,enable_kubernetes_sd")
 })
 
 // query is a test of an expression in promtool's format.

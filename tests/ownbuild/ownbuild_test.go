@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
@@ -18,9 +17,8 @@ import (
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/alphapulse/alphapulse-infra/components/ingress"
-	"github.com/alphapulse/alphapulse-infra/components/ingress/nginx"
 	"github.com/alphapulse/alphapulse-infra/components/ingress/nginx/nginxtest"
+	"github.com/alphapulse/alphapulse-infra/tests/processes"
 	"github.com/alphapulse/alphapulse-infra/tests/recorder"
 )
 
@@ -159,39 +157,11 @@ func TestNothingEmptyIsLeft(t *testing.T) {
 func (s stack) edge(t *testing.T, podinfo netip.AddrPort) *nginxtest.Server {
 	t.Helper()
 	ui := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "the pages") })
-	dns := nginxtest.StartDNS(t)
-	namespace := "alphapulse-" + stackName
-	for _, service := range []string{"backend-pods", "frontend-pods", "monitoring-grafana", "monitoring-prometheus"} {
-		dns.Set(service+"."+namespace+".svc.cluster.local", "127.0.0.1")
-	}
-	address, err := netip.ParseAddrPort(dns.Address)
-	require.NoError(t, err)
-	in := nginxtest.Container{
-		ResolvConf: "search " + namespace + ".svc.cluster.local svc.cluster.local cluster.local\nnameserver 127.0.0.1\n",
-		DNSPort:    int(address.Port()),
-	}
-	text := s.file(t, "nginx.conf")
-	c := nginx.Config{Domain: s.config["domain"], PasswordFile: "is given"}
-	return nginxtest.StartText(t, c, in, func(c *nginx.Config) string {
-		at := func(service, port string, to netip.AddrPort) []string {
-			name := service + "." + namespace + ".svc@domain@:"
-			require.Contains(t, text, name+port)
-			return []string{name + port, name + portOf(to)}
-		}
-		listen := func(port, to int) []string {
-			return []string{"listen " + itoa(port), "listen " + itoa(to), "listen [::]:" + itoa(port), "listen [::]:" + itoa(to)}
-		}
-		return strings.NewReplacer(slices.Concat(
-			at("backend-pods", "9898", podinfo), at("frontend-pods", "3000", ui),
-			listen(ingress.HTTPPort, c.HTTPPort), listen(ingress.HTTPSPort, c.HTTPSPort),
-			[]string{
-				"listen 127.0.0.1:" + itoa(ingress.StatusPort), "listen 127.0.0.1:" + itoa(c.StatusPort),
-				ingress.TLSDir + "/" + ingress.CertificateKey, c.CertificateFile,
-				ingress.TLSDir + "/" + ingress.PrivateKey, c.KeyFile,
-				ingress.PasswordDir + "/" + ingress.PasswordKey, c.PasswordFile,
-				" /tmp/", " " + c.TempDir + "/",
-			})...).Replace(text)
-	})
+	return processes.Edge{
+		Domain: s.config["domain"], Namespace: "alphapulse-" + stackName, Text: s.file(t, "nginx.conf"),
+		Services: map[string]netip.AddrPort{"backend-pods:9898": podinfo, "frontend-pods:3000": ui},
+		Named:    []string{"monitoring-grafana", "monitoring-prometheus"},
+	}.Start(t)
 }
 
 // TestPodinfoIsServed through the edge, on the hosts and paths that the page names, and

@@ -1,54 +1,26 @@
 package ownbuild
 
 import (
-	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
-	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/alphapulse/alphapulse-infra/components/ingress/nginx/nginxtest"
-	"github.com/alphapulse/alphapulse-infra/tests/recorder"
+	"github.com/alphapulse/alphapulse-infra/tests/processes"
 )
 
-func itoa(n int) string { return strconv.Itoa(n) }
-
-func portOf(a netip.AddrPort) string { return itoa(int(a.Port())) }
-
-// built gives a program of a module of this repository, which Go compiles once and then
-// finds up to date.
-func built(module, name, pkg string, flags ...string) (string, error) {
-	root, err := recorder.Root()
-	if err != nil {
-		return "", err
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(cache, "alphapulse-infra", "test-"+name, name)
-	args := append(append([]string{"build", "-C", filepath.Join(root, module)}, flags...), "-o", path, pkg)
-	cmd := exec.Command("go", args...)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("building %s: %w\n%s", name, err, out)
-	}
-	return path, nil
-}
+func portOf(a netip.AddrPort) string { return strconv.Itoa(int(a.Port())) }
 
 var podinfoPath = sync.OnceValues(func() (string, error) {
-	return built("local/modules/podinfo", "podinfo", "github.com/stefanprodan/podinfo/cmd/podinfo")
+	return processes.Built("local/modules/podinfo", "podinfo", "github.com/stefanprodan/podinfo/cmd/podinfo")
 })
 
 // podinfoSays runs podinfo to its end.
@@ -70,17 +42,7 @@ func startPodinfo(t *testing.T, environment []string) netip.AddrPort {
 	cmd := exec.Command(path)
 	cmd.Dir = t.TempDir()
 	cmd.Env = append(environment, "PODINFO_PORT="+portOf(address))
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	var log strings.Builder
-	cmd.Stdout, cmd.Stderr = &log, &log
-	require.NoError(t, cmd.Start())
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		_ = cmd.Wait()
-		if t.Failed() {
-			t.Logf("podinfo said:\n%s", log.String())
-		}
-	})
+	processes.Start(t, cmd)
 	nginxtest.Eventually(t, "podinfo is ready", func() bool {
 		r, err := http.Get("http://" + address.String() + "/readyz")
 		if err != nil {

@@ -64,6 +64,11 @@ const oneUser = "ada:$apr1$8sFt66rZ$32NPfbZ3dyKt9ifnAMouy."
 
 var loggedIn = map[string]string{"edgeLogin": "basic", "edgeLoginUsers": oneUser}
 
+// knownUsers are the settings of a stack whose edge knows a provider's users.
+var knownUsers = map[string]string{
+	"edgeLogin": "oidc", "edgeOidcIssuer": "https://login.example.com/dex", "edgeOidcClientId": "edge", "edgeOidcClientSecret": "known-to-both",
+}
+
 // signedOn are the settings of a stack whose Grafana knows a provider's users.
 var signedOn = map[string]string{
 	"grafanaLogin": "oidc", "grafanaOidcAuthUrl": "https://login.example.com/auth", "grafanaOidcTokenUrl": "https://login.example.com/token",
@@ -278,6 +283,15 @@ var edits = map[string]edit{
 	"edgeLoginUsers":              {value: "bob:$apr1$8sFt66rZ$32NPfbZ3dyKt9ifnAMouy.", with: loggedIn},
 	"edgeLoginExempt":             {value: `["/hooks/"]`, with: loggedIn},
 	"edgeLoginTokens":             {value: "true", with: loggedIn},
+	"edgeOidcIssuer":              {value: "https://other.example.com:8443", with: knownUsers},
+	"edgeOidcClientId":            {value: "other", with: knownUsers},
+	"edgeOidcClientSecret":        {value: "renewed", with: knownUsers},
+	"edgeOidcDomains":             {value: `["example.com"]`, with: knownUsers},
+	"edgeOidcGroups":              {value: `["traders"]`, with: knownUsers},
+	"edgeOidcCa":                  {value: provided[0].chain, with: knownUsers},
+	"edgeOidcSessionHours":        {value: "8", with: knownUsers},
+	"edgeOidcImage":               {value: "quay.io/oauth2-proxy/oauth2-proxy:v7.16.0", with: knownUsers},
+	"edgeOidcResources":           {value: `{"limits":{"memory":"256Mi"}}`, with: knownUsers},
 	"edgeUnlimitedCidrs":          {value: `["203.0.113.0/24"]`},
 	"edgeLoginPaths":              {value: `["/api/session"]`},
 	"edgeTraceSampling":           {value: "0.05"},

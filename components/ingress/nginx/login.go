@@ -3,6 +3,7 @@ package nginx
 import (
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"regexp"
 	"slices"
 	"strings"
@@ -10,8 +11,12 @@ import (
 
 // Login is the edge's own, in front of every host.
 type Login struct {
-	// UsersFile holds users as CheckUsers wants them; "" asks nobody.
+	// UsersFile holds users as CheckUsers wants them; "" asks nobody for a password.
 	UsersFile string
+	// Proxy is an oauth2-proxy below SignOnPath, which knows the sessions of the users of a
+	// provider of OpenID Connect by the cookie SessionCookie; nil for none. It and UsersFile
+	// exclude each other.
+	Proxy *Upstream
 	// Exempt are paths of the API that need no login, as Upstream.WebSockets are written:
 	// health checks of others, webhooks.
 	Exempt []string
@@ -19,6 +24,26 @@ type Login struct {
 	// itself has to check each.
 	Tokens bool
 }
+
+// On tells whether anybody is asked.
+func (l Login) On() bool { return l.UsersFile != "" || l.Proxy != nil }
+
+// SignOnPath is where each host has what an oauth2-proxy answers itself.
+const SignOnPath = "/oauth2/"
+
+// signOnLocations are what of it users are led to, and what its pages look like.
+var signOnLocations = []string{"= " + SignOnPath + "start", "= " + SignOnPath + "callback", "= " + SignOnPath + "sign_in", "= " + SignOnPath + "sign_out", "^~ " + SignOnPath + "static/"}
+
+// SessionCookie is the name of the cookie of Login.Proxy's sessions. Cookies of a domain are
+// sent to the hosts below it, too, where another stack may be: it is each edge's own.
+func SessionCookie(domain string, publicPort int) string {
+	h := fnv.New32a()
+	_, _ = fmt.Fprintf(h, "%s:%d", domain, publicPort)
+	return fmt.Sprintf("__Secure-edge-%08x", h.Sum32())
+}
+
+// SessionCookie is that of the edge.
+func (c *Config) SessionCookie() string { return SessionCookie(c.Domain, c.PublicHTTPSPort) }
 
 // Realm is what browsers show of the login.
 const Realm = "AlphaPulse"
@@ -64,14 +89,17 @@ func CheckExempt(path string) error {
 // validateLogin is about the login, and the paths that it leaves out.
 func (c *Config) validateLogin() error {
 	l := c.Login
-	if l.UsersFile == "" {
+	if !l.On() {
 		if len(l.Exempt) > 0 || l.Tokens {
-			return errors.New("Login: Exempt and Tokens need UsersFile: without it nobody is asked")
+			return errors.New("Login: Exempt and Tokens need UsersFile or Proxy: without one nobody is asked")
 		}
 		return nil
 	}
 	var problems []error
-	if !filePattern.MatchString(l.UsersFile) {
+	if l.UsersFile != "" && l.Proxy != nil {
+		problems = append(problems, errors.New("Login: UsersFile and Proxy exclude each other: choose one"))
+	}
+	if l.UsersFile != "" && !filePattern.MatchString(l.UsersFile) {
 		problems = append(problems, fmt.Errorf("Login.UsersFile %q: want an absolute path of letters, digits and ._/-", l.UsersFile))
 	}
 	for i, p := range l.Exempt {
@@ -83,6 +111,9 @@ func (c *Config) validateLogin() error {
 		}
 		if a := c.Upstreams.API; a != nil && slices.Contains(slices.Concat(a.WebSockets, a.Hidden), p) {
 			problems = append(problems, fmt.Errorf("Login.Exempt: %q is hidden, or for WebSockets: remove it", p))
+		}
+		if l.Proxy != nil && strings.HasPrefix(p+"/", SignOnPath) {
+			problems = append(problems, fmt.Errorf("Login.Exempt: %q is the login's own: remove it", p))
 		}
 		if p == "/api" || p == "/api/" {
 			problems = append(problems, fmt.Errorf("Login.Exempt: %q is the whole API: name what is below it", p))

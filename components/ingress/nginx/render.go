@@ -18,15 +18,17 @@ import (
 var sources embed.FS
 
 var tmpl = template.Must(template.New("nginx.conf.tmpl").Funcs(template.FuncMap{
-	"limit":      limit,
-	"realm":      func() string { return Realm },
-	"exempted":   func(c *Config, onUIHost bool) exempted { return exempted{Config: c, Paths: exempt(c.Login, onUIHost)} },
-	"hidden":     hidden,
-	"webSockets": webSockets,
-	"quote":      regexp.QuoteMeta,
-	"complete":   complete,
-	"onUIHost":   onUIHost,
-	"scope":      func(c *Config, name string, u *Upstream) scope { return scope{Config: c, Name: name, Upstream: u} },
+	"limit":           limit,
+	"realm":           func() string { return Realm },
+	"signOnPath":      func() string { return SignOnPath },
+	"signOnLocations": func() []string { return signOnLocations },
+	"exempted":        func(c *Config, onUIHost bool) exempted { return exempted{Config: c, Paths: exempt(c.Login, onUIHost)} },
+	"hidden":          hidden,
+	"webSockets":      webSockets,
+	"quote":           regexp.QuoteMeta,
+	"complete":        complete,
+	"onUIHost":        onUIHost,
+	"scope":           func(c *Config, name string, u *Upstream) scope { return scope{Config: c, Name: name, Upstream: u} },
 }).ParseFS(sources, "*.tmpl"))
 
 // scope is what the blocks that several servers share need to know.

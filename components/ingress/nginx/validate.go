@@ -107,6 +107,8 @@ func (c *Config) validateReserved() error {
 	for _, u := range c.named() {
 		for _, p := range slices.Concat(u.Hidden, u.WebSockets) {
 			switch path := strings.TrimSuffix(p, "/"); {
+			case c.Login.Proxy != nil && strings.HasPrefix(p+"/", SignOnPath):
+				problems = append(problems, fmt.Errorf("upstream %s: path %q is the login's: remove it", u.Name, p))
 			case u.Name == "api" && path == "/api":
 				problems = append(problems, fmt.Errorf("upstream api: path %q is the whole API: remove it", p))
 			case c.ACMEAddress != "" && strings.HasPrefix(p+"/", ACMEPath):
@@ -265,7 +267,7 @@ func (c *Config) named() []namedUpstream {
 	for _, u := range []namedUpstream{
 		{"ui", c.Upstreams.UI}, {"api", c.Upstreams.API},
 		{"dashboard", c.Upstreams.Dashboard}, {"grafana", c.Upstreams.Grafana}, {"prometheus", c.Upstreams.Prometheus},
-		{"logs", c.Upstreams.Logs}, {"traces", c.Upstreams.Traces},
+		{"logs", c.Upstreams.Logs}, {"traces", c.Upstreams.Traces}, {"login", c.Login.Proxy},
 	} {
 		if u.Upstream != nil {
 			list = append(list, u)

@@ -197,6 +197,18 @@ var table = []unit{
 		memory: 1500 * mib,
 	},
 	{
+		module: "oauth2-proxy",
+		tools:  map[string]string{"oauth2-proxy": "github.com/oauth2-proxy/oauth2-proxy/v7"},
+		stamp:  map[string]string{"github.com/oauth2-proxy/oauth2-proxy/v7/pkg/version.VERSION": "v7.15.6"},
+		memory: 700 * mib,
+	},
+	{
+		module: "dex",
+		tools:  map[string]string{"dex": "github.com/dexidp/dex/cmd/dex"},
+		stamp:  map[string]string{"main.version": "v2.45.1"},
+		memory: 1000 * mib,
+	},
+	{
 		module: "certmanager",
 		tools:  map[string]string{"cert-manager": "./cmd/cert-manager", "acmesolver": "./cmd/acmesolver"},
 		stamp:  map[string]string{"github.com/cert-manager/cert-manager/pkg/util.AppVersion": "v1.21.2"},

@@ -231,7 +231,7 @@ func stackImages() []Image {
 			row("kube-state-metrics", "Go module k8s.io/kube-state-metrics/v2", "2.20.0", "with the client libraries of Kubernetes 1.37.2, which upstream's release does not have yet",
 				"registry.k8s.io/kube-state-metrics/kube-state-metrics:v2.20.0"),
 		grafana(),
-		otelcol(), victoriaLogs(), jaeger(),
+		otelcol(), victoriaLogs(), jaeger(), oauth2Proxy(), dex(),
 	}
 }
 
