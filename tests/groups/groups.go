@@ -67,6 +67,8 @@ var groups = []group{
 		"components/telemetry", "stacks/telemetry.go", "docker/backend/internal/telemetry", "local/modules/otelcol", "local/modules/victorialogs", "local/modules/jaeger", "tests/e2e/observability_test.go", "tests/e2e/observability_faults_test.go", "tests/e2e/observability_logs_test.go", "tests/e2e/observability_receiver_test.go", "components/addons/logagent.go"),
 	onDev("certificates", "real cert-manager and an ACME server: ordered and renewed under load, through the edge", 10*time.Minute,
 		"Pulumi.addons.yaml", "components/addons", "components/ingress/issuer.go", "stacks/addons.go", "local/modules/certmanager", "tests/e2e/certificates_test.go"),
+	onDev("ways", "each way in, with a real controller of Ingress objects and Gateways: addresses, WebSockets, HTTP/2, redirects", 10*time.Minute,
+		"components/addons/gateway.go", "components/ingress/exposure.go", "components/ingress/gateway.go", "stacks/edge_gateway.go", "local/modules/traefik", "local/internal/images/files/traefik-chart", "tests/e2e/ways_test.go"),
 	onDev("edge", "20,000 requests through the edge for each of what may happen to it and behind it: rollouts, deletions, renewal, faults", 13*time.Minute,
 		"components/ingress", "stacks/edge.go", "tests/e2e/edge_load_test.go", "tests/e2e/edge_requests_test.go"),
 	onDev("wire", "what goes by between the pods: nothing in plain with encryption required, and no request lost on the way there", 10*time.Minute,
