@@ -60,6 +60,9 @@ func NewIngress(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Res
 	}
 	processes := []workload.Process{server, args.exporter(name, on), prober, counter}
 	volumes = append(append(volumes, proberFiles), counterFiles...)
+	if args.counted(on) {
+		processes = append(processes, args.handshakes(name))
+	}
 	if args.Logs.On() {
 		forwarder, files, err := args.forwarder(name)
 		if err != nil {

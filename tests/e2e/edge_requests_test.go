@@ -63,6 +63,7 @@ func TestEdge(t *testing.T) {
 		{"Killed", g.testKilled},
 		{"Slow", g.testSlow},
 		{"Hanging", g.testHanging},
+		{"Storm", g.testStorm},
 	} {
 		t.Run(part.name, func(t *testing.T) {
 			picture(t, namespace)
