@@ -107,7 +107,7 @@ type Args struct {
 	// CounterImage of Prometheus' StatsD exporter.
 	CounterImage pulumi.StringInput
 	// AgentImage is the project's agent, which finds handshakes that failed in nginx' log of
-	// errors for the counter; nil for none. A Docker host has none.
+	// errors for the counter. A Docker host has none.
 	AgentImage pulumi.StringInput
 	// Domain that the hosts are below.
 	Domain string
@@ -320,11 +320,7 @@ type Place struct {
 // onCluster is the edge called name in a namespace of a cluster, whose domain the
 // container itself knows.
 func (a *Args) onCluster(name, namespace string) Place {
-	p := Place{Suffix: "." + namespace + ".svc", Solver: solver(name), Forwards: true, Counts: countAddress}
-	if a.counted(room.Kubernetes) {
-		p.Handshakes = handshakesAddress
-	}
-	return p
+	return Place{Suffix: "." + namespace + ".svc", Solver: solver(name), Forwards: true, Counts: countAddress, Handshakes: handshakesAddress}
 }
 
 // config is the nginx configuration at a place for the names of the routes' hosts, in

@@ -17,6 +17,7 @@ func Defaults() Args {
 		ExporterImage:    pulumi.String("docker.io/nginx/nginx-prometheus-exporter:1.5.1"),
 		ProberImage:      pulumi.String("docker.io/prom/blackbox-exporter:v0.28.0"),
 		CounterImage:     pulumi.String("docker.io/prom/statsd-exporter:v0.31.0"),
+		AgentImage:       pulumi.String(room.AgentImage),
 		Exposure:         LoadBalancer,
 		PublicHTTPSPort:  443,
 		Limits:           &limits,

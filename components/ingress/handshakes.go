@@ -6,14 +6,14 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/alphapulse/alphapulse-infra/components/ingress/nginx"
-	"github.com/alphapulse/alphapulse-infra/components/room"
 	"github.com/alphapulse/alphapulse-infra/components/workload"
 )
 
 // nginx has no figure of TLS handshakes that fail; it writes of each in its log of errors,
 // among much that is none. The project's agent takes that log from the pod's loopback
 // address and has the counter count them: the counter parses no text, and what does and is
-// kept is the Collector, a hundred MiB beside each nginx. nginx never waits for it.
+// kept is the Collector, a hundred MiB beside each nginx. nginx never waits for it. A Docker
+// host has no agent, and counts none.
 
 const (
 	handshakesAddress = "127.0.0.1:9126"
@@ -22,9 +22,6 @@ const (
 	// agentUser is the uid of the agent's image.
 	agentUser = 65532
 )
-
-// counted tells whether failed handshakes are counted: in pods, where there is an agent.
-func (a *Args) counted(on room.Target) bool { return on == room.Kubernetes && a.AgentImage != nil }
 
 // handshakes counts those that failed. It has no readiness: without it the edge serves.
 func (a *Args) handshakes(name string) workload.Process {

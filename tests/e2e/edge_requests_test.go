@@ -54,6 +54,7 @@ func TestEdge(t *testing.T) {
 		run  func(*testing.T)
 	}{
 		{"Counted", g.testCounted},
+		{"Handshakes", g.testHandshakes},
 		{"Rollouts", g.testRollouts},
 		{"Deletions", g.testDeletions},
 		{"Scale", g.testScale},

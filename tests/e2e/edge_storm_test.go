@@ -58,7 +58,7 @@ func (w *weather) lose(what string) {
 // the pod stays ready, nobody is told that the gateway is bad, whom it is too much is told
 // when to come again, and who does so is let in.
 func (g *gate) testStorm(t *testing.T) {
-	g.deploy(t, "maxSymbols=3000", "backendMinReplicas=1", "edgeWebsocketRate=10000", "edgeWebsocketBurst=10000")
+	g.deploy(t, "maxSymbols=3000", "edgeWebsocketRate=10000", "edgeWebsocketBurst=10000")
 	g.limit(t, 1, 1)
 	g.left(t, autoscaled)
 	g.priced(t)

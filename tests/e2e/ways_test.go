@@ -281,23 +281,27 @@ func (e *entrance) client(t *testing.T, roots *x509.CertPool, http2 bool) *http.
 	}
 }
 
-// arrives waits until the way leads to the API: controllers take a moment.
+// arrives waits until the way leads to everything: controllers take a moment, and what knows
+// its own public address was started anew.
 func (e *entrance) arrives(t *testing.T, w way, o outputs, roots *x509.CertPool) {
 	t.Helper()
-	client, asked := e.client(t, roots, false), o.URLs["api"]+"/api/market/status"
+	client := e.client(t, roots, false)
 	if u, err := url.Parse(o.URLs["api"]); err != nil || portOf(u) != w.https {
 		t.Fatalf("the output of the API's URL is %s, and the way in is port %s", o.URLs["api"], w.https)
 	}
-	eventually(t, 2*time.Minute, "GET "+asked, func(ctx context.Context) (string, bool) {
-		status, body, err := request(t, client, http.MethodGet, asked, nil, nil)
-		if err == nil && status == http.StatusOK {
-			return "", true
+	eventually(t, 2*time.Minute, "an answer of each service", func(ctx context.Context) (string, bool) {
+		for _, name := range sortedKeys(o.URLs) {
+			status, _, err := e.step(t, client, o.URLs[name]+"/", o)
+			if err == nil && status < http.StatusInternalServerError {
+				continue
+			}
+			seen := fmt.Sprintf("%s: %d %v", name, status, err)
+			if strings.HasPrefix(w.name, "gateway") {
+				seen += "; " + routeConditions(ctx)
+			}
+			return seen, false
 		}
-		seen := fmt.Sprintf("%d %.200q %v", status, body, err)
-		if strings.HasPrefix(w.name, "gateway") {
-			seen += "; " + routeConditions(ctx)
-		}
-		return seen, false
+		return "", true
 	})
 }
 

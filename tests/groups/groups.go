@@ -70,7 +70,7 @@ var groups = []group{
 	onDev("ways", "each way in, with a real controller of Ingress objects and Gateways: addresses, WebSockets, HTTP/2, redirects", 10*time.Minute,
 		"components/addons/gateway.go", "components/ingress/exposure.go", "components/ingress/gateway.go", "stacks/edge_gateway.go", "local/modules/traefik", "local/internal/images/files/traefik-chart", "tests/e2e/ways_test.go"),
 	onDev("edge", "20,000 requests through the edge for each of what may happen to it and behind it: rollouts, deletions, renewal, faults", 13*time.Minute,
-		"components/ingress", "stacks/edge.go", "tests/e2e/edge_load_test.go", "tests/e2e/edge_requests_test.go", "tests/e2e/edge_storm_test.go"),
+		"components/ingress", "stacks/edge.go", "tests/e2e/edge_load_test.go", "tests/e2e/edge_requests_test.go", "tests/e2e/edge_storm_test.go", "tests/e2e/edge_handshakes_test.go"),
 	onDev("wire", "what goes by between the pods: nothing in plain with encryption required, and no request lost on the way there", 10*time.Minute,
 		"stacks/encryption.go", "components/cache", "components/database/pgbouncer", "components/backend/contract.go", "tests/e2e/wire_test.go", "tests/e2e/internal/wire"),
 	nodes(),
