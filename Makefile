@@ -198,10 +198,11 @@ mutation: ## put faults into the code one by one and tell which ones no test not
 	@go run ./tests/mutation $(if $(PART),-part $(PART))
 
 .PHONY: bench
-bench: local ## measure the dev stack, which is left running, and one backend alone; print ratios
+bench: local ## measure the dev stack, which is left running, and edge and backend alone; print ratios; BENCH=Commits some of it
 	@rc=0; $(LOCAL) deploy $(LOCALFLAGS); \
-	LOCAL=$(CURDIR)/$(LOCAL) go test -tags e2e -run '^$$' -bench . -benchtime 1x -timeout 90m ./tests/e2e/... || rc=1; \
-	go test -C docker/backend -tags integration -run '^$$' -bench . -benchtime 1x -timeout 30m ./integration/... || rc=1; \
+	LOCAL=$(CURDIR)/$(LOCAL) go test -tags e2e -run '^$$' -bench '$(or $(BENCH),.)' -benchtime 1x -timeout 90m ./tests/e2e/... || rc=1; \
+	go test -run '^$$' -bench '$(or $(BENCH),.)' -timeout 30m ./components/ingress/nginx || rc=1; \
+	go test -C docker/backend -tags integration -run '^$$' -bench '$(or $(BENCH),.)' -benchtime 1x -timeout 30m ./integration/... || rc=1; \
 	exit $$rc
 
 ##@ manifests

@@ -11,6 +11,7 @@ import (
 	"github.com/alphapulse/alphapulse-infra/components/frontend"
 	"github.com/alphapulse/alphapulse-infra/components/ingress"
 	"github.com/alphapulse/alphapulse-infra/components/monitoring"
+	"github.com/alphapulse/alphapulse-infra/components/telemetry"
 	"github.com/alphapulse/alphapulse-infra/components/workload"
 )
 
@@ -29,6 +30,7 @@ func deployDocker(ctx *pulumi.Context, s *Stack, all func() []pulumi.Resource) (
 
 	host, err := workload.NewHost(ctx, hostName, &workload.HostArgs{
 		Prefix: s.Host.Prefix, Links: planned.links, KeepVolumes: !s.Host.DeleteVolumes, Protect: s.Platform.Protect,
+		NamedLogs: s.Telemetry.Logs.On(),
 	}, opts...)
 	if err != nil {
 		return nil, err
@@ -62,6 +64,14 @@ func deployDocker(ctx *pulumi.Context, s *Stack, all func() []pulumi.Resource) (
 		PrometheusPort: s.Host.PrometheusPort, GrafanaPort: s.Host.GrafanaPort,
 	}, opts...); err != nil {
 		return nil, err
+	}
+	if s.Telemetry.On() {
+		if s.Telemetry.EngineFolder == "" {
+			s.Telemetry.EngineFolder = s.Host.folder
+		}
+		if _, err := telemetry.NewDockerTelemetry(ctx, telemetryName, host, s.Telemetry, opts...); err != nil {
+			return nil, err
+		}
 	}
 	if err := c.guard(ctx, all()); err != nil {
 		return nil, err

@@ -33,6 +33,7 @@ func (s *Stack) lookAtEngine(ctx *pulumi.Context, before Previous) error {
 // says that the engine hides who the clients are.
 func (s *Stack) knowEngine(engine *live.Engine, before Previous) (warning string, err error) {
 	s.Host.id = engine.ID
+	s.Host.folder = engine.Folder
 	if before.Engine != "" && engine.ID != "" && before.Engine != engine.ID && s.Host.MoveTo != engine.ID {
 		return "", &refusal{fmt.Sprintf("dockerHost: it means another engine (%s) than the one that has the stack's data (%s), "+
 			"which would stay behind: name that one, use another stack, or move on purpose with `pulumi config set dockerHostMoveTo %s`",

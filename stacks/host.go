@@ -25,8 +25,9 @@ type Host struct {
 	// MoveTo is the ID of the engine that the stack moves to on purpose.
 	MoveTo string
 
-	// id tells which engine the stack is on; "" where nobody has asked.
-	id string
+	// id tells which engine the stack is on, folder where it keeps its data; "" where
+	// nobody has asked.
+	id, folder string
 }
 
 func (s *Stack) hostSettings(set *settings.Set) {

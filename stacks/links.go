@@ -44,7 +44,7 @@ func (s *Stack) links() []room.Link {
 	}
 
 	tells := func(from room.Identity) {
-		if s.Telemetry.On() {
+		if s.Telemetry.Traces.On() || s.Telemetry.Logs.On() && s.Target == room.Kubernetes {
 			link(room.Of(from), room.Of(telemetry.CollectorOf(telemetryName)), room.Watch, telemetry.HTTPPort)
 		}
 		if s.Monitoring.Prometheus.OTLP {
@@ -72,7 +72,7 @@ func (s *Stack) links() []room.Link {
 		web(telemetry.TracesOf(telemetryName), telemetry.TracesPort)
 		link(room.Of(grafana), room.Of(telemetry.TracesOf(telemetryName)), room.Watch, telemetry.TracesPort)
 	}
-	if s.Telemetry.Logs.On() {
+	if s.Telemetry.Logs.On() && s.Target == room.Kubernetes {
 		link(room.Of(edge), room.Of(telemetry.CollectorOf(telemetryName)), room.Watch, telemetry.HTTPPort)
 	}
 	tells(api)

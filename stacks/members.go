@@ -26,8 +26,13 @@ func oneChange(before, after resource.PropertyMap) error {
 		return plain(spec.ObjectValue()[key])
 	}
 	had, wants := field(was, "replicas"), field(is, "replicas")
-	if !had.IsNumber() || !wants.IsNumber() || had.NumberValue() == wants.NumberValue() ||
-		field(was, "template").DeepEquals(field(is, "template")) {
+	if !had.IsNumber() || !wants.IsNumber() || had.NumberValue() == wants.NumberValue() {
+		return nil
+	}
+	if had.NumberValue() == 0 || wants.NumberValue() == 0 {
+		return nil // none stays: a generation before a restore stops, or one comes back
+	}
+	if field(was, "template").DeepEquals(field(is, "template")) {
 		return nil
 	}
 	_, name := objectOf(after)

@@ -36,6 +36,8 @@ func TestMembersChangeInOneWayAtATime(t *testing.T) {
 		{"fewer members with another image", set(3, "a"), set(1, "b"), true},
 		{"more members with another image", set(1, "a"), set(2, "b"), true},
 		{"more members with what is not known yet", set(1, "a"), set(2, unknown), true},
+		{"all of them stop, as a restore has it", set(3, "a"), set(0, "b"), false},
+		{"all of them start again", set(0, "a"), set(3, "b"), false},
 		{"a set that the state does not describe", resource.PropertyMap{}, set(2, "b"), false},
 	} {
 		err := oneChange(c.before, c.after)

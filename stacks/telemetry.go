@@ -3,6 +3,7 @@ package stacks
 import (
 	"errors"
 	"fmt"
+	"path"
 	"strings"
 
 	"github.com/alphapulse/alphapulse-infra/components/room"
@@ -11,19 +12,21 @@ import (
 )
 
 func (s *Stack) telemetrySettings(set *settings.Set) {
-	a, only := s.Telemetry, settings.Only(room.Kubernetes)
+	a := s.Telemetry
 	on := settings.While(a.On, "logsBackend or tracesBackend is not off")
 	g := set.Group("Logs and traces", "The OpenTelemetry Collector, and where logs and traces are kept. Both are off by default; each can be on alone.")
-	g.Image(&a.Collector.Image, "collectorImage", "OpenTelemetry Collector, contrib distribution: the gateway, and the forwarder of the edge's log.", only, on)
-	g.Resources(&a.Collector.Resources, "collectorResources", "the gateway", leastCollector, only, on)
+	g.Image(&a.Collector.Image, "collectorImage", "OpenTelemetry Collector, contrib distribution: the gateway, and the forwarder of the edge's log.", on)
+	g.Resources(&a.Collector.Resources, "collectorResources", "the gateway", leastCollector, on)
 	s.volume(g, telemetry.CollectorOf(telemetryName).Name, &a.Collector.Storage, "collectorStorage",
-		"Size of the volume on which logs and traces wait for their backend; each may fill two fifths. It can grow, never shrink.", settings.AtLeast(telemetry.LeastQueue, ""), only, on)
-	s.signalSettings(g, &a.Logs, signalKeys{"logs", "VictoriaLogs", telemetry.LogsOf(telemetryName).Name}, telemetry.LogsBackends,
-		"Where logs are kept: off; local: VictoriaLogs in the namespace; otlp or elasticsearch: the server that logsUrl names.", settings.AtLeast(telemetry.LeastMemory.Logs, "as limits.memory it does not start with it"))
+		"Size of the volume on which logs and traces wait for their backend; each may fill two fifths. It can grow, never shrink.", settings.AtLeast(telemetry.LeastQueue, ""), on)
+	s.signalSettings(g, &a.Logs, signalKeys{"logs", "VictoriaLogs", telemetry.LogsOf(telemetryName).Name, nil}, telemetry.LogsBackends,
+		"Where logs are kept: off; local: VictoriaLogs beside it; otlp or elasticsearch: the server that logsUrl names.", settings.AtLeast(telemetry.LeastMemory.Logs, "as limits.memory it does not start with it"))
 	g.Text(&a.AgentNamespace, "logsAgentNamespace", "Namespace of the agent that reads the nodes' log files, which is let in to the gateway: log-agent for the add-on logAgent; by default nobody is.",
-		settings.Valid(namespaceName), settings.While(func() bool { return a.Logs.On() }, "logsBackend is not off"), only)
-	s.signalSettings(g, &a.Traces, signalKeys{"traces", "Jaeger", telemetry.TracesOf(telemetryName).Name}, telemetry.TracesBackends,
-		"Where traces are kept: off; local: Jaeger in the namespace; otlp: the server that tracesUrl names. edgeTraceSampling says how many.", settings.AtLeast(telemetry.LeastMemory.Traces, "as limits.memory it does not start with it"))
+		settings.Valid(namespaceName), settings.While(func() bool { return a.Logs.On() }, "logsBackend is not off"), settings.Only(room.Kubernetes))
+	g.Text(&a.EngineFolder, "logsEngineFolder", "Folder in which the Docker engine keeps its data, whose log files are read; by default what the engine says, and "+telemetry.DefaultEngineFolder+" where it is not asked, as behind ssh.",
+		settings.Valid(hostFolder), settings.While(func() bool { return a.Logs.On() }, "logsBackend is not off"), settings.Only(room.DockerHost))
+	s.signalSettings(g, &a.Traces, signalKeys{"traces", "Jaeger", telemetry.TracesOf(telemetryName).Name, []settings.Option{settings.Only(room.Kubernetes)}}, telemetry.TracesBackends,
+		"Where traces are kept: off; local: Jaeger beside it; otlp: the server that tracesUrl names. edgeTraceSampling says how many.", settings.AtLeast(telemetry.LeastMemory.Traces, "as limits.memory it does not start with it"))
 	g.Check(func(p *settings.Problems) {
 		if a.Traces.On() && s.Edge.TraceSampling == 0 {
 			p.Warn("tracesBackend", "edgeTraceSampling is 0: only requests that bring a sampled trace of their own are kept; set e.g. 0.05")
@@ -32,22 +35,25 @@ func (s *Stack) telemetrySettings(set *settings.Set) {
 }
 
 // signalKeys are what the settings of one signal are called like.
-type signalKeys struct{ key, store, claim string }
+type signalKeys struct {
+	key, store, claim string
+	// storage has what is special of the volume's size.
+	storage []settings.Option
+}
 
 // signalSettings say where one signal is kept.
 func (s *Stack) signalSettings(g *settings.Group, to *telemetry.Signal, k signalKeys, backends []telemetry.Backend, what string, floor settings.Option) {
-	only := settings.Only(room.Kubernetes)
 	local := settings.While(func() bool { return to.Backend == telemetry.Local }, k.key+"Backend is local")
 	remote := settings.While(func() bool { return to.On() && to.Backend != telemetry.Local }, k.key+"Backend is a server of somebody else's")
-	g.Text((*string)(&to.Backend), k.key+"Backend", what, settings.OneOf(backends...), only)
-	g.Image(&to.Store.Image, k.key+"Image", k.store+".", only, local)
-	g.Resources(&to.Store.Resources, k.key+"Resources", k.store, floor, only, local)
-	s.volume(g, k.claim, &to.Store.Storage, k.key+"Storage", "Size of "+k.store+"' volume. It can grow, never shrink.", settings.AtLeast(smallestVolume, ""), only, local)
-	g.Text(&to.Store.Retention, k.key+"Retention", "How long "+k.store+" keeps "+k.key+", in days or hours.", settings.Valid(telemetry.CheckRetention), only, local)
-	g.Text(&to.Remote.URL, k.key+"Url", "https address of the server that takes "+k.key+"; of otlp without /v1/"+k.key+".", settings.Valid(telemetry.CheckURL), only, remote)
-	g.Text(&to.Remote.Header, k.key+"Header", "Header that carries "+k.key+"Credential to a server of otlp.", settings.Valid(headerName), only, remote)
-	g.SecretText(&to.Remote.Credential, k.key+"Credential", "What the server asks for: the whole value of "+k.key+"Header, e.g. Bearer TOKEN, or an API key of elasticsearch.", settings.Valid(credential), only, remote)
-	g.Text(&to.Remote.CA, k.key+"Ca", "PEM certificates by which the server's is trusted; by default those that come with the image.", settings.Valid(certificates), only, remote)
+	g.Text((*string)(&to.Backend), k.key+"Backend", what, settings.OneOf(backends...))
+	g.Image(&to.Store.Image, k.key+"Image", k.store+".", local)
+	g.Resources(&to.Store.Resources, k.key+"Resources", k.store, floor, local)
+	s.volume(g, k.claim, &to.Store.Storage, k.key+"Storage", "Size of "+k.store+"' volume. It can grow, never shrink.", append(k.storage, settings.AtLeast(smallestVolume, ""), local)...)
+	g.Text(&to.Store.Retention, k.key+"Retention", "How long "+k.store+" keeps "+k.key+", in days or hours.", settings.Valid(telemetry.CheckRetention), local)
+	g.Text(&to.Remote.URL, k.key+"Url", "https address of the server that takes "+k.key+"; of otlp without /v1/"+k.key+".", settings.Valid(telemetry.CheckURL), remote)
+	g.Text(&to.Remote.Header, k.key+"Header", "Header that carries "+k.key+"Credential to a server of otlp.", settings.Valid(headerName), remote)
+	g.SecretText(&to.Remote.Credential, k.key+"Credential", "What the server asks for: the whole value of "+k.key+"Header, e.g. Bearer TOKEN, or an API key of elasticsearch.", settings.Valid(credential), remote)
+	g.Text(&to.Remote.CA, k.key+"Ca", "PEM certificates by which the server's is trusted; by default those that come with the image.", settings.Valid(certificates), remote)
 	g.Check(func(p *settings.Problems) {
 		if to.On() && to.Backend != telemetry.Local && to.Remote.URL == "" {
 			p.Add(k.key+"Url", "it is not set, and %sBackend is %s: name the server, e.g. https://otlp.example.com", k.key, to.Backend)
@@ -61,6 +67,14 @@ func headerName(v string) error {
 		return r != '-' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
 	}) {
 		return fmt.Errorf("%q is no header's name: write e.g. Authorization", v)
+	}
+	return nil
+}
+
+// hostFolder is for settings.Valid.
+func hostFolder(v string) error {
+	if !path.IsAbs(v) || path.Clean(v) != v || v == "/" {
+		return fmt.Errorf("%q is no folder of a host: write e.g. %s", v, telemetry.DefaultEngineFolder)
 	}
 	return nil
 }
@@ -84,10 +98,18 @@ func (s *Stack) arrangeTelemetry() {
 	s.Backend.Telemetry.Endpoint = endpoint
 	s.Backend.Telemetry.Logs, s.Backend.Telemetry.Traces = a.Logs.On(), a.Traces.On()
 	s.Backend.Telemetry.Sampling = s.Edge.TraceSampling
+	if s.Target == room.DockerHost {
+		// What they write is read where the engine keeps it, as everybody's is.
+		s.Backend.Telemetry.Logs = false
+		s.Backend.Telemetry.Attributes = "service.namespace=" + s.Host.Prefix
+		if !a.Traces.On() {
+			s.Backend.Telemetry.Endpoint = ""
+		}
+	}
 	if a.Traces.Backend == telemetry.Local {
 		s.Monitoring.TracesURL = fmt.Sprintf("http://%s:%d%s", telemetry.TracesOf(telemetryName).Name, telemetry.TracesPort, telemetry.TracesPath)
 	}
-	if a.Logs.On() {
+	if a.Logs.On() && s.Target == room.Kubernetes {
 		s.Edge.Logs.To, s.Edge.Logs.Image = endpoint, a.Collector.Image
 	}
 }

@@ -6,7 +6,7 @@ import "strconv"
 // OpenTelemetry's SDKs, which a build without one ignores.
 type Telemetry struct {
 	// Endpoint takes OTLP over HTTP, e.g. "http://collector:4318"; "" for none, and no
-	// variable is set. On a cluster only.
+	// variable is set.
 	Endpoint string
 	// Logs and Traces tell what it takes.
 	Logs, Traces bool
@@ -16,6 +16,9 @@ type Telemetry struct {
 	// Sampling is the share of the traces that begin in a process itself and are kept, from
 	// 0 to 1. Those that come with a request are kept as the request says.
 	Sampling float64
+	// Attributes of the resource, as OTEL_RESOURCE_ATTRIBUTES has them; "" for the pod's
+	// name, which a Docker host has none of.
+	Attributes string
 }
 
 // Environment gives the variables of one of the processes, by its role. A user's own of
@@ -33,12 +36,15 @@ func (t Telemetry) Environment(role string) map[string]string {
 	variables := map[string]string{
 		"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
 		"OTEL_SERVICE_NAME":           "alphapulse-" + role,
-		"OTEL_RESOURCE_ATTRIBUTES":    "k8s.pod.name=$(" + podName + ")",
+		"OTEL_RESOURCE_ATTRIBUTES":    t.Attributes,
 		"OTEL_LOGS_EXPORTER":          exporter(t.Logs),
 		"OTEL_TRACES_EXPORTER":        exporter(t.Traces),
 		"OTEL_METRICS_EXPORTER":       exporter(t.Metrics != ""), // they are scraped, too
 		"OTEL_TRACES_SAMPLER":         "parentbased_traceidratio",
 		"OTEL_TRACES_SAMPLER_ARG":     strconv.FormatFloat(t.Sampling, 'f', -1, 64),
+	}
+	if t.Attributes == "" {
+		variables["OTEL_RESOURCE_ATTRIBUTES"] = "k8s.pod.name=$(" + podName + ")"
 	}
 	for name, address := range map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": t.Endpoint, "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": t.Metrics} {
 		if address != "" {
@@ -53,7 +59,7 @@ const podName = "ALPHAPULSE_POD_NAME"
 
 // fields are the values of the pod itself that Environment refers to.
 func (t Telemetry) fields() map[string]string {
-	if t.Endpoint == "" && t.Metrics == "" {
+	if t.Endpoint == "" && t.Metrics == "" || t.Attributes != "" {
 		return nil
 	}
 	return map[string]string{podName: "metadata.name"}

@@ -93,6 +93,9 @@ type Args struct {
 	// AgentNamespace is that of the pods on the nodes that read log files and send what
 	// they find to the gateway; "" lets nobody in from elsewhere.
 	AgentNamespace string
+	// EngineFolder is where a Docker engine keeps its data, whose log files are read; on a
+	// Docker host only.
+	EngineFolder string
 	// StorageClass of the volumes when they are first made; "" takes the cluster's default.
 	StorageClass string
 	// Protect makes Pulumi refuse to delete claims and StatefulSets, and keep them if the

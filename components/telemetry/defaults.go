@@ -47,6 +47,9 @@ var (
 	LeastQueue = resource.MustParse("256Mi")
 )
 
+// ReaderResources are those of what reads a Docker engine's log files.
+var ReaderResources = room.ResourcesOf("20m", "64Mi", "250m", "192Mi")
+
 // hours of a retention, which CheckRetention has seen.
 func hours(retention string) int {
 	d, err := model.ParseDuration(retention)

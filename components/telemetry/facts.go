@@ -1,6 +1,8 @@
 package telemetry
 
 import (
+	"k8s.io/apimachinery/pkg/api/resource"
+
 	"github.com/alphapulse/alphapulse-infra/components/room"
 	"github.com/alphapulse/alphapulse-infra/components/telemetry/observe"
 )
@@ -31,6 +33,11 @@ func LogsOf(name string) room.Identity {
 	return room.Identity{Name: name + "-logs", Instance: name, Component: "logs"}
 }
 
+// ReaderOf is the identity of what reads a Docker engine's log files.
+func ReaderOf(name string) room.Identity {
+	return room.Identity{Name: name + "-reader", Instance: name, Component: "telemetry-reader"}
+}
+
 // TracesOf is the identity of Jaeger.
 func TracesOf(name string) room.Identity {
 	return room.Identity{Name: name + "-traces", Instance: name, Component: "traces"}
@@ -38,24 +45,30 @@ func TracesOf(name string) room.Identity {
 
 // Facts of the telemetry called name: nothing where no signal is taken. None of its
 // workloads is ever more than one pod, which stops before its successor starts.
-func (a *Args) Facts(name string, _ room.Target) room.Facts {
+func (a *Args) Facts(name string, on room.Target) room.Facts {
 	d := a.withDefaults()
 	if !d.On() {
 		return room.Facts{}
 	}
 	collector := CollectorOf(name)
 	scrape := &room.Scrape{Port: metricsPort, Path: "/metrics", Beside: &room.Scrape{Port: forwardedPort, Path: "/metrics"}}
-	watched := observe.Watched{Collector: collector.Name, Claim: collector.Name, LogLines: d.Logs.On(), Traces: d.Traces.On()}
+	watched := observe.Watched{Collector: collector.Name, LogLines: d.Logs.On(), Traces: d.Traces.On(), Bounded: on == room.Kubernetes}
 	f := room.Facts{
 		Workloads: []room.Workload{{Identity: collector, Replicas: 1, Ordered: true, Containers: []room.Resources{d.Collector.Resources}, Scrape: scrape}},
-		Claims:    []room.Claim{{Name: collector.Name, Size: d.Collector.Storage}},
 		Services:  []string{collector.Name},
 	}
+	claim := func(name string, size resource.Quantity) {
+		if on == room.Kubernetes {
+			f.Claims = append(f.Claims, room.Claim{Name: name, Size: size})
+		}
+	}
+	claim(collector.Name, d.Collector.Storage)
 	store := func(of room.Identity, s Store, takes int, serves *room.Scrape) {
 		f.Workloads = append(f.Workloads, room.Workload{
 			Identity: of, Replicas: 1, Ordered: true, Containers: []room.Resources{s.Resources}, Scrape: serves,
 		})
-		f.Claims, f.Services = append(f.Claims, room.Claim{Name: of.Name, Size: s.Storage}), append(f.Services, of.Name)
+		claim(of.Name, s.Storage)
+		f.Services = append(f.Services, of.Name)
 		f.Links = append(f.Links, room.Link{From: room.Of(collector), To: room.Of(of), Ports: []int{takes}, Zone: room.Watch})
 	}
 	if d.Logs.Backend == Local {
@@ -73,6 +86,11 @@ func (a *Args) Facts(name string, _ room.Target) room.Facts {
 		if port, err := portOf(s.Remote.URL); err == nil {
 			f.Links = append(f.Links, room.Link{From: room.Of(collector), To: room.Outside(room.Anywhere), Ports: []int{port}, Zone: room.Exit})
 		}
+	}
+	if d.Logs.On() && on == room.DockerHost {
+		reader := ReaderOf(name)
+		f.Workloads = append(f.Workloads, room.Workload{Identity: reader, Replicas: 1, Containers: []room.Resources{ReaderResources}})
+		f.Links = append(f.Links, room.Link{From: room.Of(reader), To: room.Of(collector), Ports: []int{HTTPPort}, Zone: room.Watch})
 	}
 	if d.Logs.On() && d.AgentNamespace != "" {
 		f.Links = append(f.Links, room.Link{From: room.Within(d.AgentNamespace), To: room.Of(collector), Ports: []int{HTTPPort}, Zone: room.Entry})

@@ -38,14 +38,7 @@ func NewTelemetry(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.R
 	}
 	if args.On() {
 		facts := args.Facts(name, room.Kubernetes)
-		make := []func(string) (server, error){args.collector}
-		if args.Logs.Backend == Local {
-			make = append(make, args.logs)
-		}
-		if args.Traces.Backend == Local {
-			make = append(make, args.traces)
-		}
-		for _, one := range make {
+		for _, one := range args.servers() {
 			s, err := one(name)
 			if err != nil {
 				return nil, err
@@ -56,6 +49,21 @@ func NewTelemetry(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.R
 		}
 	}
 	return t, ctx.RegisterResourceOutputs(t, pulumi.Map{})
+}
+
+// servers make what the signals that are on need.
+func (a *Args) servers() []func(name string) (server, error) {
+	if !a.On() {
+		return nil
+	}
+	all := []func(string) (server, error){a.collector}
+	if a.Logs.Backend == Local {
+		all = append(all, a.logs)
+	}
+	if a.Traces.Backend == Local {
+		all = append(all, a.traces)
+	}
+	return all
 }
 
 // create makes account, claim, Service, StatefulSet and disruption budget. The Service is

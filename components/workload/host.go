@@ -25,6 +25,9 @@ type HostArgs struct {
 	KeepVolumes bool
 	// Protect makes Pulumi refuse to delete volumes that hold data.
 	Protect bool
+	// NamedLogs writes the container's name into each line of its log file, for whoever
+	// reads the engine's files. Another value replaces every container.
+	NamedLogs bool
 }
 
 // Host is what the components of one stack have in common.

@@ -132,6 +132,7 @@ func (h *Host) mounts(ctx *pulumi.Context, c Container, image pulumi.StringInput
 		volumes[v.Name] = v
 	}
 	var data, shared, files []hostMount
+	var bound docker.ContainerMountArray
 	var folders []folder
 	memory := map[string]string{}
 	for _, m := range c.Mounts {
@@ -155,6 +156,10 @@ func (h *Host) mounts(ctx *pulumi.Context, c Container, image pulumi.StringInput
 			shared = append(shared, hostMount{volume: name, path: m.Path, readOnly: m.ReadOnly})
 		case v.Empty != nil:
 			memory[m.Path] = v.Empty.hostSize()
+		case v.HostFolder != "":
+			bound = append(bound, &docker.ContainerMountArgs{
+				Type: pulumi.String("bind"), Source: pulumi.String(v.HostFolder), Target: pulumi.String(m.Path), ReadOnly: pulumi.Bool(true),
+			})
 		default:
 			folders = append(folders, folder{v, m.Path})
 		}
@@ -167,6 +172,7 @@ func (h *Host) mounts(ctx *pulumi.Context, c Container, image pulumi.StringInput
 			Type: pulumi.String("volume"), Source: m.volume.ToStringOutput(), Target: pulumi.String(m.path), ReadOnly: pulumi.Bool(m.readOnly),
 		})
 	}
+	all = append(all, bound...)
 	for _, p := range slices.Sorted(maps.Keys(memory)) {
 		size := resource.MustParse(memory[p])
 		all = append(all, &docker.ContainerMountArgs{
@@ -186,6 +192,10 @@ func (e *Empty) hostSize() string {
 
 // container makes one container.
 func (h *Host) container(ctx *pulumi.Context, c Container, name string, aliases []string, image pulumi.StringInput, mounts docker.ContainerMountArray, sharedMemory int, after []pulumi.Resource, opts ...pulumi.ResourceOption) (*docker.Container, error) {
+	logs := map[string]string{"max-size": logSize, "max-file": logFiles}
+	if h.args.NamedLogs {
+		logs["tag"] = "{{.Name}}"
+	}
 	args := &docker.ContainerArgs{
 		Name:         pulumi.String(h.named(name)),
 		Hostname:     pulumi.String(name),
@@ -199,7 +209,7 @@ func (h *Host) container(ctx *pulumi.Context, c Container, name string, aliases 
 		Envs:         variables(c.Env),
 		Mounts:       mounts,
 		LogDriver:    pulumi.String("json-file"),
-		LogOpts:      pulumi.ToStringMap(map[string]string{"max-size": logSize, "max-file": logFiles}),
+		LogOpts:      pulumi.ToStringMap(logs),
 
 		Memory:            pulumi.Int(mebibytes(c.Resources.Limits.Memory)),
 		MemorySwap:        pulumi.Int(mebibytes(c.Resources.Limits.Memory)), // both together: no swap

@@ -80,7 +80,7 @@ type Mount struct {
 }
 
 // Volume is what the processes of a workload mount: exactly one of Data, Claim, Scratch,
-// Empty, Files and Given.
+// Empty, Files, Given and HostFolder.
 type Volume struct {
 	Name string
 	// HostName is the name on a Docker host, where it differs.
@@ -101,6 +101,9 @@ type Volume struct {
 	// Given is the name of a Secret of a namespace that somebody else fills: its files
 	// change under running pods, which no rollout follows.
 	Given pulumi.StringInput
+	// HostFolder is a folder of a Docker host itself, which is only read; on a Docker host
+	// only.
+	HostFolder string
 }
 
 // Empty is a writable folder with a bound, so that a runaway writer cannot fill the node.

@@ -22,6 +22,8 @@ type Engine struct {
 	// Rootless says that it runs without root: clients reach published ports through a
 	// process of its user, by whose address they are known.
 	Rootless bool
+	// Folder is where it keeps its data.
+	Folder string
 }
 
 // ErrUnasked is for engines that only the command line reaches.
@@ -75,11 +77,12 @@ func AskEngine(ctx context.Context, address string) (*Engine, error) {
 	var info struct {
 		ID              string
 		SecurityOptions []string
+		DockerRootDir   string
 	}
 	if err := json.NewDecoder(response.Body).Decode(&info); err != nil {
 		return nil, fmt.Errorf("the engine's answer: %w", err)
 	}
-	return &Engine{ID: info.ID, Rootless: slices.Contains(info.SecurityOptions, "name=rootless")}, nil
+	return &Engine{ID: info.ID, Rootless: slices.Contains(info.SecurityOptions, "name=rootless"), Folder: info.DockerRootDir}, nil
 }
 
 // clientCertificate reads ca.pem, cert.pem and key.pem of a folder.

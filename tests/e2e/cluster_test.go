@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -202,7 +203,12 @@ func picture(t testing.TB, ns string) {
 			}
 			b.WriteByte('\n')
 			if strings.HasPrefix(p.Name, "edge-") {
-				b.WriteString(refusals(ctx, ns, p.Name))
+				b.WriteString(lastOf(ctx, ns, p.Name, "nginx", refusal))
+			}
+			if strings.HasPrefix(p.Name, "database-") {
+				for _, c := range p.Spec.Containers {
+					b.WriteString(lastOf(ctx, ns, p.Name, c.Name, ofConnections))
+				}
 			}
 		}
 		events, err := cluster.CoreV1().Events(ns).List(ctx, metav1.ListOptions{FieldSelector: "type=Warning"})
@@ -216,17 +222,24 @@ func picture(t testing.TB, ns string) {
 	})
 }
 
-// refusals are the last lines of an edge pod about requests that it answered with 5xx:
-// which pods were asked, and what came of it.
-func refusals(ctx context.Context, ns, pod string) string {
-	raw, err := cluster.CoreV1().Pods(ns).GetLogs(pod, &corev1.PodLogOptions{Container: "nginx", SinceSeconds: new(int64(300))}).DoRaw(ctx)
+// refusal is a request that the edge answered with 5xx: which pods were asked, and what
+// came of it. ofConnections is what a pooler or a member says of connections that ended
+// for another reason than that their client left, and of who is the primary.
+var (
+	refusal       = regexp.MustCompile(`"status":5`)
+	ofConnections = regexp.MustCompile(`(?i)crash|terminat|FATAL|PANIC|demot|promot|server conn|closing because: [^c]`)
+)
+
+// lastOf are the last lines of a container that are of the kind.
+func lastOf(ctx context.Context, ns, pod, container string, kind *regexp.Regexp) string {
+	raw, err := cluster.CoreV1().Pods(ns).GetLogs(pod, &corev1.PodLogOptions{Container: container, SinceSeconds: new(int64(300))}).DoRaw(ctx)
 	if err != nil {
-		return fmt.Sprintf("  %v\n", err)
+		return fmt.Sprintf("  %s: %v\n", container, err)
 	}
 	var lines []string
 	for line := range strings.Lines(string(raw)) {
-		if strings.Contains(line, `"status":5`) {
-			lines = append(lines, "  "+line)
+		if kind.MatchString(line) {
+			lines = append(lines, "  "+container+": "+line)
 		}
 	}
 	return strings.Join(lines[max(0, len(lines)-8):], "")

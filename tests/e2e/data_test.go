@@ -225,7 +225,7 @@ func throughPooler(ctx context.Context, _, _ string) (net.Conn, error) {
 }
 
 // login is the application's own, as it is written into the pods, from this machine.
-func login(t *testing.T, in string) string {
+func login(t testing.TB, in string) string {
 	t.Helper()
 	d, err := cluster.AppsV1().Deployments(namespace).Get(t.Context(), "backend", metav1.GetOptions{})
 	if err != nil {

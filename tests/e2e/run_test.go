@@ -105,7 +105,7 @@ type edited struct {
 	file string
 }
 
-func editable(t *testing.T) edited {
+func editable(t testing.TB) edited {
 	t.Helper()
 	raw, err := os.ReadFile(filepath.Join(root, "Pulumi."+stack+".yaml"))
 	if err != nil {
@@ -124,7 +124,7 @@ func editable(t *testing.T) edited {
 }
 
 // deploy sets settings and deploys.
-func (e edited) deploy(t *testing.T, settings ...string) {
+func (e edited) deploy(t testing.TB, settings ...string) {
 	t.Helper()
 	if len(settings) > 0 {
 		e.set(t, settings...)
@@ -135,7 +135,7 @@ func (e edited) deploy(t *testing.T, settings ...string) {
 }
 
 // set changes settings of the stack's file.
-func (e edited) set(t *testing.T, settings ...string) {
+func (e edited) set(t testing.TB, settings ...string) {
 	t.Helper()
 	args := []string{"config", "set-all", "--stack", stack, "--config-file", e.file}
 	for _, s := range settings {

@@ -22,7 +22,7 @@ import (
 
 // another makes one more stack of the program: the settings of dev with the given
 // ones on top. It ends with the test, whatever it has left.
-func another(t *testing.T, name string, settings ...string) (ns string) {
+func another(t testing.TB, name string, settings ...string) (ns string) {
 	t.Helper()
 	ns = "alphapulse-" + name
 	picture(t, ns)
@@ -58,7 +58,7 @@ func another(t *testing.T, name string, settings ...string) (ns string) {
 	return ns
 }
 
-func up(t *testing.T, stack string) {
+func up(t testing.TB, stack string) {
 	t.Helper()
 	out := pulumi(t, "up", "--stack", stack, "--yes", "--skip-preview", "--suppress-outputs")
 	t.Log(last(out, 4))

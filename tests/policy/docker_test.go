@@ -33,7 +33,8 @@ var hosts = map[string]map[string]string{
 		// Those of what is off are the defaults again: a size without an effect is refused.
 		"engineResources":    `{"requests":{"cpu":"500m","memory":"1Gi"},"limits":{"cpu":"1","memory":"2Gi"}}`,
 		"dashboardResources": `{"requests":{"cpu":"250m","memory":"256Mi"},"limits":{"cpu":"500m","memory":"512Mi"}}`},
-	"single protected": {"protect": "true"},
+	"single protected":            {"protect": "true"},
+	"single with logs and traces": {"logsBackend": "local", "tracesBackend": "local", "edgeTraceSampling": "0.05"},
 }
 
 func eachHost(t *testing.T, check func(t *testing.T, h host)) {
@@ -69,6 +70,10 @@ func (h host) of(t *testing.T, name string) recorder.Container {
 	return recorder.Container{}
 }
 
+// ofRoot are containers that run as root, without a capability: the engine's log files
+// are root's, and so is a new volume where the image has no folder to take its owner from.
+var ofRoot = []string{"telemetry-collector", "telemetry-logs", "telemetry-reader", "telemetry-traces"}
+
 // TestContainersAreHardened: a container that is broken out of finds nothing to write,
 // no capability and no way to get one.
 func TestContainersAreHardened(t *testing.T) {
@@ -79,7 +84,11 @@ func TestContainersAreHardened(t *testing.T) {
 			assert.Empty(t, c.Capabilities.Adds, c.Name)
 			assert.Equal(t, []string{"no-new-privileges:true"}, c.SecurityOpts, c.Name)
 			for _, m := range c.Mounts {
-				assert.NotEqual(t, "bind", m.Type, "%s reaches into the host at %s", c.Name, m.Source)
+				if m.Type == "bind" {
+					assert.Equal(t, "alphapulse-single-telemetry-reader", c.Name, "%s reaches into the host at %s", c.Name, m.Source)
+					assert.Equal(t, "/var/lib/docker/containers", m.Source)
+					assert.True(t, m.ReadOnly, "%s can write to the host", c.Name)
+				}
 			}
 			if c.Carrier() {
 				assert.Equal(t, "none", c.NetworkMode, c.Name)
@@ -87,7 +96,11 @@ func TestContainersAreHardened(t *testing.T) {
 				continue
 			}
 			assert.True(t, c.ReadOnly, "%s can write to its root", c.Name)
-			assert.Regexp(t, `^[1-9]\d*:[1-9]\d*$`, c.User, "%s runs as root or as a name", c.Name)
+			if slices.Contains(ofRoot, strings.TrimPrefix(c.Name, "alphapulse-single-")) {
+				assert.Equal(t, "0:0", c.User, c.Name)
+			} else {
+				assert.Regexp(t, `^[1-9]\d*:[1-9]\d*$`, c.User, "%s runs as root or as a name", c.Name)
+			}
 			assert.Equal(t, "unless-stopped", c.Restart, c.Name)
 		}
 	})
@@ -121,7 +134,7 @@ func TestContainersAreBounded(t *testing.T) {
 
 // withoutHealth are exporters whose images hold nothing but their own binary, which
 // cannot ask itself. Prometheus notices when one does not answer.
-var withoutHealth = []string{"cache-exporter", "edge-exporter"}
+var withoutHealth = []string{"cache-exporter", "edge-exporter", "telemetry-collector", "telemetry-logs", "telemetry-reader", "telemetry-traces"}
 
 // imagesOwn are containers whose images bring their check: any build fits the slot.
 var imagesOwn = []string{"backend-1", "backend-2", "backend-engine", "backend-dashboard", "frontend"}
@@ -327,8 +340,16 @@ func TestMountsAreWhole(t *testing.T) {
 		for name, n := range writers {
 			assert.Equal(t, 1, n, "%d containers write to %s", n, name)
 		}
-		assert.Len(t, writers, 5)
+		assert.Len(t, writers, dataVolumes(t))
 	})
+}
+
+// dataVolumes is how many volumes hold data in the variant of a test.
+func dataVolumes(t *testing.T) int {
+	if strings.Contains(t.Name(), "logs_and_traces") {
+		return 9
+	}
+	return 5
 }
 
 // TestDataOutlivesADestroy unless told otherwise; what can be made again does not.
@@ -345,12 +366,12 @@ func TestDataOutlivesADestroy(t *testing.T) {
 				data++
 			}
 		}
-		assert.Equal(t, 5, data)
+		assert.Equal(t, dataVolumes(t), data)
 		var names []string
 		for _, name := range h.recording.Outputs["volumes"].(map[string]string) {
 			names = append(names, name)
 		}
-		assert.Len(t, names, 5)
+		assert.Len(t, names, dataVolumes(t))
 	})
 }
 
@@ -419,7 +440,7 @@ func TestEveryTargetIsScraped(t *testing.T) {
 			name := strings.TrimPrefix(c.Name, "alphapulse-single-")
 			scraped := strings.Contains(file, "- "+name+":")
 			switch name {
-			case "database", "cache", "edge", "database-reconcile":
+			case "database", "cache", "edge", "database-reconcile", "telemetry-reader":
 				assert.False(t, scraped, "%s speaks no Prometheus", name)
 			default:
 				served := !strings.Contains(t.Name(), "another_team") || !strings.HasPrefix(name, "backend") && name != "frontend"

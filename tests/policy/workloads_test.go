@@ -409,30 +409,33 @@ func TestLimitRangeHelpsStrangers(t *testing.T) {
 	})
 }
 
-// TestLogsAndTracesCostLittle: what both of them ask for on top of the stack dev, the
-// forwarders beside every edge pod included.
-func TestLogsAndTracesCostLittle(t *testing.T) {
-	sum := func(s stack) (cpu, memory resource.Quantity) {
-		for _, w := range s.lasting() {
-			replicas := int64(1)
-			if w.Replicas != nil {
-				replicas = int64(*w.Replicas)
+// TestToSeeEverythingCostsLittle adds up what metrics, logs and traces ask for in the stack
+// dev: the servers, and what stands beside those whom they watch.
+func TestToSeeEverythingCostsLittle(t *testing.T) {
+	beside := []string{"exporter", "counter", "prober", "forwarder"}
+	var cpu, memory resource.Quantity
+	var seen []string
+	for _, w := range recorded(t, "dev", variants["dev with logs and traces"]).lasting() {
+		instance := w.Template.Labels["app.kubernetes.io/instance"]
+		replicas := int64(1)
+		if w.Replicas != nil {
+			replicas = int64(*w.Replicas)
+		}
+		for _, c := range w.Template.Spec.Containers {
+			if instance != "monitoring" && instance != "telemetry" && !slices.Contains(beside, c.Name) {
+				continue
 			}
-			for _, c := range w.Template.Spec.Containers {
-				for range replicas {
-					cpu.Add(*c.Resources.Requests.Cpu())
-					memory.Add(*c.Resources.Requests.Memory())
-				}
+			seen = append(seen, w.Name+"/"+c.Name)
+			for range replicas {
+				cpu.Add(*c.Resources.Requests.Cpu())
+				memory.Add(*c.Resources.Requests.Memory())
 			}
 		}
-		return cpu, memory
 	}
-	cpu, memory := sum(recorded(t, "dev", variants["dev with logs and traces"]))
-	without, withoutMemory := sum(recorded(t, "dev", nil))
-	cpu.Sub(without)
-	memory.Sub(withoutMemory)
-	t.Logf("logs and traces in dev ask for %s CPU and %s", cpu.String(), memory.String())
-	assert.Positive(t, cpu.Sign())
-	assert.LessOrEqual(t, cpu.MilliValue(), int64(500))
-	assert.LessOrEqual(t, memory.Value(), int64(1)<<30)
+	t.Logf("metrics, logs and traces in dev ask for %s CPU and %d MiB: %v", cpu.String(), memory.Value()>>20, seen)
+	for _, want := range []string{"monitoring-prometheus/prometheus", "monitoring-grafana/grafana", "database-g1/exporter", "edge/counter", "edge/forwarder"} {
+		assert.Contains(t, seen, want)
+	}
+	assert.LessOrEqual(t, cpu.MilliValue(), int64(800))
+	assert.LessOrEqual(t, memory.Value(), int64(16)<<30/10)
 }

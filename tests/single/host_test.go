@@ -237,3 +237,26 @@ func settings(t testing.TB, pairs ...string) string {
 	}
 	return file
 }
+
+// askJSON is ask with a body of JSON, "" for none.
+func askJSON(t testing.TB, method, path, body string) []byte {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, "http://docker"+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	res, err := engine.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	raw, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res.StatusCode >= 400 {
+		t.Fatalf("%s %s: %s\n%s", method, path, res.Status, raw)
+	}
+	return raw
+}

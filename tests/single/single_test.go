@@ -32,6 +32,7 @@ func TestSingle(t *testing.T) {
 		{"RefreshSeesNoDrift", s.refresh},
 		{"ImageChangeReplacesOnlyItsContainer", s.image},
 		{"WrongImageReplacesNothing", s.wrongImage},
+		{"LogsAndTracesAreKept", s.signals},
 		{"ImagesAreBuiltAndPushed", s.images},
 		{"DestroyKeepsVolumes", s.destroyKeeps},
 		{"DestroyDeletesVolumesWhenTold", s.destroyDeletes},

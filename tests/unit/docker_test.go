@@ -82,6 +82,7 @@ func TestBadInputOfAHost(t *testing.T) {
 		{map[string]string{"edgePublicHttpPort": "30443"}, []string{"edgePublicHttpPort: 30443 is edgePublicPort too", "two ports"}},
 		{map[string]string{"grafanaLoopbackPort": "13000", "prometheusLoopbackPort": "13000"}, []string{"prometheusLoopbackPort: 13000 is grafanaLoopbackPort too"}},
 		{map[string]string{"edgePublicHttpPort": "70000"}, []string{`edgePublicHttpPort: "70000"`, "65535"}},
+		{map[string]string{"logsBackend": "local", "logsEngineFolder": "var/lib/docker"}, []string{`logsEngineFolder: "var/lib/docker" is no folder of a host`}},
 		{map[string]string{"protect": "true", "deleteVolumes": "true"}, []string{"deleteVolumes: true contradicts protect true"}},
 		{map[string]string{"tlsMode": "secret"}, []string{`tlsMode: "secret" needs a cluster's Secrets, and target is docker`, "choose development, or provided"}},
 		{map[string]string{"tlsMode": "certManager"}, []string{`tlsMode: "certManager" needs a cluster's Secrets`}},

@@ -404,6 +404,7 @@ var onHost = map[string]edit{
 	"deleteVolumes":          {value: "true"},
 	"edgePublicHttpPort":     {value: "8088"},
 	"grafanaLoopbackPort":    {value: "13000"},
+	"logsEngineFolder":       {value: "/data/docker", with: keptHere},
 	"prometheusLoopbackPort": {value: "19090"},
 	"imagePullCredentials":   {value: `{"auths":{"registry.example.com":{"auth":"dXNlcjpwYXNzd29yZA=="}}}`},
 	"databaseMaxConnections": {value: "40"},

@@ -222,6 +222,9 @@ func (m *Member) Render() string {
 	)
 	return render(head,
 		section{"global", global},
+		// How much waits is looked at when a try begins, and a try of a repository that does
+		// not answer lasts about six of these: with the default, 60, some six minutes.
+		section{"global:archive-push", []option{{"io-timeout", "15"}}},
 		section{m.Stanza, []option{
 			{"pg1-path", m.Server.DataDir}, {"pg1-socket-path", m.Server.SocketDir}, {"pg1-user", "postgres"},
 		}},

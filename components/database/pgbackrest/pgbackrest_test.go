@@ -43,6 +43,10 @@ func TestMember(t *testing.T) {
 			t.Errorf("%s=%s, want %s", name, got["global"][name], want)
 		}
 	}
+	// An archive that does not answer: how soon it is looked at how much waits.
+	if got["global:archive-push"]["io-timeout"] != "15" || got["global"]["io-timeout"] != "" {
+		t.Errorf("[global:archive-push] %v", got["global:archive-push"])
+	}
 	if got["db"]["pg1-path"] != "/data" || got["db"]["pg1-host"] != "" {
 		t.Errorf("[db] %v", got["db"])
 	}

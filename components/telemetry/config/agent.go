@@ -39,7 +39,7 @@ func (a Agent) Render() (string, error) {
 			"start_at": "beginning", "storage": "file_storage", "poll_interval": "500ms", "max_concurrent_files": 128,
 			// As long as it takes: what is read and not taken is offered again.
 			"retry_on_failure": section{"enabled": true, "max_elapsed_time": "0s"},
-			"operators":        lineOperators,
+			"operators":        append(ofKubelet, ofLines...),
 		}
 		exporters["otlp_http/"+namespace] = section{
 			"endpoint":         gateway,
@@ -87,9 +87,19 @@ const (
 	capitals = `^.{0,160}?\b(?P<level>DEBUG[1-5]?|DETAIL|HINT|STATEMENT|CONTEXT|QUERY|INFO|LOG|NOTICE|WARN|WARNING|ERROR|FATAL|PANIC|CRITICAL)\b:? `
 )
 
-// lineOperators make a log record of a line: time, pod and container by the kubelet, and the
-// severity and the trace by what the program wrote, as JSON or as text.
-var lineOperators = func() []section {
+// ofKubelet are what a line is in a file of the kubelet's: time, pod and container.
+var ofKubelet = []section{
+	{"type": "container"},
+	// A Deployment's, a CronJob's, a StatefulSet's and a Job's pods are called after them.
+	{"type": "regex_parser", "parse_from": `resource["k8s.pod.name"]`, "parse_to": "resource",
+		"regex": `^(?P<workload>.+?)(?:-[bcdfghjklmnpqrstvwxz2456789]{6,10}-[bcdfghjklmnpqrstvwxz2456789]{5}|-\d{8}-[a-z0-9]{5}|-\d+|-[bcdfghjklmnpqrstvwxz2456789]{5})?$`},
+	{"type": "add", "field": `resource["service.name"]`, "value": `EXPR("alphapulse-" + resource.workload)`},
+	{"type": "remove", "field": "resource.workload"},
+}
+
+// ofLines make a log record of a line: severity and trace by what the program wrote, as
+// JSON or as text.
+var ofLines = func() []section {
 	when := func(condition string, of section) section {
 		of["if"] = condition
 		if _, said := of["on_error"]; !said {
@@ -100,12 +110,6 @@ var lineOperators = func() []section {
 	is := func(field string) string { return field + " != nil" }
 	no := func(field string) string { return field + " == nil" }
 	all := []section{
-		{"type": "container"},
-		// A Deployment's, a CronJob's, a StatefulSet's and a Job's pods are called after them.
-		{"type": "regex_parser", "parse_from": `resource["k8s.pod.name"]`, "parse_to": "resource",
-			"regex": `^(?P<workload>.+?)(?:-[bcdfghjklmnpqrstvwxz2456789]{6,10}-[bcdfghjklmnpqrstvwxz2456789]{5}|-\d{8}-[a-z0-9]{5}|-\d+|-[bcdfghjklmnpqrstvwxz2456789]{5})?$`},
-		{"type": "add", "field": `resource["service.name"]`, "value": `EXPR("alphapulse-" + resource.workload)`},
-		{"type": "remove", "field": "resource.workload"},
 		when(`body startsWith "{"`, section{"type": "json_parser"}),
 	}
 	for _, name := range []string{"severity", "lvl"} {

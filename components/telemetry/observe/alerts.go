@@ -11,13 +11,15 @@ import (
 
 // Watched is what there is to watch.
 type Watched struct {
-	// Collector is the gateway's name among the jobs of Prometheus, Claim that of its claim.
-	Collector, Claim string
+	// Collector is the gateway's name among the jobs of Prometheus.
+	Collector string
 	// LogLines and Traces tell which signals it takes.
 	LogLines, Traces bool
 	// LogStore and TraceStore are the jobs of VictoriaLogs and Jaeger, called like their
 	// claims; "" where somebody else keeps the signal.
 	LogStore, TraceStore string
+	// Bounded says that their volumes have a size, as claims do.
+	Bounded bool
 }
 
 // Telemetry is the dashboard of logs and traces.
@@ -58,15 +60,19 @@ func Alerts(w Watched) []rule.Group {
 	}
 	rules := about(w.Collector).Alerts(w.collector()...)
 	var volumes []rule.Rule
-	if w.LogStore != "" {
+	if w.LogStore != "" && w.Bounded {
 		volumes = append(volumes, rule.Volume(w.LogStore, w.LogStore, "vl_data_size_bytes"))
+	}
+	if w.TraceStore != "" && w.Bounded {
+		volumes = append(volumes, rule.Volume(w.TraceStore, w.TraceStore, "jaeger_storage_badger_size_bytes_lsm", "jaeger_storage_badger_size_bytes_vlog"))
+	}
+	if w.LogStore != "" {
 		rules = append(rules, about(w.LogStore).Alerts(rule.Alert("LogStoreReadOnly", rule.Warning, "5m",
 			rule.On(w.LogStore, `vl_storage_is_read_only{$job} == 1`),
 			"The store of the logs takes nothing",
 			"VictoriaLogs found too little room on its volume and refuses every line. The collector keeps them until its queue is full."))...)
 	}
 	if w.TraceStore != "" {
-		volumes = append(volumes, rule.Volume(w.TraceStore, w.TraceStore, "jaeger_storage_badger_size_bytes_lsm", "jaeger_storage_badger_size_bytes_vlog"))
 		rules = append(rules, about(w.TraceStore).Alerts(rule.Alert("TraceStoreFailing", rule.Warning, "5m",
 			rule.On(w.TraceStore, `sum by (job) (rate(otelcol_exporter_send_failed_spans{$job}[5m])) > 0`),
 			"The store of the traces cannot write",

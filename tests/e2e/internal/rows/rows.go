@@ -231,6 +231,19 @@ func (r *Result) Slowest() time.Duration {
 	return longest
 }
 
+// Quantile is the time that this share of the transactions took at most; 0 of none.
+func (r *Result) Quantile(share float64) time.Duration {
+	if len(r.Acks) == 0 {
+		return 0
+	}
+	took := make([]time.Duration, len(r.Acks))
+	for i, a := range r.Acks {
+		took[i] = a.Took
+	}
+	slices.Sort(took)
+	return took[min(len(took)-1, int(share*float64(len(took))))]
+}
+
 // Early are the failures of transactions that had not used up their time.
 func (r *Result) Early(timeout time.Duration) []Failure {
 	return slices.DeleteFunc(slices.Clone(r.Failures), func(f Failure) bool { return f.Took >= timeout })
