@@ -43,7 +43,7 @@ local:
 ##@ the dev stack
 
 .PHONY: up
-up: local ## deploy the dev stack: to a local cluster, which is built and started first; NODES=3 gives it so many nodes, ADDONS=certManager what belongs to a cluster
+up: local ## deploy the dev stack: to a local cluster, which is built and started first; NODES=3 gives it so many nodes, ADDONS=certManager,gateway what belongs to a cluster
 	@$(LOCAL) deploy $(if $(NODES),--nodes=$(NODES)) $(if $(ADDONS),--addons=$(ADDONS)) $(LOCALFLAGS)
 
 .PHONY: down

@@ -20,7 +20,7 @@ func (s *Stack) databaseSettings(set *settings.Set) {
 	g.Image(&a.Image, "databaseImage", "TimescaleDB: on a cluster the HA edition, by default "+database.HAImage+"; on a Docker host the Alpine edition, by default "+database.HostImage+".",
 		settings.Of(settings.Release{Product: "PostgreSQL", Repositories: []string{"postgres", "postgresql"}, Mark: "pg", Only: database.Major}))
 	g.Image(&a.ExporterImage, "databaseExporterImage", "Prometheus exporter of the database.")
-	g.Image(&a.AgentImage, "databaseAgentImage", "The project's agent beside members and poolers, from docker/Dockerfile.agent.prod.", only)
+	g.Image(&a.AgentImage, "databaseAgentImage", "The project's agent beside members and poolers, and beside the edge's nginx, from docker/Dockerfile.agent.prod.", only)
 	g.Image(&a.PoolerImage, "databasePoolerImage", "PgBouncer, 1.26.1 or newer.", only)
 	g.Int(&a.Instances, "databaseInstances", "Members of the database: with 2 or 3 it fails over by itself, and a commit is on two of them before it is acknowledged.",
 		settings.Between(1, database.MostInstances), only)

@@ -227,6 +227,7 @@ func (s *Stack) arrangeEdge() {
 	if a.HSTSSeconds == 0 {
 		a.HSTSSeconds = ingress.NoHSTS
 	}
+	a.AgentImage = s.Database.AgentImage
 	a.RequestTimeoutSeconds = s.Backend.RequestTimeoutSeconds + answerMargin
 	a.Routes = ingress.Routes{
 		UI:      s.leadTo(frontend.DefaultPort, s.Frontend.TLSPort, s.Frontend.MetricsPath),

@@ -11,7 +11,7 @@ import (
 // manifests; what has no sensible default is left out.
 func Defaults() Args {
 	return Args{
-		AgentImage:     pulumi.String("docker.io/alphapulse/agent:0.1.0"),
+		AgentImage:     pulumi.String(room.AgentImage),
 		PoolerImage:    pulumi.String("ghcr.io/cloudnative-pg/pgbouncer:1.26.1"),
 		ExporterImage:  pulumi.String("docker.io/prometheuscommunity/postgres-exporter:v0.19.1"),
 		Instances:      MostInstances,

@@ -106,6 +106,9 @@ type Args struct {
 	ProberImage pulumi.StringInput
 	// CounterImage of Prometheus' StatsD exporter.
 	CounterImage pulumi.StringInput
+	// AgentImage is the project's agent, which finds handshakes that failed in nginx' log of
+	// errors for the counter. A Docker host has none.
+	AgentImage pulumi.StringInput
 	// Domain that the hosts are below.
 	Domain string
 	Routes Routes
@@ -163,7 +166,7 @@ type Args struct {
 	Resources room.Resources
 	// ExporterResources of the exporter, ProberResources of the prober, CounterResources of
 	// the counter.
-	ExporterResources, ProberResources, CounterResources room.Resources
+	ExporterResources, ProberResources, CounterResources, AgentResources room.Resources
 	// LatencyMilliseconds is within what 95 % of the answers of services should have gone
 	// out: the objective of what users see.
 	LatencyMilliseconds int
@@ -244,6 +247,9 @@ func (a *Args) validate() error {
 	if err := a.CounterResources.Validate(); err != nil {
 		problem("CounterResources: %w", err)
 	}
+	if err := a.AgentResources.Validate(); err != nil {
+		problem("AgentResources: %w", err)
+	}
 	if a.LatencyMilliseconds < 1 {
 		problem("LatencyMilliseconds %d: want at least 1", a.LatencyMilliseconds)
 	}
@@ -310,14 +316,15 @@ type Place struct {
 	Solver string
 	// Forwards says that there is a forwarder of the log beside nginx.
 	Forwards bool
-	// Counts is where the counter listens, as of nginx.Config.
-	Counts string
+	// Counts is where the counter listens, as of nginx.Config, and Handshakes where what
+	// looks for failed handshakes does; "" for nothing.
+	Counts, Handshakes string
 }
 
 // onCluster is the edge called name in a namespace of a cluster, whose domain the
 // container itself knows.
 func (a *Args) onCluster(name, namespace string) Place {
-	return Place{Name: name, Suffix: "." + namespace + ".svc", Solver: solver(name), Forwards: true, Counts: countAddress}
+	return Place{Name: name, Suffix: "." + namespace + ".svc", Solver: solver(name), Forwards: true, Counts: countAddress, Handshakes: handshakesAddress}
 }
 
 // config is the nginx configuration at a place for the names of the routes' hosts, in
@@ -367,6 +374,7 @@ func (a *Args) config(place Place, hosts ...string) *nginx.Config {
 		Workers:      max(1, int(math.Ceil(a.Resources.Limits.CPU.AsApproximateFloat64()))),
 		TempDir:      tempDir,
 		CountAddress: place.Counts,
+		ErrorAddress: place.Handshakes,
 	}
 	if a.Logs.On() && place.Forwards {
 		c.LogAddress = forwarderAddress

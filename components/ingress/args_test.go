@@ -107,7 +107,7 @@ func TestFacts(t *testing.T) {
 	require.Len(t, facts.Workloads, 1)
 	w := facts.Workloads[0]
 	assert.Equal(t, 3, w.Replicas+w.Surge, "two replicas and one that surges")
-	assert.Equal(t, []room.Resources{Defaults().Resources, Defaults().ExporterResources, Defaults().ProberResources, Defaults().CounterResources}, w.Containers)
+	assert.Equal(t, []room.Resources{Defaults().Resources, Defaults().ExporterResources, Defaults().ProberResources, Defaults().CounterResources, Defaults().AgentResources}, w.Containers)
 	assert.Equal(t, []string{"edge"}, facts.Services)
 	assert.Equal(t, Edge("edge"), w.Identity)
 }

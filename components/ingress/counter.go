@@ -53,6 +53,7 @@ func (a *Args) counterConfig() (string, error) {
 			"help": "How long requests took that a service was asked for, from their first byte to the last of the answer."},
 		{"match": nginx.CountUpstreamSeconds, "name": "edge_upstream_duration_seconds", "observer_type": "histogram", "histogram_options": seconds,
 			"help": "How long the service took of it, the last one asked."},
+		{"match": nginx.CountHandshakes, "name": "edge_tls_failures_total", "help": "TLS handshakes with clients that failed, by reason."},
 		{"match": ".*", "match_type": "regex", "name": "dropped", "action": "drop"},
 	}}
 	var b bytes.Buffer

@@ -17,6 +17,7 @@ func Defaults() Args {
 		ExporterImage:    pulumi.String("docker.io/nginx/nginx-prometheus-exporter:1.5.1"),
 		ProberImage:      pulumi.String("docker.io/prom/blackbox-exporter:v0.28.0"),
 		CounterImage:     pulumi.String("docker.io/prom/statsd-exporter:v0.31.0"),
+		AgentImage:       pulumi.String(room.AgentImage),
 		Exposure:         LoadBalancer,
 		PublicHTTPSPort:  443,
 		Limits:           &limits,
@@ -29,6 +30,7 @@ func Defaults() Args {
 		ExporterResources: room.ResourcesOf("10m", "16Mi", "100m", "64Mi"),
 		ProberResources:   room.ResourcesOf("10m", "32Mi", "100m", "64Mi"),
 		CounterResources:  room.ResourcesOf("10m", "24Mi", "200m", "64Mi"),
+		AgentResources:    room.ResourcesOf("5m", "8Mi", "100m", "32Mi"),
 		ExpiryWarningDays: 21, LatencyMilliseconds: 500,
 		Logs: Forwarding{
 			Image: pulumi.String("docker.io/otel/opentelemetry-collector-contrib:0.165.1"), Resources: room.ResourcesOf("20m", "96Mi", "200m", "192Mi"),

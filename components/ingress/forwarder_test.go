@@ -17,7 +17,7 @@ func TestForwarder(t *testing.T) {
 	with.Logs.To = "http://collector:4318"
 	containers := func(a *Args) int { return len(a.Facts("edge", room.Kubernetes).Workloads[0].Containers) }
 	assert.Equal(t, containers(off)+1, containers(&with))
-	assert.Equal(t, containers(off)-3, len((&with).Facts("edge", room.DockerHost).Workloads[0].Containers), "none on a Docker host")
+	assert.Equal(t, containers(off)-4, len((&with).Facts("edge", room.DockerHost).Workloads[0].Containers), "none on a Docker host")
 
 	names := []string{"ui", "api", "", "", "", "", ""}
 	with.Routes = Routes{UI: &Upstream{Port: 1}, API: &Upstream{Port: 2}}

@@ -63,7 +63,7 @@ func NewIngress(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Res
 	if err != nil {
 		return nil, err
 	}
-	processes := []workload.Process{server, args.exporter(name, on), prober, counter}
+	processes := []workload.Process{server, args.exporter(name, on), prober, counter, args.handshakes(name)}
 	volumes = append(append(volumes, proberFiles), counterFiles...)
 	if args.Logs.On() {
 		forwarder, files, err := args.forwarder(name)

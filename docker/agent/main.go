@@ -1,5 +1,5 @@
-// Agent is what a pod of the database, or of its pooler, runs beside PostgreSQL,
-// Patroni and PgBouncer:
+// Agent is what a pod of the database, of its pooler or of the edge runs beside
+// PostgreSQL, Patroni, PgBouncer and nginx:
 //
 //	agent install DIR [DATA]  copies itself, for a container of another image
 //	agent member          keeps roles and configuration as declared, in each member's pod
@@ -12,6 +12,7 @@
 //	agent lend            gives an old volume's database out, in the old image
 //	agent copy            fills an empty volume from it
 //	agent fits            refuses an image of another PostgreSQL than is needed
+//	agent handshakes      counts TLS handshakes that failed, beside an edge's nginx
 //
 // It is a program of its own, and not scripts in the database's image, because three of
 // its parts have no equal among the tools of that image: PgBouncer fails every new
@@ -69,12 +70,13 @@ var commands = map[string]func(ctx context.Context, log *slog.Logger, args []str
 	"lend":         lend,
 	"copy":         copyVolume,
 	"fits":         fitting,
+	"handshakes":   countHandshakes,
 	"pooler":       runPooler,
 }
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 || commands[args[0]] == nil {
-		return errors.New("usage: agent install|member|role-changed|handover|pooler|fill|check|prove|lend|copy|fits …")
+		return errors.New("usage: agent install|member|role-changed|handover|pooler|fill|check|prove|lend|copy|fits|handshakes …")
 	}
 	log := slog.New(slog.NewJSONHandler(os.Stderr, nil)).With("agent", args[0])
 	return commands[args[0]](ctx, log, args[1:])

@@ -54,6 +54,7 @@ func TestEdge(t *testing.T) {
 		run  func(*testing.T)
 	}{
 		{"Counted", g.testCounted},
+		{"Handshakes", g.testHandshakes},
 		{"Rollouts", g.testRollouts},
 		{"Deletions", g.testDeletions},
 		{"Scale", g.testScale},
@@ -63,6 +64,7 @@ func TestEdge(t *testing.T) {
 		{"Killed", g.testKilled},
 		{"Slow", g.testSlow},
 		{"Hanging", g.testHanging},
+		{"Storm", g.testStorm},
 	} {
 		t.Run(part.name, func(t *testing.T) {
 			picture(t, namespace)

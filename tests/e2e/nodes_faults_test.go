@@ -145,7 +145,7 @@ func (f *fleet) testLoadBalancer(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	f.publish(t, other, f.lb.nodes)
+	publish(t, other, f.lb.nodes)
 	has := placement(t)["edge"]
 	for i, node := range f.nodes {
 		row := []string{node, map[bool]string{true: "yes", false: "no"}[slices.Contains(has, node)]}

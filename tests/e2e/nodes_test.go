@@ -92,7 +92,7 @@ func newFleet(t *testing.T) *fleet {
 	if len(f.nodes) != 3 || f.nodes[0] != firstNode {
 		t.Fatalf("nodes %v, want three, the first of which is %s", f.nodes, firstNode)
 	}
-	port := f.publish(t, "edge", addresses)
+	port := publish(t, "edge", addresses)
 	f.out = outputsOf(t, stack)
 	f.lb = &balancer{port: port, nodes: addresses, failed: map[string]int{}}
 	go f.lb.run(t.Context())
@@ -110,7 +110,7 @@ func internalIP(n *corev1.Node) string {
 
 // publish gives a Service of type LoadBalancer the addresses of all nodes, as a
 // provider's controller does, and returns its health check port.
-func (f *fleet) publish(t *testing.T, service string, addresses []string) int32 {
+func publish(t *testing.T, service string, addresses []string) int32 {
 	t.Helper()
 	var ingress []corev1.LoadBalancerIngress
 	for _, a := range addresses {

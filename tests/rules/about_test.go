@@ -41,7 +41,7 @@ var abouts = func() map[string]about {
 		{about{"platform", "edge", board.Infrastructure.UID}, []string{
 			"EdgeDown", "EdgePodDown", "EdgeHandshakeFailing", "EdgeConnectionsDropped", "CertificateExpiring"}},
 		{about{"platform", "edge", edge.Requests.UID}, []string{
-			"EdgeErrorBudgetBurn", "EdgeLatencyBudgetBurn", "EdgeRequestsLimited", "EdgePodsAvoided"}},
+			"EdgeErrorBudgetBurn", "EdgeLatencyBudgetBurn", "EdgeRequestsLimited", "EdgePodsAvoided", "EdgeTlsFailures"}},
 		{about{"platform", "", board.Infrastructure.UID}, []string{
 			"TargetDown", "VolumeFilling", "PodCrashLooping", "ImagePullFailing", "ContainerConfigurationInvalid", "ContainerOutOfMemory",
 			"PodNotReady", "PodUnschedulable", "ReplicasMissing", "RolloutStuck", "AutoscalerAtMaximum", "AutoscalerNotScaling",

@@ -33,6 +33,14 @@ func answered(failed, slow int) map[string]string {
 	}
 }
 
+// shaken are connections a minute, of which so many had a handshake that failed.
+func shaken(reason string, accepted, failed int) map[string]string {
+	return map[string]string{
+		`nginx_connections_accepted{job="edge",pod="a"}`:                      fmt.Sprintf("0+%dx20", accepted),
+		`edge_tls_failures_total{job="edge",pod="a",reason="` + reason + `"}`: fmt.Sprintf("0+%dx20", failed),
+	}
+}
+
 // counted are twenty minutes of requests of one outcome, so many a minute.
 func counted(perMinute map[string]int) map[string]string {
 	all := map[string]string{}
@@ -100,6 +108,13 @@ var edgeSituations = map[string][]situation{
 		{name: "a rollout", at: "18m", series: map[string]string{
 			`edge_requests_total{job="edge",route="api",status="200",outcome="answered"}`: "0+600x20",
 			`edge_requests_total{job="edge",route="api",status="200",outcome="retried"}`:  "0x4 0+60x3 180x20"}},
+	},
+	"EdgeTlsFailures": {
+		{name: "a certificate that nobody trusts", at: "18m", series: shaken("certificate", 3000, 900),
+			fires: []firing{{rule.Warning, onEdge, "Many TLS handshakes with the edge fail",
+				"For 30% of the connections to the edge the TLS handshake fails: clients refuse its certificate, go away in the middle, or speak no TLS that it does."}}},
+		{name: "one of five", at: "18m", series: shaken("closed", 3000, 600)},
+		{name: "most of a few", at: "18m", series: shaken("protocol", 15, 12)},
 	},
 	"EdgeDown": {
 		{name: "nginx does not answer", at: "5m", series: map[string]string{`nginx_up{job="edge",pod="a"}`: "0x10"},

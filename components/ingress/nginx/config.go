@@ -94,6 +94,9 @@ type Config struct {
 	// host:port of an address, or "unix:" and the path of a socket; nobody has to listen
 	// on it. "" for nowhere.
 	CountAddress string
+	// ErrorAddress is where nginx' log of errors goes beside the output of the process, with
+	// what is no error of nginx' own, such as failed handshakes: as of LogAddress.
+	ErrorAddress string
 }
 
 // The names that requests are counted under.
@@ -106,6 +109,9 @@ const (
 	// CountUpstreamSeconds is how long the service took of it, the last one asked, in
 	// seconds by route.
 	CountUpstreamSeconds = "edge_upstream_seconds"
+	// CountHandshakes is a counter of TLS handshakes that failed, by reason. nginx counts
+	// none: who reads its log of errors does.
+	CountHandshakes = "edge_tls_failures"
 )
 
 // Outcomes are what becomes of a request, as it is counted: a service answered it, a

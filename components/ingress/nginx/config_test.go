@@ -126,6 +126,7 @@ func TestValidateNamesWhatIsWrong(t *testing.T) {
 		"HeaderKilobytes -1":                          func(c *nginx.Config) { c.HeaderKilobytes = -1 },
 		"ResponseHeaderKilobytes 3":                   func(c *nginx.Config) { c.ResponseHeaderKilobytes = 3 },
 		"TraceSampling 1e-05":                         func(c *nginx.Config) { c.TraceSampling = 0.00001 },
+		`ErrorAddress "agent:9126"`:                   func(c *nginx.Config) { c.ErrorAddress = "agent:9126" },
 		`LogAddress "collector:5514"`:                 func(c *nginx.Config) { c.LogAddress = "collector:5514" },
 		`CountAddress "counter:9125"`:                 func(c *nginx.Config) { c.CountAddress = "counter:9125" },
 		`CountAddress "unix:counts"`:                  func(c *nginx.Config) { c.CountAddress = "unix:counts" },

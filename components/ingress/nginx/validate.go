@@ -91,6 +91,9 @@ func (c *Config) validatePorts() error {
 	if _, err := netip.ParseAddrPort(c.LogAddress); c.LogAddress != "" && err != nil {
 		problem("LogAddress %q: want an IP address and a port", c.LogAddress)
 	}
+	if _, err := netip.ParseAddrPort(c.ErrorAddress); c.ErrorAddress != "" && err != nil {
+		problem("ErrorAddress %q: want an IP address and a port", c.ErrorAddress)
+	}
 	if path, socket := strings.CutPrefix(c.CountAddress, "unix:"); socket {
 		if !filePattern.MatchString(path) {
 			problem("CountAddress %q: want unix: and an absolute path of letters, digits and ._/-", c.CountAddress)

@@ -19,6 +19,8 @@ type Watched struct {
 	ExpiryWarningDays int
 	// Latency is the objective of what users see, in seconds: a bound of the histograms.
 	Latency float64
+	// Handshakes tells that failed TLS handshakes are counted.
+	Handshakes bool
 }
 
 const day = 24 * 3600 // seconds

@@ -36,6 +36,20 @@ func (w Watched) requests() []board.Contribution {
 	quantile := func(of, by, metric string) string {
 		return fmt.Sprintf(`histogram_quantile(%s, sum by (le, %s) (rate(%s_bucket{$job}[$__rate_interval])))`, of, by, metric)
 	}
+	answered := []board.Panel{
+		board.Series("Requests by host and route", "reqps", 2, q(`sum by (host, route) (rate(edge_requests_total{$job}[$__rate_interval]))`, "{{host}} {{route}}")),
+		board.Series("Requests by status", "reqps", 2, q(`sum by (status) (rate(edge_requests_total{$job}[$__rate_interval]))`, "{{status}}")),
+		board.Line(board.Series("Share of failed requests", "percentunit", 2,
+			q(edgeErrors("5m"), "5 minutes"), q(edgeErrors("1h"), "1 hour"), q(edgeErrors("1d"), "1 day")), errorBudget),
+		board.Line(board.Series(fmt.Sprintf("Share of requests above %g ms", w.Latency*1000), "percentunit", 2,
+			q(edgeSlow("5m"), "5 minutes"), q(edgeSlow("1h"), "1 hour"), q(edgeSlow("1d"), "1 day")), latencyBudget),
+		board.Series("95 % are answered within", "s", 2, q(quantile("0.95", "host, route", "edge_request_duration_seconds"), "{{host}} {{route}}")).
+			Description("Of what a service was asked for, slow clients included."),
+	}
+	if w.Handshakes {
+		answered = append(answered, board.Series("TLS handshakes that failed", "cps", 2, q(`sum by (reason) (rate(edge_tls_failures_total{$job}[$__rate_interval]))`, "{{reason}}")).
+			Description("Certificate: the client refused it. Protocol, cipher: nothing that both speak. Closed: the client went away in the middle."))
+	}
 	return []board.Contribution{
 		{Dashboard: Requests, Row: "Now", Panels: []board.Panel{
 			board.Number("Requests of users", "reqps", 4, edgeRequests("5m")),
@@ -44,16 +58,7 @@ func (w Watched) requests() []board.Contribution {
 				Description(fmt.Sprintf("Longer than %g s.", w.Latency)),
 			board.Number("Over a limit", "reqps", 4, w.fill(`sum(rate(edge_requests_total{$job,outcome="limited"}[$window])) or vector(0)`, "5m")).Decimals(2),
 		}},
-		{Dashboard: Requests, Row: "What users are answered", Panels: []board.Panel{
-			board.Series("Requests by host and route", "reqps", 2, q(`sum by (host, route) (rate(edge_requests_total{$job}[$__rate_interval]))`, "{{host}} {{route}}")),
-			board.Series("Requests by status", "reqps", 2, q(`sum by (status) (rate(edge_requests_total{$job}[$__rate_interval]))`, "{{status}}")),
-			board.Line(board.Series("Share of failed requests", "percentunit", 2,
-				q(edgeErrors("5m"), "5 minutes"), q(edgeErrors("1h"), "1 hour"), q(edgeErrors("1d"), "1 day")), errorBudget),
-			board.Line(board.Series(fmt.Sprintf("Share of requests above %g ms", w.Latency*1000), "percentunit", 2,
-				q(edgeSlow("5m"), "5 minutes"), q(edgeSlow("1h"), "1 hour"), q(edgeSlow("1d"), "1 day")), latencyBudget),
-			board.Series("95 % are answered within", "s", 2, q(quantile("0.95", "host, route", "edge_request_duration_seconds"), "{{host}} {{route}}")).
-				Description("Of what a service was asked for, slow clients included."),
-		}},
+		{Dashboard: Requests, Row: "What users are answered", Panels: answered},
 		{Dashboard: Requests, Row: "What is behind it", Panels: []board.Panel{
 			board.Series("95 % of services answer within", "s", 2, q(quantile("0.95", "route", "edge_upstream_duration_seconds"), "{{route}}")),
 			board.Series("What becomes of requests", "reqps", 2, q(`sum by (outcome) (rate(edge_requests_total{$job}[$__rate_interval]))`, "{{outcome}}")).

@@ -18,10 +18,13 @@ const (
 // users are the routes of those who use the application; who operates it has others.
 const users = `route=~"api|ui|dashboard|websocket"`
 
-// avoided and limited are the shares of requests from which on they are worth a look.
+// avoided and limited are the shares of requests from which on they are worth a look,
+// unshaken that of connections whose handshake failed, and unshakenRate how many a second.
 const (
-	avoided = 0.01
-	limited = 0.05
+	avoided      = 0.01
+	limited      = 0.05
+	unshaken     = 0.2
+	unshakenRate = 0.2
 )
 
 // The names of what is recorded over a window: the share of failed requests, that of
@@ -77,6 +80,12 @@ func (w Watched) seen() []rule.Rule {
 			w.fill(fmt.Sprintf(`sum by (job, route) (rate(edge_requests_total{$job,outcome="retried"}[$window])) / (sum by (job, route) (rate(edge_requests_total{$job}[$window])) > %s) > %g`, rule.MinimumRate, avoided), "5m"),
 			"A pod behind the edge fails",
 			"For {{ $value | humanizePercentage }} of the requests of route {{ $labels.route }} the edge had to ask a second pod, since the first could not be reached or answered 5xx. Users got an answer."),
+	}
+	if w.Handshakes {
+		rules = append(rules, rule.Alert("EdgeTlsFailures", rule.Warning, "10m",
+			w.fill(fmt.Sprintf(`sum by (job) (rate(edge_tls_failures_total{$job}[$window])) / (sum by (job) (rate(nginx_connections_accepted{$job}[$window])) > 0) > %g and sum by (job) (rate(edge_tls_failures_total{$job}[$window])) > %g`, unshaken, unshakenRate), "5m"),
+			"Many TLS handshakes with the edge fail",
+			"For {{ $value | humanizePercentage }} of the connections to the edge the TLS handshake fails: clients refuse its certificate, go away in the middle, or speak no TLS that it does."))
 	}
 	for _, b := range rule.Burns {
 		condition := func(series func(string) string, budget float64) string {

@@ -11,6 +11,7 @@ const (
 	KubernetesProviderVersion = "v4.25.0"
 	RandomProviderVersion     = "v4.18.0"
 	DockerProviderVersion     = "v4.11.2"
+	TraefikVersion            = "v3.7.13"
 )
 
 const (
@@ -214,6 +215,14 @@ var table = []unit{
 		stamp:  map[string]string{"github.com/cert-manager/cert-manager/pkg/util.AppVersion": "v1.21.2"},
 		family: kubernetesClients,
 		memory: 1500 * mib,
+	},
+	{
+		module:   "traefik",
+		tools:    map[string]string{"traefik": "github.com/traefik/traefik/v3/cmd/traefik"},
+		stamp:    map[string]string{"github.com/traefik/traefik/v3/pkg/version.Version": TraefikVersion},
+		family:   kubernetesClients,
+		memory:   3 * gib,
+		generate: legoWithoutClouds,
 	},
 }
 

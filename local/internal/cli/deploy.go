@@ -39,7 +39,7 @@ what the stack consists of.`,
 		},
 	}
 	nodeFlags(cmd, &nodes)
-	cmd.Flags().StringSliceVar(&addons, "addons", nil, "what the local cluster has beside the stack, e.g. certManager; none leaves it as it is")
+	cmd.Flags().StringSliceVar(&addons, "addons", nil, "what the local cluster has beside the stack, e.g. certManager,gateway; none leaves it as it is")
 	return cmd
 }
 

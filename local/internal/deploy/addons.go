@@ -23,26 +23,57 @@ const addonStack = "addons"
 type addon struct {
 	// images are those that only it needs, by their names in the table of package images.
 	images []string
-	// chart makes its Helm chart in a folder; nil where it has none.
-	chart func(ctx context.Context, r *progress.Reporter, to string) error
-	// more are settings that it needs, beside the one that asks for it.
-	more map[string]any
+	// settings are those that ask for it, and that it needs here.
+	settings map[string]any
+	// files makes what other clusters fetch in a folder, which settings name by the files'
+	// places below it; nil where it is nothing.
+	files func(ctx context.Context, s *progress.Step, to string) error
+	// places are such settings.
+	places map[string]string
 }
 
-// addons by the settings that ask for them.
+// The ports of the nodes on which the controller of Gateways takes connections, as the
+// local cluster has no load balancers.
+const (
+	gatewayHTTPPort  = 30081
+	gatewayHTTPSPort = 30444
+)
+
+// addons by their names.
 var addons = map[string]addon{
 	"certManager": {
-		images: []string{"cert-manager-controller", "cert-manager-webhook", "cert-manager-cainjector", "cert-manager-acmesolver"},
-		chart: func(ctx context.Context, r *progress.Reporter, to string) error {
-			s := r.Step("chart of cert-manager")
-			return s.Done(images.CertManagerChart(ctx, to, s.Writer()))
+		images:   []string{"cert-manager-controller", "cert-manager-webhook", "cert-manager-cainjector", "cert-manager-acmesolver"},
+		settings: map[string]any{"certManager": true},
+		files: func(ctx context.Context, s *progress.Step, to string) error {
+			return images.CertManagerChart(ctx, filepath.Join(to, chartFolder), s.Writer())
 		},
+		places: map[string]string{"certManagerChart": chartFolder},
+	},
+	"gateway": {
+		images: []string{"traefik"},
+		settings: map[string]any{
+			"gatewayController": "traefik", "gatewayControllerReplicas": 1,
+			"gatewayControllerService": "NodePort", "gatewayControllerHttpNodePort": gatewayHTTPPort, "gatewayControllerHttpsNodePort": gatewayHTTPSPort,
+		},
+		files: func(ctx context.Context, s *progress.Step, to string) error {
+			if err := images.TraefikChart(filepath.Join(to, chartFolder)); err != nil {
+				return err
+			}
+			return images.GatewayDefinitions(ctx, filepath.Join(to, definitionsFile), s.Writer())
+		},
+		places: map[string]string{"gatewayControllerChart": chartFolder, "gatewayDefinitions": definitionsFile},
 	},
 	"logAgent": {
-		images: []string{"otelcol"},
-		more:   map[string]any{"logAgentNamespaces": []string{"alphapulse-" + Stack}},
+		images:   []string{"otelcol"},
+		settings: map[string]any{"logAgent": true, "logAgentNamespaces": []string{"alphapulse-" + Stack}},
 	},
 }
+
+// What an add-on has in its folder.
+const (
+	chartFolder     = "chart"
+	definitionsFile = "definitions.yaml"
+)
 
 // checkAddons refuses what is not there, and the cluster of somebody else.
 func checkAddons(names []string, where target) error {
@@ -92,21 +123,14 @@ func installAddons(ctx context.Context, r *progress.Reporter, tools *toolchain.T
 	if err != nil {
 		return err
 	}
-	charts := map[string]string{}
-	for _, name := range names {
-		if addons[name].chart == nil {
-			continue
-		}
-		charts[name] = filepath.Join(dir, name)
-		if err := addons[name].chart(ctx, r, charts[name]); err != nil {
-			return err
-		}
+	if err := addonFiles(ctx, r, dir, names); err != nil {
+		return err
 	}
 	raw, err := os.ReadFile(filepath.Join(root, "Pulumi."+addonStack+".yaml"))
 	if err != nil {
 		return fmt.Errorf("settings of stack %s: %w", addonStack, err)
 	}
-	if raw, err = addonSettings(raw, names, charts, where.UID); err != nil {
+	if raw, err = addonSettings(raw, names, dir, where.UID); err != nil {
 		return err
 	}
 	file := filepath.Join(dir, "Pulumi."+addonStack+".yaml")
@@ -134,10 +158,28 @@ func installAddons(ctx context.Context, r *progress.Reporter, tools *toolchain.T
 	return nil
 }
 
+// addonFiles makes what the named add-ons need in folders of their own below dir.
+func addonFiles(ctx context.Context, r *progress.Reporter, dir string, names []string) error {
+	for _, name := range names {
+		if addons[name].files == nil {
+			continue
+		}
+		to := filepath.Join(dir, name)
+		if err := os.MkdirAll(to, 0o755); err != nil {
+			return fmt.Errorf("add-on %s: %w", name, err)
+		}
+		s := r.Step("chart of the add-on " + name)
+		if err := s.Done(addons[name].files(ctx, s, to)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // addonSettings turns the file of the stack of add-ons into that of the local cluster,
-// whose UID is told: names are those that are wanted, charts the folders of their charts.
-// Nothing is protected, for `make down` ends all of it.
-func addonSettings(file []byte, names []string, charts map[string]string, cluster string) ([]byte, error) {
+// whose UID is told: names are those that are wanted, and dir has their files. Nothing is
+// protected, for `make down` ends all of it.
+func addonSettings(file []byte, names []string, dir, cluster string) ([]byte, error) {
 	var stack struct {
 		Config map[string]any `json:"config"`
 	}
@@ -147,13 +189,12 @@ func addonSettings(file []byte, names []string, charts map[string]string, cluste
 	stack.Config["alphapulse:protect"] = false
 	stack.Config["alphapulse:clusterMoveTo"] = cluster
 	for _, name := range names {
-		stack.Config["alphapulse:"+name] = true
-		for key, value := range addons[name].more {
+		for key, value := range addons[name].settings {
 			stack.Config["alphapulse:"+key] = value
 		}
-	}
-	for name, chart := range charts {
-		stack.Config["alphapulse:"+name+"Chart"] = chart
+		for key, place := range addons[name].places {
+			stack.Config["alphapulse:"+key] = filepath.Join(dir, name, place)
+		}
 	}
 	return yaml.Marshal(stack)
 }

@@ -24,7 +24,7 @@ func TestAddonsAreRefusedElsewhere(t *testing.T) {
 		{nil, there, ""},
 		{[]string{"certManager"}, here, ""},
 		{[]string{"certManager"}, there, "the stack is deployed to https://prod.example.com (context prod)"},
-		{[]string{"certmanager"}, here, `no add-on is named "certmanager": there is certManager, logAgent`},
+		{[]string{"certmanager"}, here, `no add-on is named "certmanager": there is certManager, gateway, logAgent`},
 	} {
 		err := checkAddons(c.names, c.where)
 		if c.says == "" && err != nil || c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says)) {
@@ -44,7 +44,7 @@ func TestAddonsOfTheLocalCluster(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw, err := addonSettings(file, []string{"certManager", "logAgent"}, map[string]string{"certManager": "/charts/certManager"}, "uid")
+	raw, err := addonSettings(file, []string{"certManager", "gateway", "logAgent"}, "/addons", "uid")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,8 +55,10 @@ func TestAddonsOfTheLocalCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	for key, want := range map[string]any{
-		"target": "addons", "protect": false, "certManager": true, "certManagerChart": "/charts/certManager", "clusterMoveTo": "uid",
-		"logAgent": true, "logAgentChart": nil,
+		"target": "addons", "protect": false, "certManager": true, "certManagerChart": "/addons/certManager/chart", "clusterMoveTo": "uid",
+		"logAgent": true, "logAgentChart": nil, "gateway": nil,
+		"gatewayController": "traefik", "gatewayControllerChart": "/addons/gateway/chart", "gatewayDefinitions": "/addons/gateway/definitions.yaml",
+		"gatewayControllerService": "NodePort", "gatewayControllerHttpsNodePort": 30444.0,
 	} {
 		if got.Config["alphapulse:"+key] != want {
 			t.Errorf("%s is %v, want %v", key, got.Config["alphapulse:"+key], want)

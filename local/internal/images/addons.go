@@ -1,8 +1,11 @@
 package images
 
 import (
+	"strings"
+
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/alphapulse/alphapulse-infra/local/internal/build"
 	"github.com/alphapulse/alphapulse-infra/local/internal/debian"
 	"github.com/alphapulse/alphapulse-infra/local/internal/oci"
 )
@@ -11,7 +14,7 @@ import (
 const CertManagerVersion = "1.21.2"
 
 // addonImages are what a cluster's own layer consists of, and what it is tested with.
-func addonImages() []Image { return append(certManager(), pebble()) }
+func addonImages() []Image { return append(certManager(), pebble(), traefik()) }
 
 // certManager are the images that cert-manager's chart names.
 func certManager() []Image {
@@ -28,6 +31,23 @@ func certManager() []Image {
 		program("cainjector", "cert-manager", "upstream's packages with a main of its own, which holds no election"),
 		program("acmesolver", "acmesolver", "upstream's package with a main of its own"),
 	}
+}
+
+// traefik serves Gateways, and Ingress objects.
+func traefik() Image {
+	return Image{
+		Optional: true,
+		layers:   []debian.Recipe{certificates, busybox},
+		tools:    map[string]string{"/usr/local/bin/traefik": "traefik"},
+		tree: join(accounts("", 0, ""), shell(), oci.Tree{
+			"/entrypoint.sh": file("traefik-entrypoint.sh", 0o755),
+		}),
+		config: v1.Config{
+			Env: []string{searchPath}, WorkingDir: "/", Entrypoint: []string{"/entrypoint.sh"}, Cmd: []string{"traefik"}, ExposedPorts: set("80/tcp"),
+		},
+	}.row("traefik", "Go module github.com/traefik/traefik/v3", strings.TrimPrefix(build.TraefikVersion, "v"),
+		"without the pages of its dashboard, which its Go module lacks, and without the clients of clouds' name servers, by which it would prove hosts to an authority",
+		"docker.io/library/traefik:"+build.TraefikVersion)
 }
 
 // pebble is an authority that speaks ACME, for tests, and the name server that tells it

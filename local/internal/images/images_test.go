@@ -379,6 +379,8 @@ var contracts = map[string]contract{
 	"cert-manager-webhook":    {user: "1000", workdir: "/", entrypoint: []string{"/app/cmd/webhook/webhook"}, files: map[string]string{"/app/cmd/webhook/webhook": "755 0:0"}},
 	"cert-manager-cainjector": {user: "1000", workdir: "/", entrypoint: []string{"/app/cmd/cainjector/cainjector"}, files: map[string]string{"/app/cmd/cainjector/cainjector": "755 0:0"}},
 	"cert-manager-acmesolver": {user: "1000", workdir: "/", entrypoint: []string{"/app/cmd/acmesolver/acmesolver"}, files: map[string]string{"/app/cmd/acmesolver/acmesolver": "755 0:0"}},
+	"traefik": {workdir: "/", entrypoint: []string{"/entrypoint.sh"}, cmd: []string{"traefik"}, ports: []string{"80/tcp"},
+		files: map[string]string{"/entrypoint.sh": "755 0:0", "/usr/local/bin/traefik": "755 0:0", "/bin/sh": "-> /usr/bin/busybox", "/tmp": "1777 0:0"}},
 	"pebble": {workdir: "/", entrypoint: []string{"/app"}, ports: []string{"14000/tcp", "15000/tcp"},
 		files: map[string]string{"/app": "-> /usr/bin/pebble", "/bin/sh": "-> /usr/bin/busybox"}},
 	"redis": {

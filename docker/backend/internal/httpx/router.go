@@ -149,7 +149,7 @@ func (t *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		outer.Pattern = r.Pattern // for the span
 		t.log.DebugContext(r.Context(), "request", "method", r.Method, "path", r.URL.Path, "status", rec.status, "seconds", took.Seconds(),
-			"request_id", r.Header.Get("X-Request-ID"))
+			"request_id", r.Header.Get("X-Request-ID"), "client", r.Header.Get("X-Real-IP")) // as the edge says
 	}()
 	if full {
 		t.metrics.refused.Inc()
