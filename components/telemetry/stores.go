@@ -26,7 +26,9 @@ const (
 const logsShare = 80
 
 const (
-	storePath        = "/data"
+	// storePath is in none of the images, so that a new volume of a Docker host belongs to
+	// root.
+	storePath        = "/var/lib/telemetry"
 	tracesConfigPath = "/etc/jaeger"
 	tracesFile       = "config.yaml"
 )

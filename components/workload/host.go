@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 
 	"github.com/pulumi/pulumi-docker/sdk/v4/go/docker"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -116,7 +117,9 @@ func (h *Host) image(ctx *pulumi.Context, name string, reference pulumi.StringIn
 	}
 	image, err := docker.NewRemoteImage(ctx, name, &docker.RemoteImageArgs{
 		Name: reference, KeepLocally: pulumi.Bool(true),
-	}, opts...)
+		// The provider asks for the opposite, and with an image that is deleted first Pulumi
+		// deletes every container of it, before anybody has looked into the new one.
+	}, append(slices.Clone(opts), pulumi.DeleteBeforeReplace(false))...)
 	if err != nil {
 		return pulumi.StringOutput{}, fmt.Errorf("image: %w", err)
 	}

@@ -92,6 +92,7 @@ func (h *Host) Run(ctx *pulumi.Context, c Container, opts ...pulumi.ResourceOpti
 		if image, err = h.look(ctx, c, image, opts...); err != nil {
 			return nil, err
 		}
+		h.images[imageOf+"-image"] = image // others of it wait for the look, too
 	}
 	mounts, sharedMemory, carrier, err := h.mounts(ctx, c, image, opts...)
 	if err != nil {

@@ -473,5 +473,12 @@ func TestContainersAreReplacedOneForOne(t *testing.T) {
 		for _, c := range h.containers {
 			assert.True(t, c.Recorded.RPC.GetDeleteBeforeReplace(), c.Name)
 		}
+		for _, r := range h.recording.Resources {
+			// What depends on what is deleted first is deleted with it, at once: a container
+			// whose image is only about to be looked into.
+			if r.Type == "docker:index/remoteImage:RemoteImage" {
+				assert.True(t, r.RPC.GetDeleteBeforeReplaceDefined() && !r.RPC.GetDeleteBeforeReplace(), r.Name)
+			}
+		}
 	})
 }

@@ -104,7 +104,9 @@ func TestAHostLooksBeforeItReplaces(t *testing.T) {
 		r, err := run(map[string]string{c.look: c.prints})
 		require.Error(t, err, c.prints)
 		assert.Contains(t, err.Error(), c.says)
-		assert.Empty(t, r.Find("docker:index/container:Container", c.refused), "the running container was replaced")
+		for _, name := range []string{"", "-files", "-reconcile", "-reconcile-files"} {
+			assert.Empty(t, r.Find("docker:index/container:Container", c.refused+name), "a container of the image was replaced")
+		}
 	}
 	for _, prints := range []string{"nginx version: nginx/1.100.0", "nginx version: nginx/2.0.0", "nginx version: openresty/1.27.1.1"} {
 		_, err := run(map[string]string{"edge-look": prints})
