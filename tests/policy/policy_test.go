@@ -388,7 +388,7 @@ func outside(w recorder.Workload) bool {
 		return true
 	}
 	return slices.ContainsFunc(w.Template.Spec.Volumes, func(v corev1.Volume) bool {
-		return v.Secret != nil && slices.ContainsFunc([]string{"pgbackrest-secret", "telemetry-collector-credentials", "monitoring-grafana-signon"}, func(key string) bool {
+		return v.Secret != nil && slices.ContainsFunc([]string{"pgbackrest-secret", "telemetry-collector-credentials", "monitoring-grafana-signon", "edge-login-signon"}, func(key string) bool {
 			return strings.Contains(v.Secret.SecretName, key)
 		})
 	})
