@@ -19,12 +19,13 @@ import (
 
 // signals keeps logs and traces on the host: what every container writes arrives, from the
 // engine's own files, a stranger's does not, and one request is found by the ID of its trace
-// from the edge's line to its SQL. Switched off again, what was kept stays on its volumes.
+// from the edge's line to its SQL.
 func (s *session) signals(t *testing.T) {
 	if err := stream("images", "otelcol", "victoria-logs", "jaeger"); err != nil {
 		t.Fatal(err)
 	}
-	up(t, "--config-file", settings(t, "logsBackend", "local", "tracesBackend", "local", "edgeTraceSampling", "0.05"))
+	up(t, "--config-file", settings(t, "logsBackend", "local", "tracesBackend", "local", "edgeTraceSampling", "0.05", "debug", "true"))
+	defer s.silent(t)
 	o := outputsOf(t)
 	answers(t, o)
 	c := browser(t, o.CACertificate)
@@ -78,7 +79,12 @@ func (s *session) signals(t *testing.T) {
 		sql := slices.ContainsFunc(spans, func(name string) bool { return strings.Contains(name, "SELECT") || strings.Contains(name, "sql") })
 		return fmt.Sprintf("lines of %v, spans %v", wrote, spans), wrote["alphapulse-edge"] && wrote["alphapulse-backend"] && sql
 	})
+}
 
+// silent switches both off again: what was kept stays on its volumes, until they are deleted
+// by name.
+func (s *session) silent(t *testing.T) {
+	t.Helper()
 	up(t, "--config-file", settings(t))
 	answers(t, outputsOf(t))
 	for name := range containers(t) {
