@@ -59,7 +59,7 @@ var served = map[string][]string{
 		// blackbox_exporter 0.28, prober tcp with TLS
 		"probe_success", "probe_ssl_earliest_cert_expiry",
 		// statsd_exporter 0.31, as ingress maps what nginx counts
-		"edge_requests_total", "edge_request_duration_seconds_bucket", "edge_request_duration_seconds_count", "edge_upstream_duration_seconds_bucket",
+		"edge_requests_total", "edge_tls_failures_total", "edge_request_duration_seconds_bucket", "edge_request_duration_seconds_count", "edge_upstream_duration_seconds_bucket",
 	},
 	// OpenTelemetry Collector 0.165, with what its spans, and the edge's forwarders, tell
 	watched.telemetry.Collector: {

@@ -36,10 +36,10 @@ var watched = composition{
 	backup: backup.Watched{Name: "backup", Database: "database", Between: 6 * time.Hour, Proofs: 24 * time.Hour,
 		QueueMax: 1 << 30, LogSize: 256 << 20},
 	cache:   cache.Watched{Job: "cache", Claim: "cache"},
-	edge:    edge.Watched{Job: "edge", ExpiryWarningDays: 21, Latency: 0.5},
+	edge:    edge.Watched{Job: "edge", ExpiryWarningDays: 21, Latency: 0.5, Handshakes: true},
 	backend: backend.Watched{API: "backend", Engine: "backend-engine", HTTP: backend.HTTP{Excluded: []string{"/health", "/ready", "/metrics"}}},
 	telemetry: telemetry.Watched{
-		Collector: "telemetry-collector", LogLines: true, Traces: true, LogStore: "telemetry-logs", TraceStore: "telemetry-traces",
+		Collector: "telemetry-collector", LogLines: true, Traces: true, LogStore: "telemetry-logs", TraceStore: "telemetry-traces", Bounded: true,
 	},
 	monitoring: monitoring.Watched{
 		Prometheus: "monitoring-prometheus", PrometheusClaim: "monitoring-prometheus",
