@@ -1,6 +1,9 @@
 package backend
 
-import "strconv"
+import (
+	"cmp"
+	"strconv"
+)
 
 // Telemetry is where the processes send logs and traces: the standard variables of
 // OpenTelemetry's SDKs, which a build without one ignores.
@@ -36,15 +39,12 @@ func (t Telemetry) Environment(role string) map[string]string {
 	variables := map[string]string{
 		"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
 		"OTEL_SERVICE_NAME":           "alphapulse-" + role,
-		"OTEL_RESOURCE_ATTRIBUTES":    t.Attributes,
+		"OTEL_RESOURCE_ATTRIBUTES":    cmp.Or(t.Attributes, "k8s.pod.name=$("+podName+")"),
 		"OTEL_LOGS_EXPORTER":          exporter(t.Logs),
 		"OTEL_TRACES_EXPORTER":        exporter(t.Traces),
 		"OTEL_METRICS_EXPORTER":       exporter(t.Metrics != ""), // they are scraped, too
 		"OTEL_TRACES_SAMPLER":         "parentbased_traceidratio",
 		"OTEL_TRACES_SAMPLER_ARG":     strconv.FormatFloat(t.Sampling, 'f', -1, 64),
-	}
-	if t.Attributes == "" {
-		variables["OTEL_RESOURCE_ATTRIBUTES"] = "k8s.pod.name=$(" + podName + ")"
 	}
 	for name, address := range map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": t.Endpoint, "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": t.Metrics} {
 		if address != "" {

@@ -34,15 +34,22 @@ var engine = &http.Client{Transport: &http.Transport{
 	DisableKeepAlives: true,
 }}
 
-// ask calls the engine and returns the body of its answer.
+// ask calls the engine, with an archive if there is a body, and returns the body of its
+// answer.
 func ask(t testing.TB, method, path string, body io.Reader) []byte {
+	t.Helper()
+	return askWith(t, method, path, "application/x-tar", body)
+}
+
+// askWith is ask with a body of another type.
+func askWith(t testing.TB, method, path, contentType string, body io.Reader) []byte {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, "http://docker"+path, body)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if body != nil {
-		req.Header.Set("Content-Type", "application/x-tar")
+		req.Header.Set("Content-Type", contentType)
 	}
 	res, err := engine.Do(req)
 	if err != nil {
@@ -236,27 +243,4 @@ func settings(t testing.TB, pairs ...string) string {
 		pulumi(t, "config", "set", "--config-file", file, pairs[i], pairs[i+1])
 	}
 	return file
-}
-
-// askJSON is ask with a body of JSON, "" for none.
-func askJSON(t testing.TB, method, path, body string) []byte {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, "http://docker"+path, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Content-Type", "application/json")
-	res, err := engine.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = res.Body.Close() }()
-	raw, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if res.StatusCode >= 400 {
-		t.Fatalf("%s %s: %s\n%s", method, path, res.Status, raw)
-	}
-	return raw
 }

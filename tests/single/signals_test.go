@@ -150,9 +150,9 @@ func run(t *testing.T, image, script string) string {
 	var made struct {
 		ID string `json:"Id"`
 	}
-	if err := json.Unmarshal(askJSON(t, http.MethodPost, "/containers/create?name=stranger", body), &made); err != nil {
+	if err := json.Unmarshal(askWith(t, http.MethodPost, "/containers/create?name=stranger", "application/json", strings.NewReader(body)), &made); err != nil {
 		t.Fatal(err)
 	}
-	askJSON(t, http.MethodPost, "/containers/"+made.ID+"/start", "")
+	ask(t, http.MethodPost, "/containers/"+made.ID+"/start", nil)
 	return made.ID
 }

@@ -34,18 +34,10 @@ func (a Agent) Render() (string, error) {
 			pods, containers, _ := strings.Cut(e, "/")
 			excluded[i] = of(pods + "_*/" + containers)
 		}
-		receivers["file_log/"+namespace] = section{
-			"include": []string{of("*_*/*")}, "exclude": excluded, "include_file_path": true, "include_file_name": false,
-			"start_at": "beginning", "storage": "file_storage", "poll_interval": "500ms", "max_concurrent_files": 128,
-			// As long as it takes: what is read and not taken is offered again.
-			"retry_on_failure": section{"enabled": true, "max_elapsed_time": "0s"},
-			"operators":        append(ofKubelet, ofLines...),
-		}
-		exporters["otlp_http/"+namespace] = section{
-			"endpoint":         gateway,
-			"retry_on_failure": section{"enabled": true, "initial_interval": "1s", "max_interval": "15s", "max_elapsed_time": "0s"},
-			"sending_queue":    section{"enabled": false},
-		}
+		read := filesOf(of("*_*/*"), ofKubelet)
+		read["exclude"] = excluded
+		receivers["file_log/"+namespace] = read
+		exporters["otlp_http/"+namespace] = toGateway(gateway)
 		pipelines["logs/"+namespace] = section{
 			"receivers": []string{"file_log/" + namespace}, "processors": []string{"memory_limiter"}, "exporters": []string{"otlp_http/" + namespace},
 		}
@@ -56,10 +48,10 @@ func (a Agent) Render() (string, error) {
 	return render(section{
 		"extensions": section{
 			"health_check": section{"endpoint": port(a.HealthPort)},
-			"file_storage": section{"directory": a.Positions, "create_directory": true, "timeout": "10s"},
+			"file_storage": positions(a.Positions),
 		},
 		"receivers":  receivers,
-		"processors": section{"memory_limiter": section{"check_interval": "1s", "limit_percentage": 80, "spike_limit_percentage": 20}},
+		"processors": readerProcessors,
 		"exporters":  exporters,
 		"service": section{
 			"extensions": []string{"health_check", "file_storage"},
@@ -75,6 +67,35 @@ func (a Agent) Render() (string, error) {
 		},
 	})
 }
+
+// filesOf reads lines of files, each of which is first taken for what whoever writes the
+// files makes of it.
+func filesOf(include string, first []section) section {
+	return section{
+		"include": []string{include}, "include_file_path": true, "include_file_name": false,
+		"start_at": "beginning", "storage": "file_storage", "poll_interval": "500ms", "max_concurrent_files": 128,
+		// As long as it takes: what is read and not taken is offered again.
+		"retry_on_failure": section{"enabled": true, "max_elapsed_time": "0s"},
+		"operators":        slices.Concat(first, ofLines),
+	}
+}
+
+// toGateway sends lines on; those that are not taken wait in their files.
+func toGateway(address string) section {
+	return section{
+		"endpoint":         address,
+		"retry_on_failure": section{"enabled": true, "initial_interval": "1s", "max_interval": "15s", "max_elapsed_time": "0s"},
+		"sending_queue":    section{"enabled": false},
+	}
+}
+
+// positions remember how far files are read.
+func positions(folder string) section {
+	return section{"directory": folder, "create_directory": true, "timeout": "10s"}
+}
+
+// readerProcessors bound the memory of whoever reads files.
+var readerProcessors = section{"memory_limiter": section{"check_interval": "1s", "limit_percentage": 80, "spike_limit_percentage": 20}}
 
 // The ways in which programs name a severity.
 const (

@@ -40,19 +40,10 @@ func (e Engine) Render() (string, error) {
 		{"type": "remove", "field": "attributes.time"},
 	}
 	return render(section{
-		"extensions": section{"file_storage": section{"directory": e.Positions, "create_directory": true, "timeout": "10s"}},
-		"receivers": section{"file_log": section{
-			"include": []string{path.Join(e.Logs, "*", "*-json.log")}, "include_file_path": true, "include_file_name": false,
-			"start_at": "beginning", "storage": "file_storage", "poll_interval": "500ms", "max_concurrent_files": 128,
-			"retry_on_failure": section{"enabled": true, "max_elapsed_time": "0s"},
-			"operators":        append(operators, ofLines...),
-		}},
-		"processors": section{"memory_limiter": section{"check_interval": "1s", "limit_percentage": 80, "spike_limit_percentage": 20}},
-		"exporters": section{"otlp_http": section{
-			"endpoint":         e.Gateway,
-			"retry_on_failure": section{"enabled": true, "initial_interval": "1s", "max_interval": "15s", "max_elapsed_time": "0s"},
-			"sending_queue":    section{"enabled": false},
-		}},
+		"extensions": section{"file_storage": positions(e.Positions)},
+		"receivers":  section{"file_log": filesOf(path.Join(e.Logs, "*", "*-json.log"), operators)},
+		"processors": readerProcessors,
+		"exporters":  section{"otlp_http": toGateway(e.Gateway)},
 		"service": section{
 			"extensions": []string{"file_storage"},
 			// Its own lines would be read again, and make more.
