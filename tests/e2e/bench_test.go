@@ -95,19 +95,28 @@ func BenchmarkUpdate(b *testing.B) {
 
 // BenchmarkPreview asks what an update would change where nothing has: of Pulumi, and of
 // kubectl for the same objects. The ratio is what a user waits for his own program, the
-// engine and its state, and is wanted to be at most 2.5.
+// engine and its state, and is wanted to be at most 2.5. As in the container of a check,
+// kubectl has to ask first what kinds the cluster knows, which Pulumi's provider does at
+// each start; kubectl_again_s is with that answer on disk.
 func BenchmarkPreview(b *testing.B) {
 	settled(b, namespace)
-	objects := filepath.Join(b.TempDir(), "objects.json")
+	objects, cache := filepath.Join(b.TempDir(), "objects.json"), filepath.Join(b.TempDir(), "discovery")
 	n := writeObjects(b, objects, "")
 	pulumi(b, "preview", "--stack", stack, "--suppress-outputs", "--expect-no-changes") // links the program if a source is newer
 	for b.Loop() {
 		begun := time.Now()
 		pulumi(b, "preview", "--stack", stack, "--suppress-outputs", "--expect-no-changes")
 		preview := time.Since(begun)
-		begun = time.Now()
-		must(b, "kubectl", "--", "apply", "--server-side", "--force-conflicts", "--dry-run=server", "--filename", objects)
-		kubectl := time.Since(begun)
+		asked := func(begun time.Time) time.Duration {
+			must(b, "kubectl", "--", "apply", "--server-side", "--force-conflicts", "--dry-run=server", "--filename", objects, "--cache-dir", cache)
+			return time.Since(begun)
+		}
+		must(b, "kubectl", "--", "version") // the command itself is in memory
+		if err := os.RemoveAll(cache); err != nil {
+			b.Fatal(err)
+		}
+		kubectl := asked(time.Now())
+		b.ReportMetric(asked(time.Now()).Seconds(), "kubectl_again_s")
 		b.ReportMetric(preview.Seconds()/kubectl.Seconds(), "preview/kubectl")
 		b.ReportMetric(preview.Seconds(), "preview_s")
 		b.ReportMetric(kubectl.Seconds(), "kubectl_s")
