@@ -8,7 +8,6 @@ import (
 	"maps"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -87,10 +86,7 @@ func httpPort(raw string) (int, error) {
 	if err != nil || u.Scheme != "http" || u.Hostname() == "" || u.User != nil {
 		return 0, fmt.Errorf("%q is no http address: write e.g. http://prometheus-operated.monitoring.svc:9090", raw)
 	}
-	if u.Port() == "" {
-		return 80, nil
-	}
-	return strconv.Atoi(u.Port())
+	return room.PortOf(u), nil
 }
 
 func (o *operatedMonitoring) readLabels(raw string) error {

@@ -107,7 +107,7 @@ func (a *Args) cluster(name string) patroni.Config {
 		Scope: a.scope(name), Labels: Server(name).Selector(), Strict: a.Strict, BinDir: binPath, DataDir: memberData, SocketDir: SocketPath,
 		Agent: agentPath + "/agent", TLSDir: tlsPath, ReplicationRole: ReplicationRole, RewindRole: RewindRole,
 		ReplicationLogin: a.internal(ReplicationRole), RewindLogin: a.internal(RewindRole),
-		MonitoringRole: MonitoringRole, Settings: settings, Bootstrap: a.bootstrap(name),
+		MonitoringRole: MonitoringRole, Settings: settings, Bootstrap: a.bootstrap(name), Encrypted: a.controlTLS(),
 	}
 	if a.Archive != nil {
 		member := a.backrest(name, a.Archive.Repository)
@@ -133,6 +133,9 @@ const lookup = "pooling.lookup"
 
 // waitSeconds is how long a query waits for a primary: longer than a failover takes.
 const waitSeconds = 60
+
+// controlTLS tells whether Patroni's REST API speaks TLS.
+func (a *Args) controlTLS() bool { return a.Encryption != room.Unencrypted }
 
 // clusterServices are those of the members.
 func (a *Args) clusterServices(name string) []workload.Service {

@@ -217,24 +217,29 @@ func (a *Args) member(name string, credentials pulumi.StringInput) workload.Proc
 		},
 		StartupSeconds: a.Tuning().StartupSeconds(), AnswersWithin: answersWithin,
 		// Patroni answers for itself; what it says of the server decides who gets clients.
-		Alive: &workload.Probe{Path: "/liveness", Port: controlName, PeriodSeconds: 10, TimeoutSeconds: 5, Failures: 6},
+		Alive: &workload.Probe{Path: "/liveness", Port: controlName, TLS: a.controlTLS(), PeriodSeconds: 10, TimeoutSeconds: 5, Failures: 6},
 		// True of the primary, and of a standby that has every acknowledged commit.
-		Ready:        &workload.Probe{Path: "/read-only-quorum", Port: controlName, PeriodSeconds: 2, TimeoutSeconds: 3, Failures: 2},
-		PreStop:      slices.Concat([]string{agentPath + "/agent", "handover"}, toPoolers(name), []string{"-scope", a.scope(name), "-socket", SocketPath}),
+		Ready:        &workload.Probe{Path: "/read-only-quorum", Port: controlName, TLS: a.controlTLS(), PeriodSeconds: 2, TimeoutSeconds: 3, Failures: 2},
+		PreStop:      slices.Concat([]string{agentPath + "/agent", "handover"}, a.toOthers(name), []string{"-scope", a.scope(name), "-socket", SocketPath}),
 		GraceSeconds: max(memberGrace, a.Tuning().GraceSeconds()),
 	}
 }
 
-// toPoolers are the agent's flags by which a member finds the poolers and knows them.
-func toPoolers(name string) []string {
-	return []string{"-poolers", poolerPods(name), "-ca", path.Join(tlsPath, workload.RootsFile), "-pooler", Pooler(name).Name}
+// toOthers are the agent's flags by which a member finds the poolers, and knows them and its
+// own Patroni.
+func (a *Args) toOthers(name string) []string {
+	flags := []string{"-poolers", poolerPods(name), "-ca", path.Join(tlsPath, workload.RootsFile), "-pooler", Pooler(name).Name}
+	if a.controlTLS() {
+		flags = append(flags, "-patroni", name)
+	}
+	return flags
 }
 
 // keeper is the agent beside a member. The pod is ready only when roles and database are
 // as declared.
 func (a *Args) keeper(name string, control pulumi.StringInput) workload.Process {
 	return workload.Process{
-		Name: "agent", Image: a.AgentImage, Args: pulumi.ToStringArray(append([]string{"member"}, toPoolers(name)...)),
+		Name: "agent", Image: a.AgentImage, Args: pulumi.ToStringArray(append([]string{"member"}, a.toOthers(name)...)),
 		Credentials: control,
 		Resources:   AgentResources,
 		Ports:       []workload.Port{{Name: "agent", Number: agentPort}},

@@ -1,6 +1,8 @@
 package database
 
 import (
+	"slices"
+
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/alphapulse/alphapulse-infra/components/database/pgbouncer"
@@ -28,6 +30,15 @@ func (a *Args) awaits() []string {
 	return []string{"-login", a.internal(PoolingRole), "-database", Name, "-lookup", lookup}
 }
 
+// expects are the agent's flags that tell it how members speak who are as declared; it
+// finds those of before, too, which roll after the poolers.
+func (a *Args) expects() []string {
+	if !a.controlTLS() {
+		return nil
+	}
+	return []string{"-patroni-tls"}
+}
+
 // pooler is PgBouncer with the agent, through which its connections go.
 func (a *Args) pooler(name string, f *memberFiles, control pulumi.StringInput) workload.Pod {
 	empty := func(name string) workload.Volume {
@@ -41,7 +52,8 @@ func (a *Args) pooler(name string, f *memberFiles, control pulumi.StringInput) w
 	tls := workload.Mount{Volume: "tls", Path: pgbouncer.TLSDir, ReadOnly: true}
 	agent := workload.Process{
 		Name: "agent", Image: a.AgentImage, Sidecar: true,
-		Args:        pulumi.ToStringArray(append([]string{"pooler", "-members", membersService(name), "-service", name, "-read", ReadName, "-ca", pgbouncer.TLSDir + "/ca.crt", "-certificate", pgbouncer.TLSDir}, a.awaits()...)),
+		Args: pulumi.ToStringArray(slices.Concat([]string{"pooler", "-members", membersService(name), "-service", name, "-read", ReadName,
+			"-ca", pgbouncer.TLSDir + "/ca.crt", "-certificate", pgbouncer.TLSDir}, a.expects(), a.awaits())),
 		Credentials: control,
 		Resources:   AgentResources,
 		Ports:       []workload.Port{{Name: controlName, Number: pgbouncer.ControlPort}, {Name: "control-tls", Number: pgbouncer.ControlTLSPort}},

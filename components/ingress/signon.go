@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/pulumi/pulumi-random/sdk/v4/go/random"
@@ -87,11 +86,10 @@ func CheckIssuer(v string) error {
 // IssuerPort is that of a provider's address.
 func IssuerPort(issuer string) int {
 	u, err := url.Parse(issuer)
-	if err != nil || u.Port() == "" {
-		return 443
+	if err != nil {
+		u = &url.URL{} // CheckIssuer says so
 	}
-	port, _ := strconv.Atoi(u.Port()) // a URL that parses has none but a number
-	return port
+	return room.PortOf(u)
 }
 
 // CheckSignOnText reports what an argument of a container cannot hold as it is.

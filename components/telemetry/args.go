@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
-	"strconv"
 
 	"github.com/prometheus/common/model"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -187,8 +186,6 @@ func portOf(address string) (int, error) {
 		return 0, fmt.Errorf("%q is not an https address: write e.g. https://otlp.example.com", address)
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
 		return 0, errors.New("it holds a user, a query or a fragment: a credential is set apart")
-	case u.Port() == "":
-		return 443, nil
 	}
-	return strconv.Atoi(u.Port())
+	return room.PortOf(u), nil
 }

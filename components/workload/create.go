@@ -175,7 +175,7 @@ func (p Pod) deployment(ctx *pulumi.Context, c *Created, template *corev1.PodTem
 	if p.Spread == SpreadNone || p.Kind == Recreate {
 		return nil
 	}
-	if err := budget(ctx, p.Name, Meta(p.Name, p.Namespace, p.Identity), p.selector(), opts...); err != nil {
+	if err := budget(ctx, p.Name, Meta(p.Name, p.Namespace, p.Identity), allButOne(p.selector()), opts...); err != nil {
 		return fmt.Errorf("disruption budget: %w", err)
 	}
 	return nil

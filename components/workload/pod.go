@@ -329,7 +329,11 @@ func (p Probe) args() *corev1.ProbeArgs {
 	case len(p.Command) > 0:
 		args.Exec = &corev1.ExecActionArgs{Command: pulumi.ToStringArray(p.Command)}
 	case p.Path != "":
-		args.HttpGet = &corev1.HTTPGetActionArgs{Path: pulumi.String(p.Path), Port: pulumi.String(p.Port)}
+		ask := &corev1.HTTPGetActionArgs{Path: pulumi.String(p.Path), Port: pulumi.String(p.Port)}
+		if p.TLS {
+			ask.Scheme = pulumi.String("HTTPS")
+		}
+		args.HttpGet = ask
 	case p.Port != "":
 		args.TcpSocket = &corev1.TCPSocketActionArgs{Port: pulumi.String(p.Port)}
 	default:

@@ -184,6 +184,9 @@ type Probe struct {
 	// Path and Port (its name) make an HTTP probe; Port alone asks for a connection.
 	Path string
 	Port string
+	// TLS has an HTTP probe of a pod speak it. The kubelet verifies nobody, and shows no
+	// certificate.
+	TLS bool
 	// Command makes an exec probe; it must not contain a credential.
 	Command        []string
 	PeriodSeconds  int

@@ -53,7 +53,11 @@ func (s single) await(ctx *pulumi.Context, workload pulumi.Resource, plan rollou
 	of := s.pod.selector()
 	labels := of.MatchLabels.(pulumi.StringMap)
 	labels[RevisionLabel] = s.revision
-	return budget(ctx, name, meta, of,
+	spec := allButOne(of)
+	if s.pod.Members != nil {
+		spec = allButOneOf(s.pod.pods(), of)
+	}
+	return budget(ctx, name, meta, spec,
 		append(slices.Clone(opts), timeouts(plan), pulumi.DependsOn([]pulumi.Resource{workload}))...)
 }
 

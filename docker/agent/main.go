@@ -140,7 +140,7 @@ func handover(ctx context.Context, log *slog.Logger, args []string) error {
 	h.Patroni.User, h.Patroni.Password = credentials()
 	flags := flag.NewFlagSet("handover", flag.ContinueOnError)
 	flags.StringVar(&h.Member, "member", patroni.Address("127.0.0.1"), "address of this pod's Patroni")
-	found := findPoolers(flags)
+	found := findOthers(flags)
 	socket := flags.String("socket", "/var/run/postgresql", "folder of the server's socket")
 	scope := flags.String("scope", "", "Patroni's scope, to ask which of its pods are stopping; \"\" where there are no pods")
 	if err := flags.Parse(args); err != nil {
@@ -175,7 +175,6 @@ func checkpoint(socket string) func(ctx context.Context) error {
 
 func runMember(ctx context.Context, log *slog.Logger, args []string) error {
 	a := &member.Agent{Log: log}
-	a.Patroni.User, a.Patroni.Password = credentials()
 	var socket, listen string
 	roles := &member.Roles{Log: log}
 	flags := flag.NewFlagSet("member", flag.ContinueOnError)
@@ -185,14 +184,16 @@ func runMember(ctx context.Context, log *slog.Logger, args []string) error {
 	flags.StringVar(&a.Member, "member", patroni.Address("127.0.0.1"), "address of this pod's Patroni")
 	flags.StringVar(&socket, "socket", "/var/run/postgresql", "folder of the server's socket")
 	flags.StringVar(&listen, "listen", ":8010", "address to answer /ready on")
-	found := findPoolers(flags)
+	found := findOthers(flags)
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	a.Poolers = &member.Handover{Patroni: a.Patroni, Checkpoint: checkpoint(socket), Log: log}
+	a.Poolers = &member.Handover{Checkpoint: checkpoint(socket), Log: log}
+	a.Poolers.Patroni.User, a.Poolers.Patroni.Password = credentials()
 	if err := found(a.Poolers); err != nil {
 		return err
 	}
+	a.Patroni = a.Poolers.Patroni
 	roles.Connect = func(ctx context.Context, database string, parameters map[string]string) (*pgx.Conn, error) {
 		return connect(ctx, socket, database, parameters)
 	}
@@ -316,6 +317,7 @@ func runPooler(ctx context.Context, log *slog.Logger, args []string) error {
 	flags.StringVar(&folder, "primary", "/run/primary", "folder of the socket that leads to the primary")
 	flags.StringVar(&readFolder, "standby", "/run/standby", "folder of the socket that leads to a standby")
 	flags.StringVar(&ca, "ca", "", "file of the authorities that sign members' certificates")
+	flags.BoolVar(&finder.Encrypted, "patroni-tls", false, "ask members' Patroni over TLS before it is tried without")
 	flags.StringVar(&console.Socket, "console", "/run/pgbouncer", "folder of PgBouncer's socket")
 	flags.StringVar(&readers.Database, "read", "", "PgBouncer's name of the standbys")
 	flags.IntVar(&console.Port, "console-port", 6432, "port in the name of PgBouncer's socket")
@@ -332,6 +334,7 @@ func runPooler(ctx context.Context, log *slog.Logger, args []string) error {
 	if err != nil {
 		return err
 	}
+	finder.TLS = secure
 	control := &pooler.Control{Admin: console, Finder: finder, Log: log}
 	control.User, control.Password = credentials()
 	control.Former = os.Getenv("CONTROL_FORMER_PASSWORD")

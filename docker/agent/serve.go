@@ -36,16 +36,23 @@ func serve(ctx context.Context, address string, handler http.Handler, certificat
 	return nil
 }
 
-// findPoolers declares the flags by which a member finds the poolers and knows them; once they
-// are read, the function gives them to a handover.
-func findPoolers(flags *flag.FlagSet) func(h *member.Handover) error {
+// findOthers declares the flags by which a member finds the poolers, and knows them and its
+// own Patroni; once they are read, the function gives them to a handover.
+func findOthers(flags *flag.FlagSet) func(h *member.Handover) error {
 	host := flags.String("poolers", "", "name that has all poolers' addresses; \"\" for none")
-	ca := flags.String("ca", "", "file of the authorities that sign poolers' certificates")
+	ca := flags.String("ca", "", "file of the authorities that sign poolers' and members' certificates")
 	name := flags.String("pooler", "", "name that every pooler's certificate has")
+	own := flags.String("patroni", "", "name that the certificate of this pod's Patroni has; \"\" asks it without TLS")
 	return func(h *member.Handover) error {
 		var err error
 		h.Poolers = *host
-		h.TLS, err = trusting(*ca, *name)
+		if h.TLS, err = trusting(*ca, *name); err != nil || *own == "" {
+			return err
+		}
+		if *ca == "" {
+			return errors.New("-patroni needs -ca: its credentials go to nobody who is not known")
+		}
+		h.Patroni.TLS, err = trusting(*ca, *own)
 		return err
 	}
 }

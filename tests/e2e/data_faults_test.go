@@ -46,6 +46,10 @@ func (d *data) testShrink(t *testing.T) {
 	if n := len(members(t)); n != 1 {
 		t.Errorf("%d members, want 1", n)
 	}
+	// The state is that of the cluster: an update of nothing has nothing to write.
+	if out, err := try(t, "pulumi", "--", "preview", "--stack", stack, "--config-file", d.file, "--expect-no-changes", "--diff"); err != nil {
+		t.Errorf("an update of nothing after it: %v\n%s", err, last(out, 40))
+	}
 }
 
 // testReaders asks both endpoints of the pooler who answers. Who read from the primary while
@@ -142,6 +146,58 @@ func (d *data) testKilled(t *testing.T) {
 		signal(t, syscall.SIGKILL, processes(t, primary(t), func(c string) bool { return strings.HasPrefix(c, "postgres") }))
 	})
 	d.under(t, "primary's pod deleted by force", func(context.Context) { remove(t, primary(t).Name, "--grace-period=0", "--force") })
+}
+
+// testHalfEncrypted turns TLS of Patroni's port off, and on again, and kills the primary at the
+// time when one of three members speaks it: who is left speaks both ways, and each of them has
+// to hear the other for one to be elected.
+func (d *data) testHalfEncrypted(t *testing.T) {
+	d.deploy(t, "wireEncryption=off")
+	for _, p := range members(t) {
+		if scheme := patroniScheme(p); scheme != "http" {
+			t.Fatalf("%s is asked by %s", p.Name, scheme)
+		}
+	}
+	d.under(t, "primary's pod deleted by force, while one of three members' Patroni speaks TLS", func(ctx context.Context) {
+		d.set(t, "wireEncryption=preferred")
+		type ended struct {
+			out string
+			err error
+		}
+		update := make(chan ended, 1)
+		go func() {
+			out, err := try(t, "pulumi", "--", "up", "--stack", stack, "--config-file", d.file, "--yes", "--skip-preview", "--suppress-outputs")
+			update <- ended{out, err}
+		}()
+		eventually(t, 4*time.Minute, "one of three members speaks TLS", func(context.Context) (string, bool) {
+			var secure, plain int
+			for _, p := range members(t) {
+				switch {
+				case !ready(&p) || p.DeletionTimestamp != nil:
+				case patroniScheme(p) == "https":
+					secure++
+				default:
+					plain++
+				}
+			}
+			return fmt.Sprintf("%d with, %d without", secure, plain), secure == 1 && plain == 2
+		})
+		was := primary(t)
+		if scheme := patroniScheme(was); scheme != "http" {
+			t.Errorf("the primary %s has rolled first", was.Name)
+		}
+		remove(t, was.Name, "--grace-period=0", "--force")
+		promoted(t, was.Name)
+		if u := <-update; u.err != nil {
+			t.Errorf("the update: %v\n%s", u.err, last(u.out, 40))
+		}
+		settled(t, namespace)
+	})
+	for _, p := range members(t) {
+		if scheme := patroniScheme(p); scheme != "https" {
+			t.Errorf("%s is asked by %s", p.Name, scheme)
+		}
+	}
 }
 
 // testFrozen stops the primary's processes, which still hold every connection.

@@ -5,6 +5,7 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -57,6 +58,7 @@ func TestData(t *testing.T) {
 		{"Readers", d.testReaders},
 		{"Planned", d.testPlanned},
 		{"Killed", d.testKilled},
+		{"HalfEncrypted", d.testHalfEncrypted},
 		{"Frozen", d.testFrozen},
 		{"CutOff", d.testCutOff},
 		{"ControlPlaneAway", d.testControlPlaneAway},
@@ -288,6 +290,16 @@ func promoted(t testing.TB, was string) {
 	})
 }
 
+// patroniScheme is how a member's Patroni is asked, http or https.
+func patroniScheme(p corev1.Pod) string {
+	for _, c := range p.Spec.Containers {
+		if c.Name == "postgresql" {
+			return strings.ToLower(string(c.ReadinessProbe.HTTPGet.Scheme))
+		}
+	}
+	return ""
+}
+
 // watchPrimaries asks every member, many times a second, whether it is the primary, and
 // returns how many said so at the same time at most.
 func watchPrimaries(t testing.TB) (most func() int) {
@@ -308,11 +320,12 @@ func watchPrimaries(t testing.TB) (most func() int) {
 				asking.Go(func() {
 					client := &http.Client{Timeout: 500 * time.Millisecond, Transport: &http.Transport{
 						DisableKeepAlives: true,
+						TLSClientConfig:   &tls.Config{InsecureSkipVerify: true}, // who it is follows from the address
 						DialContext: func(ctx context.Context, _, address string) (net.Conn, error) {
 							return from(ctx, p.Spec.NodeName, address)
 						},
 					}}
-					res, err := client.Get("http://" + net.JoinHostPort(p.Status.PodIP, fmt.Sprint(patroni.Port)) + "/primary")
+					res, err := client.Get(patroniScheme(p) + "://" + net.JoinHostPort(p.Status.PodIP, fmt.Sprint(patroni.Port)) + "/primary")
 					if err != nil {
 						return
 					}

@@ -20,11 +20,15 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/alphapulse/alphapulse-infra/components/database/patroni"
 	"github.com/alphapulse/alphapulse-infra/tests/e2e/internal/wire"
 )
 
 // What is said in SQL, by users whom the edge lets through, and by who shows a password.
-var spoken = []string{"SELECT ", "INSERT ", "GET /api/market/", "POST /api/watchlist", "Authorization: Basic "}
+// and what a member of the database says of itself.
+var spoken = []string{"SELECT ", "INSERT ", "GET /api/market/", "POST /api/watchlist", "Authorization: Basic ", ofMember}
+
+const ofMember = "database_system_identifier"
 
 // inTLS is where the reference images speak TLS to the edge.
 var inTLS = []string{"backendTlsPort=8443", "dashboardTlsPort=8443", "frontendTlsPort=8443"}
@@ -40,7 +44,7 @@ func TestWire(t *testing.T) {
 
 	e.deploy(t, "wireEncryption=off")
 	heard := listen(t, o)
-	for _, want := range []string{"SELECT ", "INSERT ", "CACHE", "GET /api/market/", "POST /api/watchlist"} {
+	for _, want := range []string{"SELECT ", "INSERT ", "CACHE", "GET /api/market/", "POST /api/watchlist", ofMember} {
 		if heard[want] == 0 {
 			t.Errorf("without encryption %q is not heard: %v", want, heard)
 		}
@@ -166,8 +170,8 @@ func credentialsIn(t *testing.T) map[string]string {
 	return found
 }
 
-// refusesPlain asserts that a pooler and the cache take nothing without TLS, and prove
-// their names by the CA that the application has.
+// refusesPlain asserts that a pooler, the cache and a member's Patroni take nothing without
+// TLS, and prove their names by the CA that the application has.
 func refusesPlain(t *testing.T) {
 	t.Helper()
 	all := pods(t, namespace)
@@ -194,15 +198,28 @@ func refusesPlain(t *testing.T) {
 			roots.AppendCertsFromPEM(s.Data["ca.crt"])
 		}
 	}
-	c, err := open(all["cache"][0], 6380)
+	for name, port := range map[string]int{"cache": 6380, "database": patroni.Port} {
+		c, err := open(all[name][0], port)
+		if err != nil {
+			t.Fatal(err)
+		}
+		secure := tls.Client(c, &tls.Config{RootCAs: roots, ServerName: name})
+		if err := secure.HandshakeContext(t.Context()); err != nil {
+			t.Errorf("the certificate of %s at port %d: %v", name, port, err)
+		}
+		_ = secure.Close()
+	}
+	c, err := open(all["database"][0], patroni.Port)
 	if err != nil {
 		t.Fatal(err)
 	}
-	secure := tls.Client(c, &tls.Config{RootCAs: roots, ServerName: "cache"})
-	if err := secure.HandshakeContext(t.Context()); err != nil {
-		t.Errorf("the cache's certificate: %v", err)
+	if _, err := io.WriteString(c, "GET /primary HTTP/1.0\r\n\r\n"); err != nil {
+		t.Fatal(err)
 	}
-	_ = secure.Close()
+	if answer, _ := io.ReadAll(io.LimitReader(c, 1000)); bytes.Contains(answer, []byte("HTTP/")) {
+		t.Errorf("Patroni answers a client without TLS: %q", answer)
+	}
+	_ = c.Close()
 	c, err = open(all["database-pooler"][0], 6432)
 	if err != nil {
 		t.Fatal(err)

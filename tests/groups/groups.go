@@ -59,7 +59,7 @@ func testOf(group string) string { return "Test" + strings.ToUpper(group[:1]) + 
 // groups lists the live proof in the order in which `make e2e` runs it.
 var groups = []group{
 	onDev(core, "the stack dev from nothing to destroyed, a second stack and prod beside it", 14*time.Minute),
-	onDev("data", "a database of three members under writes: scaled, switched over, killed, cut off", 20*time.Minute,
+	onDev("data", "a database of three members under writes: scaled, switched over, killed, cut off", 24*time.Minute,
 		"components/database", "docker/agent", "stacks/database.go", "tests/e2e/data_test.go", "tests/e2e/data_faults_test.go", "tests/e2e/internal/rows"),
 	onDev("backup", "a database backed up, proven and restored by the commands of docs/operations.md", 14*time.Minute,
 		"components/backup", "components/database/pgbackrest", "docker/agent/internal/restore", "stacks/backup.go", "tests/e2e/backup_test.go", "docs/operations.md"),
@@ -74,7 +74,7 @@ var groups = []group{
 	onDev("login", "the edge and Grafana behind a real provider of OpenID Connect: who gets in, and nobody while the login is away", 9*time.Minute,
 		"components/ingress/signon.go", "components/ingress/nginx/signon.tmpl", "components/monitoring/signon.go", "stacks/edge_login.go", "local/modules/oauth2-proxy", "local/modules/dex", "tests/e2e/login_test.go"),
 	onDev("wire", "what goes by between the pods: nothing in plain with encryption required, and no request lost on the way there", 10*time.Minute,
-		"stacks/encryption.go", "components/cache", "components/database/pgbouncer", "components/backend/contract.go", "tests/e2e/wire_test.go", "tests/e2e/internal/wire"),
+		"stacks/encryption.go", "components/cache", "components/database/pgbouncer", "components/database/patroni", "components/backend/contract.go", "tests/e2e/wire_test.go", "tests/e2e/internal/wire"),
 	nodes(),
 	{
 		name: "single", about: "the stack single on a Docker engine", need: 12 * time.Minute,

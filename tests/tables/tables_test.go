@@ -53,6 +53,9 @@ func (t *table) probe(kind string, p *corev1.Probe) {
 		ask = strings.Join(p.Exec.Command, " ")
 	case p.HTTPGet != nil:
 		ask = "GET " + p.HTTPGet.Port.String() + p.HTTPGet.Path
+		if p.HTTPGet.Scheme == corev1.URISchemeHTTPS {
+			ask += " over TLS"
+		}
 	case p.TCPSocket != nil:
 		ask = "connect to " + p.TCPSocket.Port.String()
 	}

@@ -230,6 +230,61 @@ func TestEncryptionOff(t *testing.T) {
 	}
 }
 
+// Patroni's port, which the database's members ask each other at, and poolers and probes
+// them: over TLS unless all encryption is off, by names that are in the certificate.
+func TestEncryptionOfPatroni(t *testing.T) {
+	for encryption, secure := range map[string]bool{"required": true, "preferred": true, "off": false} {
+		w := wire(t, map[string]string{"wireEncryption": encryption, "databaseInstances": "3"})
+		patroni := w.file("database-patroni-", "patroni.yml")
+		assert.Equal(t, secure, strings.Contains(patroni, "\nrestapi:\n  certfile: /etc/database-tls/tls.crt\n  keyfile: /etc/database-tls/tls.key\n"), encryption)
+		assert.NotContains(t, patroni, "verify_client", "%s: probes have no certificate", encryption)
+		var server, agent corev1.Container
+		for _, c := range w.template("database-g1").Containers {
+			switch c.Name {
+			case "postgresql":
+				server = c
+			case "agent":
+				agent = c
+			}
+		}
+		scheme := corev1.URIScheme("")
+		if secure {
+			scheme = corev1.URISchemeHTTPS
+		}
+		for _, probe := range []*corev1.Probe{server.StartupProbe, server.LivenessProbe, server.ReadinessProbe} {
+			assert.Equal(t, scheme, probe.HTTPGet.Scheme, "%s: %s", encryption, probe.HTTPGet.Path)
+		}
+		assert.Empty(t, agent.ReadinessProbe.HTTPGet.Scheme, "the agent's own has no TLS")
+		handover := server.Lifecycle.PreStop.Exec.Command
+		for _, flags := range [][]string{agent.Args, handover} {
+			i := slices.Index(flags, "-patroni")
+			require.Equal(t, secure, i >= 0, "%s: %q", encryption, flags)
+			if !secure {
+				continue
+			}
+			found := certificates(t, w.objects)["database-tls"]
+			pool := x509.NewCertPool()
+			for _, root := range found.roots {
+				pool.AddCert(root)
+			}
+			_, err := found.leaf.Verify(x509.VerifyOptions{Roots: pool, DNSName: flags[i+1]})
+			assert.NoError(t, err, "Patroni as %s", flags[i+1])
+		}
+		pooler := w.template("database-pooler").InitContainers[0].Args
+		assert.Equal(t, secure, slices.Contains(pooler, "-patroni-tls"), "%s: %q", encryption, pooler)
+	}
+}
+
+// Poolers ask members either way, and those of before do not: in an update members start
+// anew only when the poolers have.
+func TestPoolersAreToldOfPatroniFirst(t *testing.T) {
+	update, _ := internalRotation(t, "", nil)
+	poolers, members := update.Find("kubernetes:apps/v1:Deployment", "database-pooler"), update.Find("kubernetes:apps/v1:StatefulSet", "database-g1")
+	require.Len(t, poolers, 1)
+	require.Len(t, members, 1)
+	assert.Contains(t, members[0].RPC.GetDependencies(), urn(poolers[0]))
+}
+
 // What a client is told to connect to is a name in the certificate of who answers there,
 // under every name that a stack gives it.
 func TestCertificatesHaveTheNamesThatClientsAreTold(t *testing.T) {

@@ -27,6 +27,31 @@ func TestMembersStayWhenOthersComeOrGo(t *testing.T) {
 	assert.Equal(t, one, template("3"))
 }
 
+// TestAnAwaitedBudgetIsNotTakenForItsFormerSelf: what is awaited by an annotation changes in
+// its spec, too, or is another object. The provider knows an object of before the edit by its
+// generation alone, which an annotation does not change; it would put that one into the state,
+// and the next update, of nothing, would write.
+func TestAnAwaitedBudgetIsNotTakenForItsFormerSelf(t *testing.T) {
+	type budget struct {
+		name, awaits string
+		spec         any
+	}
+	of := func(instances string) budget {
+		all := record(t, "prod", map[string]string{"databaseInstances": instances}).Find("kubernetes:policy/v1:PodDisruptionBudget", "database-g1")
+		require.Len(t, all, 1)
+		inputs := recorder.Plain(all[0].Inputs)
+		meta := inputs["metadata"].(map[string]any)
+		return budget{meta["name"].(string), meta["annotations"].(map[string]any)["pulumi.com/waitFor"].(string), inputs["spec"]}
+	}
+	for _, change := range [][2]string{{"3", "1"}, {"1", "2"}, {"2", "3"}} {
+		before, after := of(change[0]), of(change[1])
+		assert.NotEqual(t, before.awaits, after.awaits)
+		if before.name == after.name {
+			assert.NotEqual(t, before.spec, after.spec, "from %s to %s members", change[0], change[1])
+		}
+	}
+}
+
 // TestMembersAreNotReplacedWithTheirFiles: files that change in place are no input of the
 // set. A provider that replaces them (pulumi-kubernetes does by default) would have Pulumi
 // replace the set, too, and end all members at once.

@@ -63,6 +63,8 @@ type Config struct {
 	Agent string
 	// TLSDir is the folder with tls.crt, tls.key and ca.crt.
 	TLSDir string
+	// Encrypted has the REST API speak TLS alone, with the certificate in TLSDir.
+	Encrypted bool
 	// ReplicationRole and RewindRole stream the write-ahead log and read files. Members of
 	// these roles may what they may.
 	ReplicationRole, RewindRole string
@@ -269,18 +271,42 @@ func (c *Config) File() (string, error) {
 		"log": map[string]any{"level": "INFO", "format": "%(asctime)s %(levelname)s: %(message)s",
 			// That nothing has happened is said once, not every three seconds.
 			"deduplicate_heartbeat_logs": true},
-		"restapi": map[string]any{"listen": fmt.Sprintf("*:%d", Port)},
+		"restapi": c.control(),
 		"kubernetes": map[string]any{
 			"scope_label": ScopeLabel, "role_label": RoleLabel, "labels": c.Labels, "use_endpoints": false, "bypass_api_service": false,
 		},
 		"bootstrap":  c.bootstrap(),
 		"postgresql": postgresql,
 	}
+	if c.Encrypted {
+		// patronictl asks members by their addresses, which no certificate names.
+		file["ctl"] = map[string]any{"insecure": true}
+	}
 	raw, err := yaml.Marshal(file)
 	if err != nil {
 		return "", fmt.Errorf("patroni: %w", err)
 	}
 	return "# Rendered by the program; an edit here is lost.\n" + string(raw), nil
+}
+
+// control is the REST API. What changes the cluster needs the password, as it does without
+// TLS. No certificate is asked of a client (verify_client): the kubelet's probes have none,
+// and neither has a member of before in a rolling update that turns TLS on, which may be the
+// primary that has to be heard while the API server is away (POST /failsafe).
+//
+// A cluster of which some speak TLS already and some do not yet elects as any other does:
+// members find each other by the addresses in their pods' annotations, which say http or
+// https, and each asks by that, whatever it speaks itself. They do not check who answers,
+// which Patroni does for a member with a certificate as a client (ctl.certfile) alone, and
+// such a one cannot ask without TLS at all: its requests to members of before would fail,
+// and a standby that is not heard is no vote for the next primary (Patroni 4.0 and 4.1,
+// patroni/request.py and ha.py).
+func (c *Config) control() map[string]any {
+	control := map[string]any{"listen": fmt.Sprintf("*:%d", Port)}
+	if c.Encrypted {
+		control["certfile"], control["keyfile"] = c.TLSDir+"/tls.crt", c.TLSDir+"/tls.key"
+	}
+	return control
 }
 
 // bootstrap is how a cluster without data gets it.

@@ -2,6 +2,7 @@ package patroni
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -202,6 +203,30 @@ func TestLogins(t *testing.T) {
 				t.Errorf("%s logs in as %v, want %s", kind, got, names[i])
 			}
 		}
+	}
+}
+
+// Clients without a certificate are let in, by the password, in every case: probes have none,
+// and members of before in a rolling update.
+func TestControl(t *testing.T) {
+	plain := file(t, good())
+	if got := at(t, plain, "restapi").(map[string]any); len(got) != 1 || got["listen"] != "*:8008" || plain["ctl"] != nil {
+		t.Errorf("without TLS: %v, and asks as %v", got, plain["ctl"])
+	}
+	c := good()
+	c.Encrypted = true
+	secure := file(t, c)
+	for section, want := range map[string]map[string]any{
+		"restapi": {"listen": "*:8008", "certfile": "/tls/tls.crt", "keyfile": "/tls/tls.key"},
+		// With a certificate of its own as a client a member cannot ask one without TLS.
+		"ctl": {"insecure": true},
+	} {
+		if got := at(t, secure, section).(map[string]any); !maps.Equal(got, want) {
+			t.Errorf("%s is %v, want %v", section, got, want)
+		}
+	}
+	if a, b := c.NeedsRestart(), good().NeedsRestart(); a != b {
+		t.Errorf("TLS of the REST API is a parameter of the server: %q, %q", a, b)
 	}
 }
 

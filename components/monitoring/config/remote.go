@@ -3,7 +3,8 @@ package config
 import (
 	"fmt"
 	"net/url"
-	"strconv"
+
+	"github.com/alphapulse/alphapulse-infra/components/room"
 )
 
 // RemoteWrite is a server that takes samples by Prometheus' remote write protocol.
@@ -24,10 +25,7 @@ func HTTPSPort(raw string) (int, error) {
 	if u.User != nil {
 		return 0, fmt.Errorf("the URL holds a login, in plain text: leave it out, set it as a secret, and renew it")
 	}
-	if u.Port() == "" {
-		return 443, nil
-	}
-	return strconv.Atoi(u.Port())
+	return room.PortOf(u), nil
 }
 
 func (w *RemoteWrite) render() []remoteWrite {

@@ -5,6 +5,7 @@ package gate
 
 import (
 	"context"
+	"crypto/tls"
 	"log/slog"
 	"net"
 	"slices"
@@ -55,8 +56,10 @@ type Finder struct {
 	Service string
 	// Lag in bytes is how far behind a standby may be.
 	Lag int64
-	// Patroni asks members.
-	Patroni patroni.Client
+	// TLS checks who members are; nil for members of which none speaks TLS at Patroni's port.
+	TLS *tls.Config
+	// Encrypted says that they do there, or are about to.
+	Encrypted bool
 	// Port of Patroni's REST API; 0 for the usual one.
 	Port int
 	// Lookup resolves a name; nil asks DNS.
@@ -68,6 +71,7 @@ type Finder struct {
 	changed chan struct{} // closed by the next change
 	wake    chan struct{}
 	once    sync.Once
+	ways    ways
 }
 
 func (f *Finder) init() {
@@ -161,6 +165,8 @@ func (f *Finder) look(ctx context.Context) View {
 	hosts, err := f.Lookup(ctx, f.Members)
 	if err != nil {
 		f.Log.Debug("look up the members", "err", err)
+	} else {
+		f.ways.forget(slices.Concat(hosts, []string{f.Service})...)
 	}
 	answers := make(chan answer)
 	var wg sync.WaitGroup
@@ -227,7 +233,8 @@ func (f *Finder) ask(ctx context.Context, host string, answers chan<- answer) {
 	if port == 0 {
 		port = patroni.Port
 	}
-	if status, err := f.Patroni.Status(ctx, net.JoinHostPort(host, strconv.Itoa(port))); err == nil {
+	client := &patroni.Client{TLS: f.TLS}
+	if status, err := f.ways.ask(ctx, client, f.Encrypted, host, net.JoinHostPort(host, strconv.Itoa(port))); err == nil {
 		answers <- answer{status, host}
 	}
 }

@@ -231,6 +231,25 @@ func TestHandoverTellsNoStranger(t *testing.T) {
 	}
 }
 
+// Patroni is asked over TLS where it speaks it, and told the password by nobody who does not
+// know it.
+func TestHandoverKnowsItsPatroni(t *testing.T) {
+	for name, known := range map[string]bool{"example.com": true, "another.example.org": false} {
+		s := &site{role: "primary", members: three}
+		h := s.at(t)
+		secure := httptest.NewTLSServer(s)
+		t.Cleanup(secure.Close)
+		secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+		h.Member = secure.Listener.Addr().String()
+		h.Patroni.TLS = h.TLS.Clone()
+		h.Patroni.TLS.ServerName = name
+		err := h.Run(t.Context())
+		if calls := s.saw(); known != (err == nil) || known != slices.Contains(calls, "POST /switchover db-1 to db-2") || !known && len(calls) > 0 {
+			t.Errorf("%s: %v, calls %q", name, err, calls)
+		}
+	}
+}
+
 func TestCandidate(t *testing.T) {
 	member := func(name, role, state string) patroni.Member {
 		return patroni.Member{Name: name, Role: role, State: state}

@@ -4,6 +4,7 @@ package patroni
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,16 +23,13 @@ const Port = 8008
 // maxAnswer bounds what is read of an answer, in bytes.
 const maxAnswer = 1 << 20
 
-// Client asks members. The zero value asks without credentials.
+// Client asks members. The zero value asks without credentials, and without TLS.
 type Client struct {
 	// User and Password are needed by what changes the cluster.
 	User, Password string
-	// HTTP is the client to use; nil for one that keeps no connection, since members
-	// come and go.
-	HTTP *http.Client
+	// TLS checks who members are; nil asks without it.
+	TLS *tls.Config
 }
-
-var once = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 
 // Status is what a member says of itself.
 type Status struct {
@@ -171,7 +169,11 @@ func (c *Client) do(ctx context.Context, method, address, path string, body, int
 		}
 		payload = bytes.NewReader(raw)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, "http://"+address+path, payload)
+	scheme := "http://"
+	if c.TLS != nil {
+		scheme = "https://"
+	}
+	req, err := http.NewRequestWithContext(ctx, method, scheme+address+path, payload)
 	if err != nil {
 		return 0, fmt.Errorf("patroni: %w", err)
 	}
@@ -181,10 +183,8 @@ func (c *Client) do(ctx context.Context, method, address, path string, body, int
 	if c.User != "" {
 		req.SetBasicAuth(c.User, c.Password)
 	}
-	client := c.HTTP
-	if client == nil {
-		client = once
-	}
+	// Members come and go: no connection is kept.
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: c.TLS, DisableKeepAlives: true}}
 	resp, err := client.Do(req)
 	if err != nil {
 		return 0, fmt.Errorf("patroni: %w", err)
