@@ -3,6 +3,8 @@ package stacks
 import (
 	"fmt"
 
+	"github.com/alphapulse/alphapulse-infra/components/backend"
+	"github.com/alphapulse/alphapulse-infra/components/ingress"
 	"github.com/alphapulse/alphapulse-infra/components/monitoring"
 	"github.com/alphapulse/alphapulse-infra/components/telemetry"
 	"github.com/alphapulse/alphapulse-infra/stacks/settings"
@@ -32,6 +34,14 @@ func logsPlugin(v string) error {
 
 // linesURL is where Grafana asks for log lines.
 var linesURL = fmt.Sprintf("http://%s:%d%s", telemetry.LogsOf(telemetryName).Name, telemetry.LogsPort, telemetry.LogsPath)
+
+// sendsLines are the workloads that send what they write themselves; that of others is kept
+// where an agent on the nodes reads it.
+func sendsLines() []string {
+	return []string{
+		ingress.Edge(edgeName).Name, backend.API(backendName).Name, backend.Engine(backendName).Name, backend.Dashboard(backendName).Name,
+	}
+}
 
 // linesShown tells whether Grafana asks for log lines.
 func (s *Stack) linesShown() bool {

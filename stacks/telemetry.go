@@ -112,6 +112,9 @@ func (s *Stack) arrangeTelemetry() {
 	if s.linesShown() {
 		a.LinesShown, s.Monitoring.LogsURL = true, linesURL
 		s.Monitoring.LogsPages = s.Edge.URLs()["grafana"] + telemetry.LogsPath
+		if s.Target == room.Kubernetes && a.AgentNamespace == "" {
+			s.Monitoring.LogsOf = sendsLines()
+		}
 	}
 	if a.Logs.On() && s.Target == room.Kubernetes {
 		s.Edge.Logs.To, s.Edge.Logs.Image = endpoint, a.Collector.Image

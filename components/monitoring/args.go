@@ -135,6 +135,8 @@ type Args struct {
 	// to show log lines. LogsPages is where users reach VictoriaLogs' own pages; "" for
 	// nowhere.
 	LogsURL, LogsPages string
+	// LogsOf are the workloads whose lines are kept, to which alerts lead; nil for every one.
+	LogsOf []string
 	// Operator watches instead of a Prometheus and an Alertmanager of its own; nil for these.
 	Operator *Operator
 	// Custom is what users watch beside what the rooms do; nil for nothing.
