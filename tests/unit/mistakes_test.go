@@ -223,7 +223,7 @@ var mistakes = map[string][]mistake{
 		{key: "edgeIngressNodePorts", value: "true", says: []string{"only while edgeExposure is ingress"}},
 	},
 	"log lines in Grafana": {
-		{key: "grafanaLogsPlugin", value: "0.30.1", says: []string{"only while logsBackend is local"}},
+		{key: "grafanaLogsPlugin", value: "0.31.0", says: []string{"only while logsBackend is local"}},
 		{key: "grafanaLogsPlugin", value: "latest", with: map[string]string{"logsBackend": "local"}, says: []string{`"latest" is neither a version`, "or off"}},
 		{key: "grafanaLogsPlugin", value: "http://mirror.example.com/plugin.zip", with: map[string]string{"logsBackend": "local"}, says: []string{"nor the https address of an archive"}},
 		{key: "grafanaLogsPlugin", value: "/var/lib/grafana/plugins", with: map[string]string{"logsBackend": "local"}, says: []string{"that a volume leaves in sight"}},
