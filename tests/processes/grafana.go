@@ -44,9 +44,9 @@ func StartGrafana(t testing.TB, dir string, env ...string) netip.AddrPort {
 	}
 	at := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(nginxtest.FreePort(t)))
 	cmd := exec.Command(path, "--homepath="+home, "--packaging=docker", "cfg:default.paths.data="+dir, "cfg:default.paths.logs="+dir,
-		"cfg:default.paths.plugins="+filepath.Join(home, "plugins"), "cfg:default.paths.provisioning="+dir)
+		"cfg:default.paths.provisioning="+dir)
 	cmd.Env = append(os.Environ(), append(env, "GF_SERVER_HTTP_ADDR=127.0.0.1", "GF_SERVER_HTTP_PORT="+itoa(int(at.Port())),
-		"GF_PATHS_DATA="+dir, "GF_PATHS_PROVISIONING="+dir)...)
+		"GF_PATHS_DATA="+dir, "GF_PATHS_PROVISIONING="+dir, "GF_PATHS_PLUGINS="+filepath.Join(home, "plugins"))...)
 	Start(t, cmd)
 	nginxtest.Eventually(t, "Grafana is ready", func() bool {
 		r, err := http.Get(fmt.Sprintf("http://%s/api/health", at))
