@@ -67,6 +67,9 @@ func (s *Stack) links() []room.Link {
 	}
 	if s.Telemetry.Logs.Backend == telemetry.Local {
 		web(telemetry.LogsOf(telemetryName), telemetry.LogsPort)
+		if s.linesShown() {
+			link(room.Of(grafana), room.Of(telemetry.LogsOf(telemetryName)), room.Watch, telemetry.LogsPort)
+		}
 	}
 	if s.Telemetry.Traces.Backend == telemetry.Local {
 		web(telemetry.TracesOf(telemetryName), telemetry.TracesPort)

@@ -35,6 +35,7 @@ func (s *Stack) monitoringSettings(set *settings.Set) {
 	s.volume(g, monitoringName+"-prometheus", &a.Prometheus.Storage, "prometheusStorage", "Size of Prometheus' volume. It can grow, never shrink. A Docker volume has no bound: the oldest samples go by it.", smallest, own)
 	g.Text(&a.Prometheus.Retention, "prometheusRetention", "How long Prometheus keeps samples.", settings.Valid(duration), own)
 	g.Resources(&a.Grafana.Resources, "grafanaResources", "Grafana", floor(monitoring.LeastMemory.Grafana))
+	s.logsPluginSetting(g)
 	s.signOnSettings(g)
 	s.volume(g, monitoringName+"-grafana", &a.Grafana.Storage, "grafanaStorage", "Size of Grafana's volume. It can grow, never shrink.", smallest, only)
 	g.Resources(&a.Alertmanager.Resources, "alertmanagerResources", "Alertmanager", floor(monitoring.LeastMemory.Alertmanager), own)

@@ -44,6 +44,9 @@ func (s *Stack) checkCustom(p *settings.Problems) {
 		a.NamespaceName = s.Cluster.Namespace
 	}
 	beside := *a
+	if s.linesShown() {
+		beside.LogsURL = linesURL
+	}
 	beside.Watched = a.Named(monitoringName, s.Target)
 	var rooms []room.Facts
 	for _, r := range s.rooms() {

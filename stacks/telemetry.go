@@ -109,6 +109,13 @@ func (s *Stack) arrangeTelemetry() {
 	if a.Traces.Backend == telemetry.Local {
 		s.Monitoring.TracesURL = fmt.Sprintf("http://%s:%d%s", telemetry.TracesOf(telemetryName).Name, telemetry.TracesPort, telemetry.TracesPath)
 	}
+	if s.linesShown() {
+		a.LinesShown, s.Monitoring.LogsURL = true, linesURL
+		s.Monitoring.LogsPages = s.Edge.URLs()["grafana"] + telemetry.LogsPath
+		if s.Target == room.Kubernetes && a.AgentNamespace == "" {
+			s.Monitoring.LogsOf = sendsLines()
+		}
+	}
 	if a.Logs.On() && s.Target == room.Kubernetes {
 		s.Edge.Logs.To, s.Edge.Logs.Image = endpoint, a.Collector.Image
 	}

@@ -96,6 +96,11 @@ type Grafana struct {
 	Password pulumi.StringInput
 	// SignOn lets users of a provider log in, too; nil for the user "admin" alone.
 	SignOn *SignOn
+	// LogsPlugin is where the data source of log lines comes from, which Grafana's image has
+	// not, where there is a LogsURL: a version of Grafana's catalog, e.g. "0.30.1", or the
+	// https address of an archive, either of which is fetched before Grafana starts, or the
+	// folder in Grafana's image that holds it.
+	LogsPlugin string
 }
 
 // KubeStateMetrics sizes kube-state-metrics.
@@ -126,6 +131,12 @@ type Args struct {
 	Panels []board.Contribution
 	// TracesURL is Jaeger's address with its path, http, for Grafana; "" where there is none.
 	TracesURL string
+	// LogsURL is VictoriaLogs' address with its path, http, for Grafana; "" where it is not
+	// to show log lines. LogsPages is where users reach VictoriaLogs' own pages; "" for
+	// nowhere.
+	LogsURL, LogsPages string
+	// LogsOf are the workloads whose lines are kept, to which alerts lead; nil for every one.
+	LogsOf []string
 	// Operator watches instead of a Prometheus and an Alertmanager of its own; nil for these.
 	Operator *Operator
 	// Custom is what users watch beside what the rooms do; nil for nothing.
@@ -205,6 +216,11 @@ func (a *Args) validate() error {
 		}
 	}
 	a.Grafana.SignOn.validate(problem)
+	if a.LogsURL != "" {
+		if err := CheckLogsPlugin(a.Grafana.LogsPlugin); err != nil {
+			problem("Grafana.LogsPlugin: %w", err)
+		}
+	}
 	for _, w := range []struct {
 		name      string
 		resources room.Resources

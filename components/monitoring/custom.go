@@ -8,6 +8,7 @@ import (
 	"github.com/alphapulse/alphapulse-infra/components/monitoring/config"
 	"github.com/alphapulse/alphapulse-infra/components/monitoring/custom"
 	"github.com/alphapulse/alphapulse-infra/components/room"
+	"github.com/alphapulse/alphapulse-infra/components/room/board"
 )
 
 // CheckCustom finds what is wrong with Custom beside what the rooms watch, and what a user
@@ -21,6 +22,7 @@ func (a *Args) CheckCustom(on room.Target) (problems, warnings []custom.Problem)
 		Jobs:        append(slices.Clone(config.ScrapeJobs), a.Taken...),
 		Credentials: slices.Collect(maps.Keys(a.Prometheus.Credentials)),
 		Receivers:   []string{config.ReceiverNone},
+		Lines:       a.LogsURL != "",
 	}
 	if a.Watched.KubeStateMetrics != "" && on == room.Kubernetes {
 		k.Observed = slices.Sorted(maps.Keys(config.Observed))
@@ -58,14 +60,21 @@ func (a *Args) CheckCustom(on room.Target) (problems, warnings []custom.Problem)
 func asked(content string) (uid string, queries []string) {
 	var page struct {
 		UID    string
-		Panels []struct{ Targets []struct{ Expr string } }
+		Panels []struct {
+			Targets []struct {
+				Expr       string
+				Datasource struct{ UID string }
+			}
+		}
 	}
 	if json.Unmarshal([]byte(content), &page) != nil {
 		return "", nil
 	}
 	for _, p := range page.Panels {
 		for _, t := range p.Targets {
-			queries = append(queries, t.Expr)
+			if t.Datasource.UID == board.Datasource {
+				queries = append(queries, t.Expr)
+			}
 		}
 	}
 	return page.UID, queries

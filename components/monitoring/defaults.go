@@ -25,11 +25,16 @@ func Defaults() Args {
 		},
 		Grafana: Grafana{
 			Resources: room.ResourcesOf("250m", "512Mi", "500m", "1Gi"), Storage: resource.MustParse("10Gi"),
+			LogsPlugin: defaultLogsPlugin,
 		},
 		APIServerPorts:   []int{443, 6443},
 		KubeStateMetrics: KubeStateMetrics{Resources: room.ResourcesOf("50m", "64Mi", "200m", "128Mi")},
 	}
 }
+
+// defaultLogsPlugin is the version of Grafana's data source for VictoriaLogs. Grafana leads from
+// a trace to its lines from 12.2 on.
+const defaultLogsPlugin = "0.30.1"
 
 // LeastMemory are the memory limits below which the processes do not start: what each
 // takes with nothing to do.

@@ -78,6 +78,7 @@ func (a *Args) Facts(name string, on room.Target) room.Facts {
 	}
 	f.Links = append(f.Links, d.customLinks(prometheus)...)
 	f.Links = append(f.Links, d.Grafana.SignOn.links(grafana)...)
+	f.Links = append(f.Links, d.logsPlugin().links(grafana)...)
 	if w := d.Prometheus.RemoteWrite; w != nil {
 		if port, err := config.HTTPSPort(w.URL); err == nil {
 			f.Links = append(f.Links, room.Link{From: room.Of(prometheus), To: room.Outside(room.Anywhere), Ports: []int{port}, Zone: room.Exit})

@@ -46,8 +46,8 @@ const (
 )
 
 // unusedPlugins come with the image (13.2 and later), each as a process of its own.
-// Nothing but Prometheus, and Jaeger where it is there, can be reached from the pod, so
-// they are not started.
+// What they ask cannot be reached from the pod, so they are not started; Jaeger's is where
+// it is there.
 var unusedPlugins = []string{
 	"cloudwatch", "elasticsearch", "grafana-postgresql-datasource", "grafana-pyroscope-datasource", "influxdb", jaegerPlugin,
 	"loki", "mssql", "mysql", "opentsdb", "stackdriver", "tempo", "zipkin",
@@ -56,10 +56,10 @@ var unusedPlugins = []string{
 
 const jaegerPlugin = "jaeger"
 
-// grafanaSettings are the settings that are the same everywhere: nothing is
-// downloaded and nobody is called home. Without "preinstall disabled" Grafana 13
+// grafanaSettings are the settings that are the same everywhere: Grafana downloads
+// nothing itself and calls nobody home. Without "preinstall disabled" Grafana 13
 // would replace its bundled data source by a newer one at every start, and lose it
-// where it may not write or has no way out.
+// where it may not write or has no way out; InstallPlugin does what its "preinstall" would.
 var grafanaSettings = map[string]string{
 	"GF_SECURITY_ADMIN_USER":           GrafanaAdmin,
 	"GF_SECURITY_ADMIN_PASSWORD__FILE": GrafanaSecretPath + "/" + GrafanaSecretKey,
@@ -96,8 +96,10 @@ func (a *Args) GrafanaEnvironment() pulumi.StringMap {
 		env["GF_PLUGINS_DISABLE_PLUGINS"] = pulumi.String(strings.Join(unused, ","))
 	}
 	env["GF_SERVER_ROOT_URL"] = pulumi.Sprintf("%s/", a.ExternalURL)
-	for name, value := range a.Grafana.SignOn.environment() {
-		env[name] = pulumi.String(value)
+	for _, more := range []map[string]string{a.Grafana.SignOn.environment(), a.logsPlugin().environment()} {
+		for name, value := range more {
+			env[name] = pulumi.String(value)
+		}
 	}
 	return env
 }
@@ -107,6 +109,8 @@ func (a *Args) GrafanaProvisioning() (datasources, providers map[string]string, 
 	provisioning := config.Grafana{
 		PrometheusURL:  fmt.Sprintf("http://%s:%d%s", a.Watched.Prometheus, PrometheusPort, PrometheusPath),
 		TracesURL:      a.TracesURL,
+		LogsURL:        a.LogsURL,
+		LogsPages:      a.LogsPages,
 		DashboardsPath: DashboardsPath,
 	}
 	if a.Operator != nil {
@@ -194,14 +198,19 @@ func (a *Args) grafana(name string, on room.Target) (*server, error) {
 	tmp, tmpMount := workload.Writable("64Mi", "", map[string]string{"tmp": "/tmp"})
 	s.volumes, s.mounts = append(s.volumes, tmp...), append(s.mounts, tmpMount...)
 	if on == room.DockerHost {
-		// There is no container that runs before another: the password is applied at
-		// each start of this one.
-		s.command = []string{"sh", "-c", "(" + ApplyPassword + ") && exec /run.sh"}
+		// There is no container that runs before another: this one does it at each start.
+		before := ""
+		for _, b := range a.starting() {
+			before += "(" + b.text + ") && "
+		}
+		s.command = []string{"sh", "-c", before + "exec /run.sh"}
 		return s, nil
 	}
-	s.init = []workload.Process{{
-		Name: "apply-password", Image: a.Images.Grafana, Command: []string{"sh", "-c", ApplyPassword},
-		Env: s.env, Resources: a.Grafana.Resources, Mounts: append(slices.Clone(s.mounts), s.dataMount()),
-	}}
+	for _, b := range a.starting() {
+		s.init = append(s.init, workload.Process{
+			Name: b.name, Image: a.Images.Grafana, Command: []string{"sh", "-c", b.text},
+			Env: s.env, Resources: a.Grafana.Resources, Mounts: append(slices.Clone(s.mounts), s.dataMount()),
+		})
+	}
 	return s, nil
 }

@@ -86,7 +86,7 @@ func (a *Args) operated(ctx *pulumi.Context, name string, facts room.Facts, opts
 		}
 	}
 	spec := a.ExternalURL.ToStringOutput().ApplyT(func(url string) (map[string]any, error) {
-		groups, err := a.OperatorGroups(rule.Values{DashboardsURL: url})
+		groups, err := a.OperatorGroups(a.values(url, room.Kubernetes))
 		return map[string]any{"groups": groups}, err
 	})
 	i := PrometheusOf(name)

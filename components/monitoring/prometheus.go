@@ -137,7 +137,7 @@ func (a *Args) prometheus(name string, on room.Target) (*server, error) {
 	inputs, files := pulumi.All(a.Namespace, a.ExternalURL), pulumi.StringMap{}
 	for file := range names {
 		files[file] = inputs.ApplyT(func(v []any) (string, error) {
-			all, err := a.PrometheusFiles(v[0].(string), rule.Values{DashboardsURL: v[1].(string)}, targets)
+			all, err := a.PrometheusFiles(v[0].(string), a.values(v[1].(string), on), targets)
 			return all[file], err
 		}).(pulumi.StringOutput)
 	}

@@ -89,6 +89,8 @@ type Args struct {
 	Collector Collector
 	Logs      Signal
 	Traces    Signal
+	// LinesShown tells that Grafana has a data source for VictoriaLogs: panels ask for lines.
+	LinesShown bool
 	// AgentNamespace is that of the pods on the nodes that read log files and send what
 	// they find to the gateway; "" lets nobody in from elsewhere.
 	AgentNamespace string

@@ -72,7 +72,7 @@ func (a *Args) Facts(name string, on room.Target) room.Facts {
 		f.Links = append(f.Links, room.Link{From: room.Of(collector), To: room.Of(of), Ports: []int{takes}, Zone: room.Watch})
 	}
 	if d.Logs.Backend == Local {
-		watched.LogStore = LogsOf(name).Name
+		watched.LogStore, watched.LinesShown = LogsOf(name).Name, d.LinesShown
 		store(LogsOf(name), d.Logs.Store, LogsPort, &room.Scrape{Port: LogsPort, Path: LogsPath + "/metrics"})
 	}
 	if d.Traces.Backend == Local {

@@ -42,6 +42,7 @@ func TestObservability(t *testing.T) {
 	start := time.Now()
 	e.deploy(t, "logsBackend=local", "tracesBackend=local", "edgeTraceSampling=1", "debug=true",
 		"logsStorage=2Gi", "tracesStorage=1Gi", "collectorStorage=1Gi", "logsAgentNamespace="+agentNamespace,
+		"prometheusOtlp=true", "grafanaLogsPlugin="+plugins,
 		"databaseBackup=volume", "databaseBackupStorage=2Gi", "tlsMode=secret", "tlsSecret="+shortLived)
 	f.certificate.begin()
 	t.Logf("logs, traces and backups on: %s", since(start))
@@ -54,6 +55,9 @@ func TestObservability(t *testing.T) {
 		})
 	}
 	run("ARequestIsFollowed", testFollowed)
+	run("OneLoginLeadsToTheCause", testOneLogin)
+	run("MetricsAreSent", testSentMetrics)
+	run("RolloutsAreMarked", testRolloutsAreMarked)
 	t.Run("FaultsAreToldOf", f.testShort)
 	run("EveryComponentIsHeard", testHeard)
 	run("TheLogsAreAway", testLogsAway(logStore, time.Minute))

@@ -64,7 +64,7 @@ var groups = []group{
 	onDev("backup", "a database backed up, proven and restored by the commands of docs/operations.md", 14*time.Minute,
 		"components/backup", "components/database/pgbackrest", "docker/agent/internal/restore", "stacks/backup.go", "tests/e2e/backup_test.go", "docs/operations.md"),
 	onDev("observability", "a request followed by its trace to its SQL, its log lines while nobody takes them, faults to their pages", 20*time.Minute,
-		"components/telemetry", "stacks/telemetry.go", "docker/backend/internal/telemetry", "local/modules/otelcol", "local/modules/victorialogs", "local/modules/jaeger", "tests/e2e/observability_test.go", "tests/e2e/observability_faults_test.go", "tests/e2e/observability_logs_test.go", "tests/e2e/observability_receiver_test.go", "components/addons/logagent.go"),
+		"components/telemetry", "stacks/telemetry.go", "docker/backend/internal/telemetry", "local/modules/otelcol", "local/modules/victorialogs", "local/modules/jaeger", "tests/e2e/observability_test.go", "tests/e2e/observability_faults_test.go", "tests/e2e/observability_logs_test.go", "tests/e2e/observability_lookup_test.go", "tests/e2e/observability_receiver_test.go", "components/monitoring/plugin.go", "stacks/monitoring_lines.go", "components/addons/logagent.go"),
 	onDev("certificates", "real cert-manager and an ACME server: ordered and renewed under load, through the edge", 10*time.Minute,
 		"Pulumi.addons.yaml", "components/addons", "components/ingress/issuer.go", "stacks/addons.go", "local/modules/certmanager", "tests/e2e/certificates_test.go"),
 	onDev("ways", "each way in, with a real controller of Ingress objects and Gateways: addresses, WebSockets, HTTP/2, redirects", 10*time.Minute,

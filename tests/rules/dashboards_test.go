@@ -47,6 +47,12 @@ type panel struct {
 
 type datasource struct{ Type, UID string }
 
+// The data sources that panels ask.
+var (
+	ofSeries = datasource{"prometheus", board.Datasource}
+	ofLines  = datasource{board.LinesKind, board.LinesDatasource}
+)
+
 // allPanels lists the panels, those in rows included.
 func (d dashboard) allPanels() []panel {
 	var all []panel
@@ -75,7 +81,7 @@ func loadDashboards(t *testing.T, c composition) map[string]dashboard {
 
 func TestDashboardsLoad(t *testing.T) {
 	// Kinds of panels that every Grafana has.
-	builtIn := []string{"row", "stat", "timeseries", "table"}
+	builtIn := []string{"row", "stat", "timeseries", "table", "logs"}
 	loaded := loadDashboards(t, watched)
 	titles := map[string]bool{}
 	uids := map[string]bool{}
@@ -100,12 +106,12 @@ func TestDashboardsLoad(t *testing.T) {
 			if len(p.Targets) == 0 || p.Title == "" {
 				t.Errorf("%s, %q: %d queries", name, p.Title, len(p.Targets))
 			}
-			if p.Datasource == nil || p.Datasource.UID != board.Datasource {
-				t.Errorf("%s, %s: datasource %+v", name, p.Title, p.Datasource)
+			if p.Datasource == nil || *p.Datasource != ofSeries && *p.Datasource != ofLines {
+				t.Fatalf("%s, %s: datasource %+v", name, p.Title, p.Datasource)
 			}
 			refs := map[string]bool{}
 			for _, q := range p.Targets {
-				if q.Datasource == nil || q.Datasource.UID != board.Datasource || refs[q.RefID] {
+				if q.Datasource == nil || *q.Datasource != *p.Datasource || refs[q.RefID] {
 					t.Errorf("%s, %s: query %s of datasource %+v", name, p.Title, q.RefID, q.Datasource)
 				}
 				refs[q.RefID] = true
@@ -146,6 +152,9 @@ func TestPanelsDoNotOverlap(t *testing.T) {
 func TestDashboardsOfABareBuildLoad(t *testing.T) {
 	for name, d := range loadDashboards(t, bare) {
 		for _, p := range d.allPanels() {
+			if p.Datasource != nil && *p.Datasource == ofLines {
+				t.Errorf("%s, %s asks for log lines, which nobody keeps", name, p.Title)
+			}
 			for _, q := range p.Targets {
 				if strings.Contains(q.Expr, `job=""`) {
 					t.Errorf("%s, %s asks for nobody's series: %s", name, p.Title, q.Expr)
@@ -185,6 +194,29 @@ func TestNothingEmptyIsShown(t *testing.T) {
 	}
 }
 
+// A panel of log lines is there where Grafana can ask for them: a store alone is not enough.
+func TestLinesAreShownWhereTheyCanBeAskedFor(t *testing.T) {
+	asking := func(c composition) (rows, panels int) {
+		for _, p := range loadDashboards(t, c)["telemetry.json"].Panels {
+			if p.Type == "row" && p.Title == "Lines" {
+				rows++
+			}
+			if p.Datasource != nil && *p.Datasource == ofLines {
+				panels++
+			}
+		}
+		return rows, panels
+	}
+	if rows, panels := asking(watched); rows != 1 || panels != 3 {
+		t.Errorf("%d rows with %d panels of log lines, want one with three", rows, panels)
+	}
+	hidden := watched
+	hidden.telemetry.LinesShown = false
+	if rows, panels := asking(hidden); rows+panels != 0 {
+		t.Errorf("%d rows and %d panels ask a data source that there is none of", rows, panels)
+	}
+}
+
 // What has changed stands beside what it did, where Kubernetes tells of it.
 func TestRolloutsAreMarked(t *testing.T) {
 	for file, d := range loadDashboards(t, watched) {
@@ -202,26 +234,97 @@ func TestRolloutsAreMarked(t *testing.T) {
 	}
 }
 
-// Single observations lead to their traces where Grafana can ask for these.
-func TestTracesAreASource(t *testing.T) {
-	g := config.Grafana{PrometheusURL: "http://monitoring-prometheus:9090/prometheus", TracesURL: "http://telemetry-traces:16686/jaeger"}
-	var sources struct {
-		Datasources []struct {
-			UID, URL, Type string
-			IsDefault      bool `yaml:"isDefault"`
-			JSONData       struct {
-				Examples []struct{ Name string } `yaml:"exemplarTraceIdDestinations"`
-			} `yaml:"jsonData"`
-		}
+// sources is a file of data sources, as far as the tests look at it.
+type sources struct {
+	Datasources []struct {
+		UID, URL, Type, Access string
+		IsDefault              bool `yaml:"isDefault"`
+		JSONData               struct {
+			Examples []struct {
+				Name string
+				UID  string `yaml:"datasourceUid"`
+			} `yaml:"exemplarTraceIdDestinations"`
+			ToLogs *struct {
+				UID    string `yaml:"datasourceUid"`
+				Custom bool   `yaml:"customQuery"`
+				Query  string
+				Start  string `yaml:"spanStartTimeShift"`
+				End    string `yaml:"spanEndTimeShift"`
+			} `yaml:"tracesToLogsV2"`
+			Derived []struct {
+				Name, URL   string
+				UID         string `yaml:"datasourceUid"`
+				MatcherType string `yaml:"matcherType"`
+				Field       string `yaml:"matcherRegex"`
+			} `yaml:"derivedFields"`
+			Levels []struct{ Field, Value, Level string } `yaml:"logLevelRules"`
+			Pages  string                                 `yaml:"vmuiUrl"`
+		} `yaml:"jsonData"`
 	}
-	decode(t, g.Datasources, &sources)
-	if len(sources.Datasources) != 2 {
-		t.Fatalf("%+v, want two", sources)
+}
+
+// From an observation to its trace, from the trace to its lines, and from a line to its trace:
+// each where both ends are.
+func TestSourcesLeadToEachOther(t *testing.T) {
+	const (
+		traces, logs = "http://telemetry-traces:16686/jaeger", "http://telemetry-logs:9428/logs"
+		pages        = "https://monitoring.example.com/logs"
+	)
+	for name, c := range map[string]struct {
+		config.Grafana
+		kinds []string
+	}{
+		"all":         {config.Grafana{TracesURL: traces, LogsURL: logs, LogsPages: pages}, []string{"prometheus", "jaeger", board.LinesKind}},
+		"logs alone":  {config.Grafana{LogsURL: logs}, []string{"prometheus", board.LinesKind}},
+		"traces only": {config.Grafana{TracesURL: traces}, []string{"prometheus", "jaeger"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.PrometheusURL = "http://monitoring-prometheus:9090/prometheus"
+			var s sources
+			decode(t, c.Datasources, &s)
+			var kinds []string
+			for _, d := range s.Datasources {
+				kinds = append(kinds, d.Type)
+				if d.Access != "proxy" || d.IsDefault != (d.Type == "prometheus") {
+					t.Errorf("%+v", d)
+				}
+			}
+			if !slices.Equal(kinds, c.kinds) {
+				t.Fatalf("data sources %v, want %v", kinds, c.kinds)
+			}
+			for _, d := range s.Datasources {
+				j := d.JSONData
+				switch d.Type {
+				case "prometheus":
+					if (len(j.Examples) == 1) != (c.TracesURL != "") || len(j.Examples) == 1 && (j.Examples[0].Name != "trace_id" || j.Examples[0].UID != "jaeger") {
+						t.Errorf("observations lead to %+v", j.Examples)
+					}
+				case "jaeger":
+					if d.URL != traces || (j.ToLogs != nil) != (c.LogsURL != "") {
+						t.Errorf("%+v", d)
+					}
+					// Grafana makes one $ of two, and has variables of its own left.
+					if to := j.ToLogs; to != nil && (to.UID != board.LinesDatasource || !to.Custom || to.Query != `trace_id:="$${__trace.traceId}"` || to.Start != "-5m" || to.End != "5m") {
+						t.Errorf("a trace leads to %+v", *to)
+					}
+				case board.LinesKind:
+					if d.UID != board.LinesDatasource || d.URL != logs || len(j.Levels) != 6 || (len(j.Derived) == 1) != (c.TracesURL != "") {
+						t.Errorf("%+v", d)
+					}
+					if len(j.Derived) == 1 && (j.Derived[0].UID != "jaeger" || j.Derived[0].MatcherType != "label" || j.Derived[0].Field != "trace_id" || j.Derived[0].URL != "$${__value.raw}") {
+						t.Errorf("a line leads to %+v", j.Derived[0])
+					}
+					if want := map[bool]string{true: pages + "/select/vmui"}[c.LogsPages != ""]; j.Pages != want {
+						t.Errorf("its own pages are at %q, want %q", j.Pages, want)
+					}
+				}
+			}
+		})
 	}
-	metrics, traces := sources.Datasources[0], sources.Datasources[1]
-	if traces.Type != "jaeger" || traces.URL != g.TracesURL || traces.IsDefault || len(metrics.JSONData.Examples) != 1 || metrics.JSONData.Examples[0].Name != "trace_id" {
-		t.Errorf("%+v", sources)
-	}
+}
+
+// Single observations are shown of histograms.
+func TestPanelsShowSingleObservations(t *testing.T) {
 	asked := 0
 	for _, d := range loadDashboards(t, watched) {
 		for _, p := range d.allPanels() {

@@ -222,6 +222,12 @@ var mistakes = map[string][]mistake{
 		{key: "edgeProxyProtocol", value: "true", with: map[string]string{"edgeExposure": "ingress", "edgeIngressClass": "alb", "edgeHttpNodePort": "0", "edgeHttpsNodePort": "0"}, says: []string{"speaks HTTP"}},
 		{key: "edgeIngressNodePorts", value: "true", says: []string{"only while edgeExposure is ingress"}},
 	},
+	"log lines in Grafana": {
+		{key: "grafanaLogsPlugin", value: "0.31.0", says: []string{"only while logsBackend is local"}},
+		{key: "grafanaLogsPlugin", value: "latest", with: map[string]string{"logsBackend": "local"}, says: []string{`"latest" is neither a version`, "or off"}},
+		{key: "grafanaLogsPlugin", value: "http://mirror.example.com/plugin.zip", with: map[string]string{"logsBackend": "local"}, says: []string{"nor the https address of an archive"}},
+		{key: "grafanaLogsPlugin", value: "/var/lib/grafana/plugins", with: map[string]string{"logsBackend": "local"}, says: []string{"that a volume leaves in sight"}},
+	},
 	"single sign-on": {
 		{key: "grafanaLogin", value: "saml", says: []string{`"saml"`, "own, oidc"}},
 		{key: "grafanaOidcClientId", value: "grafana", says: []string{"only while grafanaLogin is oidc"}},

@@ -321,6 +321,7 @@ var edits = map[string]edit{
 	"prometheusStorage":         {value: "40Gi"},
 	"prometheusRetention":       {value: "30d"},
 	"grafanaResources":          {value: `{"limits":{"memory":"2Gi"}}`},
+	"grafanaLogsPlugin":         {value: "/usr/share/grafana/plugins", with: keptHere},
 	"grafanaLogin":              {value: "oidc", together: others(signedOn, "grafanaLogin")},
 	"grafanaOidcAuthUrl":        {value: "https://other.example.com/auth", with: signedOn},
 	"grafanaOidcTokenUrl":       {value: "https://other.example.com:8443/token", with: signedOn},

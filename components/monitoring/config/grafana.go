@@ -8,6 +8,11 @@ type Grafana struct {
 	PrometheusURL string
 	// TracesURL is where Grafana reaches Jaeger, path prefix included; "" for nowhere.
 	TracesURL string
+	// LogsURL is where Grafana reaches VictoriaLogs, path prefix included; "" for nowhere.
+	LogsURL string
+	// LogsPages is where users reach VictoriaLogs' own pages, path prefix included; "" for
+	// nowhere.
+	LogsPages string
 	// DashboardsPath is the folder of the dashboards in the container.
 	DashboardsPath string
 	// CustomPath is the folder of the user's own; "" for none.
@@ -29,13 +34,56 @@ func (g Grafana) Datasources() (string, error) {
 		// Grafana derives $__rate_interval from the scrape interval.
 		JSONData: map[string]any{"timeInterval": ScrapeInterval, "httpMethod": "POST"},
 	}
-	if g.TracesURL == "" {
-		return render(datasourceFile{APIVersion: 1, Datasources: []datasource{metrics}})
-	}
+	all := []*datasource{&metrics}
 	traces := datasource{Name: "Jaeger", UID: tracesDatasource, Type: "jaeger", Access: "proxy", URL: g.TracesURL, JSONData: map[string]any{}}
-	// From an observation to its trace.
-	metrics.JSONData["exemplarTraceIdDestinations"] = []map[string]string{{"name": "trace_id", "datasourceUid": tracesDatasource}}
-	return render(datasourceFile{APIVersion: 1, Datasources: []datasource{metrics, traces}})
+	if g.TracesURL != "" {
+		// From an observation to its trace.
+		metrics.JSONData["exemplarTraceIdDestinations"] = []map[string]string{{"name": traceField, "datasourceUid": tracesDatasource}}
+		all = append(all, &traces)
+	}
+	if g.LogsURL != "" {
+		lines := g.lines()
+		all = append(all, &lines)
+		if g.TracesURL != "" {
+			traces.JSONData["tracesToLogsV2"] = toLines
+			lines.JSONData["derivedFields"] = toTrace
+		}
+	}
+	return render(datasourceFile{APIVersion: 1, Datasources: all})
+}
+
+// traceField is what observations and log lines call the ID of their trace.
+const traceField = "trace_id"
+
+var (
+	// toLines leads from a span to every line of its trace, whoever wrote it. Grafana takes
+	// $${…} for a ${…} that is none of its environment's. A line may be written some time
+	// before or after its span.
+	toLines = map[string]any{
+		"datasourceUid": board.LinesDatasource, "customQuery": true, "query": traceField + `:="$${__trace.traceId}"`,
+		"spanStartTimeShift": "-5m", "spanEndTimeShift": "5m",
+	}
+	// toTrace leads from a line to its trace.
+	toTrace = []map[string]string{{
+		"name": traceField, "matcherType": "label", "matcherRegex": traceField,
+		"datasourceUid": tracesDatasource, "url": "$${__value.raw}", "urlDisplayLabel": "Trace",
+	}}
+)
+
+// lines is the data source for VictoriaLogs.
+func (g Grafana) lines() datasource {
+	var levels []map[string]any
+	for _, l := range [][2]string{{"FATAL", "critical"}, {"ERROR", "error"}, {"WARN", "warning"}, {"INFO", "info"}, {"DEBUG", "debug"}, {"TRACE", "trace"}} {
+		levels = append(levels, map[string]any{"field": "severity_text", "operator": "equals", "value": l[0], "level": l[1], "enabled": true})
+	}
+	d := datasource{
+		Name: "VictoriaLogs", UID: board.LinesDatasource, Type: board.LinesKind, Access: "proxy", URL: g.LogsURL,
+		JSONData: map[string]any{"maxLines": "1000", "logLevelRules": levels},
+	}
+	if g.LogsPages != "" {
+		d.JSONData["vmuiUrl"] = g.LogsPages + "/select/vmui"
+	}
+	return d
 }
 
 // Providers gives provisioning/dashboards/*.yaml. Without a provider file Grafana
@@ -52,8 +100,8 @@ func (g Grafana) Providers() (string, error) {
 }
 
 type datasourceFile struct {
-	APIVersion  int          `yaml:"apiVersion"`
-	Datasources []datasource `yaml:"datasources"`
+	APIVersion  int           `yaml:"apiVersion"`
+	Datasources []*datasource `yaml:"datasources"`
 }
 
 type datasource struct {

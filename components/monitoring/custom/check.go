@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/alphapulse/alphapulse-infra/components/room"
+	"github.com/alphapulse/alphapulse-infra/components/room/board"
 	"github.com/alphapulse/alphapulse-infra/components/room/rule"
 )
 
@@ -16,6 +17,8 @@ type Known struct {
 	Expressions []string
 	// Observed are the resources that kube-state-metrics reads.
 	Observed []string
+	// Lines tells that Grafana has a data source of log lines.
+	Lines bool
 	// Dashboards are the uids of the stack's own.
 	Dashboards []string
 	// Receivers are the names that a route may lead to.
@@ -98,6 +101,11 @@ func (c *checker) dashboards() {
 			c.problem(p.located, "the uid %q is that of %s: choose another", p.name, other)
 		}
 		taken[p.name] = p.file
+	}
+	for _, panel := range c.lines {
+		if !c.known.Lines {
+			c.problem(panel, "panel %q asks for log lines, and Grafana has no data source %q: set logsBackend local, and grafanaLogsPlugin not off", panel.name, board.LinesDatasource)
+		}
 	}
 }
 

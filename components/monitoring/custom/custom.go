@@ -81,6 +81,7 @@ type Folder struct {
 	jobs        []located
 	credentials []located
 	receivers   []located
+	lines       []located // the panels that ask for log lines
 	intervals   []located // that there are, and named ones
 	named       []located
 	// served are the names of series that users' targets are known to have.

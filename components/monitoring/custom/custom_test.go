@@ -93,6 +93,7 @@ func TestMistakesAreSaid(t *testing.T) {
 		"inputs":               {dashboard(`"title": "Mine", "uid": "mine", "__inputs": [{"name": "DS_PROMETHEUS"}]`), "exported for sharing"},
 		"a plugin":             {dashboard(`"title": "Mine", "uid": "mine", "panels": [{"type": "polystat", "title": "One"}]`), `panel "One" is of the kind "polystat", which needs a plugin`},
 		"another source":       {panel(`"datasource": {"uid": "influx"}`), `asks the data source "influx"`},
+		"log lines":            {panel(`"datasource": {"uid": "victorialogs"}`), `dashboards/mine.json:2: panel "One" asks for log lines, and Grafana has no data source "victorialogs": set logsBackend local`},
 		"a query":              {panel(`"targets": [{"expr": "sum(rate(up)"}]`), `panel "One": Prometheus cannot read sum(rate(up)`},
 		"a query within a row": {dashboard(`"uid": "mine", "title": "Mine", "panels": [{"type": "row", "panels": [{"type": "stat", "title": "Two", "targets": [{"expr": "sum("}]}]}]`), `panel "Two": Prometheus cannot read sum(`},
 
@@ -159,6 +160,25 @@ func TestWhatIsRightPasses(t *testing.T) {
 				t.Errorf("problems %q, warnings %q", problems, warnings)
 			}
 		})
+	}
+}
+
+// Log lines are asked for by a language of their own, in a panel or in one of its queries.
+func TestLogLinesMayBeAskedForWhereTheyAre(t *testing.T) {
+	kept := beside
+	kept.Lines = true
+	for name, files := range map[string]map[string]string{
+		"of the panel":   panel(`"datasource": {"uid": "victorialogs"}, "targets": [{"expr": "* | stats count()"}]`),
+		"of the query":   panel(`"datasource": {"uid": "-- Mixed --"}, "targets": [{"expr": "* | stats count()", "datasource": {"uid": "victorialogs"}}, {"expr": "up", "datasource": {"uid": "prometheus"}}]`),
+		"of the old way": panel(`"datasource": "victorialogs", "targets": [{"expr": "error -debug", "datasource": "victorialogs"}]`),
+	} {
+		if problems, warnings := found(files, kept); problems+warnings != "" {
+			t.Errorf("%s: problems %q, warnings %q", name, problems, warnings)
+		}
+	}
+	mixed := panel(`"datasource": {"uid": "victorialogs"}, "targets": [{"expr": "sum(", "datasource": {"uid": "prometheus"}}]`)
+	if problems, _ := found(mixed, kept); !strings.Contains(problems, "Prometheus cannot read sum(") {
+		t.Errorf("%q: a query of Prometheus beside them is not read", problems)
 	}
 }
 

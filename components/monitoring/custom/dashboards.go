@@ -126,11 +126,18 @@ func (w walker) panels(list any) {
 		if !slices.Contains(builtIn, kind) {
 			w.problem(w.file, lineOf(w.content, quoted(kind)), "panel %q is of the kind %q, which needs a plugin, and none is installed: use one that comes with Grafana", title, kind)
 		}
-		w.datasource(title, p["datasource"])
+		lines := w.datasource(title, p["datasource"])
 		targets, _ := p["targets"].([]any)
 		for _, t := range targets {
-			if t, is := t.(map[string]any); is {
-				w.datasource(title, t["datasource"])
+			t, is := t.(map[string]any)
+			if !is {
+				continue
+			}
+			of := lines
+			if t["datasource"] != nil {
+				of = w.datasource(title, t["datasource"])
+			}
+			if !of { // LogsQL is VictoriaLogs' to read
 				w.query(title, t)
 			}
 		}
@@ -138,19 +145,26 @@ func (w walker) panels(list any) {
 	}
 }
 
-// datasource is one by its uid or, in older dashboards, by its name.
-func (w walker) datasource(title string, v any) {
+// datasource is one by its uid or, in older dashboards, by its name. It tells whether that
+// is the one of log lines.
+func (w walker) datasource(title string, v any) (lines bool) {
 	uid, is := v.(string)
 	if o, object := v.(map[string]any); object {
 		uid, is = o["uid"].(string)
 	}
 	if !is || uid == "" || uid == board.Datasource || uid == "Prometheus" || uid == "default" || slices.Contains(grafanas, uid) {
-		return
+		return false
+	}
+	line := lineOf(w.content, quoted(uid))
+	if uid == board.LinesDatasource {
+		w.lines = append(w.lines, located{title, w.file, line})
+		return true
 	}
 	if name := strings.Trim(uid, "${}"); strings.HasPrefix(uid, "$") && w.variables[name] == "datasource" {
-		return
+		return false
 	}
-	w.problem(w.file, lineOf(w.content, quoted(uid)), "panel %q asks the data source %q, which there is none of: leave it out, or write {\"type\": \"prometheus\", \"uid\": %q}", title, uid, board.Datasource)
+	w.problem(w.file, line, "panel %q asks the data source %q, which there is none of: leave it out, or write {\"type\": \"prometheus\", \"uid\": %q}", title, uid, board.Datasource)
+	return false
 }
 
 func (w walker) query(title string, target map[string]any) {

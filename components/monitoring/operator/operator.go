@@ -15,6 +15,7 @@ import (
 
 	"github.com/alphapulse/alphapulse-infra/components/monitoring/config"
 	"github.com/alphapulse/alphapulse-infra/components/room"
+	"github.com/alphapulse/alphapulse-infra/components/room/board"
 )
 
 // APIVersion of the objects.
@@ -103,26 +104,37 @@ func (s Scope) Dashboard(content string) (string, error) {
 	if err := d.Decode(&model); err != nil {
 		return "", err
 	}
-	s.queries(model)
+	s.queries(model, true)
 	confined, err := json.MarshalIndent(model, "", " ")
 	return string(confined), err
 }
 
-func (s Scope) queries(node any) {
+// queries confines what asks for series, and not for log lines, as a query's data source says
+// or that of its panel.
+func (s Scope) queries(node any, series bool) {
 	switch node := node.(type) {
 	case map[string]any:
+		switch of := node["datasource"].(type) {
+		case map[string]any:
+			series = of["uid"] != board.LinesDatasource
+		case string:
+			series = of != board.LinesDatasource
+		}
 		for key, value := range node {
 			if expr, is := value.(string); is && key == "expr" {
+				if !series {
+					continue
+				}
 				if confined, err := s.Confine(expr); err == nil {
 					node[key] = confined
 				}
 				continue
 			}
-			s.queries(value)
+			s.queries(value, series)
 		}
 	case []any:
 		for _, value := range node {
-			s.queries(value)
+			s.queries(value, series)
 		}
 	}
 }

@@ -50,6 +50,23 @@ func TestGroupsAreOfTheNamespace(t *testing.T) {
 	}
 }
 
+// A word of LogsQL is the name of a series to PromQL.
+func TestLogLinesAreNotConfined(t *testing.T) {
+	got, err := scope.Dashboard(`{"panels": [
+		{"datasource": {"uid": "victorialogs"}, "targets": [{"expr": "a"}, {"expr": "b", "datasource": {"uid": "prometheus"}}]},
+		{"datasource": "victorialogs", "targets": [{"expr": "c"}]},
+		{"datasource": {"uid": "-- Mixed --"}, "targets": [{"expr": "d", "datasource": {"uid": "victorialogs"}}, {"expr": "e"}]}
+	]}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"a"`, `"b{namespace=\"trading\"}"`, `"c"`, `"d"`, `"e{namespace=\"trading\"}"`} {
+		if !strings.Contains(got, `"expr": `+want) {
+			t.Errorf("no %s in %s", want, got)
+		}
+	}
+}
+
 func TestDashboardKeepsWhatOnlyGrafanaReads(t *testing.T) {
 	got, err := scope.Dashboard(`{"id": 12345678901234567890, "panels": [{"title": "<a>", "targets": [{"expr": "up"}, {"expr": "rate(up[$own])"}]}]}`)
 	if err != nil {

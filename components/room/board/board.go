@@ -1,6 +1,6 @@
 // Package board is the vocabulary in which a room says what Grafana shows of it. Plain
-// Go without Pulumi types. Panels are of kinds that come with Grafana: no plugin is
-// needed.
+// Go without Pulumi types. Panels are of kinds that come with Grafana; only the data source
+// of log lines is a plugin.
 package board
 
 import (

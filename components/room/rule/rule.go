@@ -235,6 +235,9 @@ type Values struct {
 	// DashboardsURL is the address of Grafana as users see it, without a slash at the
 	// end.
 	DashboardsURL string
+	// LinesURL is where users see the log lines of a workload, "" for nowhere; nil for no
+	// workload at all.
+	LinesURL func(workload string) string
 }
 
 // Render gives the rules file.
@@ -262,6 +265,12 @@ func (g Group) filled(values Values) Group {
 		if r.Dashboard != "" {
 			g.Rules[i].Annotations = maps.Clone(r.Annotations)
 			g.Rules[i].Annotations["dashboard_url"] = values.DashboardsURL + "/d/" + r.Dashboard
+		}
+		if workload := r.Labels[WorkloadLabel]; r.Alert != "" && workload != "" && values.LinesURL != nil {
+			if at := values.LinesURL(workload); at != "" {
+				g.Rules[i].Annotations = maps.Clone(g.Rules[i].Annotations)
+				g.Rules[i].Annotations["logs_url"] = at
+			}
 		}
 	}
 	return g

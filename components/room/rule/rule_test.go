@@ -81,6 +81,30 @@ func TestRenderingLeavesTheRoomsOwnRules(t *testing.T) {
 	}
 }
 
+// An alert leads to the lines of its workload where users can see them.
+func TestAlertsLeadToLines(t *testing.T) {
+	lines := func(workload string) string {
+		if workload == "silent" {
+			return ""
+		}
+		return "https://g.example.com/explore/" + workload
+	}
+	groups := []rule.Group{{Name: "g"}}
+	for _, workload := range []string{"edge", "silent", ""} {
+		groups[0].Rules = append(groups[0].Rules, rule.About{Owner: "me", Workload: workload}.Alerts(rule.Alert("On"+workload, rule.Warning, "", "up", "s", "d"))...)
+	}
+	rendered, err := rule.Render(groups, rule.Values{LinesURL: lines})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Count(rendered, "logs_url") != 1 || !strings.Contains(rendered, "logs_url: https://g.example.com/explore/edge") {
+		t.Errorf("want the lines of edge alone:\n%s", rendered)
+	}
+	if without, err := rule.Render(groups, rule.Values{}); err != nil || strings.Contains(without, "logs_url") {
+		t.Errorf("%v: rendering filled in the room's own rules:\n%s", err, without)
+	}
+}
+
 func TestOn(t *testing.T) {
 	if got, want := rule.On("database", `a{$job} / b{$job,x="y"}`), `a{job="database"} / b{job="database",x="y"}`; got != want {
 		t.Errorf("%s, want %s", got, want)

@@ -18,6 +18,8 @@ type Watched struct {
 	// LogStore and TraceStore are the jobs of VictoriaLogs and Jaeger, called like their
 	// claims; "" where somebody else keeps the signal.
 	LogStore, TraceStore string
+	// LinesShown tells that Grafana can ask the LogStore for lines.
+	LinesShown bool
 	// Bounded says that their volumes have a size, as claims do.
 	Bounded bool
 }

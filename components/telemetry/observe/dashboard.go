@@ -8,6 +8,9 @@ func Panels(w Watched) []board.Contribution {
 	if w.Traces {
 		rows = append(rows, board.Contribution{Dashboard: Telemetry, Row: "Services, by their spans", Panels: w.services()})
 	}
+	if w.LinesShown {
+		rows = append(rows, board.Contribution{Dashboard: Telemetry, Row: "Lines", Panels: lines()})
+	}
 	var kept []board.Panel
 	if w.LogStore != "" {
 		q := board.On(w.LogStore)
@@ -40,6 +43,20 @@ func (w Watched) gateway() []board.Panel {
 		board.Series("Refused and lost", "ops", 4, lost...),
 		board.Line(board.Series("Queue", "percentunit", 4,
 			q(`max by (exporter) (otelcol_exporter_queue_size{$job} / (otelcol_exporter_queue_capacity{$job} > 0))`, "{{exporter}}")).Max(1), queueHigh),
+	}
+}
+
+// severe are lines that somebody may have to read. Severities are called as OpenTelemetry
+// does, whatever the program calls them.
+const severe = `severity_text:in(WARN, ERROR, FATAL)`
+
+// lines are what was written, by VictoriaLogs' own language.
+func lines() []board.Panel {
+	return []board.Panel{
+		board.LineCounts("Lines by severity", 2, `* | stats by (severity_text) count() lines`, "{{severity_text}}"),
+		board.LineCounts("Warnings and errors by service", 2, severe+` | stats by (service.name) count() lines`, "{{service.name}}"),
+		board.Lines("Warnings and errors", severe).
+			Description("A line's details have its trace_id, which leads to the trace where traces are kept, too."),
 	}
 }
 

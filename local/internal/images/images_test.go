@@ -421,6 +421,7 @@ var contracts = map[string]contract{
 		env: []string{"GF_PATHS_CONFIG=/etc/grafana/grafana.ini", "GF_PATHS_DATA=/var/lib/grafana", "GF_PATHS_HOME=/usr/share/grafana", "GF_PATHS_LOGS=/var/log/grafana", "GF_PATHS_PLUGINS=/var/lib/grafana/plugins", "GF_PATHS_PROVISIONING=/etc/grafana/provisioning"},
 		files: map[string]string{
 			"/run.sh": "755 0:0", "/etc/grafana/grafana.ini": "644 472:0", "/var/lib/grafana": "777 472:0", "/var/log/grafana": "777 472:0",
+			"/usr/share/grafana/plugins/victoriametrics-logs-datasource/plugin.json": "644 0:0",
 			"/etc/grafana/provisioning/dashboards": "777 472:0", "/etc/grafana/provisioning/datasources": "777 472:0",
 		},
 	},

@@ -191,6 +191,10 @@ func grafana() Image {
 	const (
 		id   = 472
 		home = "/usr/share/grafana"
+		// Without its pages a data source is a name: to what is of its kind Grafana
+		// forwards queries. That of log lines is no part of upstream's image; here it is
+		// where grafanaLogsPlugin can name it.
+		kinds, more = home + "/public/app/plugins/datasource", home + "/plugins"
 	)
 	source := func(from, to string) moduleFiles {
 		return moduleFiles{pinnedBy: "grafana", module: "github.com/grafana/grafana", from: from, to: to}
@@ -204,18 +208,21 @@ func grafana() Image {
 			source("public/emails", home+"/public/emails"),
 		},
 		tree: join(accounts("", 0, ""), shell(), oci.Tree{
-			"/run.sh":                               file("grafana-run.sh", 0o755),
-			home + "/public/views/index.html":       file("grafana-index.html", 0o644),
-			home + "/public/views/error.html":       file("grafana-error.html", 0o644),
-			"/etc/grafana":                          folder,
-			"/etc/grafana/grafana.ini":              owned(text("# Settings come from the environment: GF_SECTION_KEY.\n"), id, 0),
-			"/etc/grafana/provisioning":             folder,
-			"/etc/grafana/provisioning/dashboards":  folder,
-			"/etc/grafana/provisioning/datasources": folder,
-			"/etc/grafana/provisioning/notifiers":   folder,
-			"/var/lib/grafana":                      folder,
-			"/var/lib/grafana/plugins":              folder,
-			"/var/log/grafana":                      folder,
+			"/run.sh":                                             file("grafana-run.sh", 0o755),
+			home + "/public/views/index.html":                     file("grafana-index.html", 0o644),
+			home + "/public/views/error.html":                     file("grafana-error.html", 0o644),
+			kinds + "/prometheus/plugin.json":                     file("grafana-prometheus.json", 0o644),
+			kinds + "/jaeger/plugin.json":                         file("grafana-jaeger.json", 0o644),
+			more + "/victoriametrics-logs-datasource/plugin.json": file("grafana-victorialogs.json", 0o644),
+			"/etc/grafana":                                        folder,
+			"/etc/grafana/grafana.ini":                            owned(text("# Settings come from the environment: GF_SECTION_KEY.\n"), id, 0),
+			"/etc/grafana/provisioning":                           folder,
+			"/etc/grafana/provisioning/dashboards":                folder,
+			"/etc/grafana/provisioning/datasources":               folder,
+			"/etc/grafana/provisioning/notifiers":                 folder,
+			"/var/lib/grafana":                                    folder,
+			"/var/lib/grafana/plugins":                            folder,
+			"/var/log/grafana":                                    folder,
 		}),
 		config: v1.Config{
 			User: "472",

@@ -101,3 +101,7 @@ require (
 replace golang.org/x/oauth2 => golang.org/x/oauth2 v0.0.0-20180529203656-ec22f46f877b
 
 replace github.com/mattn/go-sqlite3 => ./sqlite3
+
+// Version 2 gives maps that Grafana cannot write as JSON, where data sources have some of their
+// own: later ones read with version 3.
+replace gopkg.in/yaml.v2 => gopkg.in/yaml.v3 v3.0.1
