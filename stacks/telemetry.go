@@ -113,7 +113,7 @@ func (s *Stack) arrangeTelemetry() {
 		a.LinesShown, s.Monitoring.LogsURL = true, linesURL
 		s.Monitoring.LogsPages = s.Edge.URLs()["grafana"] + telemetry.LogsPath
 		if s.Target == room.Kubernetes && a.AgentNamespace == "" {
-			s.Monitoring.LogsOf = sendsLines()
+			s.Monitoring.LogsOf = s.senders()
 		}
 	}
 	if a.Logs.On() && s.Target == room.Kubernetes {
@@ -131,3 +131,20 @@ const agentPort = telemetry.HTTPPort
 
 // leastCollector is the floor of the memory of any Collector.
 var leastCollector = settings.AtLeast(telemetry.LeastMemory.Collector, "as limits.memory it does not start with it")
+
+// linesKept tells whether VictoriaLogs keeps log lines beside the stack.
+func (s *Stack) linesKept() bool { return s.Telemetry.Logs.Backend == telemetry.Local }
+
+// linesURL is where Grafana asks for log lines.
+var linesURL = fmt.Sprintf("http://%s:%d%s", telemetry.LogsOf(telemetryName).Name, telemetry.LogsPort, telemetry.LogsPath)
+
+// senders are the workloads that send what they write themselves. What others write is kept
+// where an agent on the nodes reads it.
+func (s *Stack) senders() (names []string) {
+	for _, l := range s.links() {
+		if l.To.Workload != nil && *l.To.Workload == telemetry.CollectorOf(telemetryName) && l.From.Workload != nil {
+			names = append(names, l.From.Workload.Name)
+		}
+	}
+	return names
+}
