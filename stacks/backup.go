@@ -67,7 +67,7 @@ func (s *Stack) backupSettings(set *settings.Set) {
 	while := func(what string, holds func() bool, more ...settings.Option) []settings.Option {
 		return append([]settings.Option{settings.While(holds, what)}, more...)
 	}
-	on := while("databaseBackup is not off", b.on)
+	on := while("databaseBackup is s3, volume or path", b.on)
 	onVolume := while("databaseBackup is volume", func() bool { return b.Mode == BackupVolume }, only)
 	onPath := while("databaseBackup is path", func() bool { return b.Mode == BackupPath }, settings.Only(room.DockerHost), settings.Valid(repositoryFolder))
 	schedule := append(on, settings.Valid(backup.Schedule))

@@ -3,6 +3,7 @@ package stacks
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -41,15 +42,12 @@ const notArchived = "%q: the stack's database is in volume %s, of the Alpine ima
 // hostGeneration tells of which generation a volume is on a Docker host, by its name
 // without the stack's prefix; 0 for one that is none of the database's.
 func hostGeneration(workload string) int {
-	for number := 1; ; number++ {
-		set := database.Set(databaseName, number)
-		if set == workload {
-			return number
-		}
-		if len(set) > len(workload) {
-			return 0
-		}
+	digits, ours := strings.CutPrefix(workload, strings.TrimSuffix(database.Set(databaseName, 0), "0"))
+	number, err := strconv.Atoi(digits)
+	if !ours || err != nil || workload != database.Set(databaseName, number) {
+		return 0
 	}
+	return number
 }
 
 // arrangeHostBackup lets a Docker host's containers find what is backed up, and where to.
