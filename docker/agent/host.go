@@ -77,8 +77,19 @@ func backups(ctx context.Context, log *slog.Logger, args []string) error {
 			return "", err
 		}
 		defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-		err = conn.QueryRow(ctx, "SELECT upper(lpad(to_hex(timeline_id), 8, '0')) FROM pg_control_checkpoint()").Scan(&timeline)
-		return timeline, err
+		var server scheduled.Control
+		if err := conn.QueryRow(ctx, "SELECT system_identifier::text, timeline_id FROM pg_control_system(), pg_control_checkpoint()").Scan(&server.System, &server.Timeline); err != nil {
+			return "", err
+		}
+		printed, err := exec.CommandContext(ctx, "pg_controldata", "-D", os.Getenv("PGDATA")).Output()
+		if err != nil {
+			return "", fmt.Errorf("pg_controldata: %w", err)
+		}
+		files, err := scheduled.ParseControl(string(printed))
+		if err != nil {
+			return "", err
+		}
+		return files.Same(server)
 	}
 	return scheduledLoop(ctx, scheduled.New(t, 6, log), *listen)
 }

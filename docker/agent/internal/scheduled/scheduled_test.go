@@ -223,6 +223,32 @@ func TestProverRemembersAndDrops(t *testing.T) {
 	}
 }
 
+// While a restore takes over, the server is on another volume than the one beside it.
+func TestABackupIsOfOneVolume(t *testing.T) {
+	const printed = "pg_control version number:            1700\nDatabase system identifier:           7567\nLatest checkpoint's REDO WAL file:    0000000B0000000000000003\nLatest checkpoint's TimeLineID:       11\n"
+	files, err := ParseControl(printed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if timeline, err := files.Same(Control{"7567", 11}); err != nil || timeline != "0000000B" {
+		t.Errorf("%q, %v", timeline, err)
+	}
+	for _, other := range []Control{{"7567", 12}, {"7568", 11}} {
+		if _, err := files.Same(other); err == nil || !strings.Contains(err.Error(), "another volume") {
+			t.Errorf("%v: %v", other, err)
+		}
+	}
+	if _, err := ParseControl("could not open file"); err == nil {
+		t.Error("no database is one")
+	}
+	ran := false
+	taker := Taker{Kinds: weekly(t), Do: func(context.Context, ...string) error { ran = true; return nil },
+		Timeline: func(context.Context) (string, error) { return files.Same(Control{"7567", 12}) }}
+	if err := taker.Run(t.Context(), "incr"); err == nil || ran {
+		t.Errorf("%v: a backup of two volumes", err)
+	}
+}
+
 func TestSchedules(t *testing.T) {
 	for _, bad := range []string{"", "daily", "CRON_TZ=UTC 0 0 * * *"} {
 		if _, err := Schedule(bad); err == nil {

@@ -25,7 +25,9 @@ type Taker struct {
 	// Output runs pgBackRest and returns what it prints, Do with its output in the log.
 	Output func(ctx context.Context, args ...string) ([]byte, error)
 	Do     func(ctx context.Context, args ...string) error
-	// Timeline asks the server on which it is, as in the names of its log's segments.
+	// Timeline asks the server on which it is, as in the names of its log's segments. It is
+	// an error if the server is on other files than those beside this container: while a
+	// restore takes over, a backup would be of both.
 	Timeline func(ctx context.Context) (string, error)
 	// Begun is when the container began.
 	Begun time.Time
@@ -129,6 +131,9 @@ func (t *Taker) look(ctx context.Context) ([]taken, error) {
 // Run is for Loop. A stanza that is there already is left alone, and an incremental backup
 // is a full one where there is none yet.
 func (t *Taker) Run(ctx context.Context, what string) error {
+	if _, err := t.Timeline(ctx); err != nil {
+		return err
+	}
 	if err := t.Do(ctx, "stanza-create"); err != nil {
 		return err
 	}
