@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -41,17 +40,6 @@ type Backup struct {
 	// that it is filled by this update, or was by the one before.
 	restored string
 	fills    bool
-}
-
-// Bucket is a repository elsewhere, or in a folder.
-type Bucket struct {
-	// Folder of a Docker host; "" for a bucket, of which the others are but Passphrase.
-	Folder                         string
-	Endpoint, Bucket, Region, Path string
-	PathStyle                      bool
-	// Authority is PEM.
-	Authority                  string
-	Key, KeySecret, Passphrase string
 }
 
 // The values of the setting databaseBackup.
@@ -97,21 +85,6 @@ func (s *Stack) backupSettings(set *settings.Set) {
 	g.Text(&b.From.Passphrase, "databaseRestorePassphrase", "What the backups of another stack are encrypted with.", append(restoring, settings.Secret)...)
 	g.List(&b.Delete, "databaseDeleteVolumes", "Volumes of the database from before a restore, of former backups, or of a former Prometheus and Alertmanager, that are deleted now, by the names of their claims. A protected stack, and one on a Docker host, lets go of them, and they are deleted by kubectl or docker.")
 	g.Check(s.checkBackup)
-}
-
-// bucketSettings declares the settings of a bucket, whose names begin with prefix.
-func bucketSettings(g *settings.Group, prefix, of, path string, b *Bucket, options []settings.Option) {
-	with := func(more ...settings.Option) []settings.Option {
-		return append(options[:len(options):len(options)], more...)
-	}
-	g.Text(&b.Endpoint, prefix+"Endpoint", "S3 server, host or host:port, over TLS, with "+of+".", with(settings.Valid(pgbackrest.Endpoint))...)
-	g.Text(&b.Bucket, prefix+"Bucket", "Bucket with "+of+".", with(settings.Valid(pgbackrest.Bucket))...)
-	g.Text(&b.Region, prefix+"Region", "Region of that bucket.", with()...)
-	g.Text(&b.Path, prefix+"Path", "Folder in that bucket; "+path+".", with(settings.Valid(pgbackrest.Path))...)
-	g.Bool(&b.PathStyle, prefix+"PathStyle", "Name the bucket in the path instead of the host, as servers such as MinIO want it.", with()...)
-	g.Text(&b.Authority, prefix+"Authority", "Certificate, PEM, of the authority that vouches for that server; by default the system's do.", with(settings.Valid(certificates))...)
-	g.Text(&b.Key, prefix+"Key", "Access key of that bucket.", with(settings.Secret)...)
-	g.Text(&b.KeySecret, prefix+"KeySecret", "Secret of that access key.", with(settings.Secret)...)
 }
 
 // stays tells whether there is anything of backups: they are on, or their volume is kept.
@@ -178,14 +151,6 @@ func (s *Stack) checkBackup(p *settings.Problems) {
 func (b *Backup) another() bool {
 	f := b.From
 	return f.Folder+f.Endpoint+f.Bucket+f.Path != ""
-}
-
-// repositoryFolder is for settings.Valid: a folder of a Docker host that is mounted whole.
-func repositoryFolder(v string) error {
-	if !path.IsAbs(v) || path.Clean(v) != v || v == "/" || strings.ContainsAny(v, ":,\"") {
-		return fmt.Errorf("%q is no folder of a host: write its whole path, e.g. /srv/alphapulse/backup", v)
-	}
-	return nil
 }
 
 // label is how pgBackRest calls a backup.
@@ -309,22 +274,6 @@ func (s *Stack) arrangeBackup() {
 	}
 }
 
-// repository completes one with a bucket's address.
-func (b Bucket) repository(r pgbackrest.Repository, stack string) pgbackrest.Repository {
-	if b.Folder != "" {
-		return pgbackrest.Repository{Folder: database.HostRepository, Full: r.Full, Differential: r.Differential}
-	}
-	r.Folder = ""
-	r.Endpoint, r.Bucket, r.Path, r.PathStyle = b.Endpoint, b.Bucket, b.Path, b.PathStyle
-	if b.Region != "" {
-		r.Region = b.Region
-	}
-	if r.Path == "" {
-		r.Path = "/alphapulse/" + strings.ToLower(stack)
-	}
-	return r
-}
-
 // backupCredentials gives the backup what it logs in and encrypts with.
 func (s *Stack) backupCredentials(c *platform.Credentials) {
 	b, a := &s.Backup, s.Backups
@@ -371,23 +320,6 @@ func (s *Stack) backupCredentials(c *platform.Credentials) {
 
 // storeUser is the one user of the S3 server.
 const storeUser = "backup"
-
-// over takes what is not set from another bucket's settings. A folder has all of it.
-func (b Bucket) over(other Bucket) Bucket {
-	if b.Folder != "" {
-		return Bucket{Folder: b.Folder}
-	}
-	for _, f := range []struct{ own, other *string }{
-		{&b.Endpoint, &other.Endpoint}, {&b.Bucket, &other.Bucket}, {&b.Region, &other.Region}, {&b.Path, &other.Path},
-		{&b.Authority, &other.Authority}, {&b.Key, &other.Key}, {&b.KeySecret, &other.KeySecret},
-	} {
-		if *f.own == "" {
-			*f.own = *f.other
-		}
-	}
-	b.PathStyle = b.PathStyle || other.PathStyle
-	return b
-}
 
 // optionalText is nil for an empty value.
 func optionalText(value string) pulumi.StringInput {

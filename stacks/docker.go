@@ -84,6 +84,12 @@ func deployDocker(ctx *pulumi.Context, s *Stack, all func() []pulumi.Resource) (
 	if err := c.guard(ctx, all()); err != nil {
 		return nil, err
 	}
+	return c.outputs(ctx, s.onHost(host, db, edge, app))
+}
+
+// onHost are the outputs that a stack on a Docker host has, and those that its next update
+// reads.
+func (s *Stack) onHost(host *workload.Host, db *database.DockerDatabase, edge *ingress.DockerIngress, app *backend.DockerBackend) pulumi.Map {
 	target := pulumi.Map{
 		outputVolumes:   pulumi.ToStringMap(host.Volumes),
 		"urls":          edge.URLs,
@@ -102,5 +108,5 @@ func deployDocker(ctx *pulumi.Context, s *Stack, all func() []pulumi.Resource) (
 	if s.Host.id != "" {
 		target[outputEngine] = pulumi.String(s.Host.id)
 	}
-	return c.outputs(ctx, target)
+	return target
 }
