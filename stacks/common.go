@@ -23,6 +23,7 @@ func newCommon(ctx *pulumi.Context, s *Stack, engine *docker.Provider) (*common,
 	}
 	credentials, err := platform.NewCredentials(ctx, "credentials", &platform.CredentialsArgs{
 		Protect: s.Platform.Protect, Members: s.Target == room.Kubernetes, Words: s.words, Former: s.formerWords,
+		Archived:  s.Target == room.DockerHost && s.Database.Archived,
 		Authority: s.authority, FormerAuthority: s.formerAuthority,
 	}, images.first...)
 	if err != nil {

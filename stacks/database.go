@@ -17,10 +17,10 @@ func (s *Stack) databaseSettings(set *settings.Set) {
 	a := s.Database
 	only := settings.Only(room.Kubernetes)
 	g := set.Group("Database", "TimescaleDB, its poolers and its exporter. docs/data.md says what is promised.")
-	g.Image(&a.Image, "databaseImage", "TimescaleDB: on a cluster the HA edition, by default "+database.HAImage+"; on a Docker host the Alpine edition, by default "+database.HostImage+".",
+	g.Image(&a.Image, "databaseImage", "TimescaleDB: on a cluster the HA edition, by default "+database.HAImage+"; on a Docker host that is backed up, too, else the Alpine edition, by default "+database.HostImage+".",
 		settings.Of(settings.Release{Product: "PostgreSQL", Repositories: []string{"postgres", "postgresql"}, Mark: "pg", Only: database.Major}))
 	g.Image(&a.ExporterImage, "databaseExporterImage", "Prometheus exporter of the database.")
-	g.Image(&a.AgentImage, "databaseAgentImage", "The project's agent beside members and poolers, and beside the edge's nginx, from docker/Dockerfile.agent.prod.", only)
+	g.Image(&a.AgentImage, "databaseAgentImage", "The project's agent beside members and poolers, and beside the edge's nginx, from docker/Dockerfile.agent.prod. On a Docker host a database that is backed up has it.")
 	g.Image(&a.PoolerImage, "databasePoolerImage", "PgBouncer, 1.26.1 or newer.", only)
 	g.Int(&a.Instances, "databaseInstances", "Members of the database: with 2 or 3 it fails over by itself, and a commit is on two of them before it is acknowledged.",
 		settings.Between(1, database.MostInstances), only)
@@ -54,10 +54,14 @@ func (s *Stack) databaseSettings(set *settings.Set) {
 // checkDatabase refuses what a cluster of members cannot be made of.
 func (s *Stack) checkDatabase(p *settings.Problems) {
 	a := s.Database
+	image := p.Value("databaseImage")
+	if s.Target == room.DockerHost && s.Backup.on() && alpine.MatchString(image) {
+		p.Add("databaseImage", "%q has no pgBackRest, and databaseBackup is %s: name the HA edition, e.g. %s", image, s.Backup.Mode, database.HAImage)
+	}
 	if s.Target != room.Kubernetes {
 		return
 	}
-	if image := p.Value("databaseImage"); alpine.MatchString(image) {
+	if alpine.MatchString(image) {
 		p.Add("databaseImage", "%q is the edition for a Docker host: a cluster needs the HA edition with Patroni, e.g. %s", image, database.HAImage)
 	}
 	if image := p.Value("databasePoolerImage"); image != "" {

@@ -6,6 +6,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/alphapulse/alphapulse-infra/components/backend"
+	"github.com/alphapulse/alphapulse-infra/components/backup"
 	"github.com/alphapulse/alphapulse-infra/components/cache"
 	"github.com/alphapulse/alphapulse-infra/components/database"
 	"github.com/alphapulse/alphapulse-infra/components/frontend"
@@ -38,6 +39,13 @@ func deployDocker(ctx *pulumi.Context, s *Stack, all func() []pulumi.Resource) (
 	db, err := database.NewDockerDatabase(ctx, databaseName, host, s.Database, opts...)
 	if err != nil {
 		return nil, err
+	}
+	if s.Backup.on() {
+		if _, err := backup.NewDockerBackup(ctx, backupName, host, s.Backups, backup.DockerArgs{
+			Data: db.Data, Socket: db.Socket, Agent: db.Agent, Ready: db.Ready,
+		}, opts...); err != nil {
+			return nil, err
+		}
 	}
 	store, err := cache.NewDockerCache(ctx, cacheName, host, s.Cache, opts...)
 	if err != nil {
@@ -76,14 +84,29 @@ func deployDocker(ctx *pulumi.Context, s *Stack, all func() []pulumi.Resource) (
 	if err := c.guard(ctx, all()); err != nil {
 		return nil, err
 	}
+	return c.outputs(ctx, s.onHost(host, db, edge, app))
+}
+
+// onHost are the outputs that a stack on a Docker host has, and those that its next update
+// reads.
+func (s *Stack) onHost(host *workload.Host, db *database.DockerDatabase, edge *ingress.DockerIngress, app *backend.DockerBackend) pulumi.Map {
 	target := pulumi.Map{
 		outputVolumes:   pulumi.ToStringMap(host.Volumes),
 		"urls":          edge.URLs,
 		"caCertificate": edge.CACertificate,
 		outputRotations: s.rotationOutput(app.Ready...),
 	}
+	if s.Database.Archived {
+		// An update that fails keeps its outputs, too: these are what it is on in the end.
+		once := func(value any) pulumi.Output { return db.Started.ApplyT(func(pulumi.ID) any { return value }) }
+		target[outputVolumes] = once(host.Volumes)
+		target[outputGeneration], target[outputRestored] = once(s.Database.Generation), once(s.Backup.restored)
+	}
+	if s.Backup.on() {
+		target["databaseBackupPassphrase"] = s.Backups.Archive.Passphrase
+	}
 	if s.Host.id != "" {
 		target[outputEngine] = pulumi.String(s.Host.id)
 	}
-	return c.outputs(ctx, target)
+	return target
 }

@@ -3,23 +3,31 @@ package stacks
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"github.com/alphapulse/alphapulse-infra/components/workload"
 	"github.com/alphapulse/alphapulse-infra/stacks/live"
 )
 
 // lookAtEngine asks the engine of a Docker host which one it is. One that does not answer
 // is reported, not refused, as a cluster is.
 func (s *Stack) lookAtEngine(ctx *pulumi.Context, before Previous) error {
-	engine, err := live.AskEngine(ctx.Context(), s.Host.Address)
+	engine, err := live.AskEngine(ctx.Context(), s.Host.Address, workload.DataLabels(s.Host.Prefix)...)
 	if errors.Is(err, live.ErrUnasked) {
+		if s.Database.Archived && !before.Exists() {
+			return ctx.Log.Warn(unaskedGeneration, nil)
+		}
 		return ctx.Log.Info(fmt.Sprintf("which engine it is was not asked: %v", err), nil)
 	}
 	if err != nil {
 		return ctx.Log.Warn(fmt.Sprintf("the Docker engine does not answer, so it was not checked that it is the one with the stack's data: %v", err), nil)
 	}
 	warning, err := s.knowEngine(engine, before)
+	if err == nil {
+		err = s.foundOnEngine(engine.Volumes, before)
+	}
 	if err != nil {
 		return fmt.Errorf("the configuration of stack %s has 1 problem(s), nothing was changed:\n%w", s.Name, err)
 	}
@@ -44,4 +52,31 @@ func (s *Stack) knowEngine(engine *live.Engine, before Previous) (warning string
 			"(edgeApiRate and the others): see \"Who the client is\" in docs/single-host.md", nil
 	}
 	return "", nil
+}
+
+// unaskedGeneration warns of a database that a destroy has left behind.
+const unaskedGeneration = "dockerHost: an engine behind ssh is not asked which volumes of the database it has: if this stack was restored before it was destroyed, " +
+	"it would go on with a volume from before that; for this one update reach the engine otherwise, e.g. through `ssh -nNT -L /tmp/engine.sock:/var/run/docker.sock HOST` as unix:///tmp/engine.sock"
+
+// foundOnEngine lets a stack that was destroyed go on with the volume that it was on: its
+// outputs are gone, and the volumes are not.
+func (s *Stack) foundOnEngine(volumes []string, before Previous) error {
+	if before.Exists() {
+		return nil
+	}
+	newest, former := 0, ""
+	for _, volume := range volumes {
+		workload := strings.TrimPrefix(volume, s.Host.Prefix+"-")
+		newest = max(newest, hostGeneration(workload))
+		if workload == databaseName {
+			former = volume
+		}
+	}
+	if newest == 0 && former != "" && s.Backup.on() {
+		return &refusal{"databaseBackup: " + fmt.Sprintf(notArchived, s.Backup.Mode, former)}
+	}
+	if newest > 0 {
+		s.Database.Archived, s.Database.Generation = true, newest
+	}
+	return nil
 }

@@ -33,7 +33,7 @@ type part struct {
 // rooms is what a stack consists of. The order is that of scraping, alerts and panels.
 func (s *Stack) rooms() []part {
 	parts := []part{{databaseName, s.Database.Facts, &s.Database.Placement, true}}
-	if s.Target == room.Kubernetes && s.stays() {
+	if s.stays() {
 		parts = append(parts, part{backupName, s.Backups.Facts, &s.Backups.Placement, true})
 	}
 	return append(parts, []part{

@@ -1,6 +1,7 @@
 // Package backup keeps what the database stores: pods that take backups by schedule, one
 // that proves by schedule that the newest can be restored, and, where the backups lie on
-// a volume of the cluster, the S3 server in front of it. The write-ahead log is archived
+// a volume of the cluster, the S3 server in front of it; on a Docker host a container that
+// takes backups and one that proves them. The write-ahead log is archived
 // by the database's own pods.
 package backup
 
@@ -127,9 +128,14 @@ func (a *Args) Validate() error {
 	if err := a.Resources.Validate(); err != nil {
 		problem("Resources: %w", err)
 	}
+	return errors.Join(append(problems, a.validateSchedules())...)
+}
+
+func (a *Args) validateSchedules() error {
+	var problems []error
 	for _, s := range a.schedules() {
 		if err := Schedule(s.schedule); err != nil {
-			problem("%s: %w", s.kind, err)
+			problems = append(problems, fmt.Errorf("backup: %s: %w", s.kind, err))
 		}
 	}
 	return errors.Join(problems...)
@@ -150,10 +156,11 @@ func (a *Args) schedules() []kind {
 }
 
 // watched is where the backups are seen. Schedules that cannot be read have been refused.
-func (a *Args) watched(name string) observe.Watched {
+func (a *Args) watched(name string, on room.Target) observe.Watched {
 	between, _ := LongestGap(a.Full, a.Differential, a.Incremental)
 	proofs, _ := LongestGap(a.Proof)
 	return observe.Watched{
+		Host: on == room.DockerHost,
 		Name: name, Database: a.Database.Stanza, Between: between, Proofs: proofs,
 		QueueMax: a.Database.QueueMax, LogSize: a.Database.LogSize,
 	}

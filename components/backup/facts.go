@@ -26,8 +26,11 @@ func StoreOf(name string) room.Identity {
 }
 
 // Facts of the backup called name. It is for namespaces: two pods that take a backup, one
-// by schedule and one by hand, and one that proves.
-func (a *Args) Facts(name string, _ room.Target) room.Facts {
+// by schedule and one by hand, and one that proves; on a Docker host for a container each.
+func (a *Args) Facts(name string, on room.Target) room.Facts {
+	if on == room.DockerHost {
+		return a.hostFacts(name)
+	}
 	var former []room.Claim
 	if a.Former != nil {
 		former = append(former, room.Claim{Name: StoreOf(name).Name, Size: a.Former.Storage})
@@ -51,7 +54,18 @@ func (a *Args) Facts(name string, _ room.Target) room.Facts {
 		f.Claims = append(f.Claims, room.Claim{Name: store.Name, Size: a.Store.Storage})
 		f.Services = []string{store.Name}
 	}
-	watched := a.watched(name)
+	watched := a.watched(name, on)
+	f.Rules, f.Panels = observe.Alerts(watched), observe.Panels(watched)
+	return f
+}
+
+func (a *Args) hostFacts(name string) room.Facts {
+	metrics := &room.Scrape{Port: MetricsPort, Path: "/metrics"}
+	var f room.Facts
+	for _, identity := range []room.Identity{Taker(name), Prover(name)} {
+		f.Workloads = append(f.Workloads, room.Workload{Identity: identity, Replicas: 1, Containers: []room.Resources{a.Resources}, Scrape: metrics})
+	}
+	watched := a.watched(name, room.DockerHost)
 	f.Rules, f.Panels = observe.Alerts(watched), observe.Panels(watched)
 	return f
 }

@@ -25,12 +25,19 @@ type Archive struct {
 	Authority pulumi.StringInput
 	// Key and KeySecret log in; Passphrase encrypts.
 	Key, KeySecret, Passphrase pulumi.StringInput
+	// HostFolder is the folder of a Docker host that its containers have as Folder; "" for a
+	// bucket.
+	HostFolder string
 }
 
 // Validate reports everything that is wrong with the archive.
 func (a *Archive) Validate() error {
 	problems := []error{a.Repository.Validate()}
-	for _, n := range []required{{"Key", a.Key}, {"KeySecret", a.KeySecret}, {"Passphrase", a.Passphrase}} {
+	needed := []required{{"Passphrase", a.Passphrase}}
+	if a.Folder == "" {
+		needed = append([]required{{"Key", a.Key}, {"KeySecret", a.KeySecret}}, needed...)
+	}
+	for _, n := range needed {
 		if n.value == nil {
 			problems = append(problems, fmt.Errorf("backup repository: %s is missing: set it", n.name))
 		}
@@ -63,8 +70,16 @@ func (a *Archive) Files(prefix, folder string, config func(pgbackrest.Repository
 		plain.Data[authorityFile] = a.Authority
 	}
 	plain.Data[backrestFile] = pulumi.String(config(repository))
-	text := secretOf([]any{a.Key, a.KeySecret, a.Passphrase}, func(v []any) (string, error) {
-		return pgbackrest.Secret(pgbackrest.Secrets{Key: v[0].(string), KeySecret: v[1].(string), Passphrase: v[2].(string)})
+	in := []any{a.Passphrase}
+	if a.Folder == "" {
+		in = append(in, a.Key, a.KeySecret)
+	}
+	text := secretOf(in, func(v []any) (string, error) {
+		s := pgbackrest.Secrets{Passphrase: v[0].(string)}
+		if len(v) > 1 {
+			s.Key, s.KeySecret = v[1].(string), v[2].(string)
+		}
+		return repository.Secret(s)
 	})
 	return plain, workload.Hidden(prefix+"-secret", pulumi.StringMap{secretFile: text})
 }

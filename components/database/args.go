@@ -69,15 +69,17 @@ var (
 type Args struct {
 	workload.Placement
 	// Image of TimescaleDB on PostgreSQL 17: on a cluster the HA edition with Patroni and
-	// pgBackRest (uid 1000), on a Docker host the Alpine edition (uid 70). nil takes
+	// pgBackRest (uid 1000), on a Docker host, unless it is Archived, the Alpine edition
+	// (uid 70). nil takes
 	// HAImage or HostImage. Nothing needs the Timescale-licensed features, and nothing
 	// takes them away where the image has them.
 	Image pulumi.StringInput
 	// LookIntoImage runs the image once, before what runs it changes, to see which
 	// PostgreSQL it has, and whether Patroni: for one whose name does not tell.
 	LookIntoImage bool
-	// AgentImage is the project's own agent, which stands beside members and poolers, and
-	// PoolerImage PgBouncer's. A Docker host has neither.
+	// AgentImage is the project's own agent, which stands beside members and poolers and in
+	// a Docker host's server that is Archived, and PoolerImage PgBouncer's, of which a Docker
+	// host has none.
 	AgentImage, PoolerImage pulumi.StringInput
 	// Instances is the number of members, 1 to MostInstances. With more than one a commit
 	// is on two of them before it is acknowledged.
@@ -88,6 +90,11 @@ type Args struct {
 	Direct bool
 	// Generation of the volumes: a restore fills another one.
 	Generation int
+	// Archived says that a Docker host's server is of the HA edition, on volumes that have
+	// generations: one that is backed up, or has been.
+	Archived bool
+	// Attempt names a try to fill the volume of a Docker host.
+	Attempt string
 	// Archive keeps the write-ahead log, and lets backups be taken; nil for none.
 	Archive *Archive
 	// Restore fills the volumes of this generation, once; nil for a new database.

@@ -69,8 +69,8 @@ const (
 	monitoringReserved = 2
 )
 
-// RenderConfig renders postgresql.conf.
-func RenderConfig(t Tuning) string {
+// RenderConfig renders postgresql.conf, more settings at its end.
+func RenderConfig(t Tuning, more ...setting) string {
 	settings := []setting{
 		{"listen_addresses", "'*'"},
 		{"port", fmt.Sprint(Port)},
@@ -81,7 +81,7 @@ func RenderConfig(t Tuning) string {
 	}
 	var b strings.Builder
 	b.WriteString("# Rendered by the program; an edit here is lost.\n")
-	for _, s := range slices.Concat(settings, common[1:], t.settings()) {
+	for _, s := range slices.Concat(settings, common[1:], t.settings(), more) {
 		fmt.Fprintf(&b, "%s = %s\n", s.name, s.value)
 	}
 	return b.String()

@@ -63,12 +63,15 @@ func (a *Args) Facts(name string, on room.Target) room.Facts {
 		f.Services = workload.ServiceNames(append(a.clusterServices(name), a.poolerServices(name)...))
 		f.Links = a.clusterLinks(name)
 	} else {
-		f.Claims = []room.Claim{{Name: name, Size: a.Storage}}
+		f.Claims = []room.Claim{{Name: a.HostVolume(name), Size: a.Storage}}
 		metrics.Job = Server(name)
 		f.Workloads = []room.Workload{
 			server,
 			{Identity: reconcilerOf(name), Replicas: 1, Containers: []room.Resources{ReconcilerResources}},
 			{Identity: exporterOf(name), Replicas: 1, Containers: []room.Resources{ExporterResources}, Scrape: metrics},
+		}
+		if a.Restore != nil {
+			f.Workloads = append(f.Workloads, room.Workload{Identity: Filler(name), Replicas: 1, Containers: []room.Resources{a.Resources}})
 		}
 		f.Services = append([]string{name}, a.AliasServices...)
 		// The exporter goes through the server's socket.

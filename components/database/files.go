@@ -19,7 +19,7 @@ type files struct {
 }
 
 func (a *Args) files(ctx *pulumi.Context, name string, opts ...pulumi.ResourceOption) (*files, error) {
-	config := ConfigFiles(a.Tuning())
+	config := ConfigFiles(a.Tuning(), a.archiveSettings(name)...)
 	maps.Copy(config, ScriptFiles())
 	verifiers, err := a.verifiers(ctx, name, opts...)
 	if err != nil {
@@ -33,8 +33,8 @@ func (a *Args) files(ctx *pulumi.Context, name string, opts ...pulumi.ResourceOp
 }
 
 // ConfigFiles are the files below ConfigPath.
-func ConfigFiles(t Tuning) map[string]string {
-	return map[string]string{"postgresql.conf": RenderConfig(t), "pg_hba.conf": RenderAccess()}
+func ConfigFiles(t Tuning, more ...setting) map[string]string {
+	return map[string]string{"postgresql.conf": RenderConfig(t, more...), "pg_hba.conf": RenderAccess()}
 }
 
 // ScriptFiles are the files below ScriptsPath.

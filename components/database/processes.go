@@ -22,7 +22,7 @@ const (
 const answersWithin = 300
 
 // volumes of a Docker host's containers, each of which takes those that it mounts.
-func (a *Args) volumes(f *files) []workload.Volume {
+func (a *Args) volumes(name string, f *files) []workload.Volume {
 	empty := func(name, size string) workload.Volume {
 		return workload.Volume{Name: name, Empty: &workload.Empty{Size: size}}
 	}
@@ -33,8 +33,12 @@ func (a *Args) volumes(f *files) []workload.Volume {
 	// The server makes its socket here, as the one who may write.
 	socket.Empty.Shared = true
 	exporter := workload.Volume{Name: "exporter", HostName: "password", Files: f.exporter, Keys: []string{PasswordFile}}
-	return []workload.Volume{
-		{Name: dataVolume, Data: &workload.Data{Size: a.Storage, StorageClass: a.StorageClass, Protect: a.Protect}},
+	data := workload.Volume{Name: dataVolume, Data: &workload.Data{Size: a.Storage, StorageClass: a.StorageClass, Protect: a.Protect}}
+	if a.Archived {
+		data.HostName = a.HostVolume(name)
+	}
+	all := []workload.Volume{
+		data,
 		sharedMemory, socket, empty("tmp", "64Mi"), empty("reconcile-tmp", "1Mi"),
 		{Name: "config", Files: f.config, Keys: []string{"postgresql.conf", "pg_hba.conf"}},
 		{Name: "scripts", Files: f.config, Keys: []string{"reconcile.sh", "roles.sql"}},
@@ -43,17 +47,19 @@ func (a *Args) volumes(f *files) []workload.Volume {
 		{Name: "verifiers", Files: f.verifiers, Keys: []string{SuperuserFile, "application", "monitoring"}},
 		exporter,
 	}
+	if a.Archived {
+		all = append(all, a.archivedVolumes(name)...)
+	}
+	return all
 }
 
 const dataVolume = "data"
 
 func (a *Args) server(name string) workload.Process {
 	ready := readyCommand()
-	return workload.Process{
+	p := workload.Process{
 		Name: "postgresql", Identity: Server(name), Image: a.Image, User: User,
-		Args: pulumi.ToStringArray([]string{
-			"postgres", "-c", "config_file=" + ConfigPath + "/postgresql.conf", "-c", "hba_file=" + ConfigPath + "/pg_hba.conf",
-		}),
+		Args: pulumi.ToStringArray(append([]string{"postgres"}, configArgs...)),
 		Env: pulumi.ToStringMap(map[string]string{
 			"PGDATA":                 dataPath,
 			"POSTGRES_USER":          SuperuserRole,
@@ -81,7 +87,14 @@ func (a *Args) server(name string) workload.Process {
 		PreStop: []string{"sh", "-c", "kill -INT 1"}, StopSignal: "SIGINT",
 		GraceSeconds: a.Tuning().GraceSeconds(),
 	}
+	if a.Archived {
+		return a.archived(name, p)
+	}
+	return p
 }
+
+// configArgs are the server's arguments, by which it reads its files.
+var configArgs = []string{"-c", "config_file=" + ConfigPath + "/postgresql.conf", "-c", "hba_file=" + ConfigPath + "/pg_hba.conf"}
 
 // readyCommand asks whether the server accepts connections. It holds no credential: over
 // the socket the kernel says who asks. The exit codes are 0 for accepting, 1 for refusing
@@ -101,7 +114,7 @@ func alive(ready []string) []string {
 func (a *Args) reconciler(name string) workload.Process {
 	done := []string{"test", "-f", reconciled}
 	return workload.Process{
-		Name: "reconcile", Identity: reconcilerOf(name), Image: a.Image, User: User,
+		Name: "reconcile", Identity: reconcilerOf(name), Image: a.Image, User: a.user(),
 		Command: []string{"sh", ScriptsPath + "/reconcile.sh", reconciled},
 		Env: pulumi.ToStringMap(map[string]string{
 			"SERVER_HOST":      name,

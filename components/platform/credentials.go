@@ -20,6 +20,8 @@ type CredentialsArgs struct {
 	// Members says that the database has members and poolers, which know each other by
 	// credentials of their own.
 	Members bool
+	// Archived says that the database of a Docker host is backed up, or has been.
+	Archived bool
 	// Words name the present values of the credentials in Rotated: another word is another
 	// value, none the first one. Former are the words whose values are accepted beside,
 	// where the credential has such.
@@ -127,6 +129,9 @@ func NewCredentials(ctx *pulumi.Context, name string, args *CredentialsArgs, opt
 		values = append(values, value{"database-pooling", &c.DatabasePooling}, value{"database-replication", &c.DatabaseReplication},
 			value{"database-rewind", &c.DatabaseRewind}, value{databaseControl, &c.DatabaseControl}, value{"authority-seed", &c.AuthoritySeed},
 			value{"backup-passphrase", &c.BackupPassphrase}, value{"backup-store", &c.BackupStore})
+	}
+	if args.Archived {
+		values = append(values, value{"backup-passphrase", &c.BackupPassphrase})
 	}
 	for _, g := range values {
 		// The first value stays, whatever replaces it: it may open what was kept.

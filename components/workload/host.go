@@ -102,6 +102,11 @@ const (
 	dataLabel  = "com.alphapulse.data"
 )
 
+// DataLabels are those of a stack's volumes that hold data, as KEY=VALUE.
+func DataLabels(prefix string) []string {
+	return []string{dataLabel + "=true", stackLabel + "=" + prefix}
+}
+
 // Prefix of every name on the host.
 func (h *Host) Prefix() string { return h.args.Prefix }
 
@@ -127,16 +132,43 @@ func (h *Host) image(ctx *pulumi.Context, name string, reference pulumi.StringIn
 	return image.ImageId, nil
 }
 
-// data is the volume of a workload that holds data.
-func (h *Host) data(ctx *pulumi.Context, i room.Identity, opts ...pulumi.ResourceOption) (pulumi.StringOutput, error) {
-	h.Volumes[i.Name] = h.named(i.Name)
-	volume, err := docker.NewVolume(ctx, i.Name, &docker.VolumeArgs{
-		Name: pulumi.String(h.named(i.Name)),
+// Data is a volume that holds data, made once.
+func (h *Host) Data(ctx *pulumi.Context, name string, opts ...pulumi.ResourceOption) (pulumi.StringOutput, error) {
+	if made, ok := h.shared[name]; ok {
+		return made, nil
+	}
+	h.Volumes[name] = h.named(name)
+	volume, err := docker.NewVolume(ctx, name, &docker.VolumeArgs{
+		Name: pulumi.String(h.named(name)),
 		Labels: docker.VolumeLabelArray{
 			&docker.VolumeLabelArgs{Label: pulumi.String(dataLabel), Value: pulumi.String("true")},
 			&docker.VolumeLabelArgs{Label: pulumi.String(stackLabel), Value: pulumi.String(h.args.Prefix)},
 		},
 	}, append(opts, pulumi.RetainOnDelete(h.args.KeepVolumes), pulumi.Protect(h.args.Protect))...)
+	if err != nil {
+		return pulumi.StringOutput{}, fmt.Errorf("volume: %w", err)
+	}
+	h.shared[name] = volume.Name
+	return volume.Name, nil
+}
+
+// Made is a volume that a container has made the host make before, by its name without the
+// prefix; nil for none.
+func (h *Host) Made(name string) pulumi.StringInput {
+	if made, ok := h.shared[name]; ok {
+		return made
+	}
+	return nil
+}
+
+// scratch is a volume of a container that holds nothing that could not be made again.
+func (h *Host) scratch(ctx *pulumi.Context, name string, opts ...pulumi.ResourceOption) (pulumi.StringOutput, error) {
+	volume, err := docker.NewVolume(ctx, name, &docker.VolumeArgs{
+		Name: pulumi.String(h.named(name)),
+		Labels: docker.VolumeLabelArray{
+			&docker.VolumeLabelArgs{Label: pulumi.String(stackLabel), Value: pulumi.String(h.args.Prefix)},
+		},
+	}, opts...)
 	if err != nil {
 		return pulumi.StringOutput{}, fmt.Errorf("volume: %w", err)
 	}

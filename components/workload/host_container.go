@@ -141,12 +141,12 @@ func (h *Host) mounts(ctx *pulumi.Context, c Container, image pulumi.StringInput
 		switch {
 		case !ok:
 			return nil, 0, nil, fmt.Errorf("container %s: no volume %q", c.Identity.Name, m.Volume)
-		case v.Data != nil:
-			name, err := h.data(ctx, c.Identity, opts...)
+		case v.Data != nil || v.Claim != nil || v.Scratch != nil || v.FromImage != nil:
+			name, err := h.kept(ctx, c.Identity, v, opts...)
 			if err != nil {
 				return nil, 0, nil, err
 			}
-			data = append(data, hostMount{volume: name, path: m.Path})
+			data = append(data, hostMount{volume: name, path: m.Path, readOnly: m.ReadOnly})
 		case v.Empty != nil && m.Path == devShm:
 			sharedMemory = mebibytes(resource.MustParse(v.Empty.Size))
 		case v.Empty != nil && v.Empty.Shared:
@@ -159,7 +159,7 @@ func (h *Host) mounts(ctx *pulumi.Context, c Container, image pulumi.StringInput
 			memory[m.Path] = v.Empty.hostSize()
 		case v.HostFolder != "":
 			bound = append(bound, &docker.ContainerMountArgs{
-				Type: pulumi.String("bind"), Source: pulumi.String(v.HostFolder), Target: pulumi.String(m.Path), ReadOnly: pulumi.Bool(true),
+				Type: pulumi.String("bind"), Source: pulumi.String(v.HostFolder), Target: pulumi.String(m.Path), ReadOnly: pulumi.Bool(m.ReadOnly || !v.HostWritten),
 			})
 		default:
 			folders = append(folders, folder{v, m.Path})
@@ -182,6 +182,21 @@ func (h *Host) mounts(ctx *pulumi.Context, c Container, image pulumi.StringInput
 		})
 	}
 	return all, sharedMemory, carrier, nil
+}
+
+// kept is a volume that outlives the container.
+func (h *Host) kept(ctx *pulumi.Context, i room.Identity, v Volume, opts ...pulumi.ResourceOption) (pulumi.StringInput, error) {
+	switch {
+	case v.Claim != nil:
+		return v.Claim, nil
+	case v.Scratch != nil:
+		return h.scratch(ctx, i.Name+"-"+v.hostName(), opts...)
+	case v.FromImage != nil:
+		return h.fromImage(ctx, i, v, opts...)
+	case v.HostName != "":
+		return h.Data(ctx, v.HostName, opts...)
+	}
+	return h.Data(ctx, i.Name, opts...)
 }
 
 func (e *Empty) hostSize() string {

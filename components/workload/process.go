@@ -80,16 +80,16 @@ type Mount struct {
 }
 
 // Volume is what the processes of a workload mount: exactly one of Data, Claim, Scratch,
-// Empty, Files, Given and HostFolder.
+// Empty, Files, Given, HostFolder and FromImage.
 type Volume struct {
 	Name string
 	// HostName is the name on a Docker host, where it differs.
 	HostName string
 	// Data holds what users stored.
 	Data *Data
-	// Scratch is deleted with its pod; a Docker host has none.
+	// Scratch is deleted with its pod; on a Docker host with the stack.
 	Scratch *Scratch
-	// Claim is one that is there already, by its name; in a namespace only.
+	// Claim is one that is there already, by its name; on a Docker host a volume.
 	Claim pulumi.StringInput
 	// Empty is writable and begins empty.
 	Empty *Empty
@@ -101,9 +101,19 @@ type Volume struct {
 	// Given is the name of a Secret of a namespace that somebody else fills: its files
 	// change under running pods, which no rollout follows.
 	Given pulumi.StringInput
-	// HostFolder is a folder of a Docker host itself, which is only read; on a Docker host
-	// only.
-	HostFolder string
+	// HostFolder is a folder of a Docker host itself; on a Docker host only. HostWritten
+	// lets mounts write to it that are not read-only.
+	HostFolder  string
+	HostWritten bool
+	// FromImage is filled from another image's folder, and only read; on a Docker host only.
+	FromImage *ImageFolder
+}
+
+// ImageFolder is a folder in an image.
+type ImageFolder struct {
+	// Image has it at Path.
+	Image pulumi.StringInput
+	Path  string
 }
 
 // Empty is a writable folder with a bound, so that a runaway writer cannot fill the node.

@@ -2,7 +2,10 @@ module github.com/alphapulse/alphapulse-infra/docker/agent
 
 go 1.26.0
 
-require github.com/jackc/pgx/v5 v5.12.0
+require (
+	github.com/jackc/pgx/v5 v5.12.0
+	github.com/robfig/cron/v3 v3.0.1
+)
 
 require (
 	github.com/jackc/pgpassfile v1.0.0 // indirect

@@ -13,6 +13,10 @@
 //	agent copy            fills an empty volume from it
 //	agent fits            refuses an image of another PostgreSQL than is needed
 //	agent handshakes      counts TLS handshakes that failed, beside an edge's nginx
+//	agent start           becomes the server of a Docker host, which has no Patroni
+//	agent backups         takes backups by schedule there
+//	agent proofs          proves the newest by schedule there
+//	agent ask             is the health check of containers whose images have none
 //
 // It is a program of its own, and not scripts in the database's image, because three of
 // its parts have no equal among the tools of that image: PgBouncer fails every new
@@ -72,11 +76,15 @@ var commands = map[string]func(ctx context.Context, log *slog.Logger, args []str
 	"fits":         fitting,
 	"handshakes":   countHandshakes,
 	"pooler":       runPooler,
+	"start":        start,
+	"backups":      backups,
+	"proofs":       proofs,
+	"ask":          ask,
 }
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 || commands[args[0]] == nil {
-		return errors.New("usage: agent install|member|role-changed|handover|pooler|fill|check|prove|lend|copy|fits|handshakes …")
+		return errors.New("usage: agent install|member|role-changed|handover|pooler|fill|check|prove|lend|copy|fits|handshakes|start|backups|proofs|ask …")
 	}
 	log := slog.New(slog.NewJSONHandler(os.Stderr, nil)).With("agent", args[0])
 	return commands[args[0]](ctx, log, args[1:])
@@ -291,17 +299,23 @@ func check(ctx context.Context, log *slog.Logger, args []string) error {
 }
 
 func prove(ctx context.Context, log *slog.Logger, args []string) error {
+	_, err := proveNewest(ctx, log, args)
+	return err
+}
+
+// proveNewest returns the label of the backup that it has proven.
+func proveNewest(ctx context.Context, log *slog.Logger, args []string) (backup string, err error) {
 	r, err := restoring("prove", log, args, nil)
 	if err != nil {
-		return err
+		return "", err
 	}
 	report, err := r.Prove(ctx)
 	if err != nil {
-		return err
+		return "", err
 	}
 	log.Info("the backup can be restored", "backup", report.Backup, "age", report.Age.Round(time.Second).String(), "restored", report.Restored.Round(time.Millisecond).String(),
 		"checked", report.Checked.Round(time.Millisecond).String(), "databases", report.Databases, "hypertables", report.Hypertables, "chunks", report.Chunks, "tables", report.Tables, "rows", report.Rows)
-	return nil
+	return report.Backup, nil
 }
 
 func runPooler(ctx context.Context, log *slog.Logger, args []string) error {

@@ -24,6 +24,8 @@ type Engine struct {
 	Rootless bool
 	// Folder is where it keeps its data.
 	Folder string
+	// Volumes are the names of the stack's volumes that hold data.
+	Volumes []string
 }
 
 // ErrUnasked is for engines that only the command line reaches.
@@ -31,8 +33,9 @@ var ErrUnasked = errors.New("an engine behind ssh is reached by the provider alo
 
 // AskEngine asks the engine at an address, e.g. unix:///var/run/docker.sock or
 // tcp://10.0.0.7:2376; "" takes DOCKER_HOST or the local socket. DOCKER_TLS_VERIFY and
-// DOCKER_CERT_PATH hold as for Docker's own client.
-func AskEngine(ctx context.Context, address string) (*Engine, error) {
+// DOCKER_CERT_PATH hold as for Docker's own client. labels are those of volumes, as
+// KEY=VALUE, each of which the stack's have.
+func AskEngine(ctx context.Context, address string, labels ...string) (*Engine, error) {
 	if address == "" {
 		address = os.Getenv("DOCKER_HOST")
 	}
@@ -45,16 +48,16 @@ func AskEngine(ctx context.Context, address string) (*Engine, error) {
 	}
 	transport := &http.Transport{}
 	defer transport.CloseIdleConnections()
-	target := "http://engine/info"
+	target := "http://engine"
 	switch u.Scheme {
 	case "unix":
 		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "unix", u.Path)
 		}
 	case "tcp":
-		target = "http://" + u.Host + "/info"
+		target = "http://" + u.Host
 		if os.Getenv("DOCKER_TLS_VERIFY") != "" {
-			target = "https://" + u.Host + "/info"
+			target = "https://" + u.Host
 			if transport.TLSClientConfig, err = clientCertificate(os.Getenv("DOCKER_CERT_PATH")); err != nil {
 				return nil, err
 			}
@@ -62,27 +65,48 @@ func AskEngine(ctx context.Context, address string) (*Engine, error) {
 	default:
 		return nil, ErrUnasked
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
-	if err != nil {
-		return nil, err
-	}
-	response, err := (&http.Client{Transport: transport, Timeout: timeout}).Do(request)
-	if err != nil {
-		return nil, err
-	}
-	defer response.Body.Close() //nolint:errcheck // it was read
-	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("the engine answers %s", response.Status)
-	}
+	client := &http.Client{Transport: transport, Timeout: timeout}
 	var info struct {
 		ID              string
 		SecurityOptions []string
 		DockerRootDir   string
 	}
-	if err := json.NewDecoder(response.Body).Decode(&info); err != nil {
-		return nil, fmt.Errorf("the engine's answer: %w", err)
+	if err := ask(ctx, client, target+"/info", &info); err != nil {
+		return nil, err
 	}
-	return &Engine{ID: info.ID, Rootless: slices.Contains(info.SecurityOptions, "name=rootless"), Folder: info.DockerRootDir}, nil
+	e := &Engine{ID: info.ID, Rootless: slices.Contains(info.SecurityOptions, "name=rootless"), Folder: info.DockerRootDir}
+	filters, err := json.Marshal(map[string][]string{"label": labels})
+	if err != nil {
+		return nil, err
+	}
+	var found struct{ Volumes []struct{ Name string } }
+	if err := ask(ctx, client, target+"/volumes?filters="+url.QueryEscape(string(filters)), &found); err != nil {
+		return nil, err
+	}
+	for _, v := range found.Volumes {
+		e.Volumes = append(e.Volumes, v.Name)
+	}
+	return e, nil
+}
+
+// ask reads one answer of an engine.
+func ask(ctx context.Context, client *http.Client, target string, into any) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
+	if err != nil {
+		return err
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close() //nolint:errcheck // it was read
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("the engine answers %s", response.Status)
+	}
+	if err := json.NewDecoder(response.Body).Decode(into); err != nil {
+		return fmt.Errorf("the engine's answer: %w", err)
+	}
+	return nil
 }
 
 // clientCertificate reads ca.pem, cert.pem and key.pem of a folder.

@@ -77,9 +77,9 @@ var groups = []group{
 		"stacks/encryption.go", "components/cache", "components/database/pgbouncer", "components/database/patroni", "components/backend/contract.go", "tests/e2e/wire_test.go", "tests/e2e/internal/wire"),
 	nodes(),
 	{
-		name: "single", about: "the stack single on a Docker engine", need: 12 * time.Minute,
+		name: "single", about: "the stack single on a Docker engine", need: 20 * time.Minute,
 		dir: ".", pkg: "./tests/single", tags: "e2e",
-		paths: []string{"Pulumi.single.yaml", "components/images", "docker", "components/workload", "stacks/docker.go", "tests/single"},
+		paths: []string{"Pulumi.single.yaml", "components/images", "docker", "components/workload", "components/backup/host.go", "components/database/archived.go", "stacks/docker.go", "stacks/backup_host.go", "tests/single"},
 	},
 	{
 		name: "backend", about: "the reference backend with real PostgreSQL and Redis", need: 5 * time.Minute, waits: true,

@@ -33,7 +33,10 @@ var hosts = map[string]map[string]string{
 		// Those of what is off are the defaults again: a size without an effect is refused.
 		"engineResources":    `{"requests":{"cpu":"500m","memory":"1Gi"},"limits":{"cpu":"1","memory":"2Gi"}}`,
 		"dashboardResources": `{"requests":{"cpu":"250m","memory":"256Mi"},"limits":{"cpu":"500m","memory":"512Mi"}}`},
-	"single protected":            {"protect": "true"},
+	"single protected":    {"protect": "true"},
+	"single with backups": {"databaseBackup": "path", "databaseBackupHostPath": "/srv/backup", "databaseRestore": "latest"},
+	"single with backups elsewhere": {"databaseBackup": "s3", "databaseBackupEndpoint": "s3.example.com", "databaseBackupBucket": "acme-backups",
+		"databaseBackupKey": "key-of-the-bucket", "databaseBackupKeySecret": "secret-of-the-bucket"},
 	"single with logs and traces": {"logsBackend": "local", "tracesBackend": "local", "edgeTraceSampling": "0.05"},
 }
 
@@ -43,7 +46,7 @@ func eachHost(t *testing.T, check func(t *testing.T, h host)) {
 			config, err := recorder.StackConfig("single")
 			require.NoError(t, err)
 			maps.Copy(config, hosts[name])
-			r, err := recorder.Run(recorder.Options{Stack: "single", Config: config, SecretKeys: []string{"alertWebhookUrl", "backendSecretEnv"}})
+			r, err := recorder.Run(recorder.Options{Stack: "single", Config: config, SecretKeys: []string{"alertWebhookUrl", "backendSecretEnv", "databaseBackupKey", "databaseBackupKeySecret"}})
 			require.NoError(t, err)
 			containers, err := r.Containers()
 			require.NoError(t, err)
@@ -53,10 +56,17 @@ func eachHost(t *testing.T, check func(t *testing.T, h host)) {
 	}
 }
 
-// running are the containers that run.
+// filler fills a volume, and ends.
+const filler = "alphapulse-single-database-fill"
+
+// running are the containers that run, and go on.
 func (h host) running() []recorder.Container {
-	return slices.DeleteFunc(slices.Clone(h.containers), recorder.Container.Carrier)
+	return slices.DeleteFunc(slices.Clone(h.containers), func(c recorder.Container) bool { return c.Carrier() || c.Name == filler })
 }
+
+// toRepository are the containers that reach a folder of the host with backups, and whether
+// they may write there.
+var toRepository = map[string]bool{"database": true, "backup": true, "backup-proof": false, "database-fill": true}
 
 // of is a container by its name below the stack's prefix.
 func (h host) of(t *testing.T, name string) recorder.Container {
@@ -84,7 +94,10 @@ func TestContainersAreHardened(t *testing.T) {
 			assert.Empty(t, c.Capabilities.Adds, c.Name)
 			assert.Equal(t, []string{"no-new-privileges:true"}, c.SecurityOpts, c.Name)
 			for _, m := range c.Mounts {
-				if m.Type == "bind" {
+				if writes, ok := toRepository[strings.TrimPrefix(c.Name, "alphapulse-single-")]; ok && m.Type == "bind" {
+					assert.Equal(t, "/srv/backup", m.Source, c.Name)
+					assert.Equal(t, !writes, m.ReadOnly, "%s: the repository", c.Name)
+				} else if m.Type == "bind" {
 					assert.Equal(t, "alphapulse-single-telemetry-reader", c.Name, "%s reaches into the host at %s", c.Name, m.Source)
 					assert.Equal(t, "/var/lib/docker/containers", m.Source)
 					assert.True(t, m.ReadOnly, "%s can write to the host", c.Name)
@@ -101,7 +114,7 @@ func TestContainersAreHardened(t *testing.T) {
 			} else {
 				assert.Regexp(t, `^[1-9]\d*:[1-9]\d*$`, c.User, "%s runs as root or as a name", c.Name)
 			}
-			assert.Equal(t, "unless-stopped", c.Restart, c.Name)
+			assert.Equal(t, map[bool]string{true: "no", false: "unless-stopped"}[c.Name == filler], c.Restart, c.Name)
 		}
 	})
 }
@@ -110,7 +123,7 @@ func TestContainersAreHardened(t *testing.T) {
 // keep in memory, and in their logs; and each has the time that it needs to stop.
 func TestContainersAreBounded(t *testing.T) {
 	eachHost(t, func(t *testing.T, h host) {
-		for _, c := range h.running() {
+		for _, c := range slices.DeleteFunc(slices.Clone(h.containers), recorder.Container.Carrier) {
 			assert.Positive(t, c.Memory, c.Name)
 			assert.Equal(t, c.Memory, c.MemorySwap, "%s may swap", c.Name)
 			assert.Positive(t, c.MemoryReservation, c.Name)
@@ -318,8 +331,9 @@ func TestMountsAreWhole(t *testing.T) {
 				}
 				v, ok := known[m.Source]
 				require.True(t, ok, "%s mounts %s, which nothing makes", c.Name, m.Source)
-				if v.HoldsData() {
-					assert.False(t, m.ReadOnly, c.Name)
+				if v.HoldsData() && m.ReadOnly {
+					assert.Equal(t, "alphapulse-single-backup", c.Name, "it reads another's data")
+				} else if v.HoldsData() {
 					writers[v.Name]++
 				}
 				if names := filled[m.Source]; len(names) > 0 {
@@ -394,7 +408,10 @@ func TestNetworksFollowFromTheLinks(t *testing.T) {
 			zone := strings.TrimPrefix(name, "alphapulse-single-")
 			assert.Equal(t, zone != "entry" && zone != "exit", internal, "%s", name)
 		}
-		assert.Equal(t, []string{"data"}, on["database"])
+		elsewhere := strings.Contains(t.Name(), "backups_elsewhere")
+		if !elsewhere {
+			assert.Equal(t, []string{"data"}, on["database"])
+		}
 		assert.Equal(t, []string{"data"}, on["cache"])
 		assert.Equal(t, []string{"watch"}, on["database-exporter"])
 		assert.NotContains(t, on["edge"], "data")
@@ -403,7 +420,8 @@ func TestNetworksFollowFromTheLinks(t *testing.T) {
 			published := name == "edge" || strings.Contains(t.Name(), "Grafana") && (name == "monitoring-grafana" || name == "monitoring-prometheus")
 			assert.Equal(t, published, slices.Contains(zones, "entry"), "%s: entry", name)
 			goesOut := strings.HasPrefix(name, "backend-") && name != "backend-dashboard" ||
-				name == "monitoring-alertmanager" && strings.Contains(t.Name(), "receivers")
+				name == "monitoring-alertmanager" && strings.Contains(t.Name(), "receivers") ||
+				elsewhere && slices.Contains([]string{"database", "backup", "backup-proof"}, name)
 			assert.Equal(t, goesOut, slices.Contains(zones, "exit"), "%s: exit", name)
 		}
 		meet := func(a, b string) {

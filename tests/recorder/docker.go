@@ -34,12 +34,14 @@ type Container struct {
 	MemoryReservation, CPUShares int
 	ShmSize                      int
 	Cpus                         string
-	LogDriver                    string
-	LogOpts                      map[string]string
-	DestroyGraceSeconds          int
-	StopTimeout, WaitTimeout     int
-	StopSignal                   string
-	Healthcheck                  *struct {
+	// Attach waits for a container's end, and Logs reads what it wrote.
+	Attach, Logs             bool
+	LogDriver                string
+	LogOpts                  map[string]string
+	DestroyGraceSeconds      int
+	StopTimeout, WaitTimeout int
+	StopSignal               string
+	Healthcheck              *struct {
 		Tests                          []string
 		Interval, Timeout, StartPeriod string
 		Retries                        int

@@ -101,6 +101,8 @@ type Options struct {
 	// Prints is what containers print that are attached to, by their names; they have what
 	// is needed where it says nothing else.
 	Prints map[string]string
+	// Ended are the statuses of containers that are attached to, by their names; 0 else.
+	Ended map[string]int
 }
 
 // Run runs the whole program.
@@ -243,6 +245,7 @@ func (m *mocks) NewResource(args pulumi.MockResourceArgs) (string, resource.Prop
 				printed = map[string]string{"database-look": "postgres (PostgreSQL) 17.10", "edge-look": "nginx version: nginx/1.30.0"}[args.Name]
 			}
 			state["containerLogs"] = resource.NewStringProperty(printed + "\n")
+			state["exitCode"] = resource.NewNumberProperty(float64(m.options.Ended[args.Name]))
 		}
 	case dockerPush:
 		state["sha256Digest"] = resource.NewStringProperty(ContentOf(args.Inputs))

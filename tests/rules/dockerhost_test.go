@@ -53,6 +53,12 @@ func TestPrometheusLoadsToldTargets(t *testing.T) {
 	}
 }
 
+func TestBackupAlertsOfADockerHost(t *testing.T) {
+	for alert, list := range hostSituations {
+		t.Run(alert, func(t *testing.T) { check(t, onDockerHost, alert, list) })
+	}
+}
+
 // Nothing there tells how pods and claims are: an alert on them would be silent for
 // ever, or would never end.
 func TestDockerHostAsksNothingOfKubernetes(t *testing.T) {
@@ -72,7 +78,7 @@ func TestDockerHostAsksNothingOfKubernetes(t *testing.T) {
 			}
 		}
 	}
-	for _, alert := range []string{"DatabaseDown", "CacheDown", "EdgeDown", "EdgeErrorBudgetBurn", "EngineAbsent", "TargetDown", "CertificateExpiring", monitoring.DeadMansSwitch} {
+	for _, alert := range []string{"DatabaseDown", "CacheDown", "EdgeDown", "EdgeErrorBudgetBurn", "EngineAbsent", "TargetDown", "CertificateExpiring", "BackupOverdue", "BackupArchiveFailing", monitoring.DeadMansSwitch} {
 		if !strings.Contains(rendered, "alert: "+alert+"\n") {
 			t.Errorf("no alert %s", alert)
 		}

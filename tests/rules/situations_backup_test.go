@@ -55,6 +55,47 @@ func logSize(mebibytes int) map[string]string {
 	}
 }
 
+// told is what a container of a Docker host says of itself, each minute: since when it looks,
+// when it last succeeded (-1 for never) and whether the newest run failed.
+func told(job string, succeeded, failed int) map[string]string {
+	of := fmt.Sprintf("{job=%q,instance=%[1]q}", job)
+	series := map[string]string{"backup_begun_timestamp_seconds" + of: "60x2000", "backup_failed" + of: fmt.Sprintf("%dx2000", failed)}
+	if succeeded >= 0 {
+		series["backup_last_success_timestamp_seconds"+of] = fmt.Sprintf("%dx2000", succeeded)
+	}
+	return series
+}
+
+// hostSituations are those of a Docker host, where no cluster tells of runs. The others are
+// the same there.
+var hostSituations = map[string][]situation{
+	"BackupOverdue": {
+		{name: "the last one is eight hours old", at: "9h", series: with(told("backup", 3600, 0), told("backup-proof", 30000, 0)),
+			fires: []firing{{rule.Critical, nil, noBackup,
+				"The newest backup is 8h 0m 0s old, and another one should be there. A restore takes longer the older it is, and is impossible if there is none."}}},
+		{name: "there was never one", at: "8h1m", series: told("backup", -1, 0),
+			fires: []firing{{rule.Critical, nil, noBackup,
+				"The newest backup is 8h 0m 0s old, and another one should be there. A restore takes longer the older it is, and is impossible if there is none."}}},
+		{name: "a fresh one", at: "9h", series: told("backup", 21600, 0)},
+	},
+	"BackupFailed": {
+		{name: "the newest", at: "2h", series: with(told("backup", 3600, 1), told("backup-proof", 3600, 0)),
+			fires: []firing{{rule.Warning, nil, "A backup of the database failed", "The last backup that began has failed with all its attempts. The next one is taken by schedule."}}},
+		{name: "a proof", at: "2h", series: with(told("backup", 3600, 0), told("backup-proof", 3600, 1))},
+	},
+	"BackupProofOverdue": {
+		{name: "the day before yesterday's", at: "27h", series: with(told("backup-proof", 3600, 0), told("backup", 90000, 0)),
+			fires: []firing{{rule.Critical, nil, noProof, "The last time that a backup was restored and found whole is 1d 2h 0m 0s ago. Another proof should have been made."}}},
+		{name: "yesterday's", at: "25h", series: told("backup-proof", 3600, 0)},
+	},
+	"BackupProofFailed": {
+		{name: "the newest", at: "2h", series: with(told("backup-proof", 3600, 1), told("backup", 3600, 0)),
+			fires: []firing{{rule.Critical, nil, "The newest backup could not be restored",
+				"The newest backup was restored into a volume of its own, and that failed or what came out is not whole. Until a proof succeeds, count on an older backup."}}},
+		{name: "a backup", at: "2h", series: with(told("backup-proof", 3600, 0), told("backup", 3600, 1))},
+	},
+}
+
 // None of these alerts has a label of its own.
 var backupSituations = map[string][]situation{
 	"BackupOverdue": {

@@ -54,7 +54,7 @@ var onDockerHost = func() composition {
 	c := watched
 	c.telemetry = telemetry.Watched{}
 	c.monitoring.KubeStateMetrics, c.database.Members, c.cache.Claim = "", nil, ""
-	c.backup = backup.Watched{}
+	c.backup.Host = true
 	return c
 }()
 

@@ -33,9 +33,11 @@ func TestSingle(t *testing.T) {
 		{"ImageChangeReplacesOnlyItsContainer", s.image},
 		{"WrongImageReplacesNothing", s.wrongImage},
 		{"LogsAndTracesAreKept", s.signals},
+		{"BackupsAreRefusedWhereTheyWouldLeaveADatabase", s.refusesBackups},
 		{"ImagesAreBuiltAndPushed", s.images},
 		{"DestroyKeepsVolumes", s.destroyKeeps},
 		{"DestroyDeletesVolumesWhenTold", s.destroyDeletes},
+		{"BackupProofAndRestore", s.backups},
 	} {
 		t.Run(part.name, part.run)
 	}

@@ -33,7 +33,7 @@ func TestBadBackupsAreRefused(t *testing.T) {
 		says []string
 	}{
 		"nothing decided":    {map[string]string{"databaseBackup": ""}, []string{"databaseBackup: it is not set", "off to have no backup"}},
-		"no such place":      {map[string]string{"databaseBackup": "tape"}, []string{`"tape" is not one of s3, volume, off`}},
+		"no such place":      {map[string]string{"databaseBackup": "tape"}, []string{`"tape" is not one of s3, volume, path, off`}},
 		"no bucket, no keys": {map[string]string{"databaseBackup": "s3"}, []string{"databaseBackupEndpoint: it is not set", "databaseBackupBucket: it is not set", "databaseBackupKey: it is not set", "databaseBackupKeySecret: it is not set"}},
 		"a URL":              {map[string]string{"databaseBackup": "s3", "databaseBackupEndpoint": "https://s3.example.com"}, []string{"without https://"}},
 		"a bucket's name":    {map[string]string{"databaseBackup": "s3", "databaseBackupBucket": "Acme"}, []string{`databaseBackupBucket: "Acme"`}},
@@ -43,7 +43,7 @@ func TestBadBackupsAreRefused(t *testing.T) {
 		"a short passphrase": {map[string]string{"databaseBackupPassphrase": "short-one"}, []string{"databaseBackupPassphrase", "20 characters"}},
 		"no zone":            {map[string]string{"databaseRestore": "2027-01-31 10:03:59"}, []string{"databaseRestore", "with its zone"}},
 		"the future":         {map[string]string{"databaseRestore": "2999-01-31T10:03:59Z"}, []string{"lies in the future"}},
-		"without a backup":   {map[string]string{"databaseBackup": "off", "databaseRestore": "latest"}, []string{"only while databaseBackup is s3 or volume"}},
+		"without a backup":   {map[string]string{"databaseBackup": "off", "databaseRestore": "latest"}, []string{"only while databaseBackup is s3, volume or path"}},
 		"another's backups, no passphrase": {maps.Collect(joined(bucket, map[string]string{"databaseRestore": "latest", "databaseRestorePath": "/alphapulse/prod"})),
 			[]string{"databaseRestorePassphrase: it is not set"}},
 		"from a bucket that nobody can log in to": {map[string]string{"databaseRestore": "latest", "databaseRestoreBucket": "acme-backups", "databaseRestorePassphrase": "x"},

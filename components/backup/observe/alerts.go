@@ -11,9 +11,12 @@ import (
 )
 
 // Watched is where the backups are seen. Kubernetes itself knows when a CronJob last
-// succeeded and which Job failed; kube-state-metrics tells it. What of the write-ahead
-// log is archived, the database's own exporter tells.
+// succeeded and which Job failed; kube-state-metrics tells it. On a Docker host the
+// containers tell it themselves. What of the write-ahead log is archived, the database's
+// own exporter tells.
 type Watched struct {
+	// Host says that they are on a Docker host.
+	Host bool
 	// Name of the backup, with which the names of its CronJobs begin.
 	Name string
 	// Database is the name of the database's job.
@@ -40,8 +43,40 @@ func last(cronjobs string) string {
 	return fmt.Sprintf(`(max(kube_cronjob_status_last_successful_time{cronjob=~%[1]q}) or max(kube_cronjob_created{cronjob=~%[1]q}))`, cronjobs)
 }
 
+// What the containers of a Docker host tell: when one last succeeded, when they began to
+// look, and whether the newest run has failed.
+const (
+	SucceededMetric = "backup_last_success_timestamp_seconds"
+	BegunMetric     = "backup_begun_timestamp_seconds"
+	FailedMetric    = "backup_failed"
+)
+
+// hostLast is last on a Docker host.
+func hostLast(job string) string {
+	return fmt.Sprintf("(max(%[1]s{job=%[3]q}) or max(%[2]s{job=%[3]q}))", SucceededMetric, BegunMetric, job)
+}
+
+// lastProof is when the newest proof succeeded.
+func (w Watched) lastProof() string {
+	if w.Host {
+		return hostLast(w.proof())
+	}
+	return last(w.proof())
+}
+
+// failures is which run has failed, if none has succeeded since.
+func (w Watched) failures(jobs, host, last string) string {
+	if w.Host {
+		return fmt.Sprintf("max(%s{job=%q}) > 0", FailedMetric, host)
+	}
+	return failed(jobs, last)
+}
+
 // lastBackup counts the first one, too, which no CronJob makes.
 func (w Watched) lastBackup() string {
+	if w.Host {
+		return hostLast(w.Name)
+	}
 	return fmt.Sprintf(`max(kube_cronjob_status_last_successful_time{cronjob=~%q} or kube_job_status_completion_time{job_name=~%q}) or max(kube_cronjob_created{cronjob=~%[1]q})`,
 		w.backups(), w.Name+"-first-.+")
 }
@@ -66,17 +101,20 @@ func (w Watched) runs() []rule.Rule {
 			"The database has no recent backup",
 			"The newest backup is {{ $value | humanizeDuration }} old, and another one should be there. A restore takes longer the older it is, and is impossible if there is none."),
 		rule.Alert("BackupFailed", rule.Warning, "",
-			failed(backups, w.lastBackup()),
+			w.failures(backups, w.Name, w.lastBackup()),
 			"A backup of the database failed",
 			"The last backup that began has failed with all its attempts. The next one is taken by schedule."),
 		rule.Alert("BackupProofOverdue", rule.Critical, "5m",
-			fmt.Sprintf(`time() - %s > %d`, last(w.proof()), overdue(w.Proofs)),
+			fmt.Sprintf(`time() - %s > %d`, w.lastProof(), overdue(w.Proofs)),
 			"Nobody knows whether the backups can be restored",
 			"The last time that a backup was restored and found whole is {{ $value | humanizeDuration }} ago. Another proof should have been made."),
 		rule.Alert("BackupProofFailed", rule.Critical, "",
-			failed(proofs, last(w.proof())),
+			w.failures(proofs, w.proof(), w.lastProof()),
 			"The newest backup could not be restored",
 			"The newest backup was restored into a volume of its own, and that failed or what came out is not whole. Until a proof succeeds, count on an older backup."),
+	}
+	if w.Host {
+		return rules
 	}
 	// That the job failed is the same.
 	for i, jobs := range map[int]string{1: backups, 3: proofs} {

@@ -1,9 +1,9 @@
 // Package pgbackrest renders pgBackRest's files: those of the members, which archive the
 // write-ahead log and lend their data, and those of the pods that take backups.
 //
-// A repository is always an S3 bucket, encrypted before it leaves the pod: one of a
-// provider, or of an S3 server on a volume of the cluster. Secrets stand in a file of
-// their own, so that everything else can be shown.
+// A repository is an S3 bucket, one of a provider or of an S3 server on a volume of the
+// cluster, or a folder of a Docker host. What is put there is encrypted before. Secrets
+// stand in a file of their own, so that everything else can be shown.
 package pgbackrest
 
 import (
@@ -40,6 +40,9 @@ func Env(stanza string) map[string]string {
 
 // Repository is where backups and the archived write-ahead log lie.
 type Repository struct {
+	// Folder has the repository, as containers of a Docker host see it; "" for a bucket, of
+	// which the next four are.
+	Folder string
 	// Endpoint is host or host:port of the S3 server, over TLS; Bucket and Region as there.
 	Endpoint, Bucket, Region string
 	// PathStyle puts the bucket into the path instead of the host's name.
@@ -99,15 +102,20 @@ func (r *Repository) Validate() error {
 	problem := func(format string, v ...any) {
 		problems = append(problems, fmt.Errorf("backup repository: "+format, v...))
 	}
-	for _, c := range []struct {
+	type part struct {
 		what string
 		err  error
-	}{{"endpoint", Endpoint(r.Endpoint)}, {"bucket", Bucket(r.Bucket)}, {"path", Path(r.Path)}} {
+	}
+	parts := []part{{"endpoint", Endpoint(r.Endpoint)}, {"bucket", Bucket(r.Bucket)}, {"path", Path(r.Path)}}
+	if r.Folder != "" {
+		parts = []part{{"folder", Path(r.Folder)}}
+	}
+	for _, c := range parts {
 		if c.err != nil {
 			problem("%s %w", c.what, c.err)
 		}
 	}
-	if r.Region == "" {
+	if r.Region == "" && r.Folder == "" {
 		problem("region is empty: set the bucket's, or us-east-1 where a server has none")
 	}
 	if r.Full < 1 || r.Differential < 1 {
@@ -138,18 +146,27 @@ type section struct {
 
 const head = "# Rendered by the program; an edit here is lost.\n"
 
-func (r *Repository) options() []option {
+// place is where the repository is.
+func (r *Repository) place() []option {
+	if r.Folder != "" {
+		return []option{{"repo1-type", "posix"}, {"repo1-path", r.Folder}}
+	}
 	style := "host"
 	if r.PathStyle {
 		style = "path"
 	}
-	options := []option{
+	return []option{
 		{"repo1-type", "s3"},
 		{"repo1-s3-endpoint", r.Endpoint},
 		{"repo1-s3-bucket", r.Bucket},
 		{"repo1-s3-region", r.Region},
 		{"repo1-s3-uri-style", style},
 		{"repo1-path", r.Path},
+	}
+}
+
+func (r *Repository) options() []option {
+	options := append(r.place(), []option{
 		{"repo1-cipher-type", "aes-256-cbc"},
 		{"repo1-retention-full", fmt.Sprint(r.Full)},
 		{"repo1-retention-diff", fmt.Sprint(r.Differential)},
@@ -162,7 +179,7 @@ func (r *Repository) options() []option {
 		{"lock-path", "/tmp/pgbackrest"},
 		{"log-level-console", "info"},
 		{"log-level-file", "off"},
-	}
+	}...)
 	if r.CAFile != "" {
 		options = append(options, option{"repo1-storage-ca-file", r.CAFile})
 	}
@@ -175,16 +192,19 @@ type Secrets struct {
 	Key, KeySecret, Passphrase string
 }
 
-// Secret renders the file of secrets, for SecretDir.
-func Secret(s Secrets) (string, error) {
-	for _, v := range []string{s.Key, s.KeySecret, s.Passphrase} {
-		if v == "" || strings.ContainsAny(v, "\r\n") || strings.TrimSpace(v) != v {
+// Secret renders the file of secrets, for SecretDir. A folder needs no login.
+func (r *Repository) Secret(s Secrets) (string, error) {
+	login := []option{{"repo1-s3-key", s.Key}, {"repo1-s3-key-secret", s.KeySecret}}
+	if r.Folder != "" {
+		login = nil
+	}
+	all := append(login, option{"repo1-cipher-pass", s.Passphrase})
+	for _, o := range all {
+		if v := o.value; v == "" || strings.ContainsAny(v, "\r\n") || strings.TrimSpace(v) != v {
 			return "", errors.New("backup repository: a secret is empty, or has a line break or a blank at its ends: set key, its secret and passphrase")
 		}
 	}
-	return render(head, section{"global", []option{
-		{"repo1-s3-key", s.Key}, {"repo1-s3-key-secret", s.KeySecret}, {"repo1-cipher-pass", s.Passphrase},
-	}}), nil
+	return render(head, section{"global", all}), nil
 }
 
 // Server is a member's PostgreSQL server, as pgBackRest reaches it.
@@ -204,6 +224,8 @@ type Member struct {
 	// beyond is dropped, and with it the recovery to a moment until the next backup: the
 	// database goes on.
 	QueueMax int64
+	// Alone says that it lends its data to nobody over the network: on a Docker host.
+	Alone bool
 }
 
 // Render renders pgbackrest.conf of a member.
@@ -213,22 +235,29 @@ func (m *Member) Render() string {
 		option{"archive-push-queue-max", fmt.Sprint(m.QueueMax)},
 		option{"archive-timeout", "60"},
 		option{"spool-path", m.SpoolDir},
-		option{"tls-server-address", "*"},
-		option{"tls-server-port", fmt.Sprint(Port)},
-		option{"tls-server-ca-file", TLSDir + "/ca.crt"},
-		option{"tls-server-cert-file", TLSDir + "/tls.crt"},
-		option{"tls-server-key-file", TLSDir + "/tls.key"},
-		option{"tls-server-auth", ClientName + "=" + m.Stanza},
 	)
+	if !m.Alone {
+		global = append(global,
+			option{"tls-server-address", "*"},
+			option{"tls-server-port", fmt.Sprint(Port)},
+			option{"tls-server-ca-file", TLSDir + "/ca.crt"},
+			option{"tls-server-cert-file", TLSDir + "/tls.crt"},
+			option{"tls-server-key-file", TLSDir + "/tls.key"},
+			option{"tls-server-auth", ClientName + "=" + m.Stanza},
+		)
+	}
 	return render(head,
 		section{"global", global},
 		// How much waits is looked at when a try begins, and a try of a repository that does
 		// not answer lasts about six of these: with the default, 60, some six minutes.
 		section{"global:archive-push", []option{{"io-timeout", "15"}}},
-		section{m.Stanza, []option{
-			{"pg1-path", m.Server.DataDir}, {"pg1-socket-path", m.Server.SocketDir}, {"pg1-user", "postgres"},
-		}},
+		section{m.Stanza, m.Server.options()},
 	)
+}
+
+// options of a server that is reached through its files and its socket.
+func (s Server) options() []option {
+	return []option{{"pg1-path", s.DataDir}, {"pg1-socket-path", s.SocketDir}, {"pg1-user", "postgres"}}
 }
 
 // ArchiveCommand is PostgreSQL's.
@@ -243,6 +272,9 @@ type Host struct {
 	Server     Server
 	// Members are the members' names in DNS.
 	Members []string
+	// Beside says that the server's files and its socket are there, and no network: on a
+	// Docker host.
+	Beside bool
 }
 
 // Render renders pgbackrest.conf of a pod that takes backups.
@@ -253,6 +285,9 @@ func (h *Host) Render() string {
 		option{"backup-standby", "prefer"},
 	)
 	var members []option
+	if h.Beside {
+		members = h.Server.options()
+	}
 	for i, name := range h.Members {
 		for _, o := range []option{
 			{"host", name}, {"host-type", "tls"}, {"host-port", fmt.Sprint(Port)},

@@ -66,7 +66,8 @@ func TestHostReachesEveryMemberOverTLS(t *testing.T) {
 }
 
 func TestSecretsAreInTheirFileOnly(t *testing.T) {
-	text, err := Secret(Secrets{Key: "AKIA", KeySecret: "s3cret", Passphrase: "phrase"})
+	bucket := good()
+	text, err := bucket.Secret(Secrets{Key: "AKIA", KeySecret: "s3cret", Passphrase: "phrase"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +83,7 @@ func TestSecretsAreInTheirFileOnly(t *testing.T) {
 		}
 	}
 	for _, bad := range []Secrets{{}, {Key: "a", KeySecret: "b", Passphrase: "c\nrepo1-path=/x"}, {Key: "a", KeySecret: " b", Passphrase: "c"}} {
-		if _, err := Secret(bad); err == nil || strings.Contains(err.Error(), "repo1-path") {
+		if _, err := bucket.Secret(bad); err == nil || strings.Contains(err.Error(), "repo1-path") {
 			t.Errorf("%+v: %v", bad, err)
 		}
 	}
@@ -109,6 +110,43 @@ func TestRepositoriesThatAreRefused(t *testing.T) {
 		c.edit(&r)
 		if err := r.Validate(); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+// A folder of a Docker host: nothing of a bucket, nothing of a network, and encrypted as a
+// bucket is.
+func TestFolderOfAHost(t *testing.T) {
+	folder := Repository{Folder: "/backup", Full: 2, Differential: 6}
+	if err := folder.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	m := Member{Stanza: "db", Repository: folder, Server: Server{"/data", "/run"}, SpoolDir: "/volume/spool", QueueMax: 1 << 30, Alone: true}
+	h := Host{Stanza: "db", Repository: folder, Server: Server{"/data", "/run"}, Beside: true}
+	for what, text := range map[string]string{"server": m.Render(), "beside it": h.Render()} {
+		got := read(t, text)
+		for name, want := range map[string]string{"repo1-type": "posix", "repo1-path": "/backup", "repo1-cipher-type": "aes-256-cbc", "repo1-retention-full": "2"} {
+			if got["global"][name] != want {
+				t.Errorf("%s: %s=%s, want %s", what, name, got["global"][name], want)
+			}
+		}
+		if s := got["db"]; s["pg1-path"] != "/data" || s["pg1-socket-path"] != "/run" || s["pg1-user"] != "postgres" || len(s) != 3 {
+			t.Errorf("%s: [db] %v", what, s)
+		}
+		if strings.Contains(text, "s3") || strings.Contains(text, "tls") {
+			t.Errorf("%s: a folder needs no network:\n%s", what, text)
+		}
+	}
+	secret, err := folder.Secret(Secrets{Passphrase: "phrase"})
+	if err != nil || read(t, secret)["global"]["repo1-cipher-pass"] != "phrase" || strings.Contains(secret, "s3") {
+		t.Errorf("%q, %v", secret, err)
+	}
+	if _, err := folder.Secret(Secrets{}); err == nil {
+		t.Error("a repository without a passphrase")
+	}
+	for _, bad := range []string{"backup", "/back up", "/"} {
+		if r := (Repository{Folder: bad, Full: 1, Differential: 1}); r.Validate() == nil {
+			t.Errorf("folder %q", bad)
 		}
 	}
 }

@@ -430,7 +430,7 @@ var contracts = map[string]contract{
 		files: map[string]string{"/alphapulse": "755 0:0", "/app/logs": "755 1000:1000", "/app/models": "755 1000:1000", "/app/cache": "755 1000:1000", "/app/data": "755 1000:1000", "/tmp": "1777 0:0"},
 	},
 	"frontend": {user: "1001:1001", workdir: "/", entrypoint: []string{"/frontend"}, check: []string{"CMD", "/frontend", "healthcheck"}, env: []string{"PORT=3000"}, ports: []string{"3000/tcp"}, files: map[string]string{"/frontend": "755 0:0"}},
-	"agent":    {user: "65532:65532", workdir: "/", entrypoint: []string{"/agent"}, files: map[string]string{"/agent": "755 0:0"}},
+	"agent":    {user: "65532:65532", workdir: "/", entrypoint: []string{"/app/agent"}, files: map[string]string{"/app/agent": "755 0:0"}},
 	"golang": {
 		workdir: "/go", cmd: []string{"bash"}, env: []string{"GOLANG_VERSION=1.26.8", "GOTOOLCHAIN=local", "GOPATH=/go", "GOPROXY=http://", "PATH=/go/bin:/usr/local/go/bin:"},
 		files: map[string]string{"/go/bin": "1777 0:0", "/root": "700 0:0", "/usr/bin/sh": "-> bash", "/tmp": "1777 0:0"},

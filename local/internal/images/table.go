@@ -268,7 +268,7 @@ func ownImages() []Image {
 				i.config.Healthcheck = healthcheck("/frontend", 5*time.Second)
 			}).
 			row("frontend", "docker/frontend", tag, "", ownRepository+"frontend:"+tag),
-		static("/agent", "agent", "65532:65532").
+		static("/app/agent", "agent", "65532:65532").
 			row("agent", "docker/agent", tag, "", ownRepository+"agent:"+tag),
 		static("/probe", "probe", "65532:65532").
 			row("probe", "local/modules/helpers", tag, "", ownRepository+"probe:"+tag),

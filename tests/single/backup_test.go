@@ -1,0 +1,165 @@
+//go:build e2e
+
+package single
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alphapulse/alphapulse-infra/tests/livetest"
+)
+
+// repository is a folder of the engine's host.
+const repository = "/var/lib/docker/e2e-backup"
+
+// execute runs a command in a container and returns what it prints, and how it ended.
+func execute(t testing.TB, name string, command ...string) (string, int) {
+	t.Helper()
+	body := func(v any) *strings.Reader {
+		raw, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.NewReader(string(raw))
+	}
+	var made struct {
+		ID string `json:"Id"`
+	}
+	// A terminal's stream is text as it is.
+	if err := json.Unmarshal(askWith(t, "POST", "/containers/"+prefix+"-"+name+"/exec", "application/json",
+		body(map[string]any{"Cmd": command, "AttachStdout": true, "AttachStderr": true, "Tty": true})), &made); err != nil {
+		t.Fatal(err)
+	}
+	out := askWith(t, "POST", "/exec/"+made.ID+"/start", "application/json", body(map[string]any{"Detach": false, "Tty": true}))
+	var ended struct{ ExitCode int }
+	if err := json.Unmarshal(ask(t, "GET", "/exec/"+made.ID+"/json", nil), &ended); err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(strings.ReplaceAll(string(out), "\r\n", "\n")), ended.ExitCode
+}
+
+// sql asks the database as its superuser.
+func sql(t testing.TB, statement string) string {
+	t.Helper()
+	out, code := execute(t, "database", "psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", "/var/run/postgresql", "-U", "postgres", "-d", "alphapulse", "-c", statement)
+	if code != 0 {
+		t.Fatalf("%s: %d\n%s", statement, code, out)
+	}
+	return out
+}
+
+// folder makes the folder of the repository, which belongs to the server's user.
+func folder(t testing.TB) {
+	t.Helper()
+	image := containers(t)["cache"].Image
+	request := fmt.Sprintf(`{"Image":%q,"User":"0","Entrypoint":["sh","-c","mkdir -p /host/e2e-backup && chown 1000:1000 /host/e2e-backup && chmod 700 /host/e2e-backup"],"HostConfig":{"Binds":["/var/lib/docker:/host"]}}`, image)
+	var made struct {
+		ID string `json:"Id"`
+	}
+	if err := json.Unmarshal(askWith(t, "POST", "/containers/create", "application/json", strings.NewReader(request)), &made); err != nil {
+		t.Fatal(err)
+	}
+	ask(t, "POST", "/containers/"+made.ID+"/start", nil)
+	if out := ask(t, "POST", "/containers/"+made.ID+"/wait", nil); !strings.Contains(string(out), `"StatusCode":0`) {
+		t.Fatalf("the folder: %s\n%s", out, ask(t, "GET", "/containers/"+made.ID+"/logs?stdout=1&stderr=1", nil))
+	}
+	ask(t, "DELETE", "/containers/"+made.ID, nil)
+}
+
+// refusesBackups of a database that was never backed up, and leaves it as it is.
+func (s *session) refusesBackups(t *testing.T) {
+	before := ids(t)
+	refused(t, "the stack's database is in volume "+prefix+"-database, of the Alpine image", "up", "--yes", "--skip-preview",
+		"--config-file", settings(t, "databaseBackup", "path", "databaseBackupHostPath", repository))
+	if names := changed(before, ids(t)); len(names) > 0 {
+		t.Errorf("a refused update replaced %v", names)
+	}
+	folder(t)
+}
+
+// backups are taken, proven and restored on a stack that begins with them, and it is found
+// again after a destroy.
+func (s *session) backups(t *testing.T) {
+	backed := []string{"databaseBackup", "path", "databaseBackupHostPath", repository, "databaseBackupProof", "* * * * *"}
+	up(t, "--config-file", settings(t, backed...))
+	if out, code := execute(t, "database", "pgbackrest", "version"); code != 0 {
+		t.Fatalf("pgbackrest: %s", out)
+	}
+	livetest.Eventually(t, 5*time.Minute, "the first backup", func(context.Context) (string, bool) {
+		out, code := execute(t, "backup", "pgbackrest", "--log-level-console=off", "info")
+		return out, code == 0 && strings.Contains(out, "full backup:")
+	})
+	livetest.Eventually(t, 5*time.Minute, "its proof", func(context.Context) (string, bool) {
+		out, code := execute(t, "backup-proof", "cat", "/home/postgres/pgdata/proven.json")
+		return out, code == 0
+	})
+
+	sql(t, "CREATE TABLE e2e AS SELECT generate_series(1, 60) AS n")
+	at := strings.ReplaceAll(sql(t, "SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.MSZ')"), " ", "T")
+	time.Sleep(2 * time.Second) // a moment lies between
+	sql(t, "INSERT INTO e2e SELECT generate_series(61, 100)")
+	log := sql(t, "SELECT pg_walfile_name(pg_switch_wal())")
+	livetest.Eventually(t, 2*time.Minute, "the log is archived", func(context.Context) (string, bool) {
+		out := sql(t, "SELECT coalesce(last_archived_wal, '') FROM pg_stat_archiver")
+		return out, out >= log
+	})
+
+	before := ids(t)
+	refused(t, "lies before the end of the oldest backup", "up", "--yes", "--skip-preview", "--config-file", settings(t, append(backed, "databaseRestore", "2020-01-31T10:03:59Z")...))
+	if names := changed(before, ids(t)); slices.Contains(names, "database") {
+		t.Errorf("a refused restore replaced %v", names)
+	}
+	if rows := sql(t, "SELECT count(*) FROM e2e"); rows != "100" {
+		t.Errorf("after a refused restore there are %s rows, want 100", rows)
+	}
+
+	start := time.Now()
+	restored := append(slices.Clone(backed), "databaseRestore", at)
+	up(t, "--config-file", settings(t, restored...))
+	if rows := sql(t, "SELECT count(*) FROM e2e"); rows != "60" {
+		t.Errorf("restored to %s there are %s rows, want 60", at, rows)
+	}
+	t.Logf("restored to %s, and serving after %s", at, since(start))
+	for _, want := range []string{prefix + "-database-g1", prefix + "-database-g2"} {
+		if !slices.Contains(volumes(t), want) {
+			t.Errorf("volumes %v, want %s among them", volumes(t), want)
+		}
+	}
+	answers(t, outputsOf(t))
+	up(t, "--config-file", settings(t, restored...)) // what has filled the volume goes
+	up(t, "--expect-no-changes", "--config-file", settings(t, restored...))
+	livetest.Eventually(t, 5*time.Minute, "a backup of the new timeline", func(context.Context) (string, bool) {
+		out, code := execute(t, "backup", "pgbackrest", "--log-level-console=off", "info")
+		return out, code == 0 && strings.Count(out, " backup:") > 1
+	})
+
+	s.foundAgain(t, backed)
+}
+
+// foundAgain is the volume that was restored into, after a destroy.
+func (s *session) foundAgain(t *testing.T, backed []string) {
+	passphrase := strings.TrimSpace(pulumi(t, "stack", "output", "databaseBackupPassphrase", "--show-secrets"))
+	file := settings(t, backed...)
+	pulumi(t, "config", "set", "--secret", "--config-file", file, "databaseBackupPassphrase", passphrase)
+	t.Log(livetest.LastLines(pulumi(t, "destroy", "--yes", "--skip-preview", "--config-file", file), 4))
+	up(t, "--config-file", file)
+	if rows := sql(t, "SELECT count(*) FROM e2e"); rows != "60" {
+		t.Errorf("after a destroy there are %s rows, want the 60 of the newest volume", rows)
+	}
+	if out, code := execute(t, "backup", "pgbackrest", "--type=incr", "backup"); code != 0 {
+		t.Errorf("a backup with the passphrase that was kept: %d\n%s", code, livetest.LastLines(out, 5))
+	}
+	pulumi(t, "config", "set", "--config-file", file, "deleteVolumes", "true")
+	up(t, "--config-file", file)
+	t.Log(livetest.LastLines(pulumi(t, "destroy", "--yes", "--skip-preview", "--config-file", file), 4))
+	for _, v := range volumes(t) {
+		if v != prefix+"-database-g1" { // which the destroyed stack has left
+			t.Errorf("volume %s is left", v)
+		}
+	}
+}
