@@ -422,7 +422,7 @@ var contracts = map[string]contract{
 		files: map[string]string{
 			"/run.sh": "755 0:0", "/etc/grafana/grafana.ini": "644 472:0", "/var/lib/grafana": "777 472:0", "/var/log/grafana": "777 472:0",
 			"/usr/share/grafana/plugins/victoriametrics-logs-datasource/plugin.json": "644 0:0",
-			"/etc/grafana/provisioning/dashboards": "777 472:0", "/etc/grafana/provisioning/datasources": "777 472:0",
+			"/etc/grafana/provisioning/dashboards":                                   "777 472:0", "/etc/grafana/provisioning/datasources": "777 472:0",
 		},
 	},
 	"backend": {
