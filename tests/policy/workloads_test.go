@@ -263,7 +263,7 @@ func TestDataIsInClaimsOfItsOwn(t *testing.T) {
 		switch s.name {
 		case "dev", "dev without encryption":
 			claims = 5 // with one member, and no backup
-		case "prod with backups elsewhere":
+		case "prod with backups elsewhere", "dev with log lines by an image":
 			claims = 7
 		case "prod with logs and traces elsewhere":
 			claims = 9 // what waits for them
