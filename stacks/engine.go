@@ -16,7 +16,7 @@ import (
 func (s *Stack) lookAtEngine(ctx *pulumi.Context, before Previous) error {
 	engine, err := live.AskEngine(ctx.Context(), s.Host.Address, workload.DataLabels(s.Host.Prefix)...)
 	if errors.Is(err, live.ErrUnasked) {
-		if s.Database.Archived && !before.Exists() {
+		if !before.Exists() {
 			return ctx.Log.Warn(unaskedGeneration, nil)
 		}
 		return ctx.Log.Info(fmt.Sprintf("which engine it is was not asked: %v", err), nil)
@@ -55,8 +55,8 @@ func (s *Stack) knowEngine(engine *live.Engine, before Previous) (warning string
 }
 
 // unaskedGeneration warns of a database that a destroy has left behind.
-const unaskedGeneration = "dockerHost: an engine behind ssh is not asked which volumes of the database it has: if this stack was restored before it was destroyed, " +
-	"it would go on with a volume from before that; for this one update reach the engine otherwise, e.g. through `ssh -nNT -L /tmp/engine.sock:/var/run/docker.sock HOST` as unix:///tmp/engine.sock"
+const unaskedGeneration = "dockerHost: an engine behind ssh is not asked which volumes of the database it has: if this stack was backed up, or restored, before it was destroyed, " +
+	"it would now begin with another volume than the one that it was on; in that case, for this one update, reach the engine otherwise, e.g. through `ssh -nNT -L /tmp/engine.sock:/var/run/docker.sock HOST` as unix:///tmp/engine.sock"
 
 // foundOnEngine lets a stack that was destroyed go on with the volume that it was on: its
 // outputs are gone, and the volumes are not.

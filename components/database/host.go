@@ -47,7 +47,7 @@ func NewDockerDatabase(ctx *pulumi.Context, name string, host *workload.Host, ar
 		return nil, err
 	}
 	for _, kept := range slices.Sorted(maps.Keys(args.Kept)) {
-		if _, err := host.Data(ctx, kept, parent); err != nil {
+		if err := host.Left(ctx, kept, parent); err != nil {
 			return nil, err
 		}
 	}

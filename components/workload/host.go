@@ -132,8 +132,15 @@ func (h *Host) image(ctx *pulumi.Context, name string, reference pulumi.StringIn
 	return image.ImageId, nil
 }
 
-// Data is a volume that holds data, made once.
-func (h *Host) Data(ctx *pulumi.Context, name string, opts ...pulumi.ResourceOption) (pulumi.StringOutput, error) {
+// Left is a volume that held data, and that nobody mounts any more: its user may let it go
+// in one update, in a protected stack, too.
+func (h *Host) Left(ctx *pulumi.Context, name string, opts ...pulumi.ResourceOption) error {
+	_, err := h.data(ctx, name, false, opts...)
+	return err
+}
+
+// data is a volume that holds data, made once.
+func (h *Host) data(ctx *pulumi.Context, name string, protect bool, opts ...pulumi.ResourceOption) (pulumi.StringOutput, error) {
 	if made, ok := h.shared[name]; ok {
 		return made, nil
 	}
@@ -144,7 +151,7 @@ func (h *Host) Data(ctx *pulumi.Context, name string, opts ...pulumi.ResourceOpt
 			&docker.VolumeLabelArgs{Label: pulumi.String(dataLabel), Value: pulumi.String("true")},
 			&docker.VolumeLabelArgs{Label: pulumi.String(stackLabel), Value: pulumi.String(h.args.Prefix)},
 		},
-	}, append(opts, pulumi.RetainOnDelete(h.args.KeepVolumes), pulumi.Protect(h.args.Protect))...)
+	}, append(opts, pulumi.RetainOnDelete(h.args.KeepVolumes), pulumi.Protect(protect))...)
 	if err != nil {
 		return pulumi.StringOutput{}, fmt.Errorf("volume: %w", err)
 	}

@@ -194,9 +194,9 @@ func (h *Host) kept(ctx *pulumi.Context, i room.Identity, v Volume, opts ...pulu
 	case v.FromImage != nil:
 		return h.fromImage(ctx, i, v, opts...)
 	case v.HostName != "":
-		return h.Data(ctx, v.HostName, opts...)
+		return h.data(ctx, v.HostName, h.args.Protect, opts...)
 	}
-	return h.Data(ctx, i.Name, opts...)
+	return h.data(ctx, i.Name, h.args.Protect, opts...)
 }
 
 func (e *Empty) hostSize() string {

@@ -193,6 +193,14 @@ func TestHostsRestoreMakesANewGeneration(t *testing.T) {
 		assert.Equal(t, c.fills, fills, what)
 		assert.Contains(t, anyMap(r.Outputs["volumes"]), "database-g1", what)
 	}
+	// A protected stack lets go of it, too, and of no other.
+	guarded := backedUp(t, maps.Collect(joined(onFolder, map[string]string{"protect": "true"})), maps.Clone(done))
+	for name, protected := range map[string]bool{"database-g1": false, "database-g2": true} {
+		volume := guarded.Find("docker:index/volume:Volume", name)
+		require.Len(t, volume, 1, name)
+		assert.Equal(t, protected, volume[0].RPC.GetProtect(), name)
+		assert.True(t, volume[0].RPC.GetRetainOnDelete(), name)
+	}
 	// Until its user lets it go, by its name.
 	gone := maps.Clone(onFolder)
 	gone["databaseDeleteVolumes"] = `["alphapulse-single-database-g1"]`
