@@ -198,11 +198,13 @@ func (f fault) try(root string) (outcome, string) {
 	if rest[0] == "-C" {
 		args, rest = append(args, rest[:2]...), rest[2:]
 	}
-	args = append(args, "-overlay="+overlay, "-vet=off", "-count=1", "-failfast")
+	args = append(args, "-vet=off", "-count=1", "-failfast")
 	ctx, stop := context.WithTimeout(context.Background(), 15*time.Minute)
 	defer stop()
 	cmd := exec.CommandContext(ctx, "go", append(append([]string{"test"}, args...), rest...)...)
 	cmd.Dir = root
+	// A test that builds a program has to build the changed one.
+	cmd.Env = append(os.Environ(), "GOFLAGS="+strings.TrimSpace(os.Getenv("GOFLAGS")+" -overlay="+overlay))
 	out, err := cmd.CombinedOutput()
 	for _, mark := range []string{"[build failed]", "[setup failed]", "no tests to run", "cannot find module"} {
 		if bytes.Contains(out, []byte(mark)) {

@@ -73,7 +73,20 @@ func TestStormLeavesTheProcessReady(t *testing.T) {
 // A process that is told to stop, and is given no time, still tells its pages to go
 // elsewhere before it ends.
 func TestSocketsAreToldBeforeTheEnd(t *testing.T) {
-	s := newStack(t, "DRAIN_SECONDS", "0")
+	socketsAreTold(t, "0")
+}
+
+// One that is given time tells them early in it: they are elsewhere while it still serves.
+func TestSocketsAreToldEarly(t *testing.T) {
+	s, base := socketsAreTold(t, "10")
+	s.await(base+"/api/market/status", 200, `"status":"open"`)
+}
+
+// socketsAreTold stops a process with fifty pages open, and returns once each of them has
+// been sent away.
+func socketsAreTold(t *testing.T, drain string) (s *stack, base string) {
+	t.Helper()
+	s = newStack(t, "DRAIN_SECONDS", drain)
 	s.start("engine")
 	base, cmd := s.startBinary()
 	s.await(base+"/api/market/status", 200, `"status":"open"`)
@@ -95,6 +108,7 @@ func TestSocketsAreToldBeforeTheEnd(t *testing.T) {
 		wg.Go(func() { isSentAway(t, conn) })
 	}
 	wg.Wait()
+	return s, base
 }
 
 // connect opens a WebSocket as a patient client does: it comes again when it is told to.
