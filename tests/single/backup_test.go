@@ -46,7 +46,7 @@ func execute(t testing.TB, name string, command ...string) (string, int) {
 // sql asks the database as its superuser.
 func sql(t testing.TB, statement string) string {
 	t.Helper()
-	out, code := execute(t, "database", "psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", "/var/run/postgresql", "-U", "postgres", "-d", "alphapulse", "-c", statement)
+	out, code := execute(t, "database", "psql", "-X", "-q", "-A", "-t", "-P", "pager=off", "-v", "ON_ERROR_STOP=1", "-h", "/var/run/postgresql", "-U", "postgres", "-d", "alphapulse", "-c", statement)
 	if code != 0 {
 		t.Fatalf("%s: %d\n%s", statement, code, out)
 	}

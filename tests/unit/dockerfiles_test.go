@@ -178,7 +178,9 @@ func TestBuildContextHasWhatIsCopied(t *testing.T) {
 
 // within tells whether a file is the path or below it.
 func within(file, folder string) bool {
-	return file == path.Clean(folder) || strings.HasPrefix(file, path.Clean(folder)+"/")
+	pattern := path.Clean(folder)
+	matches, err := path.Match(pattern, file)
+	return matches && err == nil || strings.HasPrefix(file, pattern+"/")
 }
 
 // TestSecretsStayOutOfBuildContext: whatever lies about in a clone does not reach the
