@@ -32,6 +32,9 @@ type Container struct {
 	Published []Published
 	// After is what has to be there first.
 	After []pulumi.Resource
+	// attempt is the ending of the names of what is made anew for each try, beside what
+	// is left of the one before; "" for what runs all the time.
+	attempt string
 }
 
 // Published is a container's port on the host.
@@ -165,7 +168,7 @@ func (h *Host) mounts(ctx *pulumi.Context, c Container, image pulumi.StringInput
 			folders = append(folders, folder{v, m.Path})
 		}
 	}
-	if files, carrier, err = h.carry(ctx, c.Identity, image, folders, opts...); err != nil {
+	if files, carrier, err = h.carry(ctx, c.Identity, c.attempt, image, folders, opts...); err != nil {
 		return nil, 0, nil, err
 	}
 	for _, m := range slices.Concat(data, shared, files) {

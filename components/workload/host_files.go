@@ -34,8 +34,8 @@ func (v Volume) hostName() string {
 // a container before it starts, but not into one with a read-only root. So they go
 // through the volumes of a carrier: a container of the same image that never starts.
 // `docker inspect` shows nothing of their contents, and the host keeps them where root
-// alone can read.
-func (h *Host) carry(ctx *pulumi.Context, i room.Identity, image pulumi.StringInput, folders []folder, opts ...pulumi.ResourceOption) (mounts []hostMount, carrier *docker.Container, err error) {
+// alone can read. One of another attempt stands beside the carrier of before.
+func (h *Host) carry(ctx *pulumi.Context, i room.Identity, attempt string, image pulumi.StringInput, folders []folder, opts ...pulumi.ResourceOption) (mounts []hostMount, carrier *docker.Container, err error) {
 	if len(folders) == 0 {
 		return nil, nil, nil
 	}
@@ -75,7 +75,7 @@ func (h *Host) carry(ctx *pulumi.Context, i room.Identity, image pulumi.StringIn
 		}
 	}
 	carrier, err = docker.NewContainer(ctx, i.Name+"-files", &docker.ContainerArgs{
-		Name:         pulumi.String(h.named(i.Name + "-files")),
+		Name:         pulumi.String(h.named(i.Name + "-files" + attempt)),
 		Image:        image,
 		Start:        pulumi.Bool(false),
 		MustRun:      pulumi.Bool(false),
@@ -86,7 +86,7 @@ func (h *Host) carry(ctx *pulumi.Context, i room.Identity, image pulumi.StringIn
 		Labels:       h.labels(i),
 		Mounts:       carrierMounts,
 		Uploads:      uploads,
-	}, append(slices.Clone(opts), pulumi.DeleteBeforeReplace(true))...)
+	}, append(slices.Clone(opts), pulumi.DeleteBeforeReplace(attempt == ""))...)
 	if err != nil {
 		return nil, nil, fmt.Errorf("carrier: %w", err)
 	}

@@ -12,21 +12,20 @@ import (
 	"github.com/alphapulse/alphapulse-infra/components/workload/content"
 )
 
-// attemptLabel makes another container of each try.
-const attemptLabel = "com.alphapulse.attempt"
-
 // onceTimeout bounds what runs once, the restore of a large database included.
 const onceTimeout = "12h"
 
 // RunOnce runs a process to its end before anything else that runs its image is made or
 // changed: whatever of the workload ImageOf comes later waits for it. One that fails ends
-// the update with what it wrote last. attempt names the try: a container that has ended
-// is not run again under the same name.
+// the update with what it wrote last. attempt names the try, and its container: it is made
+// beside that of the try before, which goes with the next update. Were it deleted first,
+// then so would be at once whatever waits for it, the server that still runs included.
 func (h *Host) RunOnce(ctx *pulumi.Context, c Container, attempt string, opts ...pulumi.ResourceOption) error {
 	image, err := h.image(ctx, c.ImageOf+"-image", c.Image, opts...)
 	if err != nil {
 		return err
 	}
+	c.attempt = "-" + attempt
 	mounts, _, carrier, err := h.mounts(ctx, c, image, opts...)
 	if err != nil {
 		return err
@@ -37,7 +36,7 @@ func (h *Host) RunOnce(ctx *pulumi.Context, c Container, attempt string, opts ..
 	}
 	name := c.Identity.Name
 	args := &docker.ContainerArgs{
-		Name:        pulumi.String(h.named(name)),
+		Name:        pulumi.String(h.named(name + c.attempt)),
 		Hostname:    pulumi.String(name),
 		Image:       image,
 		Entrypoints: pulumi.ToStringArray(c.Command),
@@ -60,14 +59,12 @@ func (h *Host) RunOnce(ctx *pulumi.Context, c Container, attempt string, opts ..
 
 		Capabilities: &docker.ContainerCapabilitiesArgs{Drops: pulumi.ToStringArray([]string{"ALL"})},
 		SecurityOpts: pulumi.ToStringArray(securityOpts),
-		Labels: append(h.labels(c.Identity), &docker.ContainerLabelArgs{
-			Label: pulumi.String(attemptLabel), Value: pulumi.String(attempt),
-		}),
-		Envs:   variables(c.Env),
-		Mounts: mounts,
+		Labels:       h.labels(c.Identity),
+		Envs:         variables(c.Env),
+		Mounts:       mounts,
 	}
 	h.connect(args, c, nil)
-	ended, err := docker.NewContainer(ctx, name, args, append(slices.Clone(opts), pulumi.DependsOn(after), pulumi.DeleteBeforeReplace(true),
+	ended, err := docker.NewContainer(ctx, name, args, append(slices.Clone(opts), pulumi.DependsOn(after), pulumi.DeleteBeforeReplace(false),
 		pulumi.Timeouts(&pulumi.CustomTimeouts{Create: onceTimeout}))...)
 	if err != nil {
 		return fmt.Errorf("container %s: %w", name, err)
@@ -90,7 +87,8 @@ func lastLines(log string) string {
 
 // fromImage is a volume with a folder of an image. The engine fills a new volume from the
 // image when a container that mounts it is made, which need not run. It is called after
-// the image's ID: another image fills another one.
+// the image's ID: another image fills another one. It belongs to the instance, whichever
+// of its containers asks first: one that comes or goes must not make it anew.
 func (h *Host) fromImage(ctx *pulumi.Context, i room.Identity, v Volume, opts ...pulumi.ResourceOption) (pulumi.StringInput, error) {
 	name := i.Instance + "-" + v.hostName()
 	if made, ok := h.shared[name]; ok {
@@ -118,7 +116,7 @@ func (h *Host) fromImage(ctx *pulumi.Context, i room.Identity, v Volume, opts ..
 		NetworkMode:  pulumi.String("none"),
 		Capabilities: &docker.ContainerCapabilitiesArgs{Drops: pulumi.ToStringArray([]string{"ALL"})},
 		SecurityOpts: pulumi.ToStringArray(securityOpts),
-		Labels:       h.labels(i),
+		Labels:       h.labels(room.Identity{Name: name, Instance: i.Instance, Component: i.Instance}),
 		Mounts: docker.ContainerMountArray{&docker.ContainerMountArgs{
 			Type: pulumi.String("volume"), Source: volume.Name, Target: pulumi.String(v.FromImage.Path),
 		}},

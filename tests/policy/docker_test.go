@@ -5,6 +5,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -56,12 +57,15 @@ func eachHost(t *testing.T, check func(t *testing.T, h host)) {
 	}
 }
 
-// filler fills a volume, and ends.
-const filler = "alphapulse-single-database-fill"
+// filler begins the name of what fills a volume, and ends; the try follows.
+const filler = "alphapulse-single-database-fill-"
+
+// try ends the name of what is made anew for each.
+var try = regexp.MustCompile(`-[0-9]{10,}$`)
 
 // running are the containers that run, and go on.
 func (h host) running() []recorder.Container {
-	return slices.DeleteFunc(slices.Clone(h.containers), func(c recorder.Container) bool { return c.Carrier() || c.Name == filler })
+	return slices.DeleteFunc(slices.Clone(h.containers), func(c recorder.Container) bool { return c.Carrier() || strings.HasPrefix(c.Name, filler) })
 }
 
 // toRepository are the containers that reach a folder of the host with backups, and whether
@@ -94,7 +98,7 @@ func TestContainersAreHardened(t *testing.T) {
 			assert.Empty(t, c.Capabilities.Adds, c.Name)
 			assert.Equal(t, []string{"no-new-privileges:true"}, c.SecurityOpts, c.Name)
 			for _, m := range c.Mounts {
-				if writes, ok := toRepository[strings.TrimPrefix(c.Name, "alphapulse-single-")]; ok && m.Type == "bind" {
+				if writes, ok := toRepository[try.ReplaceAllString(strings.TrimPrefix(c.Name, "alphapulse-single-"), "")]; ok && m.Type == "bind" {
 					assert.Equal(t, "/srv/backup", m.Source, c.Name)
 					assert.Equal(t, !writes, m.ReadOnly, "%s: the repository", c.Name)
 				} else if m.Type == "bind" {
@@ -114,7 +118,7 @@ func TestContainersAreHardened(t *testing.T) {
 			} else {
 				assert.Regexp(t, `^[1-9]\d*:[1-9]\d*$`, c.User, "%s runs as root or as a name", c.Name)
 			}
-			assert.Equal(t, map[bool]string{true: "no", false: "unless-stopped"}[c.Name == filler], c.Restart, c.Name)
+			assert.Equal(t, map[bool]string{true: "no", false: "unless-stopped"}[strings.HasPrefix(c.Name, filler)], c.Restart, c.Name)
 		}
 	})
 }

@@ -2,6 +2,7 @@ package unit
 
 import (
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -40,14 +41,18 @@ func backedUp(t *testing.T, with map[string]string, left map[string]any) *record
 	return r
 }
 
-// hostContainers are the containers by their names below the stack's prefix.
+// attempts are the endings of names of what fills a volume.
+var attempts = regexp.MustCompile(`-[0-9]{10,}$`)
+
+// hostContainers are the containers by their names below the stack's prefix; those of what
+// is made anew for each try without the try.
 func hostContainers(t *testing.T, r *recorder.Recording) map[string]recorder.Container {
 	t.Helper()
 	all, err := r.Containers()
 	require.NoError(t, err)
 	named := map[string]recorder.Container{}
 	for _, c := range all {
-		named[strings.TrimPrefix(c.Name, "alphapulse-single-")] = c
+		named[attempts.ReplaceAllString(strings.TrimPrefix(c.Name, "alphapulse-single-"), "")] = c
 	}
 	return named
 }
