@@ -180,7 +180,8 @@ func (d *data) testHalfEncrypted(t *testing.T) {
 					plain++
 				}
 			}
-			return fmt.Sprintf("%d with, %d without", secure, plain), secure == 1 && plain == 2
+			// The next one leaves as soon as the first is there.
+			return fmt.Sprintf("%d with, %d without", secure, plain), secure == 1 && plain > 0
 		})
 		was := primary(t)
 		if scheme := patroniScheme(was); scheme != "http" {

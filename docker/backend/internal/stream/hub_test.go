@@ -347,7 +347,11 @@ func TestStormOfWebSockets(t *testing.T) {
 	var wg sync.WaitGroup
 	for range storm {
 		wg.Go(func() {
-			conn, _, err := websocket.Dial(t.Context(), url, nil)
+			conn, response, err := websocket.Dial(t.Context(), url, nil)
+			// A slow machine has some wait too long for their turn; they are told to come again.
+			for err != nil && response != nil && response.StatusCode == http.StatusServiceUnavailable {
+				conn, response, err = websocket.Dial(t.Context(), url, nil)
+			}
 			if err != nil {
 				t.Error(err)
 				return
