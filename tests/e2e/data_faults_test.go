@@ -325,7 +325,7 @@ func signal(t testing.TB, s syscall.Signal, pids []int) {
 // called.
 func cut(t testing.TB, pod corev1.Pod, rules ...string) (heal func()) {
 	t.Helper()
-	pid := processes(t, pod, func(string) bool { return true })[0]
+	pid := processes(t, pod, func(c string) bool { return strings.Contains(c, "patroni") })[0] // it stays as long as the pod does
 	run := func(script string) error {
 		cmd := exec.Command("nsenter", "-t", strconv.Itoa(pid), "-n", "nft", "-f", "-")
 		cmd.Stdin = strings.NewReader(script)
@@ -346,7 +346,7 @@ func cut(t testing.TB, pod corev1.Pod, rules ...string) (heal func()) {
 	}
 	return func() {
 		if err := run("delete table inet apart\n"); err != nil {
-			t.Log(err) // the pod may have been replaced
+			t.Errorf("what was cut stays cut, unless the pod was replaced: %v", err)
 		}
 	}
 }
