@@ -1,8 +1,6 @@
 package database
 
 import (
-	"strings"
-
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/api/resource"
 
@@ -56,7 +54,6 @@ func (a *Args) volumes(name string, f *files) []workload.Volume {
 const dataVolume = "data"
 
 func (a *Args) server(name string) workload.Process {
-	ready := readyCommand()
 	p := workload.Process{
 		Name: "postgresql", Identity: Server(name), Image: a.Image, User: User,
 		Args: pulumi.ToStringArray(append([]string{"postgres"}, configArgs...)),
@@ -79,9 +76,7 @@ func (a *Args) server(name string) workload.Process {
 			{Volume: "superuser", Path: RolesPath, ReadOnly: true},
 		},
 		StartupSeconds: a.Tuning().StartupSeconds(), AnswersWithin: answersWithin,
-		Alive:  &workload.Probe{Command: alive(ready), PeriodSeconds: 10, TimeoutSeconds: 30, Failures: 6},
-		Ready:  &workload.Probe{Command: ready, PeriodSeconds: 5, TimeoutSeconds: 30, Failures: 2},
-		Health: workload.Health{Command: ready},
+		Health: workload.Health{Command: readyCommand()},
 		// Fast shutdown, whatever stop signal the image declares: a SIGTERM that comes
 		// second no longer makes it wait for the clients to leave.
 		PreStop: []string{"sh", "-c", "kill -INT 1"}, StopSignal: "SIGINT",
@@ -103,11 +98,6 @@ var configArgs = []string{"-c", "config_file=" + ConfigPath + "/postgresql.conf"
 // taken by the server, process 1 of its container, for a crashed child of its own.
 func readyCommand() []string {
 	return []string{"pg_isready", "-q", "-t", "5", "-h", SocketPath, "-U", SuperuserRole, "-d", SuperuserRole}
-}
-
-// alive is the server's check that takes "not yet" for an answer.
-func alive(ready []string) []string {
-	return []string{"sh", "-c", strings.Join(ready, " ") + " || [ $? -eq 1 ]"}
 }
 
 // reconciler applies the roles, once the server accepts connections, and then sleeps.
