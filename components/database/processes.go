@@ -75,11 +75,10 @@ func (a *Args) server(name string) workload.Process {
 			{Volume: "config", Path: ConfigPath, ReadOnly: true},
 			{Volume: "superuser", Path: RolesPath, ReadOnly: true},
 		},
-		StartupSeconds: a.Tuning().StartupSeconds(), AnswersWithin: answersWithin,
-		Health: workload.Health{Command: readyCommand()},
-		// Fast shutdown, whatever stop signal the image declares: a SIGTERM that comes
-		// second no longer makes it wait for the clients to leave.
-		PreStop: []string{"sh", "-c", "kill -INT 1"}, StopSignal: "SIGINT",
+		StartupSeconds: a.Tuning().StartupSeconds(),
+		Health:         workload.Health{Command: readyCommand()},
+		// Fast shutdown, whatever stop signal the image declares.
+		StopSignal:   "SIGINT",
 		GraceSeconds: a.Tuning().GraceSeconds(),
 	}
 	if a.Archived {

@@ -209,17 +209,11 @@ func (e *Empty) hostSize() string {
 	return e.Size
 }
 
-// container makes one container.
-func (h *Host) container(ctx *pulumi.Context, c Container, name string, aliases []string, image pulumi.StringInput, mounts docker.ContainerMountArray, sharedMemory int, after []pulumi.Resource, opts ...pulumi.ResourceOption) (*docker.Container, error) {
-	logs := map[string]string{"max-size": logSize, "max-file": logFiles}
-	if h.args.NamedLogs {
-		logs["tag"] = "{{.Name}}"
-	}
-	args := &docker.ContainerArgs{
-		Name:         pulumi.String(h.named(name)),
-		Hostname:     pulumi.String(name),
+// confined is what every container has that runs something of the stack's: its bounds, and
+// no way to get more.
+func (h *Host) confined(c Container, image pulumi.StringInput, mounts docker.ContainerMountArray) *docker.ContainerArgs {
+	return &docker.ContainerArgs{
 		Image:        image,
-		Restart:      pulumi.String("unless-stopped"),
 		User:         pulumi.String(fmt.Sprintf("%[1]d:%[1]d", c.User)),
 		ReadOnly:     pulumi.Bool(true),
 		Capabilities: &docker.ContainerCapabilitiesArgs{Drops: pulumi.ToStringArray([]string{"ALL"})},
@@ -227,8 +221,8 @@ func (h *Host) container(ctx *pulumi.Context, c Container, name string, aliases 
 		Labels:       h.labels(c.Identity),
 		Envs:         variables(c.Env),
 		Mounts:       mounts,
-		LogDriver:    pulumi.String("json-file"),
-		LogOpts:      pulumi.ToStringMap(logs),
+		LogDriver:    pulumi.String("json-file"), // any other may not be readable
+		LogOpts:      pulumi.ToStringMap(map[string]string{"max-size": logSize, "max-file": logFiles}),
 
 		Memory:            pulumi.Int(mebibytes(c.Resources.Limits.Memory)),
 		MemorySwap:        pulumi.Int(mebibytes(c.Resources.Limits.Memory)), // both together: no swap
@@ -238,6 +232,16 @@ func (h *Host) container(ctx *pulumi.Context, c Container, name string, aliases 
 
 		DestroyGraceSeconds: pulumi.Int(c.GraceSeconds),
 		StopTimeout:         pulumi.Int(c.GraceSeconds),
+	}
+}
+
+// container makes one container.
+func (h *Host) container(ctx *pulumi.Context, c Container, name string, aliases []string, image pulumi.StringInput, mounts docker.ContainerMountArray, sharedMemory int, after []pulumi.Resource, opts ...pulumi.ResourceOption) (*docker.Container, error) {
+	args := h.confined(c, image, mounts)
+	args.Name, args.Hostname = pulumi.String(h.named(name)), pulumi.String(name)
+	args.Restart = pulumi.String("unless-stopped")
+	if h.args.NamedLogs {
+		args.LogOpts = pulumi.ToStringMap(map[string]string{"max-size": logSize, "max-file": logFiles, "tag": "{{.Name}}"})
 	}
 	if len(c.Command) > 0 {
 		args.Entrypoints = pulumi.ToStringArray(c.Command)

@@ -35,34 +35,11 @@ func (h *Host) RunOnce(ctx *pulumi.Context, c Container, attempt string, opts ..
 		after = append(after, carrier)
 	}
 	name := c.Identity.Name
-	args := &docker.ContainerArgs{
-		Name:        pulumi.String(h.named(name + c.attempt)),
-		Hostname:    pulumi.String(name),
-		Image:       image,
-		Entrypoints: pulumi.ToStringArray(c.Command),
-		User:        pulumi.String(fmt.Sprintf("%[1]d:%[1]d", c.User)),
-		Attach:      pulumi.Bool(true),
-		Logs:        pulumi.Bool(true),
-		MustRun:     pulumi.Bool(false),
-		Restart:     pulumi.String("no"),
-		ReadOnly:    pulumi.Bool(true),
-		LogDriver:   pulumi.String("json-file"), // any other may not be readable
-		LogOpts:     pulumi.ToStringMap(map[string]string{"max-size": logSize, "max-file": logFiles}),
-		Memory:      pulumi.Int(mebibytes(c.Resources.Limits.Memory)),
-		MemorySwap:  pulumi.Int(mebibytes(c.Resources.Limits.Memory)),
-		Cpus:        pulumi.String(cores(c.Resources.Limits.CPU)),
-		CpuShares:   pulumi.Int(shares(c.Resources.Requests.CPU)),
-
-		MemoryReservation:   pulumi.Int(mebibytes(c.Resources.Requests.Memory)),
-		DestroyGraceSeconds: pulumi.Int(c.GraceSeconds),
-		StopTimeout:         pulumi.Int(c.GraceSeconds),
-
-		Capabilities: &docker.ContainerCapabilitiesArgs{Drops: pulumi.ToStringArray([]string{"ALL"})},
-		SecurityOpts: pulumi.ToStringArray(securityOpts),
-		Labels:       h.labels(c.Identity),
-		Envs:         variables(c.Env),
-		Mounts:       mounts,
-	}
+	args := h.confined(c, image, mounts)
+	args.Name, args.Hostname = pulumi.String(h.named(name+c.attempt)), pulumi.String(name)
+	args.Entrypoints = pulumi.ToStringArray(c.Command)
+	args.Attach, args.Logs, args.MustRun = pulumi.Bool(true), pulumi.Bool(true), pulumi.Bool(false)
+	args.Restart = pulumi.String("no")
 	h.connect(args, c, nil)
 	ended, err := docker.NewContainer(ctx, name, args, append(slices.Clone(opts), pulumi.DependsOn(after), pulumi.DeleteBeforeReplace(false),
 		pulumi.Timeouts(&pulumi.CustomTimeouts{Create: onceTimeout}))...)

@@ -5,7 +5,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -60,9 +59,6 @@ func eachHost(t *testing.T, check func(t *testing.T, h host)) {
 // filler begins the name of what fills a volume, and ends; the try follows.
 const filler = "alphapulse-single-database-fill-"
 
-// try ends the name of what is made anew for each.
-var try = regexp.MustCompile(`-[0-9]{10,}$`)
-
 // running are the containers that run, and go on.
 func (h host) running() []recorder.Container {
 	return slices.DeleteFunc(slices.Clone(h.containers), func(c recorder.Container) bool { return c.Carrier() || strings.HasPrefix(c.Name, filler) })
@@ -98,7 +94,7 @@ func TestContainersAreHardened(t *testing.T) {
 			assert.Empty(t, c.Capabilities.Adds, c.Name)
 			assert.Equal(t, []string{"no-new-privileges:true"}, c.SecurityOpts, c.Name)
 			for _, m := range c.Mounts {
-				if writes, ok := toRepository[try.ReplaceAllString(strings.TrimPrefix(c.Name, "alphapulse-single-"), "")]; ok && m.Type == "bind" {
+				if writes, ok := toRepository[recorder.Attempt.ReplaceAllString(strings.TrimPrefix(c.Name, "alphapulse-single-"), "")]; ok && m.Type == "bind" {
 					assert.Equal(t, "/srv/backup", m.Source, c.Name)
 					assert.Equal(t, !writes, m.ReadOnly, "%s: the repository", c.Name)
 				} else if m.Type == "bind" {
@@ -496,7 +492,7 @@ func TestDockerImagesArePinned(t *testing.T) {
 func TestContainersAreReplacedOneForOne(t *testing.T) {
 	eachHost(t, func(t *testing.T, h host) {
 		for _, c := range h.containers {
-			assert.Equal(t, !try.MatchString(c.Name), c.Recorded.RPC.GetDeleteBeforeReplace(), c.Name)
+			assert.Equal(t, !recorder.Attempt.MatchString(c.Name), c.Recorded.RPC.GetDeleteBeforeReplace(), c.Name)
 		}
 		for _, r := range h.recording.Resources {
 			// What depends on what is deleted first is deleted with it, at once: a container

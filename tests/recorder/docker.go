@@ -3,6 +3,7 @@ package recorder
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 )
 
@@ -64,6 +65,9 @@ type Container struct {
 
 // Carrier tells whether the container only fills volumes: it never runs.
 func (c Container) Carrier() bool { return c.Start != nil && !*c.Start }
+
+// Attempt ends the names of containers that are made anew for each try.
+var Attempt = regexp.MustCompile(`-[0-9]{10,}$`)
 
 // Containers decodes every container strictly.
 func (r *Recording) Containers() ([]Container, error) {

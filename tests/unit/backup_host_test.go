@@ -2,7 +2,6 @@ package unit
 
 import (
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -41,9 +40,6 @@ func backedUp(t *testing.T, with map[string]string, left map[string]any) *record
 	return r
 }
 
-// attempts are the endings of names of what fills a volume.
-var attempts = regexp.MustCompile(`-[0-9]{10,}$`)
-
 // hostContainers are the containers by their names below the stack's prefix; those of what
 // is made anew for each try without the try.
 func hostContainers(t *testing.T, r *recorder.Recording) map[string]recorder.Container {
@@ -52,7 +48,7 @@ func hostContainers(t *testing.T, r *recorder.Recording) map[string]recorder.Con
 	require.NoError(t, err)
 	named := map[string]recorder.Container{}
 	for _, c := range all {
-		named[attempts.ReplaceAllString(strings.TrimPrefix(c.Name, "alphapulse-single-"), "")] = c
+		named[recorder.Attempt.ReplaceAllString(strings.TrimPrefix(c.Name, "alphapulse-single-"), "")] = c
 	}
 	return named
 }
