@@ -261,8 +261,7 @@ func (h *Host) container(ctx *pulumi.Context, c Container, name string, aliases 
 		pulumi.DependsOn(after),
 		// Two of one name cannot be.
 		pulumi.DeleteBeforeReplace(true),
-		// What the provider would note as changed and not change.
-		pulumi.ReplaceOnChanges([]string{"healthcheck"}),
+		anew(),
 		pulumi.Timeouts(&pulumi.CustomTimeouts{Create: timeout(wait), Update: timeout(wait), Delete: timeout(time.Duration(c.GraceSeconds) * time.Second)}),
 	)...)
 	if err != nil {
@@ -270,6 +269,13 @@ func (h *Host) container(ctx *pulumi.Context, c Container, name string, aliases 
 	}
 	return created, nil
 }
+
+// anew replaces a container where the provider would note a change and make none: it
+// replaces one for another number of mounts, and for another volume in one of them it
+// reports an update and leaves the container as it is. Nothing else that containers have
+// here does the same: of what is nested in them, the provider's schema lacks ForceNew for
+// these two only.
+func anew() pulumi.ResourceOption { return pulumi.ReplaceOnChanges([]string{"healthcheck", "mounts"}) }
 
 // check renders the health check, and tells how long a container may need to pass it.
 func (c Container) check(args *docker.ContainerArgs) time.Duration {

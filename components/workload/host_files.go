@@ -86,7 +86,7 @@ func (h *Host) carry(ctx *pulumi.Context, i room.Identity, attempt string, image
 		Labels:       h.labels(i),
 		Mounts:       carrierMounts,
 		Uploads:      uploads,
-	}, append(slices.Clone(opts), pulumi.DeleteBeforeReplace(attempt == ""))...)
+	}, append(slices.Clone(opts), anew(), pulumi.DeleteBeforeReplace(attempt == ""))...)
 	if err != nil {
 		return nil, nil, fmt.Errorf("carrier: %w", err)
 	}

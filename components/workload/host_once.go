@@ -41,7 +41,7 @@ func (h *Host) RunOnce(ctx *pulumi.Context, c Container, attempt string, opts ..
 	args.Attach, args.Logs, args.MustRun = pulumi.Bool(true), pulumi.Bool(true), pulumi.Bool(false)
 	args.Restart = pulumi.String("no")
 	h.connect(args, c, nil)
-	ended, err := docker.NewContainer(ctx, name, args, append(slices.Clone(opts), pulumi.DependsOn(after), pulumi.DeleteBeforeReplace(false),
+	ended, err := docker.NewContainer(ctx, name, args, append(slices.Clone(opts), pulumi.DependsOn(after), anew(), pulumi.DeleteBeforeReplace(false),
 		pulumi.Timeouts(&pulumi.CustomTimeouts{Create: onceTimeout}))...)
 	if err != nil {
 		return fmt.Errorf("container %s: %w", name, err)
@@ -97,7 +97,7 @@ func (h *Host) fromImage(ctx *pulumi.Context, i room.Identity, v Volume, opts ..
 		Mounts: docker.ContainerMountArray{&docker.ContainerMountArgs{
 			Type: pulumi.String("volume"), Source: volume.Name, Target: pulumi.String(v.FromImage.Path),
 		}},
-	}, append(slices.Clone(opts), pulumi.DeleteBeforeReplace(true))...)
+	}, append(slices.Clone(opts), anew(), pulumi.DeleteBeforeReplace(true))...)
 	if err != nil {
 		return nil, fmt.Errorf("carrier: %w", err)
 	}

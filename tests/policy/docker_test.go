@@ -178,7 +178,6 @@ func TestContainersSayWhetherTheyWork(t *testing.T) {
 				assert.Equal(t, d.String(), s, c.Name)
 				assert.Positive(t, d, c.Name)
 			}
-			assert.Contains(t, c.Recorded.RPC.GetReplaceOnChanges(), "healthcheck", "%s keeps an old check", c.Name)
 		}
 	})
 	root, err := recorder.Root()
@@ -188,6 +187,21 @@ func TestContainersSayWhetherTheyWork(t *testing.T) {
 		require.NoError(t, err)
 		assert.Contains(t, string(text), "\nHEALTHCHECK ", "%s has no check of its own", file)
 	}
+}
+
+// TestNoChangeIsOnlyNoted: the provider reports an update of these and makes none, so that
+// a server would stay on the volume that a restore has left.
+func TestNoChangeIsOnlyNoted(t *testing.T) {
+	eachHost(t, func(t *testing.T, h host) {
+		for _, c := range h.containers {
+			if c.Healthcheck != nil {
+				assert.Contains(t, c.Recorded.RPC.GetReplaceOnChanges(), "healthcheck", "%s keeps an old check", c.Name)
+			}
+			if len(c.Mounts) > 0 {
+				assert.Contains(t, c.Recorded.RPC.GetReplaceOnChanges(), "mounts", "%s keeps an old volume", c.Name)
+			}
+		}
+	})
 }
 
 // TestOnlyTheEdgePublishes, on every address; Grafana and Prometheus on the host's own
