@@ -4,18 +4,13 @@ package e2e
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"math/big"
 	"net"
 	"net/http"
 	"net/url"
@@ -29,6 +24,8 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/alphapulse/alphapulse-infra/tests/livetest"
 )
 
 const (
@@ -109,7 +106,7 @@ func (c *certified) startAuthority(t *testing.T) (nameServer, root string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	root, key := c.selfSigned(t, "pebble."+authorityNamespace+".svc")
+	root, key := livetest.SelfSigned(t, "pebble."+authorityNamespace+".svc")
 	settings, err := json.Marshal(map[string]any{"pebble": map[string]any{
 		"listenAddress": "0.0.0.0:14000", "managementListenAddress": "0.0.0.0:15000",
 		"certificate": "/etc/pebble/tls.crt", "privateKey": "/etc/pebble/tls.key",
@@ -169,31 +166,6 @@ spec:
     securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
   volumes: [{name: config, secret: {secretName: pebble}}]
 `
-
-// selfSigned makes a certificate of its own for a host, PEM.
-func (c *certified) selfSigned(t *testing.T, host string) (certificate, key string) {
-	t.Helper()
-	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: host}, DNSNames: []string{host},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &k.PublicKey, k)
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw, err := x509.MarshalPKCS8PrivateKey(k)
-	if err != nil {
-		t.Fatal(err)
-	}
-	encode := func(kind string, b []byte) string {
-		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: b}))
-	}
-	return encode("CERTIFICATE", der), encode("PRIVATE KEY", raw)
-}
 
 // addonFile is the file of the stack of add-ons that `make up ADDONS=certManager` left,
 // for the test's own settings.

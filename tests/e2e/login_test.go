@@ -159,7 +159,7 @@ func toProvider(t *testing.T, by *http.Transport) *http.Transport {
 func startProvider(t *testing.T, o outputs) (issuer, root string) {
 	t.Helper()
 	createNamespace(t, providerNamespace)
-	root, key := (&certified{}).selfSigned(t, providerHost)
+	root, key := livetest.SelfSigned(t, providerHost)
 	issuer = fmt.Sprintf("https://%s:%d/dex", providerHost, providerPort)
 	client := func(id, redirect string) map[string]any {
 		return map[string]any{"id": id, "name": id, "secret": providerSecret, "redirectURIs": []string{redirect}}

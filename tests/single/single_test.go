@@ -38,6 +38,7 @@ func TestSingle(t *testing.T) {
 		{"DestroyKeepsVolumes", s.destroyKeeps},
 		{"DestroyDeletesVolumesWhenTold", s.destroyDeletes},
 		{"BackupProofAndRestore", s.backups},
+		{"BackupsToABucket", s.bucket},
 	} {
 		t.Run(part.name, part.run)
 	}
