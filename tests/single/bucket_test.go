@@ -47,7 +47,7 @@ func (s *session) bucket(t *testing.T) {
 
 	request, err := json.Marshal(map[string]any{
 		"Image": bucketImage, "Entrypoint": []string{"sh", "-c", serveBucket},
-		"Env": []string{"CERTIFICATE=" + certificate, "KEY=" + key, "ROOT_ACCESS_KEY=e2e-user", "ROOT_SECRET_KEY=e2e-user-secret"},
+		"Env":        []string{"CERTIFICATE=" + certificate, "KEY=" + key, "ROOT_ACCESS_KEY=e2e-user", "ROOT_SECRET_KEY=e2e-user-secret"},
 		"HostConfig": map[string]any{"NetworkMode": prefix + "-exit"},
 		"NetworkingConfig": map[string]any{"EndpointsConfig": map[string]any{
 			prefix + "-exit": map[string]any{"Aliases": []string{bucketHost}},
