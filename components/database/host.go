@@ -65,7 +65,13 @@ func NewDockerDatabase(ctx *pulumi.Context, name string, host *workload.Host, ar
 	d.Started = running[0].(pulumi.CustomResource).ID()
 	d.Data, d.Socket = host.Made(args.HostVolume(name)), host.Made(name+"-socket")
 	d.Agent = host.Made(name + "-agent")
-	ready, err := host.Run(ctx, workload.Container{Process: args.reconciler(name), ImageOf: name, Volumes: volumes, After: running}, parent)
+	reconciler := args.reconciler(name)
+	if args.Archived {
+		// It is made anew for another volume, where a restore has taken the right to log in
+		// from the roles of the backup.
+		reconciler.Env["VOLUME"] = pulumi.String(args.HostVolume(name))
+	}
+	ready, err := host.Run(ctx, workload.Container{Process: reconciler, ImageOf: name, Volumes: volumes, After: running}, parent)
 	if err != nil {
 		return nil, err
 	}

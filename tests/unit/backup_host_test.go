@@ -163,6 +163,7 @@ func TestHostsRestoreMakesANewGeneration(t *testing.T) {
 	assert.Equal(t, []string{"/opt/agent/agent", "fill", "-stanza", "database", "-data", "/home/postgres/pgdata/data", "-target", at, "-archive"}, fill.Entrypoints)
 	assert.Equal(t, "database-g2", sources(fill)["/home/postgres/pgdata"])
 	assert.Equal(t, "database-g2", sources(all["database"])["/home/postgres/pgdata"])
+	assert.Contains(t, all["database-reconcile"].Envs, "VOLUME=database-g2", "nobody gives the restored roles the right to log in")
 	assert.Equal(t, "no", fill.Restart, "a restore that failed is tried for ever")
 	assert.EqualValues(t, 2, r.Outputs["databaseGeneration"])
 	var volumes []string
