@@ -36,7 +36,8 @@ func (s *session) bucket(t *testing.T) {
 	}
 	certificate, key := livetest.SelfSigned(t, bucketHost)
 	file := settings(t, "databaseBackup", "s3", "databaseBackupEndpoint", bucketHost+":7070", "databaseBackupBucket", bucketName,
-		"databaseBackupPathStyle", "true", "databaseBackupAuthority", certificate, "databaseBackupProof", "* * * * *")
+		"databaseBackupPathStyle", "true", "databaseBackupProof", "* * * * *")
+	pulumi(t, "config", "set-all", "--config-file", file, "--plaintext", "databaseBackupAuthority="+certificate) // it begins with a dash
 	for _, secret := range [][2]string{{"databaseBackupKey", "e2e-user"}, {"databaseBackupKeySecret", "e2e-user-secret"}} {
 		pulumi(t, "config", "set", "--secret", "--config-file", file, secret[0], secret[1])
 	}

@@ -57,8 +57,8 @@ func ConfigMap(ctx *pulumi.Context, name string, namespace pulumi.StringInput, i
 }
 
 // Secret creates an immutable, content-named Secret of a type ("" for Opaque) and returns
-// its name, which is not itself secret. Every value is marked secret whatever the caller
-// passed.
+// its name, which is not itself secret. Pulumi keeps every value as a secret, whatever the
+// caller passed: the constructor of the SDK sees to it.
 func Secret(ctx *pulumi.Context, name string, namespace pulumi.StringInput, i room.Identity, kind string, data pulumi.StringMapInput, opts ...pulumi.ResourceOption) (pulumi.StringOutput, error) {
 	if kind == "" {
 		kind = "Opaque"
@@ -67,7 +67,7 @@ func Secret(ctx *pulumi.Context, name string, namespace pulumi.StringInput, i ro
 	if err != nil {
 		return pulumi.StringOutput{}, err
 	}
-	out := pulumi.ToSecret(data).(pulumi.StringMapOutput)
+	out := data.ToStringMapOutput()
 	object, err := corev1.NewSecret(ctx, name, &corev1.SecretArgs{
 		Metadata:   meta(Named(name, key, out), namespace, i),
 		StringData: out,
