@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -134,6 +135,13 @@ func (f *faults) testShort(t *testing.T) {
 	archived(t, namespace)
 	f.engine.begin()
 	scaleDeployment(t, engine, 0)
+
+	// Of a target that went while Prometheus itself started anew, nothing tells it: what it said
+	// last counts for five minutes more. Turning all of this on has just done so.
+	eventually(t, 6*time.Minute, "of the database's former pod nothing counts any more", func(ctx context.Context) (string, bool) {
+		raw, err := served(ctx, "monitoring-prometheus", 9090, "prometheus/api/v1/query", url.Values{"query": {"count(pg_replication_is_replica)"}})
+		return fmt.Sprintf("%.200s %v", raw, err), err == nil && strings.Contains(string(raw), `"1"]`)
+	})
 
 	f.database.begin()
 	scale(t, member, 0)

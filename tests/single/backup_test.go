@@ -14,8 +14,11 @@ import (
 	"github.com/alphapulse/alphapulse-infra/tests/livetest"
 )
 
-// repository is a folder of the engine's host.
-const repository = "/var/lib/docker/e2e-backup"
+// Folders of the engine's host with backups: the stack's, and those of another one.
+const (
+	repository = "/var/lib/docker/e2e-backup"
+	another    = "/var/lib/docker/e2e-another"
+)
 
 // execute runs a command in a container and returns what it prints, and how it ended.
 func execute(t testing.TB, name string, command ...string) (string, int) {
@@ -53,11 +56,11 @@ func sql(t testing.TB, statement string) string {
 	return out
 }
 
-// folder makes the folder of the repository, which belongs to the server's user.
-func folder(t testing.TB) {
+// folders makes those of the repositories, which belong to the server's user.
+func folders(t testing.TB) {
 	t.Helper()
 	image := containers(t)["cache"].Image
-	request := fmt.Sprintf(`{"Image":%q,"User":"0","Entrypoint":["sh","-c","mkdir -p /host/e2e-backup && chown 1000:1000 /host/e2e-backup && chmod 700 /host/e2e-backup"],"HostConfig":{"Binds":["/var/lib/docker:/host"]}}`, image)
+	request := fmt.Sprintf(`{"Image":%q,"User":"0","Entrypoint":["sh","-c","cd /host && mkdir -p e2e-backup e2e-another && chown 1000:1000 e2e-* && chmod 700 e2e-*"],"HostConfig":{"Binds":["/var/lib/docker:/host"]}}`, image)
 	var made struct {
 		ID string `json:"Id"`
 	}
@@ -66,7 +69,7 @@ func folder(t testing.TB) {
 	}
 	ask(t, "POST", "/containers/"+made.ID+"/start", nil)
 	if out := ask(t, "POST", "/containers/"+made.ID+"/wait", nil); !strings.Contains(string(out), `"StatusCode":0`) {
-		t.Fatalf("the folder: %s\n%s", out, ask(t, "GET", "/containers/"+made.ID+"/logs?stdout=1&stderr=1", nil))
+		t.Fatalf("the folders: %s\n%s", out, ask(t, "GET", "/containers/"+made.ID+"/logs?stdout=1&stderr=1", nil))
 	}
 	ask(t, "DELETE", "/containers/"+made.ID, nil)
 }
@@ -79,7 +82,7 @@ func (s *session) refusesBackups(t *testing.T) {
 	if names := changed(before, ids(t)); len(names) > 0 {
 		t.Errorf("a refused update replaced %v", names)
 	}
-	folder(t)
+	folders(t)
 }
 
 // backups are taken, proven and restored on a stack that begins with them, and it is found
@@ -143,9 +146,9 @@ func (s *session) backups(t *testing.T) {
 
 // foundAgain is the volume that was restored into, after a destroy.
 func (s *session) foundAgain(t *testing.T, backed []string) {
-	passphrase := strings.TrimSpace(pulumi(t, "stack", "output", "databaseBackupPassphrase", "--show-secrets"))
+	s.passphrase = strings.TrimSpace(pulumi(t, "stack", "output", "databaseBackupPassphrase", "--show-secrets"))
 	file := settings(t, backed...)
-	pulumi(t, "config", "set", "--secret", "--config-file", file, "databaseBackupPassphrase", passphrase)
+	pulumi(t, "config", "set", "--secret", "--config-file", file, "databaseBackupPassphrase", s.passphrase)
 	t.Log(livetest.LastLines(pulumi(t, "destroy", "--yes", "--skip-preview", "--config-file", file), 4))
 	up(t, "--config-file", file)
 	if rows := sql(t, "SELECT count(*) FROM e2e"); rows != "60" {
@@ -161,5 +164,34 @@ func (s *session) foundAgain(t *testing.T, backed []string) {
 		if v != prefix+"-database-g1" { // which the destroyed stack has left
 			t.Errorf("volume %s is left", v)
 		}
+	}
+}
+
+// outlive: the host is gone, and the folder of its backups is not. A new stack begins with
+// them, and so does one that only reads them and has backups of its own.
+func (s *session) outlive(t *testing.T) {
+	if former := prefix + "-database-g1"; slices.Contains(volumes(t), former) {
+		ask(t, "DELETE", "/volumes/"+former, nil) // the host that is gone has had it
+	}
+	for _, c := range []struct {
+		what, secret string
+		with         []string
+	}{
+		{"the same folder", "databaseBackupPassphrase", []string{"databaseBackupHostPath", repository}},
+		{"another stack's", "databaseRestorePassphrase", []string{"databaseBackupHostPath", another, "databaseRestoreHostPath", repository}},
+	} {
+		file := settings(t, append(c.with, "databaseBackup", "path", "databaseRestore", "latest", "deleteVolumes", "true")...)
+		pulumi(t, "config", "set", "--secret", "--config-file", file, c.secret, s.passphrase)
+		up(t, "--config-file", file)
+		if rows := sql(t, "SELECT count(*) FROM e2e"); rows != "60" {
+			t.Errorf("%s: a new stack begins with %s rows, want 60", c.what, rows)
+		}
+		answers(t, outputsOf(t))
+		// The stack's own first one may be under way.
+		livetest.Eventually(t, 3*time.Minute, "a backup of the new stack, from "+c.what, func(context.Context) (string, bool) {
+			out, code := execute(t, "backup", "pgbackrest", "--type=incr", "backup")
+			return livetest.LastLines(out, 5), code == 0
+		})
+		t.Log(livetest.LastLines(pulumi(t, "destroy", "--yes", "--skip-preview", "--config-file", file), 4))
 	}
 }

@@ -38,6 +38,7 @@ func TestSingle(t *testing.T) {
 		{"DestroyKeepsVolumes", s.destroyKeeps},
 		{"DestroyDeletesVolumesWhenTold", s.destroyDeletes},
 		{"BackupProofAndRestore", s.backups},
+		{"BackupsOutliveTheHost", s.outlive},
 		{"BackupsToABucket", s.bucket},
 	} {
 		t.Run(part.name, part.run)
@@ -48,6 +49,8 @@ func TestSingle(t *testing.T) {
 type session struct {
 	client *http.Client
 	symbol string
+	// passphrase of the backups that the stack of before has left.
+	passphrase string
 }
 
 // browser returns a client that trusts the given CA only and keeps cookies. Every port is

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -108,6 +109,10 @@ const (
 	capitals = `^.{0,160}?\b(?P<level>DEBUG[1-5]?|DETAIL|HINT|STATEMENT|CONTEXT|QUERY|INFO|LOG|NOTICE|WARN|WARNING|ERROR|FATAL|PANIC|CRITICAL)\b:? `
 )
 
+// traceback are the lines of one in Python, of which none names a severity: Patroni's own
+// log ends where a thread of its HTTP server does.
+const traceback = `^(?:Traceback \(most recent call last\):|Exception in thread |Exception occurred | {2}File "| {4}\S|[\w.]+(?:Error|Exception)(?:: |$))`
+
 // ofKubelet are what a line is in a file of the kubelet's: time, pod and container.
 var ofKubelet = []section{
 	{"type": "container"},
@@ -143,6 +148,7 @@ var ofLines = func() []section {
 		all = append(all, when(no("attributes.level"), section{"type": "regex_parser", "regex": pattern}))
 	}
 	return append(all,
+		when(no("attributes.level")+" and body matches "+strconv.Quote(traceback), section{"type": "add", "field": "attributes.level", "value": "error"}),
 		when(is("attributes.level"), section{"type": "severity_parser", "parse_from": "attributes.level", "overwrite_text": true, "mapping": section{
 			"debug": []string{"debug1", "debug5", "dbug", "-", "."}, "info": []string{"log", "notice", "detail", "hint", "statement", "context", "query", "i", "*"}, "warn": []string{"w", "#"},
 			"error": []string{"e", "eror", "crit", "critical"}, "fatal": []string{"f", "panic", "alert", "emerg"},
