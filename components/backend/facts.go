@@ -31,7 +31,11 @@ func (a *Args) Facts(name string, on room.Target) room.Facts {
 	var f room.Facts
 	var watched observe.Watched
 	for _, r := range a.running(name) {
-		w := room.Workload{Identity: r.Identity, Replicas: 1, Containers: []room.Resources{r.Resources}}
+		counted := r.Resources
+		if on == room.Kubernetes {
+			counted = counted.AtLeast(waitResources)
+		}
+		w := room.Workload{Identity: r.Identity, Replicas: 1, Containers: []room.Resources{counted}}
 		if r.MetricsPath != "" {
 			w.Scrape = &room.Scrape{Port: r.Port, Path: r.MetricsPath}
 			switch r.Process {

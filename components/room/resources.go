@@ -30,6 +30,21 @@ func ResourcesOf(cpuRequest, memoryRequest, cpuLimit, memoryLimit string) Resour
 	}
 }
 
+// AtLeast is the larger amount of each of the two: what a pod counts with whose init
+// container asks for other amounts than the containers after it.
+func (r Resources) AtLeast(other Resources) Resources {
+	larger := func(a, b resource.Quantity) resource.Quantity {
+		if b.Cmp(a) > 0 {
+			return b
+		}
+		return a
+	}
+	of := func(a, b Amounts) Amounts {
+		return Amounts{CPU: larger(a.CPU, b.CPU), Memory: larger(a.Memory, b.Memory)}
+	}
+	return Resources{Requests: of(r.Requests, other.Requests), Limits: of(r.Limits, other.Limits)}
+}
+
 // IsZero tells whether nothing was said.
 func (r Resources) IsZero() bool { return r == Resources{} }
 

@@ -27,6 +27,7 @@ import (
 	podsecurity "k8s.io/pod-security-admission/api"
 	"k8s.io/pod-security-admission/policy"
 
+	"github.com/alphapulse/alphapulse-infra/components/platform"
 	"github.com/alphapulse/alphapulse-infra/stacks"
 	"github.com/alphapulse/alphapulse-infra/tests/recorder"
 )
@@ -611,6 +612,10 @@ func TestRolloutAtMaximumScaleFitsTheQuota(t *testing.T) {
 			add("requests.storage", claim.Spec.Resources.Requests["storage"])
 		}
 		add("services", *resource.NewQuantity(int64(len(recorder.Of[*corev1.Service](s.objects))), resource.DecimalSI))
+		// What is kept free for others is not used up by a container that nobody counts.
+		for name, q := range platform.Sum(platform.Headroom).Hard() {
+			add(corev1.ResourceName(name), resource.MustParse(q))
+		}
 		for name, q := range need {
 			hard, limited := quotas[0].Spec.Hard[name]
 			require.True(t, limited, "the quota does not limit %s", name)

@@ -104,3 +104,32 @@ func TestThePasswordsOpenWhatTheyAreFor(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, line, file("edge-password", "htpasswd"))
 }
+
+// TestAHostsPasswordsOpenWhatTheyAreFor is the same for a Docker host, whose database is told
+// by files of its own.
+func TestAHostsPasswordsOpenWhatTheyAreFor(t *testing.T) {
+	r := sorted(t, "single")
+	containers, err := r.Containers()
+	require.NoError(t, err)
+	file := func(container, name string) string {
+		for _, c := range containers {
+			for _, u := range c.Uploads {
+				if c.Name == "alphapulse-single-"+container+"-files" && strings.HasSuffix(u.File, "/"+name) {
+					return u.Content
+				}
+			}
+		}
+		require.Fail(t, container+" has no file "+name)
+		return ""
+	}
+	for role, name := range map[string]string{database.ApplicationRole: "application", database.MonitoringRole: "monitoring"} {
+		want, err := database.Verifier(recorder.Generated("credentials-database-"+name), role+recorder.Generated("database-salt"))
+		require.NoError(t, err)
+		assert.Equal(t, want, file("database-reconcile", name), "role %s", role)
+	}
+	assert.Equal(t, recorder.Generated("credentials-database-monitoring"), file("database-exporter", database.PasswordFile))
+	assert.Contains(t, file("backend", "DATABASE_URL"), ":"+recorder.Generated("credentials-database-application")+"@")
+	acl, err := cache.RenderACL(recorder.Generated("credentials-cache-application"), "", recorder.Generated("credentials-cache-monitoring"))
+	require.NoError(t, err)
+	assert.Equal(t, acl, file("cache", "users.acl"))
+}
