@@ -19,8 +19,10 @@ import (
 	"github.com/jackc/pgx/v5"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/alphapulse/alphapulse-infra/components/database"
+	"github.com/alphapulse/alphapulse-infra/components/database/patroni"
 )
 
 // testGrow makes three members of one by setting.
@@ -148,9 +150,9 @@ func (d *data) testKilled(t *testing.T) {
 	d.under(t, "primary's pod deleted by force", func(context.Context) { remove(t, primary(t).Name, "--grace-period=0", "--force") })
 }
 
-// testHalfEncrypted turns TLS of Patroni's port off, and on again, and kills the primary at the
-// time when one of three members speaks it: who is left speaks both ways, and each of them has
-// to hear the other for one to be elected.
+// testHalfEncrypted turns TLS of Patroni's port off, and on again, and freezes the primary
+// while one of three members speaks it: of who is left, one speaks each way, and each has to
+// hear the other for one to be elected.
 func (d *data) testHalfEncrypted(t *testing.T) {
 	d.deploy(t, "wireEncryption=off")
 	for _, p := range members(t) {
@@ -158,17 +160,9 @@ func (d *data) testHalfEncrypted(t *testing.T) {
 			t.Fatalf("%s is asked by %s", p.Name, scheme)
 		}
 	}
-	// Members roll from the last to the first: the first one is still there as it was when
-	// the last one speaks TLS.
-	if was, first := primary(t), members(t)[0].Name; was.Name != first {
-		command := []string{"patronictl", "-c", "/etc/patroni/patroni.yml", "switchover", "--leader", was.Name, "--candidate", first, "--force"}
-		if out, err := execute(t.Context(), namespace, first, was.Spec.Containers[0].Name, command...); err != nil {
-			t.Fatalf("%v: %v: %s", command, err, out)
-		}
-		promoted(t, was.Name)
-	}
-	d.under(t, "primary's pod deleted by force, while one of three members' Patroni speaks TLS", func(ctx context.Context) {
+	d.under(t, "primary frozen, while one of three members' Patroni speaks TLS", func(ctx context.Context) {
 		d.set(t, "wireEncryption=preferred")
+		holdAt(t, len(members(t))-1)
 		type ended struct {
 			out string
 			err error
@@ -178,26 +172,32 @@ func (d *data) testHalfEncrypted(t *testing.T) {
 			out, err := try(t, "pulumi", "--", "up", "--stack", stack, "--config-file", d.file, "--yes", "--skip-preview", "--suppress-outputs")
 			update <- ended{out, err}
 		}()
-		eventually(t, 4*time.Minute, "one of three members speaks TLS", func(context.Context) (string, bool) {
+		eventually(t, 4*time.Minute, "one of three members speaks TLS, and the primary does not", func(context.Context) (string, bool) {
+			var ways []string
+			var leads string
 			var secure, plain int
 			for _, p := range members(t) {
+				scheme := patroniScheme(p)
 				switch {
-				case !ready(&p) || p.DeletionTimestamp != nil:
-				case patroniScheme(p) == "https":
+				case !ready(&p):
+				case scheme == "https":
 					secure++
 				default:
 					plain++
 				}
+				ways = append(ways, fmt.Sprintf("%s %s %s", p.Name, scheme, p.Labels[patroni.RoleLabel]))
+				if p.Labels[patroni.RoleLabel] == patroni.Primary {
+					leads = scheme
+				}
 			}
-			// The next one leaves as soon as the first is there.
-			return fmt.Sprintf("%d with, %d without", secure, plain), secure == 1 && plain > 0
+			return fmt.Sprint(ways), secure == 1 && plain == 2 && leads == "http"
 		})
 		was := primary(t)
-		if scheme := patroniScheme(was); scheme != "http" {
-			t.Errorf("the primary %s has rolled first", was.Name)
-		}
-		remove(t, was.Name, "--grace-period=0", "--force")
+		frozen := processes(t, was, ofServer)
+		signal(t, syscall.SIGSTOP, frozen)
 		promoted(t, was.Name)
+		signal(t, syscall.SIGCONT, frozen)
+		holdAt(t, 0)
 		if u := <-update; u.err != nil {
 			t.Errorf("the update: %v\n%s", u.err, last(u.out, 40))
 		}
@@ -207,6 +207,15 @@ func (d *data) testHalfEncrypted(t *testing.T) {
 		if scheme := patroniScheme(p); scheme != "https" {
 			t.Errorf("%s is asked by %s", p.Name, scheme)
 		}
+	}
+}
+
+// holdAt lets an update replace only the members from that one on.
+func holdAt(t *testing.T, first int) {
+	t.Helper()
+	patch := fmt.Sprintf(`{"spec":{"updateStrategy":{"rollingUpdate":{"partition":%d}}}}`, first)
+	if _, err := cluster.AppsV1().StatefulSets(namespace).Patch(t.Context(), member, types.MergePatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -19,7 +19,7 @@ func Changed(a, b *Recording) []string {
 	changed := map[string]bool{}
 	for id, x := range ia {
 		y, ok := ib[id]
-		if !ok || !reflect.DeepEqual(Plain(x.Inputs), Plain(y.Inputs)) ||
+		if !ok || !reflect.DeepEqual(untimed(x), untimed(y)) ||
 			x.RPC.GetProtect() != y.RPC.GetProtect() || x.RPC.GetRetainOnDelete() != y.RPC.GetRetainOnDelete() {
 			changed[x.Label()] = true
 		}
@@ -35,6 +35,16 @@ func Changed(a, b *Recording) []string {
 	}
 	slices.Sort(names)
 	return names
+}
+
+// untimed are the inputs without the moment of the try that a container is named by: two
+// recordings are seldom of one second.
+func untimed(x Resource) map[string]any {
+	inputs := Plain(x.Inputs)
+	if name, ok := inputs["name"].(string); ok {
+		inputs["name"] = Attempt.ReplaceAllString(name, "")
+	}
+	return inputs
 }
 
 // Label is the registration's short name, e.g. "Deployment/backend".
