@@ -77,7 +77,7 @@ func startReceiver(t *testing.T) *receiver {
 			}
 		})
 	}
-	while([]string{"address", "add", receiverAddress + "/32", "dev", "lo"}, []string{"address", "del", receiverAddress + "/32", "dev", "lo"})
+	while([]string{"address", "replace", receiverAddress + "/32", "dev", "lo"}, []string{"address", "del", receiverAddress + "/32", "dev", "lo"})
 	for node, machine := range machineAddresses(t) {
 		// The nodes' networks lead nowhere but to each other and to this machine.
 		while([]string{"-netns", node, "route", "add", receiverAddress + "/32", "via", machine}, []string{"-netns", node, "route", "del", receiverAddress + "/32"})
