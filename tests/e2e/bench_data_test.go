@@ -121,7 +121,7 @@ func BenchmarkRestore(b *testing.B) {
 	firstBackup(b, ns)
 	// Half of a text of hexadecimal digits is what compression can find, as of much that
 	// is stored.
-	ask(b, ns, "CREATE TABLE bulk AS SELECT n, (SELECT string_agg(md5(random()::text || n), '') FROM generate_series(1, 31)) AS line FROM generate_series(1, 1000000) AS n")
+	ask(b, ns, "CREATE TABLE bulk AS SELECT n, (SELECT string_agg(md5(random()::text || n || part), '') FROM generate_series(1, 31) AS part) AS line FROM generate_series(1, 1000000) AS n")
 	size := number(b, ask(b, ns, "SELECT pg_database_size('"+database.Name+"')"))
 	archived(b, ns)
 	for b.Loop() {
