@@ -179,13 +179,9 @@ func usage(b *testing.B) used {
 	u := used{time.Now(), map[string]time.Duration{}, map[string]int64{}}
 	for _, name := range []string{autoscaled, "edge", "cache", "database"} {
 		for _, p := range pods(b, namespace)[name] {
-			group := podGroup(b, p)
-			for line := range strings.Lines(read(b, filepath.Join(group, "cpu.stat"))) {
-				if f := strings.Fields(line); len(f) == 2 && f[0] == "usage_usec" {
-					u.cpu[name] += time.Duration(number(b, f[1])) * time.Microsecond
-				}
-			}
-			u.memory[name] += int64(number(b, strings.TrimSpace(read(b, filepath.Join(group, "memory.current")))))
+			cpu, memory := ofPod(b, podGroup(b, p))
+			u.cpu[name] += cpu
+			u.memory[name] += memory
 		}
 	}
 	return u
@@ -199,6 +195,23 @@ func (u used) since(before used) string {
 	return strings.Join(all, ", ")
 }
 
+// ofPod is what a control group has taken of a CPU, and has of memory, by either version of
+// them.
+func ofPod(b *testing.B, group string) (cpu time.Duration, memory int64) {
+	b.Helper()
+	const root = "/sys/fs/cgroup"
+	if _, err := os.Stat(filepath.Join(root, "cpuacct")); err == nil {
+		return time.Duration(number(b, strings.TrimSpace(read(b, filepath.Join(root, "cpuacct", group, "cpuacct.usage"))))),
+			int64(number(b, strings.TrimSpace(read(b, filepath.Join(root, "memory", group, "memory.usage_in_bytes")))))
+	}
+	for line := range strings.Lines(read(b, filepath.Join(root, group, "cpu.stat"))) {
+		if f := strings.Fields(line); len(f) == 2 && f[0] == "usage_usec" {
+			cpu = time.Duration(number(b, f[1])) * time.Microsecond
+		}
+	}
+	return cpu, int64(number(b, strings.TrimSpace(read(b, filepath.Join(root, group, "memory.current")))))
+}
+
 // podGroup is the control group of a pod: the one above those of its containers.
 func podGroup(b *testing.B, p corev1.Pod) string {
 	b.Helper()
@@ -207,7 +220,7 @@ func podGroup(b *testing.B, p corev1.Pod) string {
 	if !found {
 		b.Fatalf("process %d has no control group", pid)
 	}
-	return filepath.Join("/sys/fs/cgroup", filepath.Dir(group))
+	return filepath.Dir(group)
 }
 
 func read(b *testing.B, file string) string {
