@@ -192,11 +192,7 @@ func (d *data) testHalfEncrypted(t *testing.T) {
 			}
 			return fmt.Sprint(ways), secure == 1 && plain == 2 && leads == "http"
 		})
-		was := primary(t)
-		frozen := processes(t, was, ofServer)
-		signal(t, syscall.SIGSTOP, frozen)
-		promoted(t, was.Name)
-		signal(t, syscall.SIGCONT, frozen)
+		freezePrimary(t)
 		holdAt(t, 0)
 		if u := <-update; u.err != nil {
 			t.Errorf("the update: %v\n%s", u.err, last(u.out, 40))
@@ -221,13 +217,17 @@ func holdAt(t *testing.T, first int) {
 
 // testFrozen stops the primary's processes, which still hold every connection.
 func (d *data) testFrozen(t *testing.T) {
-	d.under(t, "primary frozen (SIGSTOP), later going on", func(context.Context) {
-		p := primary(t)
-		frozen := processes(t, p, ofServer)
-		signal(t, syscall.SIGSTOP, frozen)
-		defer signal(t, syscall.SIGCONT, frozen)
-		promoted(t, p.Name)
-	})
+	d.under(t, "primary frozen (SIGSTOP), later going on", func(context.Context) { freezePrimary(t) })
+}
+
+// freezePrimary stops the primary's processes until there is another one.
+func freezePrimary(t *testing.T) {
+	t.Helper()
+	p := primary(t)
+	frozen := processes(t, p, ofServer)
+	signal(t, syscall.SIGSTOP, frozen)
+	defer signal(t, syscall.SIGCONT, frozen)
+	promoted(t, p.Name)
 }
 
 // testCutOff separates the primary from the API server, then from the other members.
@@ -279,10 +279,8 @@ func (d *data) testControlPlaneAway(t *testing.T) {
 		}
 	}
 	table := func(script string) {
-		cmd := exec.Command("nsenter", "-t", strconv.Itoa(pid), "-n", "nft", "-f", "-")
-		cmd.Stdin = strings.NewReader(script)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Errorf("nft: %v: %s", err, out)
+		if err := nft(pid, script); err != nil {
+			t.Error(err)
 		}
 	}
 	d.under(t, "API server away for 60 s", away(func() {
@@ -367,10 +365,8 @@ func cut(t testing.TB, pod corev1.Pod, rules ...string) (heal func()) {
 	t.Helper()
 	pid := processes(t, pod, func(c string) bool { return strings.Contains(c, "patroni") })[0] // it stays as long as the pod does
 	run := func(script string) error {
-		cmd := exec.Command("nsenter", "-t", strconv.Itoa(pid), "-n", "nft", "-f", "-")
-		cmd.Stdin = strings.NewReader(script)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("nft in %s: %w: %s", pod.Name, err, out)
+		if err := nft(pid, script); err != nil {
+			return fmt.Errorf("%s: %w", pod.Name, err)
 		}
 		return nil
 	}
@@ -389,4 +385,14 @@ func cut(t testing.TB, pod corev1.Pod, rules ...string) (heal func()) {
 			t.Errorf("what was cut stays cut, unless the pod was replaced: %v", err)
 		}
 	}
+}
+
+// nft carries a script out in the network of a process.
+func nft(pid int, script string) error {
+	cmd := exec.Command("nsenter", "-t", strconv.Itoa(pid), "-n", "nft", "-f", "-")
+	cmd.Stdin = strings.NewReader(script)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("nft: %w: %s", err, out)
+	}
+	return nil
 }

@@ -61,6 +61,16 @@ func folders(t testing.TB) {
 	t.Helper()
 	image := containers(t)["cache"].Image
 	request := fmt.Sprintf(`{"Image":%q,"User":"0","Entrypoint":["sh","-c","cd /host && mkdir -p e2e-backup e2e-another && chown 1000:1000 e2e-* && chmod 700 e2e-*"],"HostConfig":{"Binds":["/var/lib/docker:/host"]}}`, image)
+	id := started(t, request)
+	if out := ask(t, "POST", "/containers/"+id+"/wait", nil); !strings.Contains(string(out), `"StatusCode":0`) {
+		t.Fatalf("the folders: %s\n%s", out, ask(t, "GET", "/containers/"+id+"/logs?stdout=1&stderr=1", nil))
+	}
+	ask(t, "DELETE", "/containers/"+id, nil)
+}
+
+// started starts a container that is not of the stack, and returns its ID.
+func started(t testing.TB, request string) string {
+	t.Helper()
 	var made struct {
 		ID string `json:"Id"`
 	}
@@ -68,10 +78,40 @@ func folders(t testing.TB) {
 		t.Fatal(err)
 	}
 	ask(t, "POST", "/containers/"+made.ID+"/start", nil)
-	if out := ask(t, "POST", "/containers/"+made.ID+"/wait", nil); !strings.Contains(string(out), `"StatusCode":0`) {
-		t.Fatalf("the folders: %s\n%s", out, ask(t, "GET", "/containers/"+made.ID+"/logs?stdout=1&stderr=1", nil))
+	return made.ID
+}
+
+// proven waits for the first backup, and for its proof.
+func proven(t testing.TB, limit time.Duration) {
+	t.Helper()
+	start := time.Now()
+	livetest.Eventually(t, limit, "the first backup", func(context.Context) (string, bool) {
+		out, code := execute(t, "backup", "pgbackrest", "--log-level-console=off", "info")
+		return out, code == 0 && strings.Contains(out, "full backup:")
+	})
+	t.Logf("the first backup was seen after %s", since(start))
+	livetest.Eventually(t, 5*time.Minute, "its proof", func(context.Context) (string, bool) {
+		out, code := execute(t, "backup-proof", "cat", "/home/postgres/pgdata/proven.json")
+		return out, code == 0
+	})
+}
+
+// archived waits until the log of before is in the archive.
+func archived(t testing.TB) {
+	t.Helper()
+	log := sql(t, "SELECT pg_walfile_name(pg_switch_wal())")
+	livetest.Eventually(t, 2*time.Minute, "the log is archived", func(context.Context) (string, bool) {
+		out := sql(t, "SELECT coalesce(last_archived_wal, '') FROM pg_stat_archiver")
+		return out, out >= log
+	})
+}
+
+// dropFormer deletes the first generation's volume, which a destroyed stack may have left.
+func dropFormer(t testing.TB) {
+	t.Helper()
+	if former := prefix + "-database-g1"; slices.Contains(volumes(t), former) {
+		ask(t, "DELETE", "/volumes/"+former, nil)
 	}
-	ask(t, "DELETE", "/containers/"+made.ID, nil)
 }
 
 // refusesBackups of a database that was never backed up, and leaves it as it is.
@@ -93,24 +133,13 @@ func (s *session) backups(t *testing.T) {
 	if out, code := execute(t, "database", "pgbackrest", "version"); code != 0 {
 		t.Fatalf("pgbackrest: %s", out)
 	}
-	livetest.Eventually(t, 5*time.Minute, "the first backup", func(context.Context) (string, bool) {
-		out, code := execute(t, "backup", "pgbackrest", "--log-level-console=off", "info")
-		return out, code == 0 && strings.Contains(out, "full backup:")
-	})
-	livetest.Eventually(t, 5*time.Minute, "its proof", func(context.Context) (string, bool) {
-		out, code := execute(t, "backup-proof", "cat", "/home/postgres/pgdata/proven.json")
-		return out, code == 0
-	})
+	proven(t, 5*time.Minute)
 
 	sql(t, "CREATE TABLE e2e AS SELECT generate_series(1, 60) AS n")
 	at := strings.ReplaceAll(sql(t, "SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.MSZ')"), " ", "T")
 	time.Sleep(2 * time.Second) // a moment lies between
 	sql(t, "INSERT INTO e2e SELECT generate_series(61, 100)")
-	log := sql(t, "SELECT pg_walfile_name(pg_switch_wal())")
-	livetest.Eventually(t, 2*time.Minute, "the log is archived", func(context.Context) (string, bool) {
-		out := sql(t, "SELECT coalesce(last_archived_wal, '') FROM pg_stat_archiver")
-		return out, out >= log
-	})
+	archived(t)
 
 	before := ids(t)
 	refused(t, "lies before the end of the oldest backup", "up", "--yes", "--skip-preview", "--config-file", settings(t, append(backed, "databaseRestore", "2020-01-31T10:03:59Z")...))
@@ -170,9 +199,7 @@ func (s *session) foundAgain(t *testing.T, backed []string) {
 // outlive: the host is gone, and the folder of its backups is not. A new stack begins with
 // them, and so does one that only reads them and has backups of its own.
 func (s *session) outlive(t *testing.T) {
-	if former := prefix + "-database-g1"; slices.Contains(volumes(t), former) {
-		ask(t, "DELETE", "/volumes/"+former, nil) // the host that is gone has had it
-	}
+	dropFormer(t) // the host that is gone has had it
 	for _, c := range []struct {
 		what, secret string
 		with         []string

@@ -5,7 +5,6 @@ package single
 import (
 	"context"
 	"encoding/json"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -31,9 +30,7 @@ func (s *session) bucket(t *testing.T) {
 	if out, err := command(ctx, "images", "versitygw").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, livetest.LastLines(string(out), 10))
 	}
-	if former := prefix + "-database-g1"; slices.Contains(volumes(t), former) {
-		ask(t, "DELETE", "/volumes/"+former, nil) // the part before has left it
-	}
+	dropFormer(t)
 	certificate, key := livetest.SelfSigned(t, bucketHost)
 	file := settings(t, "databaseBackup", "s3", "databaseBackupEndpoint", bucketHost+":7070", "databaseBackupBucket", bucketName,
 		"databaseBackupPathStyle", "true", "databaseBackupProof", "* * * * *")
@@ -57,30 +54,11 @@ func (s *session) bucket(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var made struct {
-		ID string `json:"Id"`
-	}
-	if err := json.Unmarshal(askWith(t, "POST", "/containers/create", "application/json", strings.NewReader(string(request))), &made); err != nil {
-		t.Fatal(err)
-	}
-	defer ask(t, "DELETE", "/containers/"+made.ID+"?force=1&v=1", nil)
-	ask(t, "POST", "/containers/"+made.ID+"/start", nil)
+	server := started(t, string(request))
+	defer ask(t, "DELETE", "/containers/"+server+"?force=1&v=1", nil)
 
-	start := time.Now()
-	livetest.Eventually(t, 10*time.Minute, "the first backup", func(context.Context) (string, bool) {
-		out, code := execute(t, "backup", "pgbackrest", "--log-level-console=off", "info")
-		return out, code == 0 && strings.Contains(out, "full backup:")
-	})
-	t.Logf("the first backup was taken %s after the bucket had come", since(start))
-	livetest.Eventually(t, 5*time.Minute, "its proof", func(context.Context) (string, bool) {
-		out, code := execute(t, "backup-proof", "cat", "/home/postgres/pgdata/proven.json")
-		return out, code == 0
-	})
-	log := sql(t, "SELECT pg_walfile_name(pg_switch_wal())")
-	livetest.Eventually(t, 2*time.Minute, "the log is archived", func(context.Context) (string, bool) {
-		out := sql(t, "SELECT coalesce(last_archived_wal, '') FROM pg_stat_archiver")
-		return out, out >= log
-	})
+	proven(t, 10*time.Minute)
+	archived(t)
 	sql(t, "DROP TABLE bucket")
 	label := newestBackup(t)
 	pulumi(t, "config", "set", "--config-file", file, "databaseRestore", label)
@@ -93,8 +71,8 @@ func (s *session) bucket(t *testing.T) {
 	pulumi(t, "config", "set", "--config-file", file, "deleteVolumes", "true")
 	up(t, "--config-file", file)
 	// A network goes when nobody is on it.
-	ask(t, "POST", "/containers/"+made.ID+"/stop?t=1", nil)
-	askWith(t, "POST", "/networks/"+prefix+"-exit/disconnect", "application/json", strings.NewReader(`{"Container":"`+made.ID+`","Force":true}`))
+	ask(t, "POST", "/containers/"+server+"/stop?t=1", nil)
+	askWith(t, "POST", "/networks/"+prefix+"-exit/disconnect", "application/json", strings.NewReader(`{"Container":"`+server+`","Force":true}`))
 	t.Log(livetest.LastLines(pulumi(t, "destroy", "--yes", "--skip-preview", "--config-file", file), 4))
 }
 
