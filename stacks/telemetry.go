@@ -27,7 +27,14 @@ func (s *Stack) telemetrySettings(set *settings.Set) {
 		settings.Valid(hostFolder), settings.While(func() bool { return a.Logs.On() }, "logsBackend is not off"), settings.Only(room.DockerHost))
 	s.signalSettings(g, &a.Traces, signalKeys{"traces", "Jaeger", telemetry.TracesOf(telemetryName).Name, []settings.Option{settings.Only(room.Kubernetes)}}, telemetry.TracesBackends,
 		"Where traces are kept: off; local: Jaeger beside it; otlp: the server that tracesUrl names. edgeTraceSampling says how many.", settings.AtLeast(telemetry.LeastMemory.Traces, "as limits.memory it does not start with it"))
+	traced := settings.While(func() bool { return a.Traces.On() }, "tracesBackend is not off")
+	g.Fraction(a.Tail.Share, "tracesTailSampling", "Share of the traces that the collector keeps of those without an error that took no longer than tracesSlowMilliseconds; the others are kept always. Below 1 each waits in memory for "+telemetry.TailWait+" until it is whole. Needs edgeTraceSampling at 1 to see every one.", traced)
+	g.Int(&a.Tail.SlowMilliseconds, "tracesSlowMilliseconds", "From which time on a trace is slow, and kept.", settings.Between(1, 600000), settings.In("milliseconds"),
+		settings.While(func() bool { return a.Traces.On() && a.Tail.On() }, "tracesTailSampling is below 1"))
 	g.Check(func(p *settings.Problems) {
+		if a.Traces.On() && a.Tail.On() && s.Edge.TraceSampling > 0 && s.Edge.TraceSampling < 1 {
+			p.Warn("tracesTailSampling", "edgeTraceSampling is %v: only that share of the requests is seen by it; set 1 to keep every one that failed or was slow", s.Edge.TraceSampling)
+		}
 		if a.Traces.On() && s.Edge.TraceSampling == 0 {
 			p.Warn("tracesBackend", "edgeTraceSampling is 0: only requests that bring a sampled trace of their own are kept; set e.g. 0.05")
 		}

@@ -73,6 +73,19 @@ type Signal struct {
 // On tells whether anybody takes the signal.
 func (s Signal) On() bool { return s.Backend != "" && s.Backend != Off }
 
+// Tail says which traces the gateway keeps once it has seen them whole: those with an error
+// and slow ones always.
+type Tail struct {
+	// Share of the others that is kept, from 0 to 1; nil takes 1, with which nothing is
+	// decided about and nothing waits.
+	Share *float64
+	// SlowMilliseconds is how long a trace takes that is slow; by default 500.
+	SlowMilliseconds int
+}
+
+// On tells whether anything is dropped.
+func (s Tail) On() bool { return s.Share != nil && *s.Share < 1 }
+
 // Collector sizes the gateway.
 type Collector struct {
 	// Image of upstream's contrib distribution.
@@ -89,6 +102,8 @@ type Args struct {
 	Collector Collector
 	Logs      Signal
 	Traces    Signal
+	// Tail is about Traces, wherever they are kept.
+	Tail Tail
 	// LinesShown tells that Grafana has a data source for VictoriaLogs: panels ask for lines.
 	LinesShown bool
 	// AgentNamespace is that of the pods on the nodes that read log files and send what
@@ -124,6 +139,12 @@ func (a *Args) validate() error {
 	}
 	if a.Collector.Storage.Cmp(LeastQueue) < 0 {
 		problem("Collector.Storage is %q: set at least %s", a.Collector.Storage.String(), LeastQueue.String())
+	}
+	if share := *a.Tail.Share; !(share >= 0 && share <= 1) {
+		problem("Tail.Share is %v: set a share from 0 to 1", share)
+	}
+	if a.Tail.SlowMilliseconds < 1 {
+		problem("Tail.SlowMilliseconds is %d: set at least 1", a.Tail.SlowMilliseconds)
 	}
 	for _, s := range []struct {
 		name   string

@@ -37,6 +37,7 @@ const queueShare = 40
 // CollectorConfig is the gateway's file. namespace marks what brings none itself.
 func (a *Args) CollectorConfig(name, namespace string) (string, error) {
 	return config.Collector{
+		Tail:   a.tail(),
 		Logs:   a.Logs.sink(name, "logs"),
 		Traces: a.Traces.sink(name, "traces"),
 
@@ -44,6 +45,27 @@ func (a *Args) CollectorConfig(name, namespace string) (string, error) {
 		QueueBytes: a.Collector.Storage.Value() / 100 * queueShare,
 		GRPCPort:   GRPCPort, HTTPPort: HTTPPort, HealthPort: healthPort, MetricsPort: metricsPort, ForwardedPort: forwardedPort,
 	}.Render()
+}
+
+// TailWait is how long a trace waits until it is decided about.
+const TailWait = config.TailWait
+
+// A trace that waits takes some traceBytes, which the 13 spans of a request of the reference
+// backend stay below; a tailShare of the gateway's memory, in percent, is for all of them.
+const (
+	traceBytes = 16 << 10
+	tailShare  = 25
+)
+
+// tail decides about traces; nil where each is kept.
+func (a *Args) tail() *config.Tail {
+	if !a.Tail.On() {
+		return nil
+	}
+	return &config.Tail{
+		Share: *a.Tail.Share, SlowMilliseconds: a.Tail.SlowMilliseconds,
+		Traces: a.Collector.Resources.Limits.Memory.Value() / 100 * tailShare / traceBytes,
+	}
 }
 
 // sink is where the gateway sends the signal.

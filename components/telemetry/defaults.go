@@ -15,7 +15,9 @@ const hour = time.Hour
 // Defaults are the arguments of a telemetry that takes nothing; a signal that is switched
 // on has these sizes.
 func Defaults() Args {
+	every := 1.0
 	return Args{
+		Tail: Tail{Share: &every, SlowMilliseconds: 500},
 		Collector: Collector{
 			Image:     pulumi.String("docker.io/otel/opentelemetry-collector-contrib:0.165.1"),
 			Resources: room.ResourcesOf("100m", "192Mi", "500m", "384Mi"), Storage: resource.MustParse("2Gi"),

@@ -3,10 +3,13 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -14,6 +17,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 const (
@@ -42,7 +46,7 @@ type faults struct {
 	pages *receiver
 	e     edited
 
-	certificate, database, engine, archive, api *induced
+	certificate, database, engine, archive, api, overload *induced
 }
 
 func inducedFaults(pages *receiver, e edited) *faults {
@@ -53,6 +57,8 @@ func inducedFaults(pages *receiver, e edited) *faults {
 		engine:      &induced{what: "engine stopped", alert: "EngineAbsent"},
 		archive:     &induced{what: "archive away", alert: "BackupArchiveQueueFull"},
 		api:         &induced{what: "API killed and kept away", alert: "APIDown"},
+		// Whichever budget burns first: slow answers and refused ones are both what users see.
+		overload: &induced{what: "API overloaded", alert: "EdgeLatencyBudgetBurn|EdgeErrorBudgetBurn|APILatencyBudgetBurn|APIErrorBudgetBurn"},
 	}
 }
 
@@ -172,6 +178,72 @@ func (f *faults) testShort(t *testing.T) {
 		list := pods(t, namespace)[autoscaled]
 		return fmt.Sprintf("%d pods", len(list)), len(list) > 0 && ready(&list[0])
 	})
+	f.overloaded(t)
+}
+
+// overloaded has more asked of the API than it can answer: each of its pods, those of the
+// autoscaler too, gets a hundredth of a CPU while clients ask one request after the other.
+func (f *faults) overloaded(t *testing.T) {
+	t.Helper()
+	o := told(t, stack)
+	o.CACertificate = cmp.Or(o.CACertificate, f.pages.authority.certificate)
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	f.overload.begin()
+	wg.Go(func() { squeeze(ctx, t, autoscaled, "10m") })
+	var mu sync.Mutex
+	codes := map[int]int{}
+	for range 24 {
+		client := browser(t, o.CACertificate)
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				status, _, _ := request(t, client, http.MethodGet, o.URLs["api"]+"/api/symbols?query=SIM&limit=50", nil, nil)
+				mu.Lock()
+				codes[status]++
+				mu.Unlock()
+				if status == http.StatusTooManyRequests {
+					time.Sleep(time.Second)
+				}
+			}
+		})
+	}
+	stop := sync.OnceFunc(func() { cancel(); wg.Wait() })
+	t.Cleanup(stop)
+	f.paged(t, f.overload, 10*time.Minute)
+	stop()
+	kill(t, autoscaled) // their successors have what the Deployment gives them
+	f.overload.end()
+	t.Logf("answered while overloaded, by status: %v", codes)
+}
+
+// squeeze takes CPU from the pods of a workload, and from those that come, until the context
+// ends. They go on without a restart.
+func squeeze(ctx context.Context, t *testing.T, workload, cpu string) {
+	t.Helper()
+	done := map[types.UID]bool{}
+	for ctx.Err() == nil {
+		list, err := cluster.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: nameLabel + "=" + workload})
+		if err == nil {
+			for _, p := range list.Items {
+				if done[p.UID] || p.DeletionTimestamp != nil {
+					continue
+				}
+				patch := fmt.Sprintf(`{"spec":{"containers":[{"name":%q,"resources":{"requests":{"cpu":%q},"limits":{"cpu":%q}}}]}}`, p.Spec.Containers[0].Name, cpu, cpu)
+				if _, err := cluster.CoreV1().Pods(namespace).Patch(ctx, p.Name, types.StrategicMergePatchType, []byte(patch), metav1.PatchOptions{}, "resize"); err == nil {
+					done[p.UID] = true
+				} else if ctx.Err() == nil {
+					t.Logf("squeezing %s: %v", p.Name, err)
+				}
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+		}
+	}
+	if len(done) == 0 {
+		t.Errorf("no pod of %s was squeezed", workload)
+	}
 }
 
 // Of the stack dev, with a database of 2 GiB: from waiting on the page is sent, 384 MiB, and
@@ -209,8 +281,9 @@ func (f *faults) testLong(t *testing.T) {
 	f.engine.end()
 	f.paged(t, f.certificate, 14*time.Minute)
 	f.renew(t)
-	for _, i := range []*induced{f.database, f.archive, f.api, f.engine, f.certificate} {
+	for _, i := range []*induced{f.database, f.archive, f.api, f.overload, f.engine, f.certificate} {
 		i.over, _ = f.pages.awaits(t, 8*time.Minute, i.alert, "resolved", i.fired)
 		fmt.Printf("| %s | %s | %.0f s | %.0f s | %s |\n", i.what, i.alert, i.fired.Sub(i.began).Seconds(), i.over.Sub(i.ended).Seconds(), i.said)
 	}
+	f.pages.lines(t, f.database)
 }

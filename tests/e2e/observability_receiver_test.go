@@ -49,12 +49,13 @@ type page struct {
 	} `json:"alerts"`
 }
 
-// receiver takes notifications.
+// receiver takes notifications, of every kind.
 type receiver struct {
 	authority *authority
 
-	mu    sync.Mutex
-	pages []page
+	mu      sync.Mutex
+	pages   []page
+	notices []notice
 }
 
 // startReceiver listens where an update of the stack lets Alertmanager send to.
@@ -92,9 +93,18 @@ func startReceiver(t *testing.T) *receiver {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := &http.Server{Handler: http.HandlerFunc(r.take), ReadHeaderTimeout: time.Minute}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/hook", r.take)
+	mux.HandleFunc("/", r.service)
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}
 	go func() { _ = server.Serve(listener) }() // it ends with the test
 	t.Cleanup(func() { _ = server.Close() })
+	mails, err := net.Listen("tcp", net.JoinHostPort(receiverAddress, mailPort))
+	if err != nil {
+		t.Fatal(err)
+	}
+	go r.takeMail(mails, &tls.Config{Certificates: []tls.Certificate{pair}})
+	t.Cleanup(func() { _ = mails.Close() })
 	return r
 }
 
@@ -137,14 +147,15 @@ func (r *receiver) take(w http.ResponseWriter, q *http.Request) {
 	r.pages = append(r.pages, p)
 }
 
-// got is when a page first said that of the alert, after a time, and what else it said.
+// got is when a page first said that of the alert, after a time, and what else it said. Of
+// several alerts, as in A|B, any will do.
 func (r *receiver) got(alert, status string, after time.Time) (at time.Time, said string, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, p := range r.pages {
 		for _, a := range p.Alerts {
-			if a.Labels["alertname"] == alert && a.Status == status && p.at.After(after) {
-				return p.at, fmt.Sprintf("%s: %s; %s; %s", a.Labels["severity"], a.Annotations["summary"], a.Annotations["runbook_url"], a.Annotations["dashboard_url"]), true
+			if slices.Contains(strings.Split(alert, "|"), a.Labels["alertname"]) && a.Status == status && p.at.After(after) {
+				return p.at, fmt.Sprintf("%s %s: %s; %s; %s", a.Labels["severity"], a.Labels["alertname"], a.Annotations["summary"], a.Annotations["runbook_url"], a.Annotations["dashboard_url"]), true
 			}
 		}
 	}

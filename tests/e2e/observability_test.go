@@ -38,7 +38,7 @@ func TestObservability(t *testing.T) {
 	pages := startReceiver(t)
 	f := inducedFaults(pages, e)
 	f.expiring(t)
-	pulumi(t, "config", "set-all", "--stack", stack, "--config-file", e.file, "--secret", "alertWebhookUrl=https://"+receiverAddress+"/hook")
+	pulumi(t, "config", "set-all", "--stack", stack, "--config-file", e.file, "--secret", "alertWebhookUrl=https://"+receiverAddress+"/hook", "--secret", "alertReceivers="+everyKind(t))
 	start := time.Now()
 	e.deploy(t, "logsBackend=local", "tracesBackend=local", "edgeTraceSampling=1", "debug=true",
 		"logsStorage=2Gi", "tracesStorage=1Gi", "collectorStorage=1Gi", "logsAgentNamespace="+agentNamespace,
@@ -59,8 +59,9 @@ func TestObservability(t *testing.T) {
 	run("MetricsAreSent", testSentMetrics)
 	run("RolloutsAreMarked", testRolloutsAreMarked)
 	t.Run("FaultsAreToldOf", f.testShort)
+	run("EverythingIsShown", testShown)
 	run("EveryComponentIsHeard", testHeard)
-	run("TheLogsAreAway", testLogsAway(logStore, time.Minute))
+	run("TheLogsAreAway", testLogsAway(logStore, 5*time.Minute))
 	run("TheCollectorIsAway", testLogsAway(gateway, 30*time.Second))
 	run("TheAgentIsKilled", testAgentKilled)
 	run("EverythingIsWatched", testWatched)

@@ -1,3 +1,3 @@
-// Package lines has the Grafana of a recorded stack ask a real VictoriaLogs for log lines, on
-// the way of its data source and by what the stack's dashboards and traces ask.
+// Package lines runs the programs that take, keep and show log lines and traces, with the
+// files of a recorded stack: Grafana, VictoriaLogs and the Collector.
 package lines

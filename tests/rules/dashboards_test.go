@@ -51,6 +51,7 @@ type datasource struct{ Type, UID string }
 var (
 	ofSeries = datasource{"prometheus", board.Datasource}
 	ofLines  = datasource{board.LinesKind, board.LinesDatasource}
+	ofTraces = datasource{board.TracesDatasource, board.TracesDatasource}
 )
 
 // allPanels lists the panels, those in rows included.
@@ -81,7 +82,7 @@ func loadDashboards(t *testing.T, c composition) map[string]dashboard {
 
 func TestDashboardsLoad(t *testing.T) {
 	// Kinds of panels that every Grafana has.
-	builtIn := []string{"row", "stat", "timeseries", "table", "logs"}
+	builtIn := []string{"row", "stat", "timeseries", "table", "logs", "nodeGraph"}
 	loaded := loadDashboards(t, watched)
 	titles := map[string]bool{}
 	uids := map[string]bool{}
@@ -106,7 +107,7 @@ func TestDashboardsLoad(t *testing.T) {
 			if len(p.Targets) == 0 || p.Title == "" {
 				t.Errorf("%s, %q: %d queries", name, p.Title, len(p.Targets))
 			}
-			if p.Datasource == nil || *p.Datasource != ofSeries && *p.Datasource != ofLines {
+			if p.Datasource == nil || !slices.Contains([]datasource{ofSeries, ofLines, ofTraces}, *p.Datasource) {
 				t.Fatalf("%s, %s: datasource %+v", name, p.Title, p.Datasource)
 			}
 			refs := map[string]bool{}
@@ -169,7 +170,7 @@ func TestNothingEmptyIsShown(t *testing.T) {
 	noEngine := watched
 	noEngine.backend.Engine = ""
 	logsAway := watched
-	logsAway.telemetry.Traces, logsAway.telemetry.LogStore, logsAway.telemetry.TraceStore = false, "", ""
+	logsAway.telemetry.Traces, logsAway.telemetry.Decided, logsAway.telemetry.LogStore, logsAway.telemetry.TraceStore = false, false, "", ""
 	for name, c := range map[string]struct {
 		composition
 		dashboards []string

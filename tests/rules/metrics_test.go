@@ -68,6 +68,7 @@ var served = map[string][]string{
 		"otelcol_exporter_queue_size", "otelcol_exporter_queue_capacity",
 		"otelcol_exporter_send_failed_log_records_total", "otelcol_exporter_enqueue_failed_log_records_total",
 		"span_calls_total", "span_duration_seconds_bucket",
+		"otelcol_processor_tail_sampling_global_count_traces_sampled", "otelcol_processor_tail_sampling_sampling_trace_dropped_too_early",
 	},
 	// VictoriaLogs 1.52
 	watched.telemetry.LogStore: {"vl_storage_is_read_only", "vl_storage_rows", "vl_data_size_bytes", "vl_free_disk_space_bytes"},
@@ -127,7 +128,7 @@ func queries(t *testing.T) []query {
 	for file, d := range loadDashboards(t, watched) {
 		for _, p := range d.allPanels() {
 			for _, target := range p.Targets {
-				if *target.Datasource == ofLines {
+				if *target.Datasource != ofSeries {
 					continue // VictoriaLogs reads it
 				}
 				all = append(all, query{file + ", panel " + p.Title, target.Expr})

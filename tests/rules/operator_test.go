@@ -105,7 +105,7 @@ func TestOperatorsPrometheusIsAskedForTheNamespace(t *testing.T) {
 		}
 		for _, p := range d.allPanels() {
 			for _, q := range p.Targets {
-				if *q.Datasource == ofLines {
+				if *q.Datasource != ofSeries {
 					continue
 				}
 				confined(t, name+", "+p.Title, q.Expr)

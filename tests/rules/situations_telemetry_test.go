@@ -24,6 +24,9 @@ const (
 	waitsText      = "What the collector has for %s waits, and nothing was sent for five minutes. Nothing is lost until the queue is full."
 )
 
+// undecided counts traces that had to go too early.
+var undecided = gateway("otelcol_processor_tail_sampling_sampling_trace_dropped_too_early", `service_name="otelcol-contrib"`)
+
 var telemetrySituations = map[string][]situation{
 	"TelemetryRefused": {
 		{name: "two lines a second", at: "15m", series: map[string]string{gateway("otelcol_receiver_refused_log_records", `receiver="otlp"`): "0+120x20"},
@@ -60,6 +63,12 @@ var telemetrySituations = map[string][]situation{
 				"51% of the queue of otlp_http/logs is used. Once it is full, what comes is lost."}}},
 		{name: "50 of 100", at: "20m", series: map[string]string{
 			gateway("otelcol_exporter_queue_size", logsExporter): "50x30", gateway("otelcol_exporter_queue_capacity", logsExporter): "100x30"}},
+	},
+	"TracesGivenUp": {
+		{name: "more than memory holds", at: "30m", series: map[string]string{undecided: "0x20 250x20"},
+			fires: []firing{{rule.Warning, map[string]string{"job": "telemetry-collector"}, "The collector gives traces up unseen",
+				"250 traces were dropped within ten minutes before it was known whether they failed or were slow: more came at once than its memory holds."}}},
+		{name: "long ago", at: "45m", series: map[string]string{undecided: "0x20 250x40"}},
 	},
 	"LogStoreReadOnly": {
 		{name: "its volume is full", at: "15m", series: map[string]string{`vl_storage_is_read_only{job="telemetry-logs",path="/data"}`: "0x5 1x20"},

@@ -39,7 +39,7 @@ var watched = composition{
 	edge:    edge.Watched{Job: "edge", ExpiryWarningDays: 21, Latency: 0.5, Handshakes: true},
 	backend: backend.Watched{API: "backend", Engine: "backend-engine", HTTP: backend.HTTP{Excluded: []string{"/health", "/ready", "/metrics"}}},
 	telemetry: telemetry.Watched{
-		Collector: "telemetry-collector", LogLines: true, Traces: true, LogStore: "telemetry-logs", TraceStore: "telemetry-traces", Bounded: true, LinesShown: true,
+		Collector: "telemetry-collector", LogLines: true, Traces: true, Decided: true, LogStore: "telemetry-logs", TraceStore: "telemetry-traces", Bounded: true, LinesShown: true,
 	},
 	monitoring: monitoring.Watched{
 		Prometheus: "monitoring-prometheus", PrometheusClaim: "monitoring-prometheus",

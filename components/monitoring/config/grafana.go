@@ -19,8 +19,6 @@ type Grafana struct {
 	CustomPath string
 }
 
-// tracesDatasource is the uid of Jaeger's.
-const tracesDatasource = "jaeger"
 
 // Datasources gives provisioning/datasources/*.yaml.
 func (g Grafana) Datasources() (string, error) {
@@ -35,10 +33,10 @@ func (g Grafana) Datasources() (string, error) {
 		JSONData: map[string]any{"timeInterval": ScrapeInterval, "httpMethod": "POST"},
 	}
 	all := []*datasource{&metrics}
-	traces := datasource{Name: "Jaeger", UID: tracesDatasource, Type: "jaeger", Access: "proxy", URL: g.TracesURL, JSONData: map[string]any{}}
+	traces := datasource{Name: "Jaeger", UID: board.TracesDatasource, Type: "jaeger", Access: "proxy", URL: g.TracesURL, JSONData: map[string]any{}}
 	if g.TracesURL != "" {
 		// From an observation to its trace.
-		metrics.JSONData["exemplarTraceIdDestinations"] = []map[string]string{{"name": traceField, "datasourceUid": tracesDatasource}}
+		metrics.JSONData["exemplarTraceIdDestinations"] = []map[string]string{{"name": traceField, "datasourceUid": board.TracesDatasource}}
 		all = append(all, &traces)
 	}
 	if g.LogsURL != "" {
@@ -66,7 +64,7 @@ var (
 	// toTrace leads from a line to its trace.
 	toTrace = []map[string]string{{
 		"name": traceField, "matcherType": "label", "matcherRegex": traceField,
-		"datasourceUid": tracesDatasource, "url": "$${__value.raw}", "urlDisplayLabel": "Trace",
+		"datasourceUid": board.TracesDatasource, "url": "$${__value.raw}", "urlDisplayLabel": "Trace",
 	}}
 )
 

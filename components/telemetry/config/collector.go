@@ -1,6 +1,9 @@
 package config
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Sink is where the Collector sends one signal.
 type Sink struct {
@@ -33,6 +36,8 @@ const (
 type Collector struct {
 	// Logs and Traces are where the signals go.
 	Logs, Traces Sink
+	// Tail decides about whole traces; nil keeps each.
+	Tail *Tail
 	// Namespace is the value of the resource attribute k8s.namespace.name of what brings
 	// none itself.
 	Namespace string
@@ -45,6 +50,38 @@ type Collector struct {
 	GRPCPort, HTTPPort, HealthPort, MetricsPort, ForwardedPort int
 }
 
+// Tail is what is decided about a trace once it is whole: those with an error, and slow
+// ones, are kept.
+type Tail struct {
+	// Share of the others that is kept, from 0 to 1.
+	Share float64
+	// SlowMilliseconds is how long a trace takes that is slow.
+	SlowMilliseconds int
+	// Traces is how many may wait in memory to be decided about. With one more the oldest is
+	// given up, and counted.
+	Traces int64
+}
+
+// TailWait is how long after its first span a trace is taken for whole. Spans that come
+// later follow what was decided.
+const TailWait = "10s"
+
+// processor is upstream's tail_sampling: a trace is kept that any of the policies keeps.
+func (s Tail) processor() section {
+	policy := func(name string, how section) section {
+		return section{"name": name, "type": name, name: how}
+	}
+	return section{
+		"decision_wait": TailWait, "num_traces": s.Traces,
+		"decision_cache": section{"sampled_cache_size": 4 * s.Traces, "non_sampled_cache_size": 4 * s.Traces},
+		"policies": []section{
+			policy("status_code", section{"status_codes": []string{"ERROR"}}),
+			policy("latency", section{"threshold_ms": s.SlowMilliseconds}),
+			policy("probabilistic", section{"sampling_percentage": s.Share * 100}),
+		},
+	}
+}
+
 // The names of exporters, by which their metrics tell what they are about.
 const (
 	LogsExporter   = "logs"
@@ -53,6 +90,10 @@ const (
 
 // latencyBuckets are the bounds of the span metrics' histogram.
 var latencyBuckets = []string{"5ms", "10ms", "25ms", "50ms", "100ms", "250ms", "500ms", "1s", "2500ms", "5s", "10s"}
+
+// called are the attributes of a client's span that tell whom it calls: OpenTelemetry's
+// conventions, and those of before 2025 for databases.
+var called = []section{{"name": "server.address"}, {"name": "db.system.name"}, {"name": "db.system"}}
 
 // Render gives the Collector's file. What it takes is on disk before it is answered for,
 // and stays there until the backend has it: a backend that is away costs nobody a line
@@ -76,8 +117,14 @@ func (c Collector) Render() (string, error) {
 			"aggregation_cardinality_limit":   2000,
 			"exclude_dimensions":              []string{"collector.instance.id"},
 			"resource_metrics_key_attributes": []string{"service.name"},
+			"dimensions":                      called,
 		}
 		pipelines["traces"] = section{"receivers": []string{"otlp"}, "processors": processors, "exporters": []string{name, "spanmetrics"}}
+		if c.Tail != nil {
+			// The metrics of spans are those of all of them.
+			pipelines["traces"] = section{"receivers": []string{"otlp"}, "processors": append(slices.Clone(processors), "tail_sampling"), "exporters": []string{name}}
+			pipelines["traces/all"] = section{"receivers": []string{"otlp"}, "processors": processors, "exporters": []string{"spanmetrics"}}
+		}
 		metricsFrom = append(metricsFrom, "spanmetrics")
 	}
 	// Who cannot be scraped sends metrics, too.
@@ -110,6 +157,9 @@ func (c Collector) Render() (string, error) {
 	}
 	if len(connectors) > 0 {
 		file["connectors"] = connectors
+	}
+	if c.Traces.Protocol != "" && c.Tail != nil {
+		file["processors"].(section)["tail_sampling"] = c.Tail.processor()
 	}
 	return render(file)
 }

@@ -15,6 +15,8 @@ type Watched struct {
 	Collector string
 	// LogLines and Traces tell which signals it takes.
 	LogLines, Traces bool
+	// Decided tells that it drops whole traces which nobody is likely to ask for.
+	Decided bool
 	// LogStore and TraceStore are the jobs of VictoriaLogs and Jaeger, called like their
 	// claims; "" where somebody else keeps the signal.
 	LogStore, TraceStore string
@@ -115,11 +117,20 @@ func (w Watched) collector() []rule.Rule {
 				"The backend takes no "+s.counted,
 				"What the collector has for {{ $labels.exporter }} waits, and nothing was sent for five minutes. Nothing is lost until the queue is full.")))
 	}
+	if w.Decided {
+		rules = append(rules, rule.Alert("TracesGivenUp", rule.Warning, "",
+			rule.On(w.Collector, newly(undecided)),
+			"The collector gives traces up unseen",
+			"{{ $value | humanize }} traces were dropped within ten minutes before it was known whether they failed or were slow: more came at once than its memory holds."))
+	}
 	return append(rules, rule.Alert("TelemetryQueueFilling", rule.Warning, "10m",
 		rule.On(w.Collector, fmt.Sprintf(`max by (job, exporter) (otelcol_exporter_queue_size{$job} / (otelcol_exporter_queue_capacity{$job} > 0)) > %g`, queueHigh)),
 		"The collector's queue is filling up",
 		"{{ $value | humanizePercentage }} of the queue of {{ $labels.exporter }} is used. Once it is full, what comes is lost."))
 }
+
+// undecided counts the traces that had to go before they were whole.
+const undecided = "otelcol_processor_tail_sampling_sampling_trace_dropped_too_early"
 
 // newly is how much a counter has grown within ten minutes, from nothing where there was
 // none.

@@ -1,6 +1,11 @@
 package observe
 
-import "github.com/alphapulse/alphapulse-infra/components/room/board"
+import (
+	"fmt"
+	"strings"
+
+	"github.com/alphapulse/alphapulse-infra/components/room/board"
+)
 
 // Panels show what the Collector takes and gives, and what the stores keep.
 func Panels(w Watched) []board.Contribution {
@@ -64,9 +69,33 @@ func (w Watched) services() []board.Panel {
 	q := board.On(w.Collector)
 	slowest := q(`topk(10, histogram_quantile(0.95, sum by (le, service_name, span_name) (rate(span_duration_seconds_bucket{$job}[$__rate_interval]))))`, "{{service_name}} {{span_name}}")
 	slowest.Examples = true
-	return []board.Panel{
+	panels := []board.Panel{
 		board.Series("Spans of services", "ops", 3, q(`sum by (service_name) (rate(span_calls_total{$job}[$__rate_interval]))`, "{{service_name}}")),
 		board.Series("Spans with errors", "ops", 3, q(`sum by (service_name, span_name) (rate(span_calls_total{$job,status_code="STATUS_CODE_ERROR"}[$__rate_interval])) > 0`, "{{service_name}} {{span_name}}")),
 		board.Series("Slowest spans (p95)", "s", 3, slowest),
+		board.Series("Who calls whom", "ops", 2, q(between(`sum by (service_name, %s) (rate(span_calls_total{$job,span_kind="SPAN_KIND_CLIENT"}[$__rate_interval]))`), "{{service_name}} to {{called}}")),
+		board.Series("How long those calls take (p95)", "s", 2, q(between(`histogram_quantile(0.95, sum by (le, service_name, %s) (rate(span_duration_seconds_bucket{$job,span_kind="SPAN_KIND_CLIENT"}[$__rate_interval])))`), "{{service_name}} to {{called}}")),
 	}
+	if w.Decided {
+		panels = append(panels, board.Series("Traces kept and dropped", "ops", 1,
+			q(`sum by (sampled) (rate(otelcol_processor_tail_sampling_global_count_traces_sampled{$job}[$__rate_interval]))`, "kept: {{sampled}}"),
+			q(`sum(rate(`+undecided+`{$job}[$__rate_interval])) or vector(0)`, "given up unseen")))
+	}
+	if w.TraceStore != "" {
+		panels = append(panels, board.Services("Services, by their traces").
+			Description("Who began what others went on with, in the traces that are kept."))
+	}
+	return panels
+}
+
+// callee are the labels that may name who is called, the last one that does winning.
+var callee = []string{"server_address", "db_system", "db_system_name"}
+
+// between adds the label called to what an expression tells of clients' spans by callee.
+func between(expr string) string {
+	expr = fmt.Sprintf(`label_replace(%s, "called", "others", "", "")`, fmt.Sprintf(expr, strings.Join(callee, ", ")))
+	for _, label := range callee {
+		expr = fmt.Sprintf(`label_replace(%s, "called", "$1", "%s", "(.+)")`, expr, label)
+	}
+	return expr
 }

@@ -1,0 +1,159 @@
+package lines
+
+import (
+	"compress/gzip"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/alphapulse/alphapulse-infra/components/ingress/nginx/nginxtest"
+	"github.com/alphapulse/alphapulse-infra/tests/processes"
+	"github.com/alphapulse/alphapulse-infra/tests/recorder"
+)
+
+// collector is the gateway of a recorded stack.
+type collector struct {
+	// takes and serves are where it takes OTLP, and serves the metrics of spans.
+	takes, serves string
+
+	mu   sync.Mutex
+	sent strings.Builder
+}
+
+// startCollector runs the Collector with the file of the stack; what keeps traces is the test.
+func startCollector(t *testing.T, settings map[string]string) *collector {
+	t.Helper()
+	recording, err := recorder.Stack("dev", settings)
+	require.NoError(t, err)
+	s := &stack{}
+	s.objects, err = recording.Objects()
+	require.NoError(t, err)
+	path, err := processes.Built("local/modules/otelcol", "otelcol-contrib", ".")
+	require.NoError(t, err)
+	c := &collector{}
+	store := httptest.NewServer(http.HandlerFunc(c.keep))
+	t.Cleanup(store.Close)
+
+	const takes, serves = 4318, 8889
+	to := []string{"http://telemetry-traces:4318", store.URL, "/var/lib/otelcol", t.TempDir()}
+	address := map[int]string{}
+	for _, port := range []int{4317, takes, 8888, serves, 13133} {
+		address[port] = fmt.Sprintf("127.0.0.1:%d", nginxtest.FreePort(t))
+		to = append(to, fmt.Sprintf("endpoint: :%d\n", port), "endpoint: "+address[port]+"\n")
+	}
+	text := strings.NewReplacer(to...).Replace(s.file(t, "telemetry-collector-config", "config.yaml"))
+	text = strings.ReplaceAll(text, "port: 8888\n", "port: "+address[8888][strings.LastIndex(address[8888], ":")+1:]+"\n")
+	file := filepath.Join(t.TempDir(), "config.yaml")
+	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+	processes.Start(t, exec.Command(path, "--config="+file))
+	c.takes, c.serves = "http://"+address[takes], "http://"+address[serves]
+	nginxtest.Eventually(t, "the Collector is ready", func() bool {
+		r, err := http.Get("http://" + address[13133])
+		if err != nil {
+			return false
+		}
+		_ = r.Body.Close()
+		return r.StatusCode == http.StatusOK
+	})
+	return c
+}
+
+// keep is what Jaeger does with what it is sent.
+func (c *collector) keep(w http.ResponseWriter, r *http.Request) {
+	body := io.Reader(r.Body)
+	if r.Header.Get("Content-Encoding") == "gzip" {
+		var err error
+		if body, err = gzip.NewReader(r.Body); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, err := io.Copy(&c.sent, body); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+	}
+}
+
+// kept tells whether a span of that name has come.
+func (c *collector) kept(name string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return strings.Contains(c.sent.String(), name)
+}
+
+// span is one that is a trace of its own, as an SDK sends it.
+func (c *collector) span(t *testing.T, number int, name string, took time.Duration, failed bool) {
+	t.Helper()
+	end := time.Now()
+	code := 0
+	if failed {
+		code = 2
+	}
+	body := fmt.Sprintf(`{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"shop"}}]},"scopeSpans":[{"spans":[{
+		"traceId":"%032x","spanId":"%016x","name":%q,"kind":3,"startTimeUnixNano":"%d","endTimeUnixNano":"%d","status":{"code":%d},
+		"attributes":[{"key":"db.system.name","value":{"stringValue":"postgresql"}}]}]}]}]}`,
+		number, number, name, end.Add(-took).UnixNano(), end.UnixNano(), code)
+	r, err := http.Post(c.takes+"/v1/traces", "application/json", strings.NewReader(body))
+	require.NoError(t, err)
+	answer, err := io.ReadAll(r.Body)
+	require.NoError(t, err)
+	_ = r.Body.Close()
+	require.Equal(t, http.StatusOK, r.StatusCode, string(answer))
+}
+
+// calls is how many spans of that name the Collector has counted for Prometheus.
+func (c *collector) calls(t *testing.T, name string) int {
+	t.Helper()
+	r, err := http.Get(c.serves + "/metrics")
+	require.NoError(t, err)
+	defer r.Body.Close() //nolint:errcheck // it was read
+	body, err := io.ReadAll(r.Body)
+	require.NoError(t, err)
+	for line := range strings.Lines(string(body)) {
+		labels, value, _ := strings.Cut(strings.TrimSpace(line), "} ")
+		if strings.HasPrefix(labels, "span_calls_total{") && strings.Contains(labels, `span_name="`+name+`"`) && strings.Contains(labels, `db_system_name="postgresql"`) {
+			value, _, _ = strings.Cut(value, " ")
+			n, err := strconv.ParseFloat(value, 64)
+			require.NoError(t, err, line)
+			return int(n)
+		}
+	}
+	return 0
+}
+
+// TestFailedAndSlowTracesAreKept: with no share of the others, a real Collector passes on the
+// traces that somebody will ask for, and counts the spans of each.
+func TestFailedAndSlowTracesAreKept(t *testing.T) {
+	c := startCollector(t, map[string]string{
+		"tracesBackend": "local", "edgeTraceSampling": "1", "tracesTailSampling": "0", "tracesSlowMilliseconds": "300",
+	})
+	for i := range 20 {
+		c.span(t, 100+i, "ordinary", 299*time.Millisecond, false)
+	}
+	c.span(t, 1, "failed", time.Millisecond, true)
+	c.span(t, 2, "slow", 301*time.Millisecond, false)
+	nginxtest.Eventually(t, "the failed and the slow one are kept", func() bool { return c.kept("failed") && c.kept("slow") })
+	nginxtest.Eventually(t, "all are counted", func() bool { return c.calls(t, "ordinary") == 20 && c.calls(t, "failed") == 1 })
+	assert.False(t, c.kept("ordinary"), "nobody would ask for it")
+}
+
+// With every share nothing waits: what comes is passed on at once.
+func TestEveryTraceIsKeptByDefault(t *testing.T) {
+	c := startCollector(t, map[string]string{"tracesBackend": "local", "edgeTraceSampling": "1"})
+	c.span(t, 1, "ordinary", time.Millisecond, false)
+	nginxtest.Eventually(t, "it is kept", func() bool { return c.kept("ordinary") })
+	nginxtest.Eventually(t, "it is counted", func() bool { return c.calls(t, "ordinary") == 1 })
+}
