@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +17,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/alphapulse/alphapulse-infra/tests/livetest"
 )
 
 // agentNamespace is where the agent runs that reads the nodes' log files.
@@ -129,6 +132,28 @@ func testLogsAway(name string, away time.Duration) func(*testing.T, observed) {
 		fmt.Printf("| %s away for %s | %d lines of the edge | %d, %s after its return | %d | %d | %s |\n",
 			name, away, sent, len(counts), since(back), max(0, lost(t.Context(), t, o)-before), repeated(t, counts, true), slowest.Round(time.Millisecond))
 	}
+}
+
+// testNoSecret searches all that VictoriaLogs has taken in this run, and all that pods have
+// written, for every secret of the stack.
+func testNoSecret(t *testing.T) {
+	secrets, err := livetest.Generated(output(t, "pulumi", "--", "stack", "export", "--show-secrets", "--stack", stack))
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := served(t.Context(), logStore, 9428, "logs/select/logsql/query", url.Values{"query": {"*"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, leaked := range livetest.Leaks(string(raw), secrets) {
+		t.Errorf("a line in VictoriaLogs shows the secret %s", leaked)
+	}
+	n := strings.Count(string(raw), "\n")
+	fmt.Printf("| lines searched for %d secrets | %d |\n", len(secrets), n)
+	if n == 0 {
+		t.Error("VictoriaLogs has no line: nothing was searched")
+	}
+	logsShowNoSecret(t, stack, namespace)
 }
 
 // repeated is how many lines came again.

@@ -41,6 +41,8 @@ func TestObservability(t *testing.T) {
 	pulumi(t, "config", "set-all", "--stack", stack, "--config-file", e.file, "--secret", "alertWebhookUrl=https://"+receiverAddress+"/hook", "--secret", "alertReceivers="+everyKind(t))
 	start := time.Now()
 	e.deploy(t, "logsBackend=local", "tracesBackend=local", "edgeTraceSampling=1", "debug=true",
+		// What is over within a millisecond asks for nothing, and is dropped.
+		"tracesTailSampling=0", "tracesSlowMilliseconds=1",
 		"logsStorage=2Gi", "tracesStorage=1Gi", "collectorStorage=1Gi", "logsAgentNamespace="+agentNamespace,
 		"prometheusOtlp=true", "grafanaLogsPlugin="+plugins,
 		"databaseBackup=volume", "databaseBackupStorage=2Gi", "tlsMode=secret", "tlsSecret="+shortLived)
@@ -65,6 +67,7 @@ func TestObservability(t *testing.T) {
 	run("TheCollectorIsAway", testLogsAway(gateway, 30*time.Second))
 	run("TheAgentIsKilled", testAgentKilled)
 	run("EverythingIsWatched", testWatched)
+	t.Run("NoSecretIsTold", testNoSecret)
 	t.Run("FaultsAreToldOfLate", f.testLong)
 }
 
