@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -29,28 +30,43 @@ type notice struct {
 	resolved  bool
 }
 
-// everyKind is the setting alertReceivers, with each kind once but the webhook, which the
-// setting alertWebhookUrl is.
-func everyKind(t *testing.T) string {
+// everyKind is what the setting alertReceivers has in a file, with each kind once but the
+// webhook, which the setting alertWebhookUrl is.
+const everyKind = `  alphapulse:alertReceivers:
+    chat: {slack: {channel: "#alerts"}}
+    oncall: {pagerDuty: {url: "https://` + receiverAddress + `/v2/enqueue"}}
+    genie: {opsgenie: {url: "https://` + receiverAddress + `/genie/"}}
+    office: {teams: {}}
+    bot: {telegram: {chatId: -1001234567890, url: "https://` + receiverAddress + `"}}
+    mail: {email: {smarthost: "` + receiverAddress + `:` + mailPort + `", from: alerts@example.com, to: [team@example.com]}}
+`
+
+// configure names receivers of every kind, with their credentials.
+func (r *receiver) configure(t *testing.T, e edited) {
 	t.Helper()
-	at := func(path string) string { return "https://" + receiverAddress + path }
-	kind := func(name string, how map[string]any, credential string) map[string]any {
-		return map[string]any{name: how, "credential": credential}
-	}
-	raw, err := json.Marshal(map[string]any{
-		"chat":   kind("slack", map[string]any{"channel": "#alerts"}, at("/services/T0/B0/e2e")),
-		"oncall": kind("pagerDuty", map[string]any{"url": at("/v2/enqueue")}, "e2e-routing-key"),
-		"genie":  kind("opsgenie", map[string]any{"url": at("/genie/")}, "e2e-api-key"),
-		"office": kind("teams", map[string]any{}, at("/workflows/e2e")),
-		"bot":    kind("telegram", map[string]any{"chatId": -1001234567890, "url": at("")}, "123456:e2e-token"),
-		"mail": kind("email", map[string]any{
-			"smarthost": net.JoinHostPort(receiverAddress, mailPort), "from": "alerts@example.com", "to": []string{"team@example.com"},
-		}, "e2e-password"),
-	})
+	f, err := os.OpenFile(e.file, os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(raw)
+	if _, err := f.WriteString(everyKind); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"config", "set-all", "--stack", stack, "--config-file", e.file, "--path"}
+	for path, credential := range map[string]string{
+		"alertWebhookUrl":                  "https://" + receiverAddress + "/hook",
+		"alertReceivers.chat.credential":   "https://" + receiverAddress + "/services/T0/B0/e2e",
+		"alertReceivers.oncall.credential": "e2e-routing-key",
+		"alertReceivers.genie.credential":  "e2e-api-key",
+		"alertReceivers.office.credential": "https://" + receiverAddress + "/workflows/e2e",
+		"alertReceivers.bot.credential":    "123456:e2e-token",
+		"alertReceivers.mail.credential":   "e2e-password",
+	} {
+		args = append(args, "--secret", path+"="+credential)
+	}
+	pulumi(t, args...)
 }
 
 // service answers as the API does that a path belongs to.

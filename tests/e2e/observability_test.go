@@ -38,7 +38,7 @@ func TestObservability(t *testing.T) {
 	pages := startReceiver(t)
 	f := inducedFaults(pages, e)
 	f.expiring(t)
-	pulumi(t, "config", "set-all", "--stack", stack, "--config-file", e.file, "--secret", "alertWebhookUrl=https://"+receiverAddress+"/hook", "--secret", "alertReceivers="+everyKind(t))
+	pages.configure(t, e)
 	start := time.Now()
 	e.deploy(t, "logsBackend=local", "tracesBackend=local", "edgeTraceSampling=1", "debug=true",
 		// What is over within a millisecond asks for nothing, and is dropped.
