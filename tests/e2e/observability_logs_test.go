@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -131,6 +132,23 @@ func testLogsAway(name string, away time.Duration) func(*testing.T, observed) {
 		})
 		fmt.Printf("| %s away for %s | %d lines of the edge | %d, %s after its return | %d | %d | %s |\n",
 			name, away, sent, len(counts), since(back), max(0, lost(t.Context(), t, o)-before), repeated(t, counts, true), slowest.Round(time.Millisecond))
+	}
+}
+
+// testRunbookQueries asks what the runbooks ask, of the lines of this run: where what a runbook
+// is for was induced, something is found.
+func testRunbookQueries(t *testing.T, _ observed) {
+	queries, err := livetest.LogQueries(filepath.Join(root, "docs", "runbooks"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, runbook := range sortedKeys(queries) {
+		raw, err := served(t.Context(), logStore, 9428, "logs/select/logsql/query", url.Values{"query": {queries[runbook]}})
+		n := strings.Count(string(raw), "\n")
+		fmt.Printf("| lines by the runbook %s | %d |\n", runbook, n)
+		if err != nil || n == 0 && slices.Contains([]string{"DatabaseDown", "EdgeErrorBudgetBurn", "BackupArchiveFailing"}, runbook) {
+			t.Errorf("%s: %d lines, %v: %s", runbook, n, err, queries[runbook])
+		}
 	}
 }
 

@@ -63,6 +63,7 @@ func TestObservability(t *testing.T) {
 	t.Run("FaultsAreToldOf", f.testShort)
 	run("EverythingIsShown", testShown)
 	run("EveryComponentIsHeard", testHeard)
+	run("RunbooksFindTheirLines", testRunbookQueries)
 	run("TheLogsAreAway", testLogsAway(logStore, 5*time.Minute))
 	run("TheCollectorIsAway", testLogsAway(gateway, 30*time.Second))
 	run("TheAgentIsKilled", testAgentKilled)
