@@ -73,6 +73,27 @@ func TestNothingWaitsInMemory(t *testing.T) {
 	assert.Equal(t, "http://tell-traces:4318", f.Exporters["otlp_http/traces"].Endpoint)
 }
 
+// Whole traces are decided about where some are dropped, and nothing waits where all are kept.
+func TestTracesAreDecidedAbout(t *testing.T) {
+	share := func(v float64) *float64 { return &v }
+	local := telemetry.Signal{Backend: telemetry.Local}
+	_, every := on(t, telemetry.Args{Traces: local})
+	assert.NotContains(t, every.Service.Pipelines["traces"].Processors, "tail_sampling")
+	_, some := on(t, telemetry.Args{Traces: local, Tail: telemetry.Tail{Share: share(0)}})
+	kept := some.Service.Pipelines["traces"]
+	assert.Equal(t, "tail_sampling", kept.Processors[len(kept.Processors)-1], "what is dropped waits on no volume")
+	assert.NotContains(t, kept.Exporters, "spanmetrics", "the metrics of spans are of all of them")
+	assert.Equal(t, []string{"spanmetrics"}, some.Service.Pipelines["traces/all"].Exporters)
+
+	a := telemetry.Args{}
+	a.Namespace = pulumi.String("any")
+	for _, wrong := range []telemetry.Tail{{Share: share(1.1)}, {Share: share(-0.1)}, {SlowMilliseconds: -1}} {
+		a.Tail = wrong
+		_, err := a.Validated()
+		require.ErrorContains(t, err, "Tail.", "%+v", wrong)
+	}
+}
+
 // A credential is in no file that is not secret.
 func TestBackendsOfOthers(t *testing.T) {
 	token := pulumi.ToSecret(pulumi.String("Bearer s3cr3t")).(pulumi.StringOutput)
