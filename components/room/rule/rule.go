@@ -284,7 +284,11 @@ type Inhibition struct {
 	Equal          []string
 }
 
-// Inhibitions are those that the rules ask for. No alert silences itself, and none
+func (i Inhibition) equal(other Inhibition) bool {
+	return slices.Equal(i.Source, other.Source) && slices.Equal(i.Target, other.Target) && slices.Equal(i.Equal, other.Equal)
+}
+
+// Inhibitions are those that the rules ask for, each once. No alert silences itself, and none
 // silences a loud one. consumers are the workloads that are linked to one, by its name.
 func Inhibitions(groups []Group, consumers map[string][]string) []Inhibition {
 	var loud []string
@@ -308,7 +312,11 @@ func Inhibitions(groups []Group, consumers map[string][]string) []Inhibition {
 					}
 					target = append(target, fmt.Sprintf("%s=~%q", WorkloadLabel, strings.Join(slices.Compact(names), "|")))
 				}
-				all = append(all, Inhibition{Source: []string{fmt.Sprintf("alertname=%q", r.Alert)}, Target: target, Equal: s.Equal})
+				// An alert of several windows or severities says it in each of its rules.
+				one := Inhibition{Source: []string{fmt.Sprintf("alertname=%q", r.Alert)}, Target: target, Equal: s.Equal}
+				if !slices.ContainsFunc(all, one.equal) {
+					all = append(all, one)
+				}
 			}
 		}
 	}

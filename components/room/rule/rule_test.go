@@ -139,7 +139,8 @@ func TestInhibitions(t *testing.T) {
 	cause.Labels["workload"] = "toy"
 	cause.Silences = []rule.Silence{rule.SameWorkload, {OfConsumers: true}, {Matchers: []string{`severity="warning"`}}}
 	loud.Loud = true
-	groups := []rule.Group{{Rules: []rule.Rule{cause, loud}}, {Rules: []rule.Rule{other}}}
+	// An alert with a second severity is the same cause.
+	groups := []rule.Group{{Rules: []rule.Rule{cause, loud}}, {Rules: []rule.Rule{other, cause}}}
 	spared := `alertname!~"Cause|Loud"`
 	want := []rule.Inhibition{
 		{Source: []string{`alertname="Cause"`}, Target: []string{spared}, Equal: []string{"workload"}},
