@@ -18,8 +18,11 @@ func Panels(w Watched) []board.Contribution {
 			board.Series("Log lines kept", "short", 2, q(`sum(vl_storage_rows{$job})`, "lines")),
 			board.Series("Size of the logs", "bytes", 2, q(`sum by (type) (vl_data_size_bytes{$job})`, "{{type}}"), q(`sum(vl_free_disk_space_bytes{$job})`, "free")))
 	}
-	if w.TraceStore != "" {
-		q := board.On(w.TraceStore)
+	switch q := board.On(w.TraceStore); {
+	case w.TraceStore == "":
+	case w.SpansAway:
+		kept = append(kept, spansAway(q))
+	default:
 		kept = append(kept,
 			board.Series("Spans stored", "ops", 2, q(`sum(rate(otelcol_exporter_sent_spans{$job}[$__rate_interval]))`, "stored")),
 			board.Series("Size of the traces", "bytes", 2, q(`sum(jaeger_storage_badger_size_bytes_lsm{$job})`, "keys"), q(`sum(jaeger_storage_badger_size_bytes_vlog{$job})`, "values")))
