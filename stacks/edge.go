@@ -240,7 +240,7 @@ func (s *Stack) arrangeEdge() {
 	if s.Telemetry.Logs.Backend == telemetry.Local {
 		a.Routes.Logs = &ingress.Upstream{Host: pulumi.String(telemetry.LogsOf(telemetryName).Name), Port: telemetry.LogsPort}
 	}
-	if s.Telemetry.Traces.Backend == telemetry.Local {
+	if s.Telemetry.RunsJaeger() {
 		a.Routes.Traces = &ingress.Upstream{Host: pulumi.String(telemetry.TracesOf(telemetryName).Name), Port: telemetry.TracesPort}
 	}
 	if d := s.Backend.Dashboard; d != nil {

@@ -71,7 +71,7 @@ func (s *Stack) links() []room.Link {
 			link(room.Of(grafana), room.Of(telemetry.LogsOf(telemetryName)), room.Watch, telemetry.LogsPort)
 		}
 	}
-	if s.Telemetry.Traces.Backend == telemetry.Local {
+	if s.Telemetry.RunsJaeger() {
 		web(telemetry.TracesOf(telemetryName), telemetry.TracesPort)
 		link(room.Of(grafana), room.Of(telemetry.TracesOf(telemetryName)), room.Watch, telemetry.TracesPort)
 	}

@@ -153,6 +153,7 @@ func Parse(name string, values map[string]string, secretKeys []string, before Pr
 		s.checkCustom(p)
 		s.generations(p, before)
 		s.formerMonitoring(p, before)
+		s.formerStores(p, before)
 		s.rotations(p, before)
 	}
 	if err := p.Err(); err != nil {

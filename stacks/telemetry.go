@@ -19,14 +19,22 @@ func (s *Stack) telemetrySettings(set *settings.Set) {
 	g.Resources(&a.Collector.Resources, "collectorResources", "the gateway", leastCollector, on)
 	s.volume(g, telemetry.CollectorOf(telemetryName).Name, &a.Collector.Storage, "collectorStorage",
 		"Size of the volume on which logs and traces wait for their backend; each may fill two fifths. It can grow, never shrink.", settings.AtLeast(telemetry.LeastQueue, ""), on)
-	s.signalSettings(g, &a.Logs, signalKeys{"logs", "VictoriaLogs", telemetry.LogsOf(telemetryName).Name, nil}, telemetry.LogsBackends,
+	s.signalSettings(g, &a.Logs, signalKeys{key: "logs", store: "VictoriaLogs", claim: telemetry.LogsOf(telemetryName).Name,
+		retention: "How long VictoriaLogs keeps logs, in days or hours; on a cluster with elasticsearch, how long their data streams do."}, telemetry.LogsBackends,
 		"Where logs are kept: off; local: VictoriaLogs beside it; otlp or elasticsearch: the server that logsUrl names.", settings.AtLeast(telemetry.LeastMemory.Logs, "as limits.memory it does not start with it"))
 	g.Text(&a.AgentNamespace, "logsAgentNamespace", "Namespace of the agent that reads the nodes' log files, which is let in to the gateway: log-agent for the add-on logAgent; by default nobody is.",
 		settings.Valid(namespaceName), settings.While(func() bool { return a.Logs.On() }, "logsBackend is not off"), settings.Only(room.Kubernetes))
 	g.Text(&a.EngineFolder, "logsEngineFolder", "Folder in which the Docker engine keeps its data, whose log files are read; by default what the engine says, and "+telemetry.DefaultEngineFolder+" where it is not asked, as behind ssh.",
 		settings.Valid(hostFolder), settings.While(func() bool { return a.Logs.On() }, "logsBackend is not off"), settings.Only(room.DockerHost))
-	s.signalSettings(g, &a.Traces, signalKeys{"traces", "Jaeger", telemetry.TracesOf(telemetryName).Name, []settings.Option{settings.Only(room.Kubernetes)}}, telemetry.TracesBackends,
-		"Where traces are kept: off; local: Jaeger beside it; otlp: the server that tracesUrl names. edgeTraceSampling says how many.", settings.AtLeast(telemetry.LeastMemory.Traces, "as limits.memory it does not start with it"))
+	s.signalSettings(g, &a.Traces, signalKeys{key: "traces", store: "Jaeger", claim: telemetry.TracesOf(telemetryName).Name, storage: []settings.Option{settings.Only(room.Kubernetes)}, indexed: true,
+		retention: "How long Jaeger keeps traces, in days or hours; with elasticsearch, how far back it looks."}, telemetry.TracesBackends,
+		"Where traces are kept: off; local: Jaeger beside it; otlp: the server that tracesUrl names; elasticsearch: Jaeger beside it, whose traces lie in the one that tracesUrl names. edgeTraceSampling says how many.", settings.AtLeast(telemetry.LeastMemory.Traces, "as limits.memory it does not start with it"))
+	s.tracesSettings(g)
+}
+
+// tracesSettings say which traces are kept.
+func (s *Stack) tracesSettings(g *settings.Group) {
+	a := s.Telemetry
 	traced := settings.While(func() bool { return a.Traces.On() }, "tracesBackend is not off")
 	g.Fraction(a.Tail.Share, "tracesTailSampling", "Share of the traces that the collector keeps of those without an error that took no longer than tracesSlowMilliseconds; the others are kept always. Below 1 each waits in memory for "+telemetry.TailWait+" until it is whole. Needs edgeTraceSampling at 1 to see every one.", traced)
 	g.Int(&a.Tail.SlowMilliseconds, "tracesSlowMilliseconds", "From which time on a trace is slow, and kept.", settings.Between(1, 600000), settings.In("milliseconds"),
@@ -46,17 +54,28 @@ type signalKeys struct {
 	key, store, claim string
 	// storage has what is special of the volume's size.
 	storage []settings.Option
+	// indexed tells that the store runs in front of an Elasticsearch, too.
+	indexed bool
+	// retention describes how long what is kept.
+	retention string
 }
 
 // signalSettings say where one signal is kept.
 func (s *Stack) signalSettings(g *settings.Group, to *telemetry.Signal, k signalKeys, backends []telemetry.Backend, what string, floor settings.Option) {
 	local := settings.While(func() bool { return to.Backend == telemetry.Local }, k.key+"Backend is local")
+	kept := settings.While(func() bool {
+		return to.Backend == telemetry.Local || to.Backend == telemetry.Elasticsearch && (k.indexed || s.Target == room.Kubernetes)
+	}, k.key+"Backend is local or elasticsearch")
+	runs := local
+	if k.indexed {
+		runs = settings.While(func() bool { return to.Backend == telemetry.Local || to.Backend == telemetry.Elasticsearch }, k.key+"Backend is local or elasticsearch")
+	}
 	remote := settings.While(func() bool { return to.On() && to.Backend != telemetry.Local }, k.key+"Backend is a server of somebody else's")
 	g.Text((*string)(&to.Backend), k.key+"Backend", what, settings.OneOf(backends...))
-	g.Image(&to.Store.Image, k.key+"Image", k.store+".", local)
-	g.Resources(&to.Store.Resources, k.key+"Resources", k.store, floor, local)
+	g.Image(&to.Store.Image, k.key+"Image", k.store+".", runs)
+	g.Resources(&to.Store.Resources, k.key+"Resources", k.store, floor, runs)
 	s.volume(g, k.claim, &to.Store.Storage, k.key+"Storage", "Size of "+k.store+"' volume. It can grow, never shrink.", append(k.storage, settings.AtLeast(smallestVolume, ""), local)...)
-	g.Text(&to.Store.Retention, k.key+"Retention", "How long "+k.store+" keeps "+k.key+", in days or hours.", settings.Valid(telemetry.CheckRetention), local)
+	g.Text(&to.Store.Retention, k.key+"Retention", k.retention, settings.Valid(telemetry.CheckRetention), kept)
 	g.Text(&to.Remote.URL, k.key+"Url", "https address of the server that takes "+k.key+"; of otlp without /v1/"+k.key+".", settings.Valid(telemetry.CheckURL), remote)
 	g.Text(&to.Remote.Header, k.key+"Header", "Header that carries "+k.key+"Credential to a server of otlp.", settings.Valid(headerName), remote)
 	g.SecretText(&to.Remote.Credential, k.key+"Credential", "What the server asks for: the whole value of "+k.key+"Header, e.g. Bearer TOKEN, or an API key of elasticsearch.", settings.Valid(credential), remote)
@@ -66,6 +85,25 @@ func (s *Stack) signalSettings(g *settings.Group, to *telemetry.Signal, k signal
 			p.Add(k.key+"Url", "it is not set, and %sBackend is %s: name the server, e.g. https://otlp.example.com", k.key, to.Backend)
 		}
 	})
+}
+
+// formerStores tells which volumes an update deletes, as what is kept lies elsewhere now or
+// nowhere. Of a protected stack Pulumi refuses to delete any.
+func (s *Stack) formerStores(p *settings.Problems, before Previous) {
+	if s.Target != room.Kubernetes || s.Platform.Protect {
+		return
+	}
+	for _, store := range []struct {
+		key, claim string
+		backend    telemetry.Backend
+	}{
+		{"logs", telemetry.LogsOf(telemetryName).Name, s.Telemetry.Logs.Backend},
+		{"traces", telemetry.TracesOf(telemetryName).Name, s.Telemetry.Traces.Backend},
+	} {
+		if _, had := before.Volumes[store.claim]; had && store.backend != telemetry.Local {
+			p.Warn(store.key+"Backend", "%s: this update deletes the volume %s with the %s that were kept there; set local to keep it", store.backend, store.claim, store.key)
+		}
+	}
 }
 
 // headerName is for settings.Valid.
@@ -98,6 +136,7 @@ func credential(v string) error {
 func (s *Stack) arrangeTelemetry() {
 	a := s.Telemetry
 	a.StorageClass, a.Protect = s.Cluster.StorageClass, s.Platform.Protect
+	a.AgentImage = s.Database.AgentImage
 	if !a.On() {
 		return
 	}
@@ -113,7 +152,7 @@ func (s *Stack) arrangeTelemetry() {
 			s.Backend.Telemetry.Endpoint = ""
 		}
 	}
-	if a.Traces.Backend == telemetry.Local {
+	if a.RunsJaeger() {
 		s.Monitoring.TracesURL = fmt.Sprintf("http://%s:%d%s", telemetry.TracesOf(telemetryName).Name, telemetry.TracesPort, telemetry.TracesPath)
 	}
 	if s.linesShown() {

@@ -28,14 +28,15 @@ const (
 	Local Backend = "local"
 	// OTLP is any server that takes OpenTelemetry's protocol over HTTP.
 	OTLP Backend = "otlp"
-	// Elasticsearch takes logs by its bulk API, into data streams.
+	// Elasticsearch takes logs by its bulk API, into data streams. Spans lie there in the
+	// indices of a Jaeger of the namespace, which has no volume then.
 	Elasticsearch Backend = "elasticsearch"
 )
 
 // The backends of each signal.
 var (
 	LogsBackends   = []Backend{Off, Local, OTLP, Elasticsearch}
-	TracesBackends = []Backend{Off, Local, OTLP}
+	TracesBackends = []Backend{Off, Local, OTLP, Elasticsearch}
 )
 
 // Remote is a backend that somebody else runs.
@@ -58,14 +59,17 @@ type Store struct {
 	Resources room.Resources
 	// Storage of what is kept. It may grow later, never shrink.
 	Storage resource.Quantity
-	// Retention is how long it is kept, a Prometheus duration in days or hours.
+	// Retention is how long it is kept, a Prometheus duration in days or hours; in an
+	// Elasticsearch, of lines the retention of their data streams, of spans how far back
+	// Jaeger looks.
 	Retention string
 }
 
 // Signal is where logs or traces go.
 type Signal struct {
 	Backend Backend
-	// Remote is for OTLP and Elasticsearch, Store for Local.
+	// Remote is for OTLP and Elasticsearch, Store for Local; of the latter, what is no volume
+	// is for the Jaeger of an Elasticsearch, too.
 	Remote Remote
 	Store  Store
 }
@@ -109,6 +113,9 @@ type Args struct {
 	// AgentNamespace is that of the pods on the nodes that read log files and send what
 	// they find to the gateway; "" lets nobody in from elsewhere.
 	AgentNamespace string
+	// AgentImage is the project's agent, which gives logs an index template in an
+	// Elasticsearch; in a namespace only.
+	AgentImage pulumi.StringInput
 	// EngineFolder is where a Docker engine keeps its data, whose log files are read; on a
 	// Docker host only.
 	EngineFolder string
@@ -121,6 +128,12 @@ type Args struct {
 
 // On tells whether any signal is taken, without which nothing runs.
 func (a *Args) On() bool { return a.Logs.On() || a.Traces.On() }
+
+// RunsJaeger tells whether there is a Jaeger to ask for traces: one with a volume of its own,
+// or one whose spans lie in an Elasticsearch.
+func (a *Args) RunsJaeger() bool {
+	return a.Traces.Backend == Local || a.Traces.Backend == Elasticsearch
+}
 
 // Validated is a copy with every default filled in, or all that is wrong.
 func (a *Args) Validated() (*Args, error) {
@@ -177,6 +190,14 @@ func (s Signal) problems() []error {
 			problems = append(problems, fmt.Errorf("Store.Retention: %w", err))
 		}
 	case OTLP, Elasticsearch:
+		if s.Backend == Elasticsearch {
+			if err := s.Store.Resources.Validate(); err != nil {
+				problems = append(problems, fmt.Errorf("Store.Resources: %w", err))
+			}
+			if err := CheckRetention(s.Store.Retention); err != nil {
+				problems = append(problems, fmt.Errorf("Store.Retention: %w", err))
+			}
+		}
 		if _, err := portOf(s.Remote.URL); err != nil {
 			problems = append(problems, fmt.Errorf("Remote.URL: %w", err))
 		}

@@ -38,8 +38,8 @@ const queueShare = 40
 func (a *Args) CollectorConfig(name, namespace string) (string, error) {
 	return config.Collector{
 		Tail:   a.tail(),
-		Logs:   a.Logs.sink(name, "logs"),
-		Traces: a.Traces.sink(name, "traces"),
+		Logs:   a.logsSink(name),
+		Traces: a.tracesSink(name),
 
 		Namespace: namespace, QueueDirectory: CollectorData + "/queue",
 		QueueBytes: a.Collector.Storage.Value() / 100 * queueShare,
@@ -68,15 +68,27 @@ func (a *Args) tail() *config.Tail {
 	}
 }
 
-// sink is where the gateway sends the signal.
-func (s Signal) sink(name, signal string) config.Sink {
+// logsSink is where the gateway sends lines.
+func (a *Args) logsSink(name string) config.Sink {
+	if a.Logs.Backend == Local {
+		return config.Sink{Protocol: config.OTLP, Exact: true, URL: fmt.Sprintf("http://%s:%d%s/insert/opentelemetry/v1/logs", LogsOf(name).Name, LogsPort, LogsPath)}
+	}
+	return a.Logs.sink("logs", credentialsPath, certificatesPath)
+}
+
+// tracesSink is where the gateway sends spans: to Jaeger wherever there is one.
+func (a *Args) tracesSink(name string) config.Sink {
+	if a.RunsJaeger() {
+		return config.Sink{Protocol: config.OTLP, URL: fmt.Sprintf("http://%s:%d", TracesOf(name).Name, HTTPPort)}
+	}
+	return a.Traces.sink("traces", credentialsPath, certificatesPath)
+}
+
+// sink is the server of somebody else's that keeps the signal. Who sends there has the
+// credential and the certificates in these folders.
+func (s Signal) sink(signal, credentials, certificates string) config.Sink {
 	to := config.Sink{URL: s.Remote.URL}
 	switch s.Backend {
-	case Local:
-		if signal == "logs" {
-			return config.Sink{Protocol: config.OTLP, Exact: true, URL: fmt.Sprintf("http://%s:%d%s/insert/opentelemetry/v1/logs", LogsOf(name).Name, LogsPort, LogsPath)}
-		}
-		return config.Sink{Protocol: config.OTLP, URL: fmt.Sprintf("http://%s:%d", TracesOf(name).Name, HTTPPort)}
 	case OTLP:
 		to.Protocol = config.OTLP
 	case Elasticsearch:
@@ -85,10 +97,10 @@ func (s Signal) sink(name, signal string) config.Sink {
 		return config.Sink{}
 	}
 	if s.Remote.Credential != nil {
-		to.Header, to.CredentialFile = s.Remote.Header, credentialsPath+"/"+signal
+		to.Header, to.CredentialFile = s.Remote.Header, credentials+"/"+signal
 	}
 	if s.Remote.CA != "" {
-		to.CAFile = certificatesPath + "/" + signal + ".crt"
+		to.CAFile = certificates + "/" + signal + ".crt"
 	}
 	return to
 }
@@ -104,24 +116,8 @@ func (a *Args) collector(name string) (server, error) {
 		workload.Folder(&workload.Files{Name: "config", Data: pulumi.StringMap{collectorFile: file}}),
 	}
 	mounts := []workload.Mount{{Volume: "data", Path: CollectorData}, {Volume: "config", Path: CollectorConfigPath, ReadOnly: true}}
-	credentials, certificates := pulumi.StringMap{}, map[string]string{}
-	for signal, s := range map[string]Signal{"logs": a.Logs, "traces": a.Traces} {
-		to := s.sink(name, signal)
-		if to.CredentialFile != "" {
-			credentials[signal] = s.Remote.Credential
-		}
-		if to.CAFile != "" {
-			certificates[signal+".crt"] = s.Remote.CA
-		}
-	}
-	if len(credentials) > 0 {
-		volumes = append(volumes, workload.Folder(workload.Hidden("credentials", credentials)))
-		mounts = append(mounts, workload.Mount{Volume: "credentials", Path: credentialsPath, ReadOnly: true})
-	}
-	if len(certificates) > 0 {
-		volumes = append(volumes, workload.Folder(workload.Plain("certificates", certificates)))
-		mounts = append(mounts, workload.Mount{Volume: "certificates", Path: certificatesPath, ReadOnly: true})
-	}
+	more, moreMounts := access(map[string]destination{"logs": {a.Logs, a.logsSink(name)}, "traces": {a.Traces, a.tracesSink(name)}}, credentialsPath, certificatesPath)
+	volumes, mounts = append(volumes, more...), append(mounts, moreMounts...)
 	ports := []workload.Port{
 		{Name: "otlp-http", Number: HTTPPort}, {Name: "otlp-grpc", Number: GRPCPort},
 		{Name: "health", Number: healthPort}, {Name: "metrics", Number: metricsPort}, {Name: "forwarded", Number: forwardedPort},
@@ -140,6 +136,34 @@ func (a *Args) collector(name string) (server, error) {
 		},
 		volumes: volumes, more: ports[1:2],
 	}, nil
+}
+
+// destination is a signal, and where whoever has access sends it.
+type destination struct {
+	Signal
+	config.Sink
+}
+
+// access are the files by which servers of somebody else's are reached, in two folders.
+func access(signals map[string]destination, credentialsPath, certificatesPath string) (volumes []workload.Volume, mounts []workload.Mount) {
+	credentials, certificates := pulumi.StringMap{}, map[string]string{}
+	for signal, d := range signals {
+		if d.CredentialFile != "" {
+			credentials[signal] = d.Remote.Credential
+		}
+		if d.CAFile != "" {
+			certificates[signal+".crt"] = d.Remote.CA
+		}
+	}
+	if len(credentials) > 0 {
+		volumes = append(volumes, workload.Folder(workload.Hidden("credentials", credentials)))
+		mounts = append(mounts, workload.Mount{Volume: "credentials", Path: credentialsPath, ReadOnly: true})
+	}
+	if len(certificates) > 0 {
+		volumes = append(volumes, workload.Folder(workload.Plain("certificates", certificates)))
+		mounts = append(mounts, workload.Mount{Volume: "certificates", Path: certificatesPath, ReadOnly: true})
+	}
+	return volumes, mounts
 }
 
 // goMemory is where Go's collector of garbage begins to try hard, four fifths of the limit.

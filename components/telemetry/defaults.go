@@ -17,7 +17,8 @@ const hour = time.Hour
 func Defaults() Args {
 	every := 1.0
 	return Args{
-		Tail: Tail{Share: &every, SlowMilliseconds: 500},
+		Tail:       Tail{Share: &every, SlowMilliseconds: 500},
+		AgentImage: pulumi.String(room.AgentImage),
 		Collector: Collector{
 			Image:     pulumi.String("docker.io/otel/opentelemetry-collector-contrib:0.165.1"),
 			Resources: room.ResourcesOf("100m", "192Mi", "500m", "384Mi"), Storage: resource.MustParse("2Gi"),
@@ -48,6 +49,9 @@ var (
 	// LeastQueue is a volume.
 	LeastQueue = resource.MustParse("256Mi")
 )
+
+// IndicesResources are those of what gives logs an index template in an Elasticsearch.
+var IndicesResources = room.ResourcesOf("20m", "32Mi", "200m", "64Mi")
 
 // ReaderResources are those of what reads a Docker engine's log files.
 var ReaderResources = room.ResourcesOf("20m", "64Mi", "250m", "192Mi")

@@ -38,6 +38,11 @@ func ReaderOf(name string) room.Identity {
 	return room.Identity{Name: name + "-reader", Instance: name, Component: "telemetry-reader"}
 }
 
+// IndicesOf is the identity of what gives logs an index template in an Elasticsearch.
+func IndicesOf(name string) room.Identity {
+	return room.Identity{Name: name + "-indices", Instance: name, Component: "telemetry-indices"}
+}
+
 // TracesOf is the identity of Jaeger.
 func TracesOf(name string) room.Identity {
 	return room.Identity{Name: name + "-traces", Instance: name, Component: "traces"}
@@ -67,25 +72,40 @@ func (a *Args) Facts(name string, on room.Target) room.Facts {
 		f.Workloads = append(f.Workloads, room.Workload{
 			Identity: of, Replicas: 1, Ordered: true, Containers: []room.Resources{s.Resources}, Scrape: serves,
 		})
-		claim(of.Name, s.Storage)
 		f.Services = append(f.Services, of.Name)
 		f.Links = append(f.Links, room.Link{From: room.Of(collector), To: room.Of(of), Ports: []int{takes}, Zone: room.Watch})
 	}
+	// away is a server of somebody else's, and who asks it.
+	away := func(from room.Identity, s Signal) {
+		if port, err := portOf(s.Remote.URL); err == nil {
+			f.Links = append(f.Links, room.Link{From: room.Of(from), To: room.Outside(room.Anywhere), Ports: []int{port}, Zone: room.Exit})
+		}
+	}
 	if d.Logs.Backend == Local {
+		claim(LogsOf(name).Name, d.Logs.Store.Storage)
 		watched.LogStore, watched.LinesShown = LogsOf(name).Name, d.LinesShown
 		store(LogsOf(name), d.Logs.Store, LogsPort, &room.Scrape{Port: LogsPort, Path: LogsPath + "/metrics"})
 	}
-	if d.Traces.Backend == Local {
-		watched.TraceStore = TracesOf(name).Name
+	if d.RunsJaeger() {
+		if d.Traces.Backend == Local {
+			claim(TracesOf(name).Name, d.Traces.Store.Storage)
+		}
+		watched.TraceStore, watched.SpansAway = TracesOf(name).Name, d.Traces.Backend != Local
 		store(TracesOf(name), d.Traces.Store, HTTPPort, &room.Scrape{Port: metricsPort, Path: "/metrics"})
 	}
-	for _, s := range []Signal{d.Logs, d.Traces} {
-		if s.Backend != OTLP && s.Backend != Elasticsearch {
-			continue
-		}
-		if port, err := portOf(s.Remote.URL); err == nil {
-			f.Links = append(f.Links, room.Link{From: room.Of(collector), To: room.Outside(room.Anywhere), Ports: []int{port}, Zone: room.Exit})
-		}
+	switch d.Logs.Backend {
+	case OTLP, Elasticsearch:
+		away(collector, d.Logs)
+	}
+	if d.Logs.Backend == Elasticsearch && on == room.Kubernetes {
+		f.Workloads = append(f.Workloads, room.Workload{Identity: IndicesOf(name), Replicas: 1, Ordered: true, Containers: []room.Resources{IndicesResources}})
+		away(IndicesOf(name), d.Logs)
+	}
+	switch d.Traces.Backend {
+	case OTLP:
+		away(collector, d.Traces)
+	case Elasticsearch:
+		away(TracesOf(name), d.Traces)
 	}
 	if d.Logs.On() && on == room.DockerHost {
 		reader := ReaderOf(name)

@@ -15,7 +15,7 @@ type Telemetry struct {
 	pulumi.ResourceState
 }
 
-// server is one process with a volume: what all three workloads have in common.
+// server is one process, mostly with a volume: what all three workloads have in common.
 type server struct {
 	process workload.Process
 	volumes []workload.Volume
@@ -38,12 +38,16 @@ func NewTelemetry(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.R
 	}
 	if args.On() {
 		facts := args.Facts(name, room.Kubernetes)
+		after, err := args.indices(ctx, name, pulumi.Parent(t))
+		if err != nil {
+			return nil, err
+		}
 		for _, one := range args.servers() {
 			s, err := one(name)
 			if err != nil {
 				return nil, err
 			}
-			if err := s.create(ctx, args, facts, pulumi.Parent(t)); err != nil {
+			if err := s.create(ctx, args, facts, pulumi.Parent(t), pulumi.DependsOn(after)); err != nil {
 				return nil, fmt.Errorf("%s: %w", s.process.Name, err)
 			}
 		}
@@ -60,7 +64,7 @@ func (a *Args) servers() []func(name string) (server, error) {
 	if a.Logs.Backend == Local {
 		all = append(all, a.logs)
 	}
-	if a.Traces.Backend == Local {
+	if a.RunsJaeger() {
 		all = append(all, a.traces)
 	}
 	return all

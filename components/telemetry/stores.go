@@ -31,6 +31,9 @@ const (
 	storePath        = "/var/lib/telemetry"
 	tracesConfigPath = "/etc/jaeger"
 	tracesFile       = "config.yaml"
+
+	tracesCredentialsPath  = "/etc/jaeger-credentials"
+	tracesCertificatesPath = "/etc/jaeger-certificates"
 )
 
 // How long a store may take to open what it keeps, and to write out what it holds when it
@@ -75,20 +78,38 @@ func (a *Args) logs(name string) (server, error) {
 	}, nil
 }
 
-// TracesConfig is Jaeger's file.
-func (a *Args) TracesConfig() (string, error) {
+// TracesConfig is Jaeger's file. The names of its indices in an Elasticsearch begin with the
+// namespace: those of another stack do not mix with them.
+func (a *Args) TracesConfig(namespace string) (string, error) {
 	return config.Jaeger{
-		Directory: storePath, Retention: fmt.Sprintf("%dh", hours(a.Traces.Store.Retention)), BasePath: TracesPath,
+		Directory: storePath, Elasticsearch: a.keptSpans(), IndexPrefix: namespace, Retention: fmt.Sprintf("%dh", hours(a.Traces.Store.Retention)), BasePath: TracesPath,
 		OTLPPort: HTTPPort, QueryPort: TracesPort, QueryGRPCPort: queryGRPCPort, HealthPort: healthPort, MetricsPort: metricsPort,
 	}.Render()
 }
 
-// traces is Jaeger, whose store Badger is opened by one process at a time.
+// keptSpans is the Elasticsearch that Jaeger keeps spans in, if any.
+func (a *Args) keptSpans() config.Sink {
+	if a.Traces.Backend != Elasticsearch {
+		return config.Sink{}
+	}
+	return a.Traces.sink("traces", tracesCredentialsPath, tracesCertificatesPath)
+}
+
+// traces is Jaeger, whose store Badger is opened by one process at a time. What it keeps in
+// an Elasticsearch is on no volume of its own.
 func (a *Args) traces(name string) (server, error) {
-	file, err := a.TracesConfig()
-	if err != nil {
+	if _, err := a.TracesConfig(""); err != nil {
 		return server{}, err
 	}
+	file := pulumi.All(a.Namespace).ApplyT(func(v []any) (string, error) { return a.TracesConfig(v[0].(string)) }).(pulumi.StringOutput)
+	volumes := []workload.Volume{workload.Folder(&workload.Files{Name: "config", Data: pulumi.StringMap{tracesFile: file}})}
+	mounts := []workload.Mount{{Volume: "config", Path: tracesConfigPath, ReadOnly: true}}
+	if a.Traces.Backend == Local {
+		volumes = append([]workload.Volume{a.data(a.Traces.Store.Storage)}, volumes...)
+		mounts = append([]workload.Mount{{Volume: "data", Path: storePath}}, mounts...)
+	}
+	more, moreMounts := access(map[string]destination{"traces": {a.Traces, a.keptSpans()}}, tracesCredentialsPath, tracesCertificatesPath)
+	volumes, mounts = append(volumes, more...), append(mounts, moreMounts...)
 	health := workload.Probe{Path: "/status", Port: "health", PeriodSeconds: 5, TimeoutSeconds: 5, Failures: 3}
 	alive := health
 	alive.PeriodSeconds, alive.Failures = 10, 6
@@ -97,19 +118,15 @@ func (a *Args) traces(name string) (server, error) {
 	return server{
 		process: workload.Process{
 			Name: "jaeger", Identity: TracesOf(name), Image: a.Traces.Store.Image, User: TracesUser,
-			Args:      pulumi.ToStringArray([]string{"--config=" + tracesConfigPath + "/" + tracesFile}),
-			Env:       pulumi.StringMap{"GOMEMLIMIT": pulumi.String(goMemory(a.Traces.Store.Resources))},
-			Resources: a.Traces.Store.Resources,
-			Ports:     ports,
-			Mounts: append([]workload.Mount{
-				{Volume: "data", Path: storePath}, {Volume: "config", Path: tracesConfigPath, ReadOnly: true},
-			}, tmpMounts...),
+			Args:           pulumi.ToStringArray([]string{"--config=" + tracesConfigPath + "/" + tracesFile}),
+			Env:            pulumi.StringMap{"GOMEMLIMIT": pulumi.String(goMemory(a.Traces.Store.Resources))},
+			Resources:      a.Traces.Store.Resources,
+			Ports:          ports,
+			Mounts:         append(mounts, tmpMounts...),
 			StartupSeconds: storeStartupSeconds, GraceSeconds: storeGraceSeconds,
 			Alive: &alive, Ready: &health,
 		},
-		volumes: append([]workload.Volume{
-			a.data(a.Traces.Store.Storage), workload.Folder(workload.Plain("config", map[string]string{tracesFile: file})),
-		}, tmp...),
-		more: ports[1:2],
+		volumes: append(volumes, tmp...),
+		more:    ports[1:2],
 	}, nil
 }

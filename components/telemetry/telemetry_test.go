@@ -29,9 +29,17 @@ type file struct {
 			Storage string
 			Size    int64 `yaml:"queue_size"`
 		} `yaml:"sending_queue"`
-		Retry struct {
+		Retry *struct {
 			MaxElapsed string `yaml:"max_elapsed_time"`
 		} `yaml:"retry_on_failure"`
+		Tries *struct {
+			Enabled bool
+			Max     int   `yaml:"max_retries"`
+			On      []int `yaml:"retry_on_status"`
+		} `yaml:"retry"`
+	}
+	Processors map[string]struct {
+		Attributes []struct{ Key, Value, Action string }
 	}
 	Service struct {
 		Pipelines map[string]struct{ Receivers, Processors, Exporters []string }
@@ -105,6 +113,16 @@ func TestBackendsOfOthers(t *testing.T) {
 	assert.Equal(t, []string{"https://es.example.com:9200"}, logs.Endpoints)
 	assert.Equal(t, "${file:/etc/otelcol-credentials/logs}", logs.APIKey)
 	assert.Equal(t, "/etc/otelcol-certificates/logs.crt", logs.TLS.CAFile)
+	require.NotNil(t, logs.Tries)
+	assert.Nil(t, logs.Retry, "the exporter knows no such key, and the Collector does not start with one")
+	assert.True(t, logs.Tries.Enabled && logs.Tries.Max > 100000, "it gives up: %+v", logs.Tries)
+	assert.Contains(t, logs.Tries.On, 503)
+	assert.Nil(t, traces.Tries)
+	assert.Equal(t, []string{"memory_limiter", "resource", "resource/data_stream"}, f.Service.Pipelines["logs"].Processors)
+	assert.NotContains(t, f.Service.Pipelines["traces"].Processors, "resource/data_stream")
+	stream := f.Processors["resource/data_stream"].Attributes
+	require.Len(t, stream, 1)
+	assert.Equal(t, "data_stream.namespace team upsert", stream[0].Key+" "+stream[0].Value+" "+stream[0].Action)
 	assert.Equal(t, "https://otlp.example.com", traces.Endpoint)
 	assert.Equal(t, map[string]string{"Authorization": "${file:/etc/otelcol-credentials/traces}"}, traces.Headers)
 	assert.Equal(t, []string{"elasticsearch/logs"}, f.Service.Pipelines["logs"].Exporters)
@@ -157,11 +175,46 @@ func TestStores(t *testing.T) {
 	logs := strings.Join(d.LogsArguments(), " ")
 	assert.Contains(t, logs, "-retentionPeriod=168h")
 	assert.Contains(t, logs, "-retention.maxDiskSpaceUsageBytes=8589934560", "four fifths of 10 GiB")
-	traces, err := d.TracesConfig()
+	traces, err := d.TracesConfig("team")
 	require.NoError(t, err)
 	assert.Contains(t, traces, "spans: 48h")
 	assert.Contains(t, traces, "ephemeral: false", "Badger would keep its files in /tmp")
 	assert.Contains(t, traces, "base_path: /jaeger")
+}
+
+// Spans that lie in an Elasticsearch have a Jaeger in front of them, which has no volume: it
+// alone goes out, and has the key.
+func TestSpansInAnElasticsearch(t *testing.T) {
+	key := pulumi.ToSecret(pulumi.String("s3cr3t")).(pulumi.StringOutput)
+	d, f := on(t, telemetry.Args{Traces: telemetry.Signal{
+		Backend: telemetry.Elasticsearch, Remote: telemetry.Remote{URL: "https://es.example.com:9200", Credential: key, CA: "PEM"},
+	}})
+	require.True(t, d.RunsJaeger())
+	assert.Equal(t, "http://tell-traces:4318", f.Exporters["otlp_http/traces"].Endpoint)
+	assert.Empty(t, f.Exporters["otlp_http/traces"].Headers)
+	assert.Empty(t, f.Exporters["otlp_http/traces"].TLS.CAFile)
+	file, err := d.TracesConfig("team")
+	require.NoError(t, err)
+	for _, line := range []string{"- https://es.example.com:9200", "index_prefix: team", "file_path: /etc/jaeger-credentials/traces", "ca_file: /etc/jaeger-certificates/traces.crt", "max_span_age: 48h", "traces: elasticsearch"} {
+		assert.Contains(t, file, line)
+	}
+	assert.NotContains(t, file, "badger")
+	facts := d.Facts("tell", room.Kubernetes)
+	require.Len(t, facts.Claims, 1, "the gateway's queue")
+	assert.Equal(t, "tell-collector", facts.Claims[0].Name)
+	var out []room.Link
+	for _, l := range facts.Links {
+		if l.Zone == room.Exit {
+			out = append(out, l)
+		}
+	}
+	assert.Equal(t, []room.Link{{From: room.Of(telemetry.TracesOf("tell")), To: room.Outside(room.Anywhere), Ports: []int{9200}, Zone: room.Exit}}, out)
+	for _, g := range facts.Rules {
+		for _, r := range g.Rules {
+			assert.NotContains(t, r.Expr, "badger", "%s%s", r.Alert, r.Record)
+			assert.NotContains(t, r.Expr, `persistentvolumeclaim="tell-traces"`, "%s%s", r.Alert, r.Record)
+		}
+	}
 }
 
 func TestValidateNamesEveryMistake(t *testing.T) {
@@ -173,8 +226,11 @@ func TestValidateNamesEveryMistake(t *testing.T) {
 	for _, part := range []string{"Namespace is missing", `"90m" is no time of whole hours`, `"http://otlp.example.com" is not an https address`} {
 		assert.ErrorContains(t, err, part)
 	}
-	_, err = (&telemetry.Args{Traces: telemetry.Signal{Backend: telemetry.Elasticsearch}}).Validated()
-	require.ErrorContains(t, err, `Traces.Backend is "elasticsearch"`)
+	_, err = (&telemetry.Args{Traces: telemetry.Signal{Backend: "zipkin"}}).Validated()
+	require.ErrorContains(t, err, `Traces.Backend is "zipkin"`)
+	_, err = (&telemetry.Args{Traces: telemetry.Signal{Backend: telemetry.Elasticsearch, Store: telemetry.Store{Retention: "90m"}}}).Validated()
+	require.ErrorContains(t, err, `Traces.Remote.URL: "" is not an https address`)
+	require.ErrorContains(t, err, `Traces.Store.Retention: "90m" is no time of whole hours`)
 	for _, url := range []string{"https://user:pw@es.example.com", "https://es.example.com/?token=x", "es.example.com"} {
 		require.Error(t, telemetry.CheckURL(url), url)
 	}

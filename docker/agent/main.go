@@ -13,6 +13,7 @@
 //	agent copy            fills an empty volume from it
 //	agent fits            refuses an image of another PostgreSQL than is needed
 //	agent handshakes      counts TLS handshakes that failed, beside an edge's nginx
+//	agent indices         gives the logs an index template and a retention in an Elasticsearch
 //	agent start           becomes the server of a Docker host, which has no Patroni
 //	agent backups         takes backups by schedule there
 //	agent proofs          proves the newest by schedule there
@@ -75,6 +76,7 @@ var commands = map[string]func(ctx context.Context, log *slog.Logger, args []str
 	"copy":         copyVolume,
 	"fits":         fitting,
 	"handshakes":   countHandshakes,
+	"indices":      indices,
 	"pooler":       runPooler,
 	"start":        start,
 	"backups":      backups,
@@ -84,7 +86,7 @@ var commands = map[string]func(ctx context.Context, log *slog.Logger, args []str
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 || commands[args[0]] == nil {
-		return errors.New("usage: agent install|member|role-changed|handover|pooler|fill|check|prove|lend|copy|fits|handshakes|start|backups|proofs|ask …")
+		return errors.New("usage: agent install|member|role-changed|handover|pooler|fill|check|prove|lend|copy|fits|handshakes|indices|start|backups|proofs|ask …")
 	}
 	log := slog.New(slog.NewJSONHandler(os.Stderr, nil)).With("agent", args[0])
 	return commands[args[0]](ctx, log, args[1:])

@@ -87,6 +87,11 @@ var groups = []group{
 		paths: []string{"docker/backend"},
 	},
 	{
+		name: "spans", about: "the real Jaeger with a stack's files in front of what answers as an Elasticsearch", need: 9 * time.Minute,
+		dir: ".", pkg: "./tests/spans", tags: "integration",
+		paths: []string{"components/telemetry", "local/modules/jaeger", "tests/spans"},
+	},
+	{
 		name: "node", about: "the local cluster and engine themselves: crashes, restarts, what is left behind", need: 15 * time.Minute,
 		dir: "local", pkg: "./internal/node/...", tags: "cluster",
 		paths: []string{"local/internal/debian", "local/internal/node", "local/internal/oci", "local/modules/etcd", "local/modules/kubernetes"},

@@ -37,6 +37,8 @@ var hosts = map[string]map[string]string{
 	"single with backups": {"databaseBackup": "path", "databaseBackupHostPath": "/srv/backup", "databaseRestore": "latest"},
 	"single with backups elsewhere": {"databaseBackup": "s3", "databaseBackupEndpoint": "s3.example.com", "databaseBackupBucket": "acme-backups",
 		"databaseBackupKey": "key-of-the-bucket", "databaseBackupKeySecret": "secret-of-the-bucket"},
+	"single with traces in Elasticsearch": {"tracesBackend": "elasticsearch", "tracesUrl": "https://es.example.com:9200", "tracesCredential": "key-of-elasticsearch",
+		"edgeTraceSampling": "0.05"},
 	"single with logs and traces": {"logsBackend": "local", "tracesBackend": "local", "edgeTraceSampling": "0.05"},
 }
 
@@ -46,7 +48,7 @@ func eachHost(t *testing.T, check func(t *testing.T, h host)) {
 			config, err := recorder.StackConfig("single")
 			require.NoError(t, err)
 			maps.Copy(config, hosts[name])
-			r, err := recorder.Run(recorder.Options{Stack: "single", Config: config, SecretKeys: []string{"alertWebhookUrl", "backendSecretEnv", "databaseBackupKey", "databaseBackupKeySecret"}})
+			r, err := recorder.Run(recorder.Options{Stack: "single", Config: config, SecretKeys: []string{"alertWebhookUrl", "backendSecretEnv", "databaseBackupKey", "databaseBackupKeySecret", "tracesCredential"}})
 			require.NoError(t, err)
 			containers, err := r.Containers()
 			require.NoError(t, err)
@@ -377,6 +379,9 @@ func dataVolumes(t *testing.T) int {
 	if strings.Contains(t.Name(), "logs_and_traces") {
 		return 9
 	}
+	if strings.Contains(t.Name(), "Elasticsearch") {
+		return 6 // what waits for it
+	}
 	return 5
 }
 
@@ -436,6 +441,7 @@ func TestNetworksFollowFromTheLinks(t *testing.T) {
 			goesOut := strings.HasPrefix(name, "backend-") && name != "backend-dashboard" ||
 				name == "monitoring-alertmanager" && strings.Contains(t.Name(), "receivers") ||
 				elsewhere && slices.Contains([]string{"database", "backup", "backup-proof"}, name) ||
+				name == "telemetry-traces" && strings.Contains(t.Name(), "Elasticsearch") ||
 				name == "monitoring-grafana" && strings.Contains(t.Name(), "logs") // its data source of log lines
 			assert.Equal(t, goesOut, slices.Contains(zones, "exit"), "%s: exit", name)
 		}

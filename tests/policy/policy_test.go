@@ -63,6 +63,8 @@ var variants = map[string]map[string]string{
 	"dev with log lines by an image": {"logsBackend": "local", "grafanaLogsPlugin": "/opt/plugins"},
 	"prod with logs and traces elsewhere": {"logsBackend": "elasticsearch", "logsUrl": "https://es.example.com:9200", "logsCredential": usersOwn + "9",
 		"tracesBackend": "otlp", "tracesUrl": "https://otlp.example.com", "tracesCredential": "Bearer " + usersOwn + "10", "edgeTraceSampling": "0.05"},
+	"prod with traces in Elasticsearch": {"tracesBackend": "elasticsearch", "tracesUrl": "https://es.example.com:9200", "tracesCredential": usersOwn + "13",
+		"edgeTraceSampling": "0.05"},
 	"dev without encryption":      {"wireEncryption": "off"},
 	"prod with TLS everywhere":    {"backendTlsPort": "8443", "dashboardTlsPort": "8444", "frontendTlsPort": "8445"},
 	"prod with a plain dashboard": {"wireEncryptionExcept": `["dashboard"]`},
@@ -390,7 +392,7 @@ func outside(w recorder.Workload) bool {
 		return true
 	}
 	return slices.ContainsFunc(w.Template.Spec.Volumes, func(v corev1.Volume) bool {
-		return v.Secret != nil && slices.ContainsFunc([]string{"pgbackrest-secret", "telemetry-collector-credentials", "monitoring-grafana-signon", "edge-login-signon"}, func(key string) bool {
+		return v.Secret != nil && slices.ContainsFunc([]string{"pgbackrest-secret", "telemetry-collector-credentials", "telemetry-traces-credentials", "telemetry-indices-credentials", "monitoring-grafana-signon", "edge-login-signon"}, func(key string) bool {
 			return strings.Contains(v.Secret.SecretName, key)
 		})
 	})

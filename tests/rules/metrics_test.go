@@ -73,7 +73,8 @@ var served = map[string][]string{
 	// VictoriaLogs 1.52
 	watched.telemetry.LogStore: {"vl_storage_is_read_only", "vl_storage_rows", "vl_data_size_bytes", "vl_free_disk_space_bytes"},
 	// Jaeger 2.13, which is a Collector
-	watched.telemetry.TraceStore: {"jaeger_storage_badger_size_bytes_lsm", "jaeger_storage_badger_size_bytes_vlog", "otelcol_exporter_sent_spans", "otelcol_exporter_send_failed_spans"},
+	watched.telemetry.TraceStore: {"jaeger_storage_badger_size_bytes_lsm", "jaeger_storage_badger_size_bytes_vlog", "otelcol_exporter_sent_spans", "otelcol_exporter_send_failed_spans",
+		"jaeger_storage_bulk_index_attempts", "jaeger_storage_bulk_index_errors", "jaeger_storage_bulk_index_latency_err_count"},
 	// Prometheus 3.16
 	watched.monitoring.Prometheus: {
 		"prometheus_config_last_reload_successful", "prometheus_rule_evaluation_failures_total",
@@ -118,14 +119,22 @@ type query struct{ where, expr string }
 func queries(t *testing.T) []query {
 	t.Helper()
 	var all []query
-	for _, g := range watched.groups() {
+	for _, c := range []composition{watched, spansInElasticsearch} {
+		all = append(all, c.queries(t)...)
+	}
+	return all
+}
+
+func (c composition) queries(t *testing.T) (all []query) {
+	t.Helper()
+	for _, g := range c.groups() {
 		for _, r := range g.Rules {
 			if r.Expr != "" { // a constant asks for nothing
 				all = append(all, query{"rule " + r.Alert + r.Record, r.Expr})
 			}
 		}
 	}
-	for file, d := range loadDashboards(t, watched) {
+	for file, d := range loadDashboards(t, c) {
 		for _, p := range d.allPanels() {
 			for _, target := range p.Targets {
 				if *target.Datasource != ofSeries {

@@ -2,6 +2,7 @@ package rules_test
 
 import (
 	"fmt"
+	"testing"
 
 	"github.com/alphapulse/alphapulse-infra/components/room/rule"
 )
@@ -82,4 +83,24 @@ var telemetrySituations = map[string][]situation{
 				"Jaeger loses 3 spans per second, as it cannot write them to its volume."}}},
 		{name: "a few, once", at: "15m", series: map[string]string{`otelcol_exporter_send_failed_spans{job="telemetry-traces",exporter="jaeger_storage_exporter"}`: "0 9x20"}},
 	},
+}
+
+// spansInElasticsearch is a stack whose Jaeger has no volume.
+var spansInElasticsearch = func() composition {
+	c := watched
+	c.telemetry.SpansAway = true
+	return c
+}()
+
+func TestSpansThatElasticsearchRefuses(t *testing.T) {
+	const refused, failed = `jaeger_storage_bulk_index_errors{job="telemetry-traces",kind="elasticsearch"}`, `jaeger_storage_bulk_index_latency_err_count{job="telemetry-traces",kind="elasticsearch"}`
+	fires := func(value string) []firing {
+		return []firing{{rule.Warning, map[string]string{"job": "telemetry-traces"}, "The store of the traces cannot write",
+			"Elasticsearch refuses " + value + " documents or requests of Jaeger's per second. Spans are lost."}}
+	}
+	check(t, spansInElasticsearch, "TraceStoreFailing", []situation{
+		{name: "three documents a second", at: "15m", series: map[string]string{refused: "0+180x20", failed: "0x20"}, fires: fires("3")},
+		{name: "each request", at: "15m", series: map[string]string{failed: "0+6x20"}, fires: fires("0.1")},
+		{name: "a few, once", at: "15m", series: map[string]string{refused: "0 9x20", failed: "0 1x20"}},
+	})
 }

@@ -69,12 +69,21 @@ func TestGrafanaShowsLinesWhereItCan(t *testing.T) {
 
 // ways are the ports on which Grafana is let out to workloads, and to networks.
 func ways(objects []recorder.Object) (to map[string][]int, out []int) {
+	return waysOf(objects, "monitoring-grafana")
+}
+
+func waysOf(objects []recorder.Object, from string) (to map[string][]int, out []int) {
 	to = map[string][]int{}
 	for _, p := range recorder.Of[*networkingv1.NetworkPolicy](objects) {
-		if p.Spec.PodSelector.MatchLabels["app.kubernetes.io/name"] != "monitoring-grafana" {
+		if p.Spec.PodSelector.MatchLabels["app.kubernetes.io/name"] != from {
 			continue
 		}
 		for _, e := range p.Spec.Egress {
+			if len(e.To) == 0 { // anywhere
+				for _, port := range e.Ports {
+					out = append(out, port.Port.IntValue())
+				}
+			}
 			for _, peer := range e.To {
 				for _, port := range e.Ports {
 					switch {

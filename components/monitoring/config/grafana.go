@@ -19,7 +19,6 @@ type Grafana struct {
 	CustomPath string
 }
 
-
 // Datasources gives provisioning/datasources/*.yaml.
 func (g Grafana) Datasources() (string, error) {
 	metrics := datasource{

@@ -105,7 +105,11 @@ func (c Collector) Render() (string, error) {
 	if c.Logs.Protocol != "" {
 		name := c.Logs.exporter(LogsExporter)
 		exporters[name] = c.export(c.Logs, "logs")
-		pipelines["logs"] = section{"receivers": []string{"otlp"}, "processors": processors, "exporters": []string{name}}
+		of := processors
+		if c.Logs.Protocol == Elasticsearch {
+			of = append(of[:len(of):len(of)], dataStream)
+		}
+		pipelines["logs"] = section{"receivers": []string{"otlp"}, "processors": of, "exporters": []string{name}}
 	}
 	if c.Traces.Protocol != "" {
 		name := c.Traces.exporter(TracesExporter)
@@ -141,14 +145,8 @@ func (c Collector) Render() (string, error) {
 		"receivers": section{"otlp": section{"protocols": section{
 			"grpc": section{"endpoint": port(c.GRPCPort)}, "http": section{"endpoint": port(c.HTTPPort)},
 		}}},
-		"processors": section{
-			// Above it clients are asked to wait, and are not answered for.
-			"memory_limiter": section{"check_interval": "1s", "limit_percentage": 80, "spike_limit_percentage": 20},
-			"resource": section{"attributes": []section{
-				{"key": "k8s.namespace.name", "value": c.Namespace, "action": "insert"},
-			}},
-		},
-		"exporters": exporters,
+		"processors": c.processors(),
+		"exporters":  exporters,
 		"service": section{
 			"extensions": []string{"health_check", "file_storage"},
 			"telemetry":  section{"metrics": metrics(c.MetricsPort), "logs": jsonLog},
@@ -164,6 +162,24 @@ func (c Collector) Render() (string, error) {
 	return render(file)
 }
 
+// dataStream is the processor that makes Elasticsearch's data streams the stack's own.
+const dataStream = "resource/data_stream"
+
+func (c Collector) processors() section {
+	all := section{
+		// Above it clients are asked to wait, and are not answered for.
+		"memory_limiter": section{"check_interval": "1s", "limit_percentage": 80, "spike_limit_percentage": 20},
+		"resource": section{"attributes": []section{
+			{"key": "k8s.namespace.name", "value": c.Namespace, "action": "insert"},
+		}},
+	}
+	if c.Logs.Protocol == Elasticsearch {
+		// The exporter writes to logs-*.otel-NAMESPACE then.
+		all[dataStream] = section{"attributes": []section{{"key": "data_stream.namespace", "value": c.Namespace, "action": "upsert"}}}
+	}
+	return all
+}
+
 // exporter is the name of the sink's exporter.
 func (s Sink) exporter(signal string) string {
 	if s.Protocol == Elasticsearch {
@@ -172,13 +188,13 @@ func (s Sink) exporter(signal string) string {
 	return "otlp_http/" + signal
 }
 
+// elasticsearchRetries at 15 s each are half a year.
+const elasticsearchRetries = 1_000_000
+
 // export is the exporter of one signal.
 func (c Collector) export(to Sink, signal string) section {
 	e := section{
 		"timeout": "30s",
-		// There is no time after which it gives up: what cannot be kept any longer is
-		// refused at the queue's other end, and counted.
-		"retry_on_failure": section{"enabled": true, "initial_interval": "1s", "max_interval": "15s", "max_elapsed_time": "0s"},
 		"sending_queue": section{
 			"enabled": true, "storage": "file_storage", "sizer": "bytes", "queue_size": c.QueueBytes, "num_consumers": 4,
 			"batch": section{"sizer": "items", "flush_timeout": "1s", "min_size": 1024, "max_size": 4096},
@@ -189,13 +205,17 @@ func (c Collector) export(to Sink, signal string) section {
 	}
 	if to.Protocol == Elasticsearch {
 		e["endpoints"] = []string{to.URL}
-		// Data streams logs-*.otel-*: Elasticsearch 8.16 and later have their templates.
-		e["mapping"] = section{"mode": "otel"}
+		// This exporter has a way of its own to try again, and knows no other. By default it
+		// gives up after two tries, and on what a proxy answers at once.
+		e["retry"] = section{"enabled": true, "initial_interval": "1s", "max_interval": "15s", "max_retries": elasticsearchRetries, "retry_on_status": []int{429, 502, 503, 504}}
 		if to.CredentialFile != "" {
 			e["api_key"] = fmt.Sprintf("${file:%s}", to.CredentialFile)
 		}
 		return e
 	}
+	// There is no time after which it gives up: what cannot be kept any longer is refused at
+	// the queue's other end, and counted.
+	e["retry_on_failure"] = section{"enabled": true, "initial_interval": "1s", "max_interval": "15s", "max_elapsed_time": "0s"}
 	if to.Exact {
 		e[signal+"_endpoint"] = to.URL
 	} else {

@@ -20,6 +20,8 @@ type Watched struct {
 	// LogStore and TraceStore are the jobs of VictoriaLogs and Jaeger, called like their
 	// claims; "" where somebody else keeps the signal.
 	LogStore, TraceStore string
+	// SpansAway tells that the TraceStore has no volume: its spans lie in an Elasticsearch.
+	SpansAway bool
 	// LinesShown tells that Grafana can ask the LogStore for lines.
 	LinesShown bool
 	// Bounded says that their volumes have a size, as claims do.
@@ -67,7 +69,7 @@ func Alerts(w Watched) []rule.Group {
 	if w.LogStore != "" && w.Bounded {
 		volumes = append(volumes, rule.Volume(w.LogStore, w.LogStore, "vl_data_size_bytes"))
 	}
-	if w.TraceStore != "" && w.Bounded {
+	if w.TraceStore != "" && !w.SpansAway && w.Bounded {
 		volumes = append(volumes, rule.Volume(w.TraceStore, w.TraceStore, "jaeger_storage_badger_size_bytes_lsm", "jaeger_storage_badger_size_bytes_vlog"))
 	}
 	if w.LogStore != "" {
@@ -77,10 +79,7 @@ func Alerts(w Watched) []rule.Group {
 			"VictoriaLogs found too little room on its volume and refuses every line. The collector keeps them until its queue is full."))...)
 	}
 	if w.TraceStore != "" {
-		rules = append(rules, about(w.TraceStore).Alerts(rule.Alert("TraceStoreFailing", rule.Warning, "5m",
-			rule.On(w.TraceStore, `sum by (job) (rate(otelcol_exporter_send_failed_spans{$job}[5m])) > 0`),
-			"The store of the traces cannot write",
-			"Jaeger loses {{ $value | printf \"%.2g\" }} spans per second, as it cannot write them to its volume."))...)
+		rules = append(rules, about(w.TraceStore).Alerts(w.traceStoreFailing())...)
 	}
 	return []rule.Group{{Name: rule.Capacity, Rules: volumes}, {Name: group, Rules: rules}}
 }

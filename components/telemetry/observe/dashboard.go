@@ -23,8 +23,11 @@ func Panels(w Watched) []board.Contribution {
 			board.Series("Log lines kept", "short", 2, q(`sum(vl_storage_rows{$job})`, "lines")),
 			board.Series("Size of the logs", "bytes", 2, q(`sum by (type) (vl_data_size_bytes{$job})`, "{{type}}"), q(`sum(vl_free_disk_space_bytes{$job})`, "free")))
 	}
-	if w.TraceStore != "" {
-		q := board.On(w.TraceStore)
+	switch q := board.On(w.TraceStore); {
+	case w.TraceStore == "":
+	case w.SpansAway:
+		kept = append(kept, spansAway(q))
+	default:
 		kept = append(kept,
 			board.Series("Spans stored", "ops", 2, q(`sum(rate(otelcol_exporter_sent_spans{$job}[$__rate_interval]))`, "stored")),
 			board.Series("Size of the traces", "bytes", 2, q(`sum(jaeger_storage_badger_size_bytes_lsm{$job})`, "keys"), q(`sum(jaeger_storage_badger_size_bytes_vlog{$job})`, "values")))
@@ -81,7 +84,8 @@ func (w Watched) services() []board.Panel {
 			q(`sum by (sampled) (rate(otelcol_processor_tail_sampling_global_count_traces_sampled{$job}[$__rate_interval]))`, "kept: {{sampled}}"),
 			q(`sum(rate(`+undecided+`{$job}[$__rate_interval])) or vector(0)`, "given up unseen")))
 	}
-	if w.TraceStore != "" {
+	// In an Elasticsearch it is a batch job of Jaeger's that finds them out.
+	if w.TraceStore != "" && !w.SpansAway {
 		panels = append(panels, board.Services("Services, by their traces").
 			Description("Who began what others went on with, in the traces that are kept."))
 	}
