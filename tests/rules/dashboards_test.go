@@ -118,7 +118,7 @@ func TestDashboardsLoad(t *testing.T) {
 			}
 		}
 	}
-	for _, want := range []string{"AlphaPulse Overview", "AlphaPulse Trading", "AlphaPulse Infrastructure", "AlphaPulse Edge"} {
+	for _, want := range []string{"AlphaPulse Overview", "AlphaPulse Trading", "AlphaPulse Infrastructure", "AlphaPulse Data", "AlphaPulse Edge"} {
 		if !titles[want] {
 			t.Errorf("no dashboard is called %q", want)
 		}
