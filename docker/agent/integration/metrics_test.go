@@ -89,7 +89,7 @@ func TestTimescaleIsMeasured(t *testing.T) {
 	// scheduler tries what is entered here, and fails in earnest.
 	job := `INSERT INTO _timescaledb_config.bgw_job (id, application_name, schedule_interval, max_runtime, max_retries, retry_period, proc_schema, proc_name, owner, scheduled, fixed_schedule, hypertable_id)
 		VALUES (%d, 'j', '%s', '0', -1, '1 hour', 'public', '%s', 'postgres', %t, false, %s)`
-	ran := `INSERT INTO _timescaledb_internal.bgw_job_stat VALUES (%d, now(), now(), %[2]s, now(), now(), true, 7, '0', 0, 5, 2, 0, 0, 0, 0)`
+	ran := `INSERT INTO _timescaledb_internal.bgw_job_stat VALUES (%d, now(), now(), 'infinity', now(), true, 7, '0', '0', 5, 2, 0, 0, 0, 0)`
 	ticks := `(SELECT id FROM _timescaledb_catalog.hypertable WHERE table_name = 'Ticks')`
 	s.run("app",
 		`CREATE SCHEMA "Odd"`,
@@ -100,8 +100,9 @@ func TestTimescaleIsMeasured(t *testing.T) {
 		`SELECT create_hypertable('plain', by_range('at'))`,
 		`CREATE PROCEDURE fails(job_id int, config jsonb) LANGUAGE plpgsql AS $$ BEGIN END $$`,
 		fmt.Sprintf(job, 1001, "2 hours", "fails", true, ticks),
-		fmt.Sprintf(job, 1002, "1 day", "rests", true, "NULL"), fmt.Sprintf(ran, 1002, "'infinity'"),
+		fmt.Sprintf(job, 1002, "1 day", "rests", true, "NULL"), fmt.Sprintf(ran, 1002),
 		fmt.Sprintf(job, 1003, "1 day", "off", false, "NULL"),
+		`SELECT _timescaledb_functions.restart_background_workers()`, // which read the catalog when they start
 	)
 	began := time.Now()
 	var text string
@@ -175,7 +176,7 @@ func statements(t *testing.T, alert string) []string {
 	for _, m := range regexp.MustCompile(`psql .*(?:\\\n)?.*-c (?:"([^"]+)"|'([^']+)')`).FindAllStringSubmatch(string(text), -1) {
 		all = append(all, m[1]+m[2])
 	}
-	if len(all) < 2 {
+	if len(all) == 0 {
 		t.Fatalf("%s asks %q", alert, all)
 	}
 	return all
@@ -240,9 +241,8 @@ func asked(t *testing.T, s *server, sql string) float64 {
 const poolerUser = 998
 
 // withPooler starts PgBouncer from its image before a server, and the agent beside it. It
-// returns the folder of PgBouncer's socket, the address of the agent's metrics, and the console
-// as who looks into the pod has it.
-func withPooler(t *testing.T, s *server) (socket, address string, console func(sql string) string) {
+// returns the folder of PgBouncer's socket and the address of the agent's metrics.
+func withPooler(t *testing.T, s *server) (socket, address string) {
 	t.Helper()
 	packed, err := archive("pgbouncer", "PGBOUNCER_ARCHIVE")
 	if err != nil {
@@ -279,14 +279,10 @@ func withPooler(t *testing.T, s *server) (socket, address string, console func(s
 			t.Fatal(err)
 		}
 	}
-	in := func(name string, args ...string) *exec.Cmd {
+	goes := func(name string, args ...string) {
 		cmd := inside(name, args...)
 		cmd.Env = append(cmd.Env, "CONTROL_USER=control", "CONTROL_PASSWORD=secret")
 		cmd.SysProcAttr.Chroot, cmd.SysProcAttr.Credential = root, &syscall.Credential{Uid: poolerUser, Gid: poolerUser}
-		return cmd
-	}
-	goes := func(name string, args ...string) {
-		cmd := in(name, args...)
 		var log strings.Builder
 		cmd.Stdout, cmd.Stderr = &log, &log
 		if err := cmd.Start(); err != nil {
@@ -304,13 +300,7 @@ func withPooler(t *testing.T, s *server) (socket, address string, console func(s
 	goes("/usr/sbin/pgbouncer", "/pgbouncer.ini")
 	goes("/agent", "pooler", "-members", "localhost", "-primary", "/run/gates", "-standby", "/run/pgbouncer", "-console", "/run/pgbouncer",
 		"-listen", free(t), "-listen-tls", "", "-listen-metrics", address)
-	return root + "/run/pgbouncer", address, func(sql string) string {
-		out, err := in("/usr/bin/psql", "-X", "-h", "/run/pgbouncer", "-p", "6432", "-U", "pgbouncer", "pgbouncer", "-c", sql).CombinedOutput()
-		if err != nil {
-			t.Errorf("%s: %v: %s", sql, err, out)
-		}
-		return string(out)
-	}
+	return root + "/run/pgbouncer", address
 }
 
 // free is an address that nobody listens on.
@@ -328,7 +318,7 @@ func free(t *testing.T) string {
 func TestThePoolerIsMeasured(t *testing.T) {
 	s := start(t)
 	s.run("postgres", "CREATE ROLE app_user LOGIN", "CREATE DATABASE app")
-	socket, address, console := withPooler(t, s)
+	socket, address := withPooler(t, s)
 	metrics := func() (int, string) {
 		response, err := http.Get("http://" + address + "/metrics")
 		if err != nil {
@@ -382,11 +372,9 @@ func TestThePoolerIsMeasured(t *testing.T) {
 			t.Errorf("%s: %g (%t), want %g", series, got, found, want)
 		}
 	}
-	asks := statements(t, "DatabasePoolerWaiting")
-	if shown := console(asks[0]); !strings.Contains(shown, "maxwait") || !strings.Contains(shown, "sv_login") {
-		t.Errorf("%s: %s", asks[0], shown)
+	for _, sql := range statements(t, "DatabasePoolerWaiting") {
+		s.run("app", sql)
 	}
-	s.run("app", asks[1])
 	if strings.Contains(text, `"pgbouncer"`) {
 		t.Errorf("the console is among the pools:\n%s", text)
 	}
