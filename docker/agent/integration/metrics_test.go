@@ -146,7 +146,7 @@ func TestTimescaleIsMeasured(t *testing.T) {
 		t.Errorf("the other succeeded at %g", at)
 	}
 	// Two of the chunks are compressed, by what the catalog says.
-	s.run("app", `UPDATE _timescaledb_catalog.hypertable SET compression_state = 1 WHERE table_name = 'Ticks'`,
+	s.run("app", `UPDATE _timescaledb_catalog.hypertable SET compression_state = 1, compressed_hypertable_id = (SELECT id FROM _timescaledb_catalog.hypertable WHERE table_name = 'plain') WHERE table_name = 'Ticks'`,
 		`WITH c AS (SELECT min(id) AS a, max(id) AS b FROM _timescaledb_catalog.chunk) UPDATE _timescaledb_catalog.chunk SET compressed_chunk_id = CASE id WHEN c.a THEN c.b ELSE c.a END FROM c WHERE id IN (c.a, c.b)`,
 		`INSERT INTO _timescaledb_catalog.compression_chunk_size SELECT id, compressed_chunk_id, 100, 10, 1, 20, 2, 1, 24, 24, 0 FROM _timescaledb_catalog.chunk WHERE compressed_chunk_id IS NOT NULL`)
 	for series, want := range map[string]float64{"compressed_chunks": 2, "before_compression_bytes": 222, "after_compression_bytes": 46} {
