@@ -35,7 +35,7 @@ func (s *Stack) databaseSettings(set *settings.Set) {
 	s.former.Image = pulumi.String(database.HostImage)
 	g.Image(&s.former.Image, "databaseFromImage", "Image that the former single server ran, where it was another one than by default.",
 		settings.While(func() bool { return s.databaseFrom == fromVolume }, "databaseFrom is volume"), only)
-	g.Object("databaseAlertLimits", "From when on alerts on the database fire: connections 0.8 (the used share), transactionSeconds 900 (the age of an open one), deadlocks 3 (in a quarter of an hour), lagSeconds 60, rollbacks 0.1 (the share of transactions), temporaryBytes 10485760 (a second).", limits(&a.Limits))
+	g.Object("databaseAlertLimits", "From when on alerts on the database fire: connections 0.8 (the used share), transactionSeconds 900 (the age of an open one), deadlocks 3 (in a quarter of an hour), lagSeconds 60, rollbacks 0.1 (the share of transactions), temporaryBytes 10485760 (a second), poolerWaitSeconds 5 (of the oldest client that waits for a connection).", limits(&a.Limits))
 	g.Int(&a.MaxConnections, "databaseMaxConnections", "Connections that the database accepts, as many as its memory carries.", settings.Between(database.LeastConnections, 1000))
 	g.List(&a.AliasServices, "databaseAliases", "Further Service names of the database, for builds that hard-code a host name.", settings.Each(settings.ServiceName))
 	g.Check(func(p *settings.Problems) {

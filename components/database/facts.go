@@ -49,9 +49,13 @@ func (a *Args) Facts(name string, on room.Target) room.Facts {
 		if a.Archive != nil {
 			server.Containers = append(server.Containers, BackrestResources)
 		}
+		// The agent beside it knows what the exporter does not.
+		metrics.Beside = &room.Scrape{Port: agentPort, Path: "/metrics"}
 		server.Scrape = metrics
+		watched.Pooler = Pooler(name).Name
 		f.Workloads = []room.Workload{server, {
 			Identity: Pooler(name), Replicas: poolers, Surge: 1, Containers: []room.Resources{PoolerResources, AgentResources},
+			Scrape: poolerMetrics,
 		}}
 		if a.Former != nil {
 			f.Claims = append(f.Claims, room.Claim{Name: name, Size: resource.MustParse(a.Former.Size)})

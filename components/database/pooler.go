@@ -6,6 +6,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/alphapulse/alphapulse-infra/components/database/pgbouncer"
+	"github.com/alphapulse/alphapulse-infra/components/room"
 	"github.com/alphapulse/alphapulse-infra/components/workload"
 )
 
@@ -20,6 +21,9 @@ const (
 	// seconds: the kubelet passes the declared roles on to the primary's pod within 90.
 	loginStartup = 300
 )
+
+// poolerMetrics is where the agent tells of PgBouncer.
+var poolerMetrics = &room.Scrape{Port: pgbouncer.MetricsPort, Path: "/metrics"}
 
 // awaits are the agent's flags that have it wait until the pooler's own login works, which
 // the first one, with no word, has no need of: there is none to come after.
@@ -56,7 +60,7 @@ func (a *Args) pooler(name string, f *memberFiles, control pulumi.StringInput) w
 			"-ca", pgbouncer.TLSDir + "/ca.crt", "-certificate", pgbouncer.TLSDir}, a.expects(), a.awaits())),
 		Credentials: control,
 		Resources:   AgentResources,
-		Ports:       []workload.Port{{Name: controlName, Number: pgbouncer.ControlPort}, {Name: "control-tls", Number: pgbouncer.ControlTLSPort}},
+		Ports:       []workload.Port{{Name: controlName, Number: pgbouncer.ControlPort}, {Name: "control-tls", Number: pgbouncer.ControlTLSPort}, {Name: metricsName, Number: pgbouncer.MetricsPort}},
 		Mounts:      append([]workload.Mount{tls}, sockets...),
 	}
 	starts := poolerStartup
@@ -83,6 +87,6 @@ func (a *Args) pooler(name string, f *memberFiles, control pulumi.StringInput) w
 		Volumes: []workload.Volume{
 			empty("console"), empty("primary"), empty("standby"), {Name: "config", Files: f.pooling}, {Name: "tls", Files: f.poolerTLS},
 		},
-		Services: a.poolerServices(name),
+		Services: a.poolerServices(name), Scrape: poolerMetrics,
 	}
 }

@@ -35,7 +35,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -47,11 +46,10 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/alphapulse/alphapulse-infra/docker/agent/internal/gate"
+	"github.com/alphapulse/alphapulse-infra/docker/agent/internal/exposition"
 	"github.com/alphapulse/alphapulse-infra/docker/agent/internal/kube"
 	"github.com/alphapulse/alphapulse-infra/docker/agent/internal/member"
 	"github.com/alphapulse/alphapulse-infra/docker/agent/internal/patroni"
-	"github.com/alphapulse/alphapulse-infra/docker/agent/internal/pooler"
 	"github.com/alphapulse/alphapulse-infra/docker/agent/internal/restore"
 )
 
@@ -193,7 +191,7 @@ func runMember(ctx context.Context, log *slog.Logger, args []string) error {
 	flags.StringVar(&a.Dynamic, "dynamic", "/etc/patroni/dynamic.json", "file of Patroni's dynamic configuration")
 	flags.StringVar(&a.Member, "member", patroni.Address("127.0.0.1"), "address of this pod's Patroni")
 	flags.StringVar(&socket, "socket", "/var/run/postgresql", "folder of the server's socket")
-	flags.StringVar(&listen, "listen", ":8010", "address to answer /ready on")
+	flags.StringVar(&listen, "listen", ":8010", "address to answer /ready and /metrics on")
 	found := findOthers(flags)
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -210,6 +208,7 @@ func runMember(ctx context.Context, log *slog.Logger, args []string) error {
 	a.Roles = roles
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /ready", a.Ready)
+	mux.HandleFunc("GET /metrics", exposition.Handler(a.Metrics))
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(func() { a.Run(ctx) })
@@ -318,92 +317,4 @@ func proveNewest(ctx context.Context, log *slog.Logger, args []string) (backup s
 	log.Info("the backup can be restored", "backup", report.Backup, "age", report.Age.Round(time.Second).String(), "restored", report.Restored.Round(time.Millisecond).String(),
 		"checked", report.Checked.Round(time.Millisecond).String(), "databases", report.Databases, "hypertables", report.Hypertables, "chunks", report.Chunks, "tables", report.Tables, "rows", report.Rows)
 	return report.Backup, nil
-}
-
-func runPooler(ctx context.Context, log *slog.Logger, args []string) error {
-	finder := &gate.Finder{Log: log}
-	console := pooler.Console{}
-	readers := &pooler.Readers{Finder: finder, Log: log}
-	login := pooler.Login{Password: os.Getenv("POOLING_PASSWORD")}
-	var folder, readFolder, ca, listen, listenTLS, certificate string
-	flags := flag.NewFlagSet("pooler", flag.ContinueOnError)
-	flags.StringVar(&finder.Members, "members", "", "name that has all members' addresses")
-	flags.StringVar(&finder.Service, "service", "", "name of the primary's Service, which every member's certificate has")
-	flags.Int64Var(&finder.Lag, "lag", 16<<20, "bytes that a standby may be behind")
-	flags.StringVar(&folder, "primary", "/run/primary", "folder of the socket that leads to the primary")
-	flags.StringVar(&readFolder, "standby", "/run/standby", "folder of the socket that leads to a standby")
-	flags.StringVar(&ca, "ca", "", "file of the authorities that sign members' certificates")
-	flags.BoolVar(&finder.Encrypted, "patroni-tls", false, "ask members' Patroni over TLS before it is tried without")
-	flags.StringVar(&console.Socket, "console", "/run/pgbouncer", "folder of PgBouncer's socket")
-	flags.StringVar(&readers.Database, "read", "", "PgBouncer's name of the standbys")
-	flags.IntVar(&console.Port, "console-port", 6432, "port in the name of PgBouncer's socket")
-	flags.StringVar(&listen, "listen", fmt.Sprintf(":%d", pooler.Port), "address to answer /pause, /resume and /started on")
-	flags.StringVar(&listenTLS, "listen-tls", fmt.Sprintf(":%d", pooler.TLSPort), "address to answer the same on over TLS")
-	flags.StringVar(&certificate, "certificate", "", "folder with tls.crt and tls.key for that; \"\" answers nothing there")
-	flags.StringVar(&login.Role, "login", "", "the pooler's own login, which has to work before PgBouncer starts; \"\" waits for nothing")
-	flags.StringVar(&login.Database, "database", "", "database in which it asks for verifiers")
-	flags.StringVar(&login.Function, "lookup", "", "function that it asks")
-	if err := flags.Parse(args); err != nil {
-		return err
-	}
-	secure, err := trusting(ca, finder.Service)
-	if err != nil {
-		return err
-	}
-	finder.TLS = secure
-	control := &pooler.Control{Admin: console, Finder: finder, Log: log}
-	control.User, control.Password = credentials()
-	control.Former = os.Getenv("CONTROL_FORMER_PASSWORD")
-	if control.Password == "" {
-		return errors.New("CONTROL_PASSWORD is empty: set it")
-	}
-	login.Socket = folder
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	wg.Go(func() { finder.Run(ctx) })
-	failed := make(chan error, 4)
-	for _, g := range []*gate.Gate{
-		{Finder: finder, Port: 5432, TLS: secure, Log: log.With("to", "primary")},
-		{Finder: finder, Port: 5432, TLS: secure, Log: log.With("to", "standby"), Standby: true},
-	} {
-		path := filepath.Join(folder, ".s.PGSQL.5432")
-		if g.Standby {
-			path = filepath.Join(readFolder, ".s.PGSQL.5432")
-		}
-		l, err := listenUnix(path)
-		if err != nil {
-			return err
-		}
-		wg.Go(func() { failed <- g.Serve(ctx, l) })
-	}
-	if err := control.Recover(ctx); err != nil {
-		log.Debug("nothing was paused", "err", err)
-	}
-	if readers.Database != "" {
-		readers.Reconnect = console.Reconnect
-		wg.Go(func() { readers.Run(ctx) })
-	}
-	handler := control.Handler()
-	if login.Role != "" {
-		barrier := &pooler.Barrier{Try: login.Try, Finder: finder, Log: log}
-		handler.HandleFunc("GET /started", barrier.Started)
-		wg.Go(func() { barrier.Run(ctx) })
-	}
-	wg.Go(func() { failed <- serve(ctx, listen, handler, "") })
-	if certificate != "" {
-		wg.Go(func() { failed <- serve(ctx, listenTLS, handler, certificate) })
-	}
-	err = <-failed
-	cancel()
-	return err
-}
-
-// listenUnix listens on a socket that an earlier process may have left.
-func listenUnix(path string) (net.Listener, error) {
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
-	}
-	return net.Listen("unix", path)
 }

@@ -59,6 +59,7 @@ var anchors = map[string]bool{
 	"frontend → backend:8000":                 false,
 	"database → cache:6379":                   false,
 	"monitoring-prometheus → database:9187":   true,
+	"monitoring-prometheus → database:8010":   true,
 	"monitoring-prometheus → database:5432":   false,
 	"monitoring-grafana → database:5432":      false,
 	"stranger → database:5432":                false,
@@ -70,6 +71,10 @@ var anchors = map[string]bool{
 	"other namespace → edge:8443":             true,
 	"stranger → kube-dns:53":                  true,
 	"monitoring-alertmanager → database:5432": false,
+
+	// Prometheus sees the pooler's figures, and not the control, which pauses clients.
+	"monitoring-prometheus → database-pooler:9127": true,
+	"monitoring-prometheus → database-pooler:8009": false,
 }
 
 // testReachability dials from each workload, from a stranger in the namespace and

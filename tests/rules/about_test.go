@@ -30,10 +30,10 @@ var abouts = func() map[string]about {
 		{about{"trading", "backend-engine", backend.Trades.UID}, []string{
 			"EngineAbsent", "EngineDoubled", "EngineStalled", "EngineCyclesFailing", "RiskLimitExceeded", "DrawdownHigh",
 			"MarketDataMissing", "SignalsMissing", "SignalAccuracyLow", "OrdersRefused"}},
-		{about{"platform", "database", board.Infrastructure.UID}, []string{
+		{about{"platform", "database", board.Data.UID}, []string{
 			"DatabaseDown", "DatabaseUnprotected", "DatabaseMemberDown", "DatabaseReplicationLag", "DatabaseMetricsIncomplete", "DatabaseConnectionsHigh", "DatabaseWraparoundNear", "DatabaseVacuumBehind",
 			"DatabaseDeadlocks", "DatabaseLongTransaction", "DatabaseCheckpointsForced", "DatabaseRollbacksHigh",
-			"DatabaseTemporaryFiles", "DatabaseReadsFromDisk",
+			"DatabaseTemporaryFiles", "DatabaseReadsFromDisk", "DatabasePoolerWaiting", "DatabaseJobsFailing",
 			"BackupOverdue", "BackupFailed", "BackupProofOverdue", "BackupProofFailed", "BackupArchiveFailing", "BackupArchiveQueueFull"}},
 		{about{"platform", "cache", board.Infrastructure.UID}, []string{
 			"CacheDown", "CachePersistenceFailing", "CacheWritesRefused", "CacheConnectionsRejected", "CacheMemoryFull",

@@ -98,6 +98,7 @@ func healthy() history {
 	pod("database", "database-2", "pg_up")
 	add("0", primaryIs)
 	add("1", streams)
+	add("0", queued)
 	pod("cache", "cache-0", "redis_up")
 	pod("edge", edgePod, "nginx_up")
 	pod("backend", apiPod)
@@ -124,6 +125,7 @@ const (
 	edgePod   = "edge-5f7b6d8c9-hkx4t"
 
 	primaryIs = `pg_replication_is_replica{job="database",pod="database-0"}`
+	queued    = `pgbouncer_pools_client_maxwait_seconds{job="database-pooler",pod="database-pooler-x",database="alphapulse",user="u"}`
 	streams   = `pg_replication_slot_slot_is_active{job="database",pod="database-0",slot_type="physical"}`
 	succeeded = `http_requests_total{job="backend",pod="` + apiPod + `",status="200"}`
 	failed    = `http_requests_total{job="backend",pod="` + apiPod + `",status="503"}`
@@ -159,6 +161,7 @@ func (h history) applicationFails() {
 func (h history) databaseGone() {
 	h.set("0", up("database", "database-0"), ready("database-0"), kube("kube_statefulset_status_replicas_ready", `statefulset="database"`))
 	h.set("", `pg_up{job="database",pod="database-0"}`, primaryIs, streams)
+	h.set("60", queued)
 	h.applicationFails()
 }
 
@@ -171,13 +174,13 @@ var causes = map[string]struct {
 	"the database": {func(h history) {
 		h.databaseGone()
 		h.set("0", kube("kube_pod_container_status_ready", `pod="database-0",container="c"`))
-	}, "DatabaseDown", []string{"APIErrorBudgetBurn", "DatabaseMemberDown", "EdgeErrorBudgetBurn", "EngineStalled", "MarketDataMissing", "PodNotReady", "ReplicasMissing", "TargetDown"}},
+	}, "DatabaseDown", []string{"APIErrorBudgetBurn", "DatabaseMemberDown", "DatabasePoolerWaiting", "EdgeErrorBudgetBurn", "EngineStalled", "MarketDataMissing", "PodNotReady", "ReplicasMissing", "TargetDown"}},
 	"the node of the database and of the API": {func(h history) {
 		h.databaseGone()
 		h.set("0", up("backend", apiPod))
 		h.set("", succeeded, failed, duration, inTime)
 		h.set("1", kube("kube_pod_container_status_ready", fmt.Sprintf(`pod=%q,container="c"`, apiPod)))
-	}, "NodeLost", []string{"APIDown", "DatabaseDown", "DatabaseMemberDown", "EdgeErrorBudgetBurn", "EngineStalled", "MarketDataMissing", "PodNotReady", "ReplicasMissing", "TargetDown"}},
+	}, "NodeLost", []string{"APIDown", "DatabaseDown", "DatabaseMemberDown", "DatabasePoolerWaiting", "EdgeErrorBudgetBurn", "EngineStalled", "MarketDataMissing", "PodNotReady", "ReplicasMissing", "TargetDown"}},
 	"the cluster's DNS": {func(h history) {
 		h.applicationFails()
 		h.set("+4", notFound)

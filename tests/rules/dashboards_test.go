@@ -119,7 +119,7 @@ func TestDashboardsLoad(t *testing.T) {
 			}
 		}
 	}
-	for _, want := range []string{"AlphaPulse Overview", "AlphaPulse Trading", "AlphaPulse Infrastructure", "AlphaPulse Edge"} {
+	for _, want := range []string{"AlphaPulse Overview", "AlphaPulse Trading", "AlphaPulse Infrastructure", "AlphaPulse Data", "AlphaPulse Edge"} {
 		if !titles[want] {
 			t.Errorf("no dashboard is called %q", want)
 		}
@@ -175,11 +175,11 @@ func TestNothingEmptyIsShown(t *testing.T) {
 		composition
 		dashboards []string
 	}{
-		"everything":     {watched, []string{"edge.json", "infrastructure.json", "overview.json", "telemetry.json", "trading.json"}},
-		"no engine":      {noEngine, []string{"edge.json", "infrastructure.json", "overview.json", "telemetry.json"}},
-		"logs sent away": {logsAway, []string{"edge.json", "infrastructure.json", "overview.json", "telemetry.json", "trading.json"}},
+		"everything":     {watched, []string{"data.json", "edge.json", "infrastructure.json", "overview.json", "telemetry.json", "trading.json"}},
+		"no engine":      {noEngine, []string{"data.json", "edge.json", "infrastructure.json", "overview.json", "telemetry.json"}},
+		"logs sent away": {logsAway, []string{"data.json", "edge.json", "infrastructure.json", "overview.json", "telemetry.json", "trading.json"}},
 		"bare":           {bare, []string{"infrastructure.json", "overview.json"}},
-		"a Docker host":  {onDockerHost, []string{"edge.json", "infrastructure.json", "overview.json", "trading.json"}},
+		"a Docker host":  {onDockerHost, []string{"data.json", "edge.json", "infrastructure.json", "overview.json", "trading.json"}},
 	} {
 		loaded := loadDashboards(t, c.composition)
 		if got := slices.Sorted(maps.Keys(loaded)); !slices.Equal(got, c.dashboards) {
@@ -191,6 +191,40 @@ func TestNothingEmptyIsShown(t *testing.T) {
 					t.Errorf("%s, %s: the row %q is empty", name, file, p.Title)
 				}
 			}
+		}
+	}
+}
+
+// A Docker host has no members, no poolers, and no agent that asks TimescaleDB: neither rows nor
+// alerts about them.
+func TestWhatIsShownOfTheDatabase(t *testing.T) {
+	one := watched
+	one.database.Members = one.database.Members[:1]
+	for name, c := range map[string]struct {
+		composition
+		rows, members, alerts string
+	}{
+		"members":       {watched, "Members Database Pooler TimescaleDB Backup", "Who takes writes, Timeline, Behind the primary, Standbys that stream", "DatabasePoolerWaiting DatabaseJobsFailing"},
+		"one member":    {one, "Members Database Pooler TimescaleDB Backup", "Who takes writes, Timeline", "DatabasePoolerWaiting DatabaseJobsFailing"},
+		"a Docker host": {onDockerHost, "Database Backup", "", ""},
+	} {
+		var rows, members, alerts []string
+		for _, p := range loadDashboards(t, c.composition)[board.Data.File].allPanels() {
+			if p.Type == "row" {
+				rows = append(rows, p.Title)
+			} else if rows[len(rows)-1] == "Members" {
+				members = append(members, p.Title)
+			}
+		}
+		for _, g := range c.groups() {
+			for _, r := range g.Rules {
+				if r.Alert == "DatabasePoolerWaiting" || r.Alert == "DatabaseJobsFailing" {
+					alerts = append(alerts, r.Alert)
+				}
+			}
+		}
+		if strings.Join(rows, " ") != c.rows || strings.Join(members, ", ") != c.members || strings.Join(alerts, " ") != c.alerts {
+			t.Errorf("%s: rows %q, of members %q, alerts %q", name, rows, members, alerts)
 		}
 	}
 }

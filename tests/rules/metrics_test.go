@@ -43,6 +43,17 @@ var served = map[string][]string{
 		"pg_stat_checkpointer_num_requested_total", "pg_stat_checkpointer_num_timed_total",
 		"pg_database_wraparound_age_datfrozenxid_seconds", "pg_database_wraparound_age_datminmxid_seconds",
 		"pg_stat_archiver_archived_count", "pg_stat_archiver_failed_count", "pg_stat_archiver_last_archive_age",
+		// docker/agent, beside a member
+		"pg_timeline_id", "timescaledb_job_interval_seconds", "timescaledb_job_failures_total", "timescaledb_job_failed", "timescaledb_job_stuck",
+		"timescaledb_job_without_success_since_timestamp_seconds", "timescaledb_hypertable_chunks", "timescaledb_hypertable_size_bytes",
+		"timescaledb_hypertable_compressed_chunks", "timescaledb_hypertable_before_compression_bytes", "timescaledb_hypertable_after_compression_bytes",
+	},
+	// docker/agent, beside PgBouncer
+	watched.database.Pooler: {
+		"pgbouncer_pools_client_active_connections", "pgbouncer_pools_client_waiting_connections", "pgbouncer_pools_server_active_connections",
+		"pgbouncer_pools_server_idle_connections", "pgbouncer_pools_server_used_connections", "pgbouncer_pools_client_maxwait_seconds",
+		"pgbouncer_databases_pool_size", "pgbouncer_stats_queries_pooled_total", "pgbouncer_stats_sql_transactions_pooled_total",
+		"pgbouncer_stats_queries_duration_seconds_total", "pgbouncer_stats_client_wait_seconds_total",
 	},
 	// redis_exporter 1.88
 	watched.cache.Job: {

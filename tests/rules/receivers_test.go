@@ -514,7 +514,7 @@ func TestReceivers(t *testing.T) {
 		}
 		for _, want := range []string{
 			"DatabaseDown", "The database does not answer", "The API answers 503", "alphapulse-prod",
-			rule.RunbookURL + "DatabaseDown.md", dashboardsURL + "/d/alphapulse-infrastructure",
+			rule.RunbookURL + "DatabaseDown.md", dashboardsURL + "/d/alphapulse-data",
 		} {
 			if !strings.Contains(strings.ReplaceAll(string(first), `\u003c`, "<"), want) {
 				t.Errorf("%s is not told %q: %s", name, want, first)
@@ -553,7 +553,7 @@ func TestReceivers(t *testing.T) {
 		t.Errorf("to %v, headers %v", box.to[0], box.mails[0].Header)
 	}
 	body := strings.ReplaceAll(box.texts[0], "=\r\n", "")
-	for _, want := range []string{"text/plain", "text/html", "The database does not answer", "DatabaseDown.md", "/d/alphapulse-infrastructure"} {
+	for _, want := range []string{"text/plain", "text/html", "The database does not answer", "DatabaseDown.md", "/d/alphapulse-data"} {
 		if !strings.Contains(body, want) {
 			t.Errorf("the mail does not have %q:\n%s", want, body)
 		}

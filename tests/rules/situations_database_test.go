@@ -121,6 +121,24 @@ var databaseSituations = map[string][]situation{
 		{name: "9 %", at: "50m", series: reads(81900, 8100)},
 		{name: "half of few", at: "50m", series: reads(29000, 29000)},
 	},
+	"DatabasePoolerWaiting": {
+		{name: "six seconds", at: "8m", series: with(waits("a", "alphapulse", "6x20"), waits("b", "alphapulse", "0x20"), waits("a", "alphapulse_read", "0x20")),
+			fires: []firing{{rule.Warning, map[string]string{"job": "database-pooler", "database": "alphapulse"}, "Clients wait for a connection to the database",
+				"The oldest client in a pooler's queue for alphapulse has waited for 6s: all server connections of the pool are in use, or none can be made. After a minute its query fails."}}},
+		{name: "five seconds", at: "8m", series: waits("a", "alphapulse", "5x20")},
+		{name: "a failover of a minute", at: "8m", series: waits("a", "alphapulse", "0x5 30x1 0x20")},
+	},
+	"DatabaseJobsFailing": {
+		{name: "the last run failed", at: "100m", series: tsJob("1001", "policy_retention", "ticks", "1x200", "0x200", "0+60x200"),
+			fires: []firing{{rule.Warning, ofJob("1001", "policy_retention", "ticks"), jobsFailing, fmt.Sprintf(jobsText, "1001 (policy_retention of ticks)")}}},
+		{name: "it is never started again", at: "100m", series: tsJob("1002", "refresh", "", "0x200", "1x200", "0+60x200"),
+			fires: []firing{{rule.Warning, ofJob("1002", "refresh", ""), jobsFailing, fmt.Sprintf(jobsText, "1002 (refresh)")}}},
+		{name: "no success for more than three hours, by then for an hour and a half", at: "272m", series: tsJob("1001", "policy_retention", "ticks", "0x300", "0x300", "0x300"),
+			fires: []firing{{rule.Warning, ofJob("1001", "policy_retention", "ticks"), jobsFailing, fmt.Sprintf(jobsText, "1001 (policy_retention of ticks)")}}},
+		{name: "no success for three hours", at: "300m", series: tsJob("1001", "policy_retention", "ticks", "0x300", "0x300", "-10800+60x300")},
+		{name: "a failure, and a success after an hour", at: "100m", series: tsJob("1001", "policy_retention", "ticks", "1x60 0x140", "0x200", "0+60x200")},
+		{name: "TimescaleDB's own, in the Apache edition", at: "100m", series: tsJob("3", "policy_job_stat_history_retention", "", "1x200", "0x200", "0x200")},
+	},
 }
 
 const (
@@ -132,6 +150,33 @@ const (
 	checkpointsForced = "The database writes checkpoints under pressure"
 	checkpointsText   = "12 checkpoints within an hour began because the write-ahead log was full, more than in their own time. Writes are slower and the log is larger than they have to be."
 )
+
+const (
+	jobsFailing = "A job of TimescaleDB is not done"
+	jobsText    = "Job %s fails, is never started again, or has not succeeded for 3 times its interval. What it is to drop, compress or refresh stays as it is."
+)
+
+// waits is how long the oldest client of a pooler has waited.
+func waits(pod, database, values string) map[string]string {
+	return map[string]string{fmt.Sprintf(`pgbouncer_pools_client_maxwait_seconds{job="database-pooler",pod=%q,database=%q,user="u"}`, pod, database): values}
+}
+
+// tsJob is a job of TimescaleDB's that is to run each hour. An empty label is none.
+func tsJob(id, procedure, table, failed, stuck, since string) map[string]string {
+	labels := fmt.Sprintf(`{job="database",pod="database-0",job_id=%q,procedure=%q,hypertable=%q}`, id, procedure, table)
+	return map[string]string{
+		"timescaledb_job_failed" + labels: failed, "timescaledb_job_stuck" + labels: stuck, "timescaledb_job_interval_seconds" + labels: "3600x300",
+		"timescaledb_job_without_success_since_timestamp_seconds" + labels: since,
+	}
+}
+
+func ofJob(id, procedure, table string) map[string]string {
+	labels := map[string]string{"job": "database", "job_id": id, "procedure": procedure}
+	if table != "" {
+		labels["hypertable"] = table
+	}
+	return labels
+}
 
 var (
 	jobDatabase = map[string]string{"job": "database"}

@@ -30,7 +30,7 @@ type composition struct {
 
 // The names are those of the stacks, which their own tests hold to the rules.
 var watched = composition{
-	database: database.Watched{Job: "database", Members: []database.Member{
+	database: database.Watched{Job: "database", Pooler: "database-pooler", Members: []database.Member{
 		{Pod: "database-0", Claim: "database"}, {Pod: "database-1", Claim: "database-b"}, {Pod: "database-2", Claim: "database-c"},
 	}},
 	backup: backup.Watched{Name: "backup", Database: "database", Between: 6 * time.Hour, Proofs: 24 * time.Hour,
@@ -53,7 +53,7 @@ var watched = composition{
 var onDockerHost = func() composition {
 	c := watched
 	c.telemetry = telemetry.Watched{}
-	c.monitoring.KubeStateMetrics, c.database.Members, c.cache.Claim = "", nil, ""
+	c.monitoring.KubeStateMetrics, c.database.Members, c.database.Pooler, c.cache.Claim = "", nil, "", ""
 	c.backup.Host = true
 	return c
 }()

@@ -58,7 +58,7 @@ func deployedRules(t *testing.T, with map[string]string) map[string]struct {
 func TestOwnersAndLimitsOfAlerts(t *testing.T) {
 	alerts := deployedRules(t, map[string]string{
 		"alertOwners":         `{"database":"dba","trading":"desk","monitoring":"sre","edge":"network"}`,
-		"databaseAlertLimits": `{"connections":0.71,"lagSeconds":7,"transactionSeconds":77,"deadlocks":17,"rollbacks":0.17,"temporaryBytes":777}`,
+		"databaseAlertLimits": `{"connections":0.71,"lagSeconds":7,"transactionSeconds":77,"deadlocks":17,"rollbacks":0.17,"temporaryBytes":777,"poolerWaitSeconds":27}`,
 		"cacheAlertLimits":    `{"hitRatio":0.91}`,
 		"backendAlertLimits":  `{"errors":0.002,"slow":0.03}`,
 		"tradingAlertLimits":  `{"accuracy":0.41,"scored":51,"drawdown":0.02,"silentHours":3,"refused":9,"routine":["lunch"]}`,
@@ -71,7 +71,7 @@ func TestOwnersAndLimitsOfAlerts(t *testing.T) {
 	}
 	for alert, says := range map[string][]string{
 		"DatabaseConnectionsHigh": {"0.71"}, "DatabaseReplicationLag": {"> 7"}, "DatabaseLongTransaction": {"> 77"}, "DatabaseDeadlocks": {"17"},
-		"DatabaseRollbacksHigh": {"0.17"}, "DatabaseTemporaryFiles": {"> 777"}, "CacheHitRatioLow": {"< 0.91"},
+		"DatabaseRollbacksHigh": {"0.17"}, "DatabaseTemporaryFiles": {"> 777"}, "DatabasePoolerWaiting": {"> 27"}, "CacheHitRatioLow": {"< 0.91"},
 		"SignalAccuracyLow": {"0.41", "51"}, "DrawdownHigh": {"> 0.02"}, "SignalsMissing": {"3h"}, "OrdersRefused": {">= 9", "lunch"},
 		"APIErrorBudgetBurn": {"0.002"}, "APILatencyBudgetBurn": {"0.03"},
 	} {

@@ -88,7 +88,7 @@ func failed(jobs, last string) string {
 
 // Alerts are the rules on the backups.
 func Alerts(w Watched) []rule.Group {
-	about := rule.About{Owner: rule.Platform, Workload: w.Database, Dashboard: board.Infrastructure.UID}
+	about := rule.About{Owner: rule.Platform, Workload: w.Database, Dashboard: board.Data.UID}
 	return []rule.Group{{Name: "backup", Rules: about.Alerts(append(w.runs(), w.archive()...)...)}}
 }
 

@@ -10,7 +10,7 @@ import (
 func Panels(w Watched) []board.Contribution {
 	q := board.On(w.Database)
 	age := func(since string) string { return fmt.Sprintf("time() - (%s)", since) }
-	return []board.Contribution{{Dashboard: board.Infrastructure, Row: "Backup", Panels: []board.Panel{
+	return []board.Contribution{{Dashboard: board.Data, Row: "Backup", Panels: []board.Panel{
 		board.Number("Newest backup", "s", 4, age(w.lastBackup())).Thresholds(board.Limit((w.Between + grace).Seconds())),
 		board.Number("Last proof that one can be restored", "s", 4, age(w.lastProof())).Thresholds(board.Limit((w.Proofs + grace).Seconds())),
 		board.Number("Failed runs", "short", 4,

@@ -5,6 +5,7 @@ package observe
 import (
 	"cmp"
 	"fmt"
+	"slices"
 
 	"github.com/alphapulse/alphapulse-infra/components/room/board"
 	"github.com/alphapulse/alphapulse-infra/components/room/rule"
@@ -17,9 +18,12 @@ type Watched struct {
 	Job string
 	// Workload is what runs it, where it is not called like the job.
 	Workload string
-	// Members are those of a cluster that fails over by itself; nil where there is one
-	// server, and nothing tells how large its volume is, as on a Docker host.
+	// Members are those of a cluster, beside each of which an agent tells of TimescaleDB; nil
+	// where there is one server without, and nothing tells how large its volume is, as on a
+	// Docker host.
 	Members []Member
+	// Pooler is the name of the poolers' job; "" where there are none.
+	Pooler string
 	// Limits of the alerts.
 	Limits Limits
 }
@@ -42,6 +46,9 @@ type Limits struct {
 	// TemporaryBytes are the bytes per second that queries write to temporary files;
 	// 10 MiB.
 	TemporaryBytes int
+	// PoolerWaitSeconds is how long the oldest client of a pooler may wait for a server
+	// connection; 5.
+	PoolerWaitSeconds int
 }
 
 // Shares and ages that do not depend on what the database is used for.
@@ -57,6 +64,8 @@ const (
 	// Failures").
 	wraparoundWarning  = 500e6
 	wraparoundCritical = 1500e6
+	// jobsMissed is how many times its interval a job may be without a success.
+	jobsMissed = 3
 )
 
 func (w Watched) withDefaults() Watched {
@@ -67,6 +76,7 @@ func (w Watched) withDefaults() Watched {
 		LagSeconds:         cmp.Or(w.Limits.LagSeconds, 60),
 		Rollbacks:          cmp.Or(w.Limits.Rollbacks, 0.1),
 		TemporaryBytes:     cmp.Or(w.Limits.TemporaryBytes, 10<<20),
+		PoolerWaitSeconds:  cmp.Or(w.Limits.PoolerWaitSeconds, 5),
 	}
 	return w
 }
@@ -78,11 +88,11 @@ var Collectors = []string{"database_wraparound", "stat_checkpointer"}
 // Alerts are the rules on the database.
 func Alerts(w Watched) []rule.Group {
 	w = w.withDefaults()
-	about := rule.About{Owner: rule.Platform, Workload: cmp.Or(w.Workload, w.Job), Dashboard: board.Infrastructure.UID}
+	about := rule.About{Owner: rule.Platform, Workload: cmp.Or(w.Workload, w.Job), Dashboard: board.Data.UID}
 	return []rule.Group{
 		{Name: rule.Availability, Rules: about.Alerts(w.availability()...)},
 		{Name: rule.Capacity, Rules: about.Alerts(w.capacity()...)},
-		{Name: "database", Rules: about.Alerts(w.work()...)},
+		{Name: "database", Rules: about.Alerts(slices.Concat(w.work(), w.pooling(), w.jobs())...)},
 	}
 }
 
@@ -185,4 +195,36 @@ func (w Watched) work() []rule.Rule {
 			"The database reads much from its volume",
 			"{{ $value | humanizePercentage }} of the pages that queries read are in the database's memory. The others come from the volume or the kernel's cache, which is slower."),
 	}
+}
+
+// pooling tells whether clients of the poolers get to the server. They wait through a failover
+// and a planned switch, too, which is over within the two minutes.
+func (w Watched) pooling() []rule.Rule {
+	if w.Pooler == "" {
+		return nil
+	}
+	return []rule.Rule{rule.Alert("DatabasePoolerWaiting", rule.Warning, "2m",
+		rule.On(w.Pooler, fmt.Sprintf(`max by (job, database) (pgbouncer_pools_client_maxwait_seconds{$job}) > %d`, w.Limits.PoolerWaitSeconds)),
+		"Clients wait for a connection to the database",
+		"The oldest client in a pooler's queue for {{ $labels.database }} has waited for {{ $value | humanizeDuration }}: all server connections of the pool are in use, or none can be made. After a minute its query fails.")}
+}
+
+// ownJobs are TimescaleDB's own, below 1000: they are no policy of the application, and in the
+// Apache edition the one that shortens the history of jobs fails each time.
+const ownJobs = `job_id!~"[0-9]{1,3}"`
+
+// jobs tells whether TimescaleDB's policies are carried out. A job that has failed once is
+// tried again, of the policies at last after an hour.
+func (w Watched) jobs() []rule.Rule {
+	if len(w.Members) == 0 {
+		return nil
+	}
+	of := func(metric string) string {
+		return rule.On(w.Job, fmt.Sprintf(`max by (job, job_id, procedure, hypertable) (timescaledb_job_%s{$job,%s})`, metric, ownJobs))
+	}
+	return []rule.Rule{rule.Alert("DatabaseJobsFailing", rule.Warning, "90m",
+		fmt.Sprintf(`%s == 1 or %s == 1 or time() - %s > %d * %s`,
+			of("failed"), of("stuck"), of("without_success_since_timestamp_seconds"), jobsMissed, of("interval_seconds")),
+		"A job of TimescaleDB is not done",
+		fmt.Sprintf("Job {{ $labels.job_id }} ({{ $labels.procedure }}{{ with $labels.hypertable }} of {{ . }}{{ end }}) fails, is never started again, or has not succeeded for %d times its interval. What it is to drop, compress or refresh stays as it is.", jobsMissed))}
 }

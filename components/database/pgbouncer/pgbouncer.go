@@ -25,6 +25,8 @@ const (
 	ControlPort = 8009
 	// ControlTLSPort of the agent answers members: planned switchovers ask it to wait.
 	ControlTLSPort = 8011
+	// MetricsPort of the agent serves what PgBouncer's console says.
+	MetricsPort = 9127
 )
 
 // Folders in the pod.

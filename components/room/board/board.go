@@ -43,7 +43,13 @@ var (
 	// Infrastructure shows what the application stands on.
 	Infrastructure = Dashboard{
 		File: "infrastructure.json", UID: "alphapulse-infrastructure", Title: "AlphaPulse Infrastructure",
-		Description: "Database, cache, edge, volumes, workloads and monitoring itself.",
+		Description: "Cache, edge, volumes, workloads and monitoring itself.",
+	}
+	// Data shows where what users stored is, and whether it is safe: the database's room and
+	// the backup's add to it.
+	Data = Dashboard{
+		File: "data.json", UID: "alphapulse-data", Title: "AlphaPulse Data",
+		Description: "The database: its members, poolers and work, TimescaleDB's chunks and jobs, and the backups.",
 	}
 )
 

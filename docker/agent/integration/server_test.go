@@ -43,7 +43,7 @@ func run(m *testing.M) (code int, err error) {
 	if os.Geteuid() != 0 {
 		return 0, errors.New("they start servers in root file systems of their own, so they need root")
 	}
-	archive, err := archive()
+	archive, err := archive("timescaledb-ha", "TIMESCALEDB_HA_ARCHIVE")
 	if err != nil {
 		return 0, err
 	}
@@ -60,9 +60,9 @@ func run(m *testing.M) (code int, err error) {
 	return m.Run(), nil
 }
 
-// archive finds the newest image that was made.
-func archive() (string, error) {
-	if path := os.Getenv("TIMESCALEDB_HA_ARCHIVE"); path != "" {
+// archive finds the newest image of a name that was made, or the one that a variable names.
+func archive(name, variable string) (string, error) {
+	if path := os.Getenv(variable); path != "" {
 		return path, nil
 	}
 	base, err := os.UserCacheDir()
@@ -70,7 +70,7 @@ func archive() (string, error) {
 		return "", err
 	}
 	dir := filepath.Join(base, "alphapulse-infra", "images")
-	found, err := filepath.Glob(filepath.Join(dir, "timescaledb-ha-????????????????.tar"))
+	found, err := filepath.Glob(filepath.Join(dir, name+"-????????????????.tar"))
 	if err != nil {
 		return "", err
 	}
@@ -81,7 +81,7 @@ func archive() (string, error) {
 		}
 	}
 	if newest == "" {
-		return "", fmt.Errorf("there is no image timescaledb-ha in %s: make it with `local images timescaledb-ha`, or name an archive with TIMESCALEDB_HA_ARCHIVE", dir)
+		return "", fmt.Errorf("there is no image %[1]s in %[2]s: make it with `local images %[1]s`, or name an archive with %[3]s", name, dir, variable)
 	}
 	return newest, nil
 }

@@ -15,6 +15,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -51,6 +52,8 @@ type Agent struct {
 	// lessened is when the primary was last restarted by lessen.
 	lessened time.Time
 	ready    atomic.Bool
+	// seen is when each job of TimescaleDB's was first seen that never succeeded.
+	seen sync.Map
 }
 
 // Ready answers 200 while this member is a standby, or a primary with all as declared.

@@ -57,15 +57,23 @@ type Console struct {
 	Port   int
 }
 
-func (c Console) exec(ctx context.Context, sql string) error {
+func (c Console) connect(ctx context.Context) (*pgx.Conn, error) {
 	config, err := pgx.ParseConfig(fmt.Sprintf("host=%s port=%d user=pgbouncer dbname=pgbouncer sslmode=disable", c.Socket, c.Port))
 	if err != nil {
-		return fmt.Errorf("pgbouncer: %w", err)
+		return nil, fmt.Errorf("pgbouncer: %w", err)
 	}
 	config.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
-		return fmt.Errorf("pgbouncer: %w", err)
+		return nil, fmt.Errorf("pgbouncer: %w", err)
+	}
+	return conn, nil
+}
+
+func (c Console) exec(ctx context.Context, sql string) error {
+	conn, err := c.connect(ctx)
+	if err != nil {
+		return err
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 	_, err = conn.Exec(ctx, sql)

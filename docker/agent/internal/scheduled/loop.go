@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/robfig/cron/v3"
+
+	"github.com/alphapulse/alphapulse-infra/docker/agent/internal/exposition"
 )
 
 // Schedule reads a schedule in cron's notation, in UTC.
@@ -135,28 +137,26 @@ func (l *Loop) try(ctx context.Context, what string) (err error) {
 func (l *Loop) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /alive", func(http.ResponseWriter, *http.Request) {})
-	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/plain; version=0.0.4")
-		_, _ = w.Write([]byte(l.metrics()))
-	})
+	mux.HandleFunc("GET /metrics", exposition.Handler(func(context.Context) ([]exposition.Metric, error) { return l.metrics(), nil }))
 	return mux
 }
 
-func (l *Loop) metrics() string {
+func (l *Loop) metrics() []exposition.Metric {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var b strings.Builder
-	gauge := func(name, help string, value int64) {
-		fmt.Fprintf(&b, "# HELP %[1]s %[2]s\n# TYPE %[1]s gauge\n%[1]s %[3]d\n", name, help, value)
-	}
-	gauge("backup_begun_timestamp_seconds", "When the container began to look after it.", l.begun.Unix())
-	if !l.succeeded.IsZero() {
-		gauge("backup_last_success_timestamp_seconds", "When it last succeeded.", l.succeeded.Unix())
+	gauge := func(name, help string, value int64) exposition.Metric {
+		return exposition.Of(exposition.Gauge, name, help, float64(value))
 	}
 	failed := int64(0)
 	if l.failed {
 		failed = 1
 	}
-	gauge("backup_failed", "1 if the newest run failed with all its tries.", failed)
-	return b.String()
+	all := []exposition.Metric{
+		gauge("backup_begun_timestamp_seconds", "When the container began to look after it.", l.begun.Unix()),
+		gauge("backup_failed", "1 if the newest run failed with all its tries.", failed),
+	}
+	if !l.succeeded.IsZero() {
+		all = append(all, gauge("backup_last_success_timestamp_seconds", "When it last succeeded.", l.succeeded.Unix()))
+	}
+	return all
 }
