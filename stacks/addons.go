@@ -27,6 +27,8 @@ type AddOns struct {
 	Gateway    addons.GatewayArgs
 	// Logs is the agent that reads the nodes' log files.
 	Logs LogAgent
+	// Kubelets are the namespaces whose Prometheus may ask the kubelets what containers take.
+	Kubelets []string
 }
 
 // The instances' names.
@@ -60,6 +62,7 @@ func (s *Stack) addonSettings(set *settings.Set) {
 		settings.Each(addons.NameServer), only, wanted)
 	s.gatewayControllerSettings(g)
 	s.logAgentSettings(g)
+	s.kubeletMetricsSettings(g)
 }
 
 func (s *Stack) gatewayControllerSettings(g *settings.Group) {
@@ -232,5 +235,8 @@ func (s *Stack) deployAddons(ctx *pulumi.Context) (pulumi.Map, error) {
 		}
 		out["gatewayController"] = pulumi.StringMap{"namespace": g.Namespace, "class": g.Class}
 	}
-	return out, s.deployLogAgent(ctx, out, pulumi.Provider(provider))
+	if err := s.deployLogAgent(ctx, out, pulumi.Provider(provider)); err != nil {
+		return nil, err
+	}
+	return out, s.deployKubeletMetrics(ctx, out, pulumi.Provider(provider))
 }

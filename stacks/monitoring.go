@@ -42,6 +42,7 @@ func (s *Stack) monitoringSettings(set *settings.Set) {
 	g.Resources(&a.KubeStateMetrics.Resources, "kubeStateMetricsResources", "kube-state-metrics", floor(monitoring.LeastMemory.KubeStateMetrics), only)
 	s.receiverSettings(g)
 	s.ownerSettings(g)
+	s.kubeletSettings(g)
 	s.customSettings(g)
 	s.remoteSettings(g)
 }

@@ -185,8 +185,14 @@ func (s *Stack) look(ctx *pulumi.Context, before Previous) error {
 	if err == nil && s.Target == room.Addons {
 		err = s.logAgentElsewhere(ctx.Context(), cluster)
 	}
+	if err == nil && s.Target == room.Addons {
+		err = s.kubeletMetricsElsewhere(ctx.Context(), cluster)
+	}
 	if err == nil {
 		err = s.operatorServes(ctx.Context(), cluster)
+	}
+	if err == nil {
+		err = s.kubeletsTell(ctx.Context(), cluster)
 	}
 	if err == nil {
 		err = s.gatewayServes(ctx.Context(), cluster)

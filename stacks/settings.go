@@ -60,6 +60,8 @@ type Stack struct {
 	// told.
 	custom   ownMonitoring
 	operated operatedMonitoring
+	// kubelets is whether they tell what containers take.
+	kubelets kubeletMetrics
 	// gatewayTLS is where clients' TLS ends when a Gateway leads to the edge.
 	gatewayTLS string
 	// login is who may pass the edge.
@@ -121,6 +123,7 @@ func newStack(name string) (*Stack, *settings.Set) {
 		login:      edgeLogin{mode: loginOff, SignOn: ingress.SignOnDefaults()},
 		signOn:     signOn{mode: grafanaOwn, SignOn: monitoring.SignOn{Scopes: []string{"openid", "profile", "email"}}},
 		operated:   operatedMonitoring{backend: MonitoringOwn, namespace: "monitoring"},
+		kubelets:   kubeletMetrics{verify: true},
 	}
 	set := settings.New(&s.Target, room.Kubernetes, room.DockerHost)
 	for _, declare := range declared {

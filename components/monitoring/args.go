@@ -46,6 +46,9 @@ type Prometheus struct {
 	Storage resource.Quantity
 	// Retention is a Prometheus duration, e.g. "15d" or "200h".
 	Retention string
+	// Kubelets are asked for what containers take; nil where nobody may. An Operator's
+	// Prometheus has it anyhow, and is not told.
+	Kubelets *config.Kubelets
 	// RemoteWrite sends samples to somebody else's server, too; nil for nowhere.
 	RemoteWrite *RemoteWrite
 	// OTLP takes metrics by OpenTelemetry's protocol, too, below OTLPPath.
@@ -125,6 +128,8 @@ type Args struct {
 	// Owners act on alerts instead of who does by default: by the name of the room that an
 	// alert is of, e.g. "database", or by the owner by default, e.g. "trading" or "platform".
 	Owners map[string]string
+	// Limits of the alerts on workloads.
+	Limits observe.Limits
 	// Rules and Panels are those of the rooms, in the rooms' order; monitoring adds its
 	// own.
 	Rules  []rule.Group
@@ -191,9 +196,9 @@ func (a *Args) Named(name string, on room.Target) observe.Watched {
 		w.Alertmanager, w.AlertmanagerClaim = AlertmanagerOf(name).Name, AlertmanagerOf(name).Name
 	}
 	w.Grafana, w.KubeStateMetrics = GrafanaOf(name).Name, ""
-	w.RemoteWrite = a.Prometheus.RemoteWrite != nil
+	w.RemoteWrite, w.Limits = a.Prometheus.RemoteWrite != nil, a.Limits
 	if on == room.Kubernetes {
-		w.KubeStateMetrics = KubeStateMetricsOf(name).Name
+		w.KubeStateMetrics, w.Containers = KubeStateMetricsOf(name).Name, a.Prometheus.Kubelets != nil
 	}
 	return w
 }

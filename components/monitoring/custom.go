@@ -27,6 +27,9 @@ func (a *Args) CheckCustom(on room.Target) (problems, warnings []custom.Problem)
 	if a.Watched.KubeStateMetrics != "" && on == room.Kubernetes {
 		k.Observed = slices.Sorted(maps.Keys(config.Observed))
 	}
+	if a.Prometheus.Kubelets != nil {
+		k.Jobs = append(k.Jobs, config.KubeletJob)
+	}
 	for _, r := range a.Alertmanager.receivers() {
 		k.Receivers = append(k.Receivers, r.Name)
 		if r.Hours != nil {

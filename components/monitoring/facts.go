@@ -76,6 +76,9 @@ func (a *Args) Facts(name string, on room.Target) room.Facts {
 			f.Links = append(f.Links, room.Link{From: room.Of(from), To: room.Outside(room.Anywhere), Ports: d.APIServerPorts, Zone: room.Exit})
 		}
 	}
+	if d.Prometheus.Kubelets != nil {
+		f.Links = append(f.Links, room.Link{From: room.Of(prometheus), To: room.Outside(room.Anywhere), Ports: []int{config.KubeletPort}, Zone: room.Exit})
+	}
 	f.Links = append(f.Links, d.customLinks(prometheus)...)
 	f.Links = append(f.Links, d.Grafana.SignOn.links(grafana)...)
 	f.Links = append(f.Links, d.logsPlugin().links(grafana)...)

@@ -65,6 +65,7 @@ func (a *Args) PrometheusFiles(namespace string, values rule.Values, targets []c
 	files[prometheusFile], err = config.Prometheus{
 		RemoteWrite:      remote,
 		OTLP:             a.Prometheus.OTLP,
+		Kubelets:         a.Prometheus.Kubelets,
 		Namespace:        namespace,
 		KubeStateMetrics: a.Watched.KubeStateMetrics,
 		Targets:          targets,

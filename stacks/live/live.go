@@ -1,5 +1,5 @@
 // Package live asks the cluster that a stack is about to change what has to be known
-// before anything is: which cluster it is, and what is there already. It only reads.
+// before anything is: which cluster it is, and what is there already. It changes nothing.
 package live
 
 import (
@@ -206,10 +206,12 @@ var kinds = map[string]schema.GroupVersionResource{
 	"PodMonitor":              {Group: "monitoring.coreos.com", Version: "v1", Resource: "podmonitors"},
 	"PrometheusRule":          {Group: "monitoring.coreos.com", Version: "v1", Resource: "prometheusrules"},
 	"RoleBinding":             {Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "rolebindings"},
+	"ClusterRole":             {Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterroles"},
+	"ClusterRoleBinding":      {Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterrolebindings"},
 }
 
 // clusterScoped kinds are in no namespace.
-var clusterScoped = []string{"Namespace", "PriorityClass", "GatewayClass", "IngressClass"}
+var clusterScoped = []string{"Namespace", "PriorityClass", "GatewayClass", "IngressClass", "ClusterRole", "ClusterRoleBinding"}
 
 // Looks tells whether objects of a kind are looked for before they are created.
 func Looks(kind string) bool { _, ok := kinds[kind]; return ok }

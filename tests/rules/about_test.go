@@ -5,6 +5,7 @@ import (
 
 	backend "github.com/alphapulse/alphapulse-infra/components/backend/observe"
 	edge "github.com/alphapulse/alphapulse-infra/components/ingress/observe"
+	monitoring "github.com/alphapulse/alphapulse-infra/components/monitoring/observe"
 	"github.com/alphapulse/alphapulse-infra/components/room/board"
 	telemetry "github.com/alphapulse/alphapulse-infra/components/telemetry/observe"
 )
@@ -43,9 +44,11 @@ var abouts = func() map[string]about {
 		{about{"platform", "edge", edge.Requests.UID}, []string{
 			"EdgeErrorBudgetBurn", "EdgeLatencyBudgetBurn", "EdgeRequestsLimited", "EdgePodsAvoided", "EdgeTlsFailures"}},
 		{about{"platform", "", board.Infrastructure.UID}, []string{
-			"TargetDown", "VolumeFilling", "PodCrashLooping", "ImagePullFailing", "ContainerConfigurationInvalid", "ContainerOutOfMemory",
+			"TargetDown", "VolumeFilling", "DNSFailing", "DeadMansSwitch"}},
+		{about{"platform", "", monitoring.Platform.UID}, []string{
+			"PodCrashLooping", "ImagePullFailing", "ContainerConfigurationInvalid", "ContainerOutOfMemory", "ContainerThrottled",
 			"PodNotReady", "PodUnschedulable", "ReplicasMissing", "RolloutStuck", "AutoscalerAtMaximum", "AutoscalerNotScaling",
-			"AutoscalerFlapping", "JobFailed", "ClaimPending", "NodeLost", "QuotaNearlyUsed", "DNSFailing", "DeadMansSwitch"}},
+			"AutoscalerFlapping", "JobFailed", "ClaimPending", "NodeLost", "QuotaNearlyUsed"}},
 		{about{"platform", "monitoring-prometheus", board.Infrastructure.UID}, []string{
 			"PrometheusConfigurationRejected", "PrometheusRuleFailing", "PrometheusRulesMissed", "MetricsRefused",
 			"PrometheusStorageFailing", "AlertsDropped", "RemoteWriteFailing"}},

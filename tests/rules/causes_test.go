@@ -103,6 +103,7 @@ func healthy() history {
 	pod("edge", edgePod, "nginx_up")
 	pod("backend", apiPod)
 	pod("backend-engine", enginePod, "alphapulse_engine_leader")
+	add("1", kubeletUp)
 	for _, m := range []string{"prometheus", "alertmanager", "kube-state-metrics"} {
 		add("1", fmt.Sprintf(`up{job="monitoring-%s"}`, m))
 	}
@@ -124,6 +125,7 @@ const (
 	enginePod = "backend-engine-6c5bd9b8c4-vzq2k"
 	edgePod   = "edge-5f7b6d8c9-hkx4t"
 
+	kubeletUp = `up{job="kubelet",node="n1",instance="n1"}`
 	primaryIs = `pg_replication_is_replica{job="database",pod="database-0"}`
 	queued    = `pgbouncer_pools_client_maxwait_seconds{job="database-pooler",pod="database-pooler-x",database="alphapulse",user="u"}`
 	streams   = `pg_replication_slot_slot_is_active{job="database",pod="database-0",slot_type="physical"}`
@@ -177,7 +179,7 @@ var causes = map[string]struct {
 	}, "DatabaseDown", []string{"APIErrorBudgetBurn", "DatabaseMemberDown", "DatabasePoolerWaiting", "EdgeErrorBudgetBurn", "EngineStalled", "MarketDataMissing", "PodNotReady", "ReplicasMissing", "TargetDown"}},
 	"the node of the database and of the API": {func(h history) {
 		h.databaseGone()
-		h.set("0", up("backend", apiPod))
+		h.set("0", up("backend", apiPod), kubeletUp)
 		h.set("", succeeded, failed, duration, inTime)
 		h.set("1", kube("kube_pod_container_status_ready", fmt.Sprintf(`pod=%q,container="c"`, apiPod)))
 	}, "NodeLost", []string{"APIDown", "DatabaseDown", "DatabaseMemberDown", "DatabasePoolerWaiting", "EdgeErrorBudgetBurn", "EngineStalled", "MarketDataMissing", "PodNotReady", "ReplicasMissing", "TargetDown"}},

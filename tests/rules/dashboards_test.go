@@ -119,7 +119,7 @@ func TestDashboardsLoad(t *testing.T) {
 			}
 		}
 	}
-	for _, want := range []string{"AlphaPulse Overview", "AlphaPulse Trading", "AlphaPulse Infrastructure", "AlphaPulse Data", "AlphaPulse Edge"} {
+	for _, want := range []string{"AlphaPulse Overview", "AlphaPulse Trading", "AlphaPulse Infrastructure", "AlphaPulse Data", "AlphaPulse Edge", "AlphaPulse Platform"} {
 		if !titles[want] {
 			t.Errorf("no dashboard is called %q", want)
 		}
@@ -175,10 +175,10 @@ func TestNothingEmptyIsShown(t *testing.T) {
 		composition
 		dashboards []string
 	}{
-		"everything":     {watched, []string{"data.json", "edge.json", "infrastructure.json", "overview.json", "telemetry.json", "trading.json"}},
-		"no engine":      {noEngine, []string{"data.json", "edge.json", "infrastructure.json", "overview.json", "telemetry.json"}},
-		"logs sent away": {logsAway, []string{"data.json", "edge.json", "infrastructure.json", "overview.json", "telemetry.json", "trading.json"}},
-		"bare":           {bare, []string{"infrastructure.json", "overview.json"}},
+		"everything":     {watched, []string{"data.json", "edge.json", "infrastructure.json", "overview.json", "platform.json", "telemetry.json", "trading.json"}},
+		"no engine":      {noEngine, []string{"data.json", "edge.json", "infrastructure.json", "overview.json", "platform.json", "telemetry.json"}},
+		"logs sent away": {logsAway, []string{"data.json", "edge.json", "infrastructure.json", "overview.json", "platform.json", "telemetry.json", "trading.json"}},
+		"bare":           {bare, []string{"infrastructure.json", "overview.json", "platform.json"}},
 		"a Docker host":  {onDockerHost, []string{"data.json", "edge.json", "infrastructure.json", "overview.json", "trading.json"}},
 	} {
 		loaded := loadDashboards(t, c.composition)
@@ -226,6 +226,85 @@ func TestWhatIsShownOfTheDatabase(t *testing.T) {
 		if strings.Join(rows, " ") != c.rows || strings.Join(members, ", ") != c.members || strings.Join(alerts, " ") != c.alerts {
 			t.Errorf("%s: rows %q, of members %q, alerts %q", name, rows, members, alerts)
 		}
+	}
+}
+
+// What the kubelets tell is shown where they may be asked, and nothing of it where not: a
+// panel without data would look like a container without load.
+func TestWhatContainersTakeIsShownWhereItIsTold(t *testing.T) {
+	rows := func(c composition) (titles []string, asks int) {
+		for _, d := range loadDashboards(t, c) {
+			for _, p := range d.allPanels() {
+				if p.Type == "row" && d.UID == monitoring.Platform.UID {
+					titles = append(titles, p.Title)
+				}
+				for _, q := range p.Targets {
+					if strings.Contains(q.Expr, "container_cpu") || strings.Contains(q.Expr, "container_memory") || strings.Contains(q.Expr, "container_network") {
+						asks++
+					}
+				}
+			}
+		}
+		return titles, asks
+	}
+	if titles, asks := rows(watched); !slices.Equal(titles, []string{"Rollouts", "Autoscaler", "Quota", "CPU", "Memory", "Network"}) || asks != 7 {
+		t.Errorf("rows %q with %d queries of what containers take", titles, asks)
+	}
+	hidden := watched
+	hidden.monitoring.Containers = false
+	if titles, asks := rows(hidden); !slices.Equal(titles, []string{"Rollouts", "Autoscaler", "Quota"}) || asks != 0 {
+		t.Errorf("without: rows %q with %d queries of what containers take", titles, asks)
+	}
+}
+
+// The red line is where the alert begins.
+func TestLinesOfPlatformAreThoseOfItsAlerts(t *testing.T) {
+	strict := watched
+	strict.monitoring.Limits.Throttled = 0.07
+	rendered := strict.render(t)
+	files, err := board.Files(strict.panels())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var d struct {
+		Panels []struct {
+			Title       string
+			FieldConfig struct {
+				Defaults struct {
+					Unit       string
+					Thresholds struct{ Steps []struct{ Value *float64 } }
+				}
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(files[monitoring.Platform.File]), &d); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]struct {
+		unit  string
+		line  float64
+		alert string
+	}{
+		"Throttled":    {"percentunit", 0.07, "> 300) > 0.07"},
+		"Quota used":   {"percentunit", 0.9, "> 0) > 0.9"},
+		"Pods missing": {"short", 1, "kube_deployment_status_replicas_available > 0"},
+	}
+	for _, p := range d.Panels {
+		w, is := want[p.Title]
+		if !is {
+			continue
+		}
+		delete(want, p.Title)
+		steps := p.FieldConfig.Defaults.Thresholds.Steps
+		if len(steps) != 2 || steps[1].Value == nil || *steps[1].Value != w.line || p.FieldConfig.Defaults.Unit != w.unit {
+			t.Errorf("%s: %+v, want a line at %g %s", p.Title, p.FieldConfig.Defaults, w.line, w.unit)
+		}
+		if !strings.Contains(rendered, w.alert) {
+			t.Errorf("%s: no alert has %q", p.Title, w.alert)
+		}
+	}
+	if len(want) > 0 {
+		t.Errorf("no panels %v", want)
 	}
 }
 

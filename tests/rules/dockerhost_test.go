@@ -72,7 +72,7 @@ func TestDockerHostAsksNothingOfKubernetes(t *testing.T) {
 		}
 	}
 	for name, text := range texts {
-		for _, of := range []string{"kube_", "kube-state-metrics", rule.VolumeUsed, `job=""`} {
+		for _, of := range []string{"kube_", "kube-state-metrics", "container_cpu", rule.VolumeUsed, `job=""`} {
 			if strings.Contains(text, of) {
 				t.Errorf("%s: asks for %s", name, of)
 			}

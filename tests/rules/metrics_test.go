@@ -101,6 +101,8 @@ var served = map[string][]string{
 		"alertmanager_notifications_failed_total", "alertmanager_nflog_snapshot_size_bytes", "alertmanager_silences_snapshot_size_bytes",
 		"alertmanager_config_last_reload_successful",
 	},
+	// cAdvisor 0.60 in the kubelet
+	config.KubeletJob: config.ContainerMetrics,
 	// kube-state-metrics 2.20, of the resources in config.Observed
 	watched.monitoring.KubeStateMetrics: {
 		"kube_pod_status_ready", "kube_pod_status_phase", "kube_pod_container_status_restarts_total",
@@ -115,6 +117,8 @@ var served = map[string][]string{
 		"kube_pod_info", "kube_pod_container_status_ready", "kube_pod_deletion_timestamp", "kube_pod_status_unschedulable",
 		"kube_deployment_status_condition", "kube_statefulset_status_replicas_updated", "kube_horizontalpodautoscaler_status_desired_replicas",
 		"kube_persistentvolumeclaim_status_phase", "kube_job_failed",
+		"kube_deployment_status_observed_generation", "kube_statefulset_status_observed_generation",
+		"kube_horizontalpodautoscaler_status_target_metric", "kube_horizontalpodautoscaler_spec_target_metric", "kube_pod_container_resource_limits",
 		"kube_cronjob_created", "kube_cronjob_status_last_successful_time", "kube_job_status_start_time", "kube_job_status_completion_time",
 	},
 }

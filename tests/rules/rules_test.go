@@ -41,6 +41,7 @@ func TestWhatIsNotScrapedIsNotAlertedOn(t *testing.T) {
 		"telemetry-collector": func(c *composition) { c.telemetry.Collector = "" },
 		"telemetry-logs":      func(c *composition) { c.telemetry.LogStore = "" },
 		"telemetry-traces":    func(c *composition) { c.telemetry.TraceStore = "" },
+		"kubelet":             func(c *composition) { c.monitoring.Containers = false },
 	} {
 		c := watched
 		without(&c)

@@ -33,6 +33,19 @@ var workloadsSituations = map[string][]situation{
 			kube("kube_pod_container_status_last_terminated_reason", `pod="a",container="api",reason="Error"`): "1x20",
 			kube("kube_pod_container_status_restarts_total", `pod="a",container="api"`):                        "0x4 1x20"}},
 	},
+	"ContainerThrottled": {
+		{name: "three in ten", at: "25m", series: throttling("backend-7d9c8b6f5-x2x4z", "api", 600, 180),
+			fires: []firing{{rule.Warning, map[string]string{"job": "kubelet", "namespace": "n", "workload": "backend", "pod": "backend-7d9c8b6f5-x2x4z", "container": "api"},
+				"A container is held back at its CPU limit",
+				"Container api of pod backend-7d9c8b6f5-x2x4z has had to wait in 30% of the time in which it had work, for 15 minutes: its CPU limit is too low for what it does."}}},
+		{name: "two containers of a pod, one of them", at: "25m", series: with(throttling("cache-0", "redis", 600, 10), throttling("cache-0", "exporter", 100, 90)),
+			fires: []firing{{rule.Warning, map[string]string{"job": "kubelet", "namespace": "n", "workload": "cache", "pod": "cache-0", "container": "exporter"},
+				"A container is held back at its CPU limit",
+				"Container exporter of pod cache-0 has had to wait in 90% of the time in which it had work, for 15 minutes: its CPU limit is too low for what it does."}}},
+		{name: "a quarter", at: "25m", series: throttling("backend-7d9c8b6f5-x2x4z", "api", 600, 150)},
+		{name: "one that wakes up for moments", at: "25m", series: throttling("cache-0", "exporter", 60, 60)},
+		{name: "the pod as a whole, which is its containers", at: "25m", series: throttling("cache-0", "", 600, 600)},
+	},
 	"PodNotReady": {
 		{name: "running, not ready", at: "20m", series: map[string]string{
 			kube("kube_pod_status_ready", `pod="a",condition="true"`): "0x30", kube("kube_pod_status_phase", `pod="a",phase="Running"`): "1x30"},
@@ -195,6 +208,17 @@ var workloadsSituations = map[string][]situation{
 			kube("kube_pod_status_ready", `pod="database-0",condition="true"`):                 "1x4 0x1 1x30",
 			kube("kube_pod_container_status_ready", `pod="database-0",container="postgresql"`): "1x30"}},
 	},
+}
+
+// throttling is what a kubelet tells of a container that has work in so many periods a
+// minute, and is held back in some of them.
+func throttling(pod, container string, periods, throttled int) map[string]string {
+	series := map[string]string{}
+	for metric, perMinute := range map[string]int{"periods": periods, "throttled_periods": throttled} {
+		series[fmt.Sprintf(`container_cpu_cfs_%s_total{job="kubelet",instance="n1",node="n1",namespace="n",pod=%q,container=%q,image="i",id="/a",name="a"}`, metric, pod, container)] =
+			fmt.Sprintf("0+%dx60", perMinute)
+	}
+	return series
 }
 
 // lostPod is a pod that its node does not report any more from the third minute on, and

@@ -44,7 +44,7 @@ var watched = composition{
 	monitoring: monitoring.Watched{
 		Prometheus: "monitoring-prometheus", PrometheusClaim: "monitoring-prometheus",
 		Alertmanager: "monitoring-alertmanager", AlertmanagerClaim: "monitoring-alertmanager",
-		RemoteWrite: true, Name: "monitoring",
+		RemoteWrite: true, Containers: true, Name: "monitoring",
 		Grafana: "monitoring-grafana", KubeStateMetrics: "monitoring-kube-state-metrics",
 	},
 }
@@ -53,7 +53,8 @@ var watched = composition{
 var onDockerHost = func() composition {
 	c := watched
 	c.telemetry = telemetry.Watched{}
-	c.monitoring.KubeStateMetrics, c.database.Members, c.database.Pooler, c.cache.Claim = "", nil, "", ""
+	c.monitoring.KubeStateMetrics, c.monitoring.Containers, c.cache.Claim = "", false, ""
+	c.database.Members, c.database.Pooler = nil, ""
 	c.backup.Host = true
 	return c
 }()

@@ -60,6 +60,8 @@ func TestMistakesWithAddonsAreRefused(t *testing.T) {
 		{with: map[string]string{"logAgentNamespaces": `["a"]`}, says: "logAgentNamespaces: it has an effect only while logAgent is true"},
 		{with: map[string]string{"logAgent": "true", "logAgentNamespaces": `["A_b"]`}, says: `logAgentNamespaces: "A_b" cannot be a namespace`},
 		{with: map[string]string{"logAgent": "true", "logAgentNamespaces": `["a"]`, "logAgentExclude": `["edge"]`}, says: `logAgentExclude: "edge" does not name pods and containers`},
+		{with: map[string]string{"kubeletMetricsNamespaces": `["A_b"]`}, says: `kubeletMetricsNamespaces: "A_b" cannot be a namespace`},
+		{with: map[string]string{"kubeletMetrics": "true"}, says: "kubeletMetrics: it has no meaning with target addons"},
 		{with: map[string]string{"gatewayController": "nginx"}, says: `gatewayController: "nginx"`},
 		{with: map[string]string{"gatewayControllerReplicas": "3"}, says: "gatewayControllerReplicas: it has an effect only while gatewayController is traefik"},
 		{with: map[string]string{"gatewayController": "traefik", "gatewayControllerHttpNodePort": "30080"}, says: "gatewayControllerService is NodePort"},

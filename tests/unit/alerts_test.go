@@ -61,6 +61,8 @@ func TestOwnersAndLimitsOfAlerts(t *testing.T) {
 		"databaseAlertLimits": `{"connections":0.71,"lagSeconds":7,"transactionSeconds":77,"deadlocks":17,"rollbacks":0.17,"temporaryBytes":777,"poolerWaitSeconds":27}`,
 		"cacheAlertLimits":    `{"hitRatio":0.91}`,
 		"backendAlertLimits":  `{"errors":0.002,"slow":0.03}`,
+		"kubeletMetrics":      "true",
+		"workloadAlertLimits": `{"throttled":0.33}`,
 		"tradingAlertLimits":  `{"accuracy":0.41,"scored":51,"drawdown":0.02,"silentHours":3,"refused":9,"routine":["lunch"]}`,
 	})
 	for alert, owner := range map[string]string{
@@ -73,6 +75,7 @@ func TestOwnersAndLimitsOfAlerts(t *testing.T) {
 		"DatabaseConnectionsHigh": {"0.71"}, "DatabaseReplicationLag": {"> 7"}, "DatabaseLongTransaction": {"> 77"}, "DatabaseDeadlocks": {"17"},
 		"DatabaseRollbacksHigh": {"0.17"}, "DatabaseTemporaryFiles": {"> 777"}, "DatabasePoolerWaiting": {"> 27"}, "CacheHitRatioLow": {"< 0.91"},
 		"SignalAccuracyLow": {"0.41", "51"}, "DrawdownHigh": {"> 0.02"}, "SignalsMissing": {"3h"}, "OrdersRefused": {">= 9", "lunch"},
+		"ContainerThrottled": {"> 0.33"},
 		"APIErrorBudgetBurn": {"0.002"}, "APILatencyBudgetBurn": {"0.03"},
 	} {
 		for _, s := range says {

@@ -347,6 +347,9 @@ var edits = map[string]edit{
 	"cacheAlertLimits":          {value: `{"hitRatio":0.9}`},
 	"backendAlertLimits":        {value: `{"errors":0.001}`},
 	"tradingAlertLimits":        {value: `{"drawdown":0.02,"routine":[]}`},
+	"kubeletMetrics":            {value: "true"},
+	"kubeletVerify":             {value: "false", with: kubeletsTell},
+	"workloadAlertLimits":       {value: `{"throttled":0.5}`, with: kubeletsTell},
 	"prometheusOtlp":            {value: "true"},
 	"remoteWriteUrl":            {value: "https://metrics.example.com/api/v1/write"},
 	"remoteWriteUsername":       {value: "alphapulse", with: sentElsewhere},
@@ -487,6 +490,8 @@ var onCluster = map[string]edit{
 	"logAgentNamespaces":     {value: `["alphapulse-prod","alphapulse-dev"]`, with: agented},
 	"logAgentExclude":        {value: `["edge-*/nginx"]`, with: agented},
 
+	"kubeletMetricsNamespaces": {value: `["alphapulse-prod"]`},
+
 	"gatewayController":              {value: "traefik"},
 	"gatewayDefinitions":             {value: "cluster", with: controlled},
 	"gatewayControllerChart":         {value: "oci://ghcr.io/traefik/helm/traefik", with: controlled},
@@ -498,6 +503,9 @@ var onCluster = map[string]edit{
 	"gatewayControllerHttpNodePort":  {value: "30080", with: onNodePorts},
 	"gatewayControllerHttpsNodePort": {value: "30443", with: onNodePorts},
 }
+
+// kubeletsTell are the settings of one whose Prometheus asks the kubelets.
+var kubeletsTell = map[string]string{"kubeletMetrics": "true"}
 
 // agented are the settings of one that has the agent on the nodes.
 var agented = map[string]string{"logAgent": "true", "logAgentNamespaces": `["alphapulse-prod"]`}

@@ -202,6 +202,7 @@ var edits = map[string][]string{
 	"cacheExporterImage":             {"docker.io/oliver006/redis_exporter:v2.0.0"},
 	"databaseAlertLimits":            {`{"connections":0.7,"lagSeconds":5}`},
 	"cacheAlertLimits":               {`{"hitRatio":0.9}`},
+	"kubeletMetrics":                 {"true"},
 	"cacheResources":                 {`{"limits":{"memory":"3Gi"}}`, `{"requests":{"memory":"128Mi"},"limits":{"memory":"256Mi"}}`},
 	"databasePlacement":              {`{"nodeSelector":{"pool":"data"},"tolerations":[{"key":"data","operator":"Exists"}]}`},
 	"cachePlacement":                 {`{"nodeSelector":{"pool":"data"}}`},

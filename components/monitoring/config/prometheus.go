@@ -49,6 +49,8 @@ type Prometheus struct {
 	RemoteWrite *RemoteWrite
 	// OTLP takes metrics by OpenTelemetry's protocol, too.
 	OTLP bool
+	// Kubelets are asked what the containers of Namespace take; nil where nobody may.
+	Kubelets *Kubelets
 	// Retention is the age at which samples are dropped, e.g. "200h";
 	// RetentionBytes the size of all blocks at which the oldest are.
 	Retention      string
@@ -114,14 +116,19 @@ const (
 	containersJob = "containers"
 )
 
-// ScrapeJobs are the names of the scrape configurations of both targets.
+// ScrapeJobs are the names of the scrape configurations that there are on both targets, beside
+// KubeletJob.
 var ScrapeJobs = []string{podsJob, besideJob, thirdJob, stateJob, containersJob}
 
 func (p Prometheus) scrapeConfigs() []scrapeConfig {
 	if len(p.Targets) > 0 {
 		return []scrapeConfig{p.containers()}
 	}
-	return []scrapeConfig{p.pods(podsJob, ""), p.pods(besideJob, "beside_"), p.pods(thirdJob, "third_"), p.kubeStateMetrics()}
+	all := []scrapeConfig{p.pods(podsJob, ""), p.pods(besideJob, "beside_"), p.pods(thirdJob, "third_"), p.kubeStateMetrics()}
+	if p.Kubelets != nil {
+		all = append(all, p.Kubelets.scrape(p.Namespace))
+	}
+	return all
 }
 
 // containers scrapes each container on its own, as pods does.
@@ -248,12 +255,19 @@ type staticConfig struct {
 }
 
 type scrapeConfig struct {
-	JobName             string         `yaml:"job_name"`
-	HonorLabels         bool           `yaml:"honor_labels,omitempty"`
-	SampleLimit         int            `yaml:"sample_limit"`
-	StaticConfigs       []staticConfig `yaml:"static_configs,omitempty"`
-	KubernetesSDConfigs []kubernetesSD `yaml:"kubernetes_sd_configs,omitempty"`
-	RelabelConfigs      []relabel      `yaml:"relabel_configs,omitempty"`
+	JobName     string `yaml:"job_name"`
+	HonorLabels bool   `yaml:"honor_labels,omitempty"`
+	// Stale marks the end of series that have times of their own, too.
+	Stale                bool           `yaml:"track_timestamps_staleness,omitempty"`
+	Scheme               string         `yaml:"scheme,omitempty"`
+	MetricsPath          string         `yaml:"metrics_path,omitempty"`
+	Authorization        *authorization `yaml:"authorization,omitempty"`
+	TLS                  *tlsConfig     `yaml:"tls_config,omitempty"`
+	SampleLimit          int            `yaml:"sample_limit"`
+	StaticConfigs        []staticConfig `yaml:"static_configs,omitempty"`
+	KubernetesSDConfigs  []kubernetesSD `yaml:"kubernetes_sd_configs,omitempty"`
+	RelabelConfigs       []relabel      `yaml:"relabel_configs,omitempty"`
+	MetricRelabelConfigs []relabel      `yaml:"metric_relabel_configs,omitempty"`
 }
 
 type kubernetesSD struct {

@@ -63,5 +63,6 @@ type authorization struct {
 }
 
 type tlsConfig struct {
-	CAFile string `yaml:"ca_file"`
+	CAFile     string `yaml:"ca_file,omitempty"`
+	Unverified bool   `yaml:"insecure_skip_verify,omitempty"`
 }

@@ -44,15 +44,10 @@ const rollouts = `changes(kube_deployment_metadata_generation[2m]) > 0 unless on
 func (w Watched) panels() []board.Contribution {
 	q := board.On(w.Prometheus)
 	var workloads []board.Panel
-	var all []board.Contribution
 	if w.KubeStateMetrics != "" {
-		all = append(all, replicas())
 		workloads = []board.Panel{
-			board.Line(board.Series("Volumes", "percentunit", 3, q(rule.VolumeUsed, "{{persistentvolumeclaim}}")).
+			board.Line(board.Series("Volumes", "percentunit", 1, q(rule.VolumeUsed, "{{persistentvolumeclaim}}")).
 				Description("What each program knows of its own files, against the size of its claim.").Max(1), VolumeHigh),
-			board.Series("Container restarts", "short", 3, q(`sum by (pod) (increase(kube_pod_container_status_restarts_total[$__rate_interval])) > 0`, "{{pod}}")),
-			board.Series("Quota used", "percentunit", 3, q(
-				`kube_resourcequota{type="used"} / ignoring(type) (kube_resourcequota{type="hard"} > 0)`, "{{resource}}")).Max(1),
 		}
 	}
 	panels := []board.Panel{board.Series("Targets", "short", 3, q(`count by (job) (up == 1)`, "{{job}} up"), q(`count by (job) (up == 0)`, "{{job}} down"))}
@@ -61,7 +56,7 @@ func (w Watched) panels() []board.Contribution {
 			board.Series("Series in memory", "short", 3, q(`prometheus_tsdb_head_series{$job}`, "series")),
 			board.Series("Slowest rule groups", "s", 3, q(`topk(5, prometheus_rule_group_last_duration_seconds{$job})`, "{{rule_group}}")))
 	}
-	return append(all,
+	return append(w.platform(),
 		board.Contribution{Dashboard: board.Overview, Row: "Attention", Panels: []board.Panel{firing()}},
 		board.Contribution{Dashboard: board.Infrastructure, Row: "Workloads", Panels: append(workloads,
 			board.Series("Memory of processes", "bytes", 2, q(`sum by (job) (process_resident_memory_bytes)`, "{{job}}")).
@@ -71,19 +66,6 @@ func (w Watched) panels() []board.Contribution {
 		)},
 		board.Contribution{Dashboard: board.Infrastructure, Row: "Monitoring", Panels: panels},
 	)
-}
-
-// replicas tells how many pods there are of what.
-func replicas() board.Contribution {
-	return board.Contribution{Dashboard: board.Overview, Row: "Workloads", Panels: []board.Panel{
-		board.Series("Replicas", "short", 2,
-			board.Query{Expr: `kube_horizontalpodautoscaler_status_current_replicas`, Legend: "{{horizontalpodautoscaler}} now"},
-			board.Query{Expr: `kube_horizontalpodautoscaler_spec_max_replicas`, Legend: "{{horizontalpodautoscaler}} maximum"},
-			board.Query{Expr: `kube_horizontalpodautoscaler_spec_min_replicas`, Legend: "{{horizontalpodautoscaler}} minimum"}),
-		board.Series("Pods available", "short", 2,
-			board.Query{Expr: `kube_deployment_status_replicas_available`, Legend: "{{deployment}}"},
-			board.Query{Expr: `kube_statefulset_status_replicas_ready`, Legend: "{{statefulset}}"}),
-	}}
 }
 
 // firing lists what fires.

@@ -4,6 +4,7 @@
 package observe
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/alphapulse/alphapulse-infra/components/room/board"
@@ -22,7 +23,21 @@ type Watched struct {
 	PrometheusClaim, AlertmanagerClaim string
 	// RemoteWrite tells that samples are sent to somebody else's server.
 	RemoteWrite bool
+	// Containers tells that the kubelets say what containers take.
+	Containers bool
+	// Limits of the alerts on workloads.
+	Limits Limits
 }
+
+// Limits are the values from which on an alert on workloads fires; the default stands for
+// zero.
+type Limits struct {
+	// Throttled is the share of a container's time, where it has work, in which it is held
+	// back at its CPU limit; 0.25.
+	Throttled float64
+}
+
+func (l Limits) withDefaults() Limits { return Limits{Throttled: cmp.Or(l.Throttled, 0.25)} }
 
 // Rules are those of the rooms and monitoring's own around them.
 func Rules(w Watched, rooms []rule.Group) []rule.Group {

@@ -3,7 +3,6 @@ package observe
 import (
 	"fmt"
 
-	"github.com/alphapulse/alphapulse-infra/components/room/board"
 	"github.com/alphapulse/alphapulse-infra/components/room/rule"
 )
 
@@ -31,12 +30,15 @@ const (
 	flapping = 8
 )
 
+// quotaUsed is the used share of each resource of a quota.
+const quotaUsed = `kube_resourcequota{type="used"} / ignoring(type) (kube_resourcequota{type="hard"} > 0)`
+
 // workloads tells what Kubernetes does not get done.
 func (w Watched) workloads() []rule.Rule {
 	about := func(workload string) rule.About {
-		return rule.About{Owner: rule.Platform, Workload: workload, Dashboard: board.Infrastructure.UID}
+		return rule.About{Owner: rule.Platform, Workload: workload, Dashboard: Platform.UID}
 	}
-	all := about(ofPod).Alerts(pods()...)
+	all := about(ofPod).Alerts(append(pods(), w.containers()...)...)
 	all = append(all, about(ofObject).Alerts(objects()...)...)
 	all = append(all, about(ofJob).Alerts(
 		rule.Alert("JobFailed", rule.Warning, "", `kube_job_failed{condition="true"} == 1`,
@@ -50,7 +52,7 @@ func (w Watched) workloads() []rule.Rule {
 	)...)
 	return append(all, about("").Alerts(w.node(),
 		rule.Alert("QuotaNearlyUsed", rule.Warning, "15m",
-			fmt.Sprintf(`kube_resourcequota{type="used"} / ignoring(type) (kube_resourcequota{type="hard"} > 0) > %g`, quotaHigh),
+			fmt.Sprintf(`%s > %g`, quotaUsed, quotaHigh),
 			"The namespace's quota is nearly used",
 			"{{ $value | humanizePercentage }} of {{ $labels.resource }} in the quota {{ $labels.resourcequota }} is used. Pods beyond it are not created."),
 	)...)
@@ -125,5 +127,8 @@ func (w Watched) node() rule.Rule {
 		"A node is lost",
 		"The node {{ $labels.node }} does not report any more. {{ $value }} of the pods of {{ $labels.workload }} ran there.")
 	r.Silences, r.Loud = []rule.Silence{rule.SameWorkload}, true
+	if w.Containers {
+		r.Silences = append(r.Silences, rule.Silence{Equal: []string{"node"}}) // its kubelet
+	}
 	return r
 }

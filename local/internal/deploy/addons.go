@@ -63,6 +63,9 @@ var addons = map[string]addon{
 		},
 		places: map[string]string{"gatewayControllerChart": chartFolder, "gatewayDefinitions": definitionsFile},
 	},
+	"kubeletMetrics": {
+		settings: map[string]any{"kubeletMetricsNamespaces": []string{"alphapulse-" + Stack}},
+	},
 	"logAgent": {
 		images:   []string{"otelcol"},
 		settings: map[string]any{"logAgent": true, "logAgentNamespaces": []string{"alphapulse-" + Stack}},

@@ -24,7 +24,7 @@ func TestAddonsAreRefusedElsewhere(t *testing.T) {
 		{nil, there, ""},
 		{[]string{"certManager"}, here, ""},
 		{[]string{"certManager"}, there, "the stack is deployed to https://prod.example.com (context prod)"},
-		{[]string{"certmanager"}, here, `no add-on is named "certmanager": there is certManager, gateway, logAgent`},
+		{[]string{"certmanager"}, here, `no add-on is named "certmanager": there is certManager, gateway, kubeletMetrics, logAgent`},
 	} {
 		err := checkAddons(c.names, c.where)
 		if c.says == "" && err != nil || c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says)) {
@@ -44,7 +44,7 @@ func TestAddonsOfTheLocalCluster(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw, err := addonSettings(file, []string{"certManager", "gateway", "logAgent"}, "/addons", "uid")
+	raw, err := addonSettings(file, []string{"certManager", "gateway", "kubeletMetrics", "logAgent"}, "/addons", "uid")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,6 +66,9 @@ func TestAddonsOfTheLocalCluster(t *testing.T) {
 	}
 	if want := []any{"alphapulse-dev"}; !reflect.DeepEqual(got.Config["alphapulse:logAgentNamespaces"], want) {
 		t.Errorf("logAgentNamespaces is %v, want %v", got.Config["alphapulse:logAgentNamespaces"], want)
+	}
+	if want := []any{"alphapulse-dev"}; !reflect.DeepEqual(got.Config["alphapulse:kubeletMetricsNamespaces"], want) {
+		t.Errorf("kubeletMetricsNamespaces is %v, want %v", got.Config["alphapulse:kubeletMetricsNamespaces"], want)
 	}
 	var known []string
 	for _, i := range images.Table() {
