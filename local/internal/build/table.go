@@ -143,7 +143,7 @@ var table = []unit{
 	{
 		module: "prometheus-ui",
 		tools:  map[string]string{"prometheus-ui": "web/ui"},
-		memory: 800 * mib,
+		memory: 1000 * mib,
 		pages:  prometheusPages,
 	},
 	{
