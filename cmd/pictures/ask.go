@@ -27,26 +27,44 @@ type source struct {
 	scraped        time.Duration // how often, as Grafana's data source is told
 }
 
-// get asks with a form and returns the answer's body.
+// get asks with a form and returns the answer's body. The edge lets one client ask so much
+// in a second: then it waits for as long as it is told.
 func (s source) get(ctx context.Context, address string, form url.Values) ([]byte, error) {
+	for {
+		body, wait, err := s.once(ctx, address, form)
+		if err != nil || wait == 0 {
+			return body, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-time.After(wait):
+		}
+	}
+}
+
+// once asks once. A wait says when to ask again.
+func (s source) once(ctx context.Context, address string, form url.Values) (body []byte, wait time.Duration, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address+"?"+form.Encode(), nil)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	req.SetBasicAuth(s.user, s.password)
 	res, err := s.client.Do(req)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	defer func() { _ = res.Body.Close() }()
-	body, err := io.ReadAll(io.LimitReader(res.Body, 32<<20))
-	if err != nil {
-		return nil, err
+	if body, err = io.ReadAll(io.LimitReader(res.Body, 32<<20)); err != nil {
+		return nil, 0, err
+	}
+	if after, err := strconv.Atoi(res.Header.Get("Retry-After")); err == nil && res.StatusCode == http.StatusTooManyRequests {
+		return nil, time.Duration(after) * time.Second, nil
 	}
 	if res.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s: %.300s", res.Status, body)
+		return nil, 0, fmt.Errorf("%s: %.300s", res.Status, body)
 	}
-	return body, nil
+	return body, 0, nil
 }
 
 // answer asks all of a panel's queries. The first error ends it, and names the query.

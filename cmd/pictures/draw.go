@@ -15,6 +15,7 @@ const (
 	pageWidth          = 24 * column
 	headHeight         = 58.0
 	margin             = 5.0
+	letter             = 6.4 // width of most of them
 )
 
 // Colours on a light ground.
@@ -144,7 +145,7 @@ func (c *canvas) table(all []series, b box) {
 		for _, name := range sortedKeys(s.labels) {
 			said = append(said, name+"="+s.labels[name])
 		}
-		c.put(`<text x="%s" y="%s">%s</text>`, short(b.x), short(y), escape(fitting(strings.Join(said, "  "), b.w, 5.8)))
+		c.put(`<text x="%s" y="%s">%s</text>`, short(b.x), short(y), escape(fitting(strings.Join(said, "  "), b.w, letter)))
 	}
 }
 
@@ -167,7 +168,7 @@ func (c *canvas) chart(p panel, all []series, b box, s span, marks []float64) {
 	limits := f.limits()
 	all = slices.DeleteFunc(slices.Clone(all), func(s series) bool { return len(s.points) == 0 })
 	names := legend(all, limits, f.Unit, b.w)
-	a := fit(box{b.x + 52, b.y + 4, b.w - 58, b.h - 24 - 14*float64(len(names))}, s, all, f)
+	a := fit(box{b.x + 62, b.y + 4, b.w - 68, b.h - 24 - 14*float64(len(names))}, s, all, f)
 	for _, v := range ticks(a.low, a.high, f.Unit) {
 		c.put(`<path class="g" d="M%s %sh%s"/><text class="p e" x="%s" y="%s">%s</text>`, short(a.x), short(a.py(v)), short(a.w), short(a.x-5), short(a.py(v)+4), escape(format(v, f.Unit)))
 	}
@@ -226,8 +227,8 @@ func legend(all []series, limits []float64, unit string, width float64) [][]entr
 	var rows [][]entry
 	x := width
 	for n, e := range entries {
-		e.name = fitting(e.name, width/2-20, 5.8)
-		need := float64(len([]rune(e.name)))*5.8 + 26
+		e.name = fitting(e.name, width/2-20, letter)
+		need := float64(len([]rune(e.name)))*letter + 26
 		// The last row keeps room to say what is missing.
 		room := width
 		if len(rows) == legendRows && n < len(entries)-1 {

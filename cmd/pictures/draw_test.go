@@ -150,7 +150,7 @@ func TestALegendCountsWhatHasNoRoom(t *testing.T) {
 			if last.x < end {
 				t.Errorf("%q stands on what is before it", last.name)
 			}
-			end = last.x + float64(len(last.name))*5.8 + 14
+			end = last.x + float64(len(last.name))*letter + 14
 			named++
 		}
 		if end > 560+30 {

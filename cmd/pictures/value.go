@@ -103,7 +103,7 @@ func ticks(low, high float64, unit string) []float64 {
 	}
 	var all []float64
 	for n := math.Ceil(low/step - 1e-9); n*step <= high*(1+1e-9); n++ {
-		all = append(all, n*step)
+		all = append(all, n*step+0) // no -0
 	}
 	return all
 }

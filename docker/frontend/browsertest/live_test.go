@@ -58,7 +58,7 @@ func TestLivePrometheus(t *testing.T) {
 	p.run("log in", call(network.SetExtraHTTPHeaders, network.SetExtraHTTPHeadersParams{
 		Headers: network.Headers{"Authorization": "Basic " + base64.StdEncoding.EncodeToString([]byte("admin:"+password))},
 	}))
-	p.run("take a small desktop's size", chromedp.EmulateViewport(1200, 760))
+	p.run("take a small desktop's size", chromedp.EmulateViewport(1200, 1000))
 	query := url.Values{"g0.expr": {`sum by (host, route) (rate(edge_requests_total[1m]))`}, "g0.tab": {"graph"}, "g0.range_input": {"15m"}}
 	p.open(s.url + "/query?" + query.Encode())
 	p.await("a graph", `document.querySelector('.uplot canvas')?.width > 300`)
