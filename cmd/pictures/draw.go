@@ -74,7 +74,7 @@ func draw(d dashboard, answers []answer, s span, marks []float64) string {
 
 type canvas struct{ strings.Builder }
 
-func (c *canvas) put(format string, args ...any) { fmt.Fprintf(c, format+"\n", args...) }
+func (c *canvas) put(format string, args ...any) { _, _ = fmt.Fprintf(c, format+"\n", args...) }
 
 func escape(s string) string {
 	var b strings.Builder
