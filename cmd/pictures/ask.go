@@ -59,7 +59,7 @@ func (s source) once(ctx context.Context, address string, form url.Values) (body
 		return nil, 0, err
 	}
 	if after, err := strconv.Atoi(res.Header.Get("Retry-After")); err == nil && res.StatusCode == http.StatusTooManyRequests {
-		return nil, time.Duration(after) * time.Second, nil
+		return nil, time.Duration(max(after, 1)) * time.Second, nil
 	}
 	if res.StatusCode != http.StatusOK {
 		return nil, 0, fmt.Errorf("%s: %.300s", res.Status, body)

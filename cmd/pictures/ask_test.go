@@ -91,6 +91,25 @@ func TestAFailedQueryEndsIt(t *testing.T) {
 	}
 }
 
+// TestTheEdgesLimitIsWaitedFor: whoever asks too much in a second asks again when told to.
+func TestTheEdgesLimitIsWaitedFor(t *testing.T) {
+	asked := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if asked++; asked == 1 {
+			w.Header().Set("Retry-After", "1")
+			w.WriteHeader(http.StatusTooManyRequests)
+			return
+		}
+		_, _ = w.Write([]byte(`{"status":"success","data":{"result":[{"metric":{},"values":[[1767355200,"1"]]}]}}`))
+	}))
+	t.Cleanup(server.Close)
+	from := source{client: server.Client(), series: server.URL, scraped: 15 * time.Second}
+	a, err := from.answer(t.Context(), panel{Title: "Requests", Targets: []target{{Expr: "a"}}}, minutes(10))
+	if err != nil || a.empty() || asked != 2 {
+		t.Errorf("asked %d times: %+v, %v", asked, a, err)
+	}
+}
+
 // TestMarksAreWhereSomethingBegins, not as long as it lasts.
 func TestMarksAreWhereSomethingBegins(t *testing.T) {
 	s := minutes(10)
