@@ -205,6 +205,10 @@ bench: local ## measure the dev stack, which is left running, and edge and backe
 	go test -C docker/backend -tags integration -run '^$$' -bench '$(or $(BENCH),.)' -benchtime 1x -timeout 30m ./integration/... || rc=1; \
 	exit $$rc
 
+.PHONY: pictures
+pictures: local ## draw what the running dev stack shows into docs/pictures: its dashboards' queries, and Prometheus' own pages in Chromium
+	@go run ./cmd/pictures -local $(LOCAL)
+
 ##@ manifests
 
 .PHONY: render

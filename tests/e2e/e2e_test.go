@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -65,6 +66,7 @@ func testEndpoints(t *testing.T) {
 	if err != nil || status != http.StatusUnauthorized {
 		t.Errorf("Prometheus without a password: %d %v, want 401", status, err)
 	}
+	testPrometheusPages(t, o)
 	plain := strings.NewReplacer("https:", "http:", ":30443", ":30080").Replace(o.URLs["ui"])
 	status, _, err = request(t, browser(t, o.CACertificate), http.MethodGet, plain, nil, nil)
 	if err != nil || status/100 != 3 {
@@ -72,8 +74,37 @@ func testEndpoints(t *testing.T) {
 	}
 }
 
+// testPrometheusPages: Prometheus' own pages, and the script that they are, are behind the
+// edge's login and below its path.
+func testPrometheusPages(t *testing.T, o outputs) {
+	t.Helper()
+	c := browser(t, o.CACertificate)
+	get := func(path string, login bool) (int, string) {
+		status, body, err := request(t, c, http.MethodGet, o.URLs["prometheus"]+path, nil, func(r *http.Request) {
+			if login {
+				r.SetBasicAuth("admin", o.PrometheusPassword)
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return status, string(body)
+	}
+	status, page := get("/query", true)
+	script := regexp.MustCompile(`src="\.(/assets/[^"]+\.js)"`).FindStringSubmatch(page)
+	if status != http.StatusOK || script == nil || !strings.Contains(page, "<title>Prometheus") {
+		t.Fatalf("GET /query: %d, and a page without a script of its own: %.300q", status, page)
+	}
+	if status, code := get(script[1], true); status != http.StatusOK || len(code) < 100_000 {
+		t.Errorf("GET %s: %d, %d bytes", script[1], status, len(code))
+	}
+	if status, _ := get(script[1], false); status != http.StatusUnauthorized {
+		t.Errorf("GET %s without a password: %d, want 401", script[1], status)
+	}
+}
+
 // testBrowser runs the frontend's tests in Chromium against the stack: the pages, the
-// dashboard and their live data, over TLS with the development CA.
+// dashboard and their live data, and Prometheus' own pages, over TLS with the development CA.
 func testBrowser(t *testing.T) {
 	o := outputsOf(t, stack)
 	dir := t.TempDir()
@@ -84,7 +115,8 @@ func testBrowser(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "go", "test", "-C", filepath.Join(root, "docker", "frontend"), "-count=1", "-v", "-tags=live", "./browsertest")
-	cmd.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0", "UI_URL="+o.URLs["ui"], "DASHBOARD_URL="+o.URLs["dashboard"], "CA_FILE="+ca, "OUTPUT_DIR="+dir)
+	cmd.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0", "UI_URL="+o.URLs["ui"], "DASHBOARD_URL="+o.URLs["dashboard"],
+		"PROMETHEUS_URL="+o.URLs["prometheus"], "PROMETHEUS_PASSWORD="+o.PrometheusPassword, "CA_FILE="+ca, "OUTPUT_DIR="+dir)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("the tests in the browser: %v\n%s", err, last(string(out), 60))

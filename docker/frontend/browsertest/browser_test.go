@@ -204,7 +204,7 @@ func (p *tab) watch(event any) {
 
 func (p *tab) checkHost(address string) {
 	u, err := url.Parse(address)
-	if err == nil && u.Host == p.host {
+	if err == nil && (u.Host == p.host || u.Scheme == "data") { // the page holds that itself
 		return
 	}
 	p.note("request to another host than %s: %s", p.host, address)

@@ -390,6 +390,15 @@ func TestTable(t *testing.T) {
 				t.Errorf("%s is to call %s, which is not in %s", name, tool, u.folder())
 			}
 		}
+		if u.pages != nil {
+			if len(u.names()) != 1 {
+				t.Errorf("%s: pages have one name", u.folder())
+			}
+			if _, err := u.pages.key(filepath.Join(root, u.folder())); err != nil {
+				t.Errorf("%s: %v", u.folder(), err)
+			}
+			continue
+		}
 		mod, err := os.ReadFile(filepath.Join(root, u.folder(), "go.mod"))
 		if err != nil {
 			t.Errorf("not committed: %v", err)

@@ -38,15 +38,19 @@ func (j *job) run(ctx context.Context, tools []string) (map[string]string, error
 	}
 	have := map[string]string{}
 	for _, t := range tools {
-		if p := j.path(t); executable(p) {
-			have[t] = p
+		if j.there(t) {
+			have[t] = j.path(t)
 		}
 	}
 	return have, err
 }
 
 // identify finds out under which key the unit's tools lie in the cache.
-func (j *job) identify(ctx context.Context) error {
+func (j *job) identify(ctx context.Context) (err error) {
+	if j.pages != nil {
+		j.key, err = j.pages.key(j.dir)
+		return err
+	}
 	g, err := findGo(ctx, j.dir)
 	if err != nil {
 		return err
@@ -59,7 +63,15 @@ func (j *job) identify(ctx context.Context) error {
 func (j *job) path(tool string) string { return filepath.Join(j.cache, tool, j.key, tool) }
 
 func (j *job) missing(tools []string) []string {
-	return slices.DeleteFunc(slices.Clone(tools), func(t string) bool { return executable(j.path(t)) })
+	return slices.DeleteFunc(slices.Clone(tools), j.there)
+}
+
+// there tells whether the cache has it.
+func (j *job) there(tool string) bool {
+	if j.pages != nil {
+		return isFolder(j.path(tool))
+	}
+	return executable(j.path(tool))
 }
 
 func executable(p string) bool {
@@ -146,6 +158,10 @@ func (j *job) link(tools []string) error {
 // embeds are not generated yet, and a failed download is tried once more.
 func (j *job) download(ctx context.Context, tools []string) error {
 	step := j.reporter.Step("download the modules of " + path.Base(j.folder()))
+	if j.pages != nil {
+		_, err := j.pages.fetch(ctx, j.dir, step)
+		return step.Done(err)
+	}
 	args := append([]string{"list", "-deps", "-e", "-f={{/* only the download counts */}}"}, j.tagArgs()...)
 	return step.Done(runGo(ctx, j.dir, step, append(args, j.packagesOf(tools)...)...))
 }
@@ -173,6 +189,13 @@ func (j *job) compile(ctx context.Context, tools []string, step *progress.Step) 
 		return fmt.Errorf("cache folder: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(tmp) }()
+	if j.pages != nil {
+		made, err := j.pages.make(ctx, j.dir, tmp, step)
+		if err != nil {
+			return err
+		}
+		return j.install(made, tools[0]) // it has no other
+	}
 	args := j.args()
 	if j.generate.run != nil {
 		overlay, err := j.overlay(ctx, tmp, step)

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"hash"
 	"io"
 	"io/fs"
 	"os"
@@ -23,6 +24,15 @@ func (u unit) key(dir string, g goEnv) (string, error) {
 	for _, a := range u.args() {
 		put(a)
 	}
+	if err := hashFiles(h, dir); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil))[:16], nil
+}
+
+// hashFiles puts the names and the contents of a module's files into the hash.
+func hashFiles(h hash.Hash, dir string) error {
+	put := func(s string) { _, _ = fmt.Fprintf(h, "%d:%s\n", len(s), s) }
 	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -55,7 +65,7 @@ func (u unit) key(dir string, g goEnv) (string, error) {
 		return nil
 	})
 	if err != nil {
-		return "", fmt.Errorf("read module %s: %w", dir, err)
+		return fmt.Errorf("read module %s: %w", dir, err)
 	}
-	return hex.EncodeToString(h.Sum(nil))[:16], nil
+	return nil
 }

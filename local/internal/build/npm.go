@@ -8,12 +8,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"github.com/alphapulse/alphapulse-infra/local/internal/progress"
 )
 
-// ErrNpm says that the packages of the user interface could not be fetched or
+// ErrNpm says that the packages of a user interface could not be fetched or
 // that it could not be built.
 var ErrNpm = errors.New("the user interface was not built")
 
@@ -26,7 +27,7 @@ var userInterface = generator{
 		if err != nil {
 			return err
 		}
-		if err := copySources(dir, work); err != nil {
+		if err := copySources(dir, work, "ui/dist"); err != nil {
 			return fmt.Errorf("copy %s: %w", dir, err)
 		}
 		for _, args := range [][]string{{"ci", "--no-audit", "--no-fund"}, {"run", "build"}} {
@@ -41,8 +42,9 @@ var userInterface = generator{
 	},
 }
 
-// copySources copies what git holds of a package: not what npm made in it.
-func copySources(from, to string) error {
+// copySources copies a package without what npm made in it, and without what is in the
+// named folders.
+func copySources(from, to string, without ...string) error {
 	return filepath.WalkDir(from, func(p string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -55,7 +57,7 @@ func copySources(from, to string) error {
 		switch {
 		case d.IsDir() && d.Name() == "node_modules":
 			return filepath.SkipDir
-		case d.IsDir() && rel == filepath.Join("ui", "dist"):
+		case d.IsDir() && slices.Contains(without, filepath.ToSlash(rel)):
 			if err := os.MkdirAll(target, 0o755); err != nil {
 				return err
 			}
@@ -74,13 +76,18 @@ func copySources(from, to string) error {
 }
 
 func npm(ctx context.Context, dir string, step *progress.Step, args ...string) error {
-	w := step.Writer()
-	_, _ = fmt.Fprintf(w, "%s: npm %v\n", dir, args)
-	cmd := exec.CommandContext(ctx, "npm", args...)
+	return packages(ctx, dir, step, nil, "npm", args...)
+}
+
+// packages runs a manager of packages in dir, with further variables.
+func packages(ctx context.Context, dir string, step *progress.Step, env []string, command string, args ...string) error {
+	name, w := filepath.Base(command), step.Writer()
+	_, _ = fmt.Fprintf(w, "%s: %s %v\n", dir, name, args)
+	cmd := exec.CommandContext(ctx, command, args...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "CI=true", "NO_UPDATE_NOTIFIER=1")
+	cmd.Env = slices.Concat(os.Environ(), []string{"CI=true", "NO_UPDATE_NOTIFIER=1"}, env)
 	cmd.Stdout, cmd.Stderr = w, w
-	// npm starts others: a group of its own, so that an interrupt reaches them.
+	// It starts others: a group of its own, so that an interrupt reaches them.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 	cmd.WaitDelay = stopGrace
@@ -90,7 +97,7 @@ func npm(ctx context.Context, dir string, step *progress.Step, args ...string) e
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		return progress.Explain(fmt.Errorf("%w: npm %s: %w", ErrNpm, args[0], err), "",
+		return progress.Explain(fmt.Errorf("%w: %s %s: %w", ErrNpm, name, args[0], err), "",
 			"Check that the npm registry can be reached (npm ping), then run it again; what is built is kept.")
 	}
 	return nil

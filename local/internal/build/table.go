@@ -19,11 +19,11 @@ const (
 	gib = 1 << 30
 )
 
-// A Tool is one program that Ensure can build.
+// A Tool is one program, or one folder of pages, that Ensure can build.
 type Tool struct {
-	Name    string // file name of the binary, unique in the table
+	Name    string // file name of the binary or of the folder, unique in the table
 	Module  string // folder of its module, relative to the repository
-	Package string // import path, or a path beginning with ./ inside the module
+	Package string // import path, or a path inside the module
 }
 
 // Families of units: what they share is compiled by the first and found by the others,
@@ -141,6 +141,12 @@ var table = []unit{
 		generate: userInterface,
 	},
 	{
+		module: "prometheus-ui",
+		tools:  map[string]string{"prometheus-ui": "web/ui"},
+		memory: 1000 * mib,
+		pages:  prometheusPages,
+	},
+	{
 		module: "grafana",
 		tools:  map[string]string{"grafana-server": "github.com/grafana/grafana/pkg/cmd/grafana-server"},
 		stamp:  map[string]string{"main.version": "6.1.6"},
@@ -226,7 +232,7 @@ var table = []unit{
 	},
 }
 
-// Tools returns the programs that Ensure can build, in the table's order.
+// Tools returns what Ensure can build, in the table's order.
 func Tools() []Tool {
 	var all []Tool
 	for _, u := range table {

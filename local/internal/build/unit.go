@@ -8,17 +8,18 @@ import (
 )
 
 // A unit is what one `go build` makes: programs of one module that share their
-// flags.
+// flags. One that has pages is a folder of them instead.
 type unit struct {
 	module   string            // folder below local/modules; dir overrides it
 	dir      string            // folder relative to the repository, for modules elsewhere
-	tools    map[string]string // name → package
+	tools    map[string]string // name → package, or the folder of what becomes pages
 	calls    map[string]string // further names → the tool that is what it is called by
 	family   string            // of units that share large packages
 	stamp    map[string]string // -X variables
 	tags     string
 	memory   int64     // peak of compiler and linker together, in bytes, measured on 2 cores
 	generate generator // files that the module embeds and git does not hold
+	pages    *pages
 }
 
 func (u unit) folder() string {

@@ -53,6 +53,7 @@ type Image struct {
 	debPackage string            // the Debian package whose version the image has, if any
 	layers     []debian.Recipe   // root file systems, the lowest first
 	tools      map[string]string // path in the image → name in the table of package build
+	pages      map[string]string // folder in the image → name there of pages
 	commands   map[string]string // commands that building the tools needs on PATH → Debian package
 	modules    []moduleFiles
 	goVersion  string            // of the Go tool chain that lies in /usr/local/go, if any
@@ -238,13 +239,12 @@ func (f *factory) one(ctx context.Context, rank int, i Image) (*Archive, error) 
 		}
 	}
 	binaries := map[string]string{}
-	if len(i.tools) > 0 {
+	if names := i.built(); len(names) > 0 {
 		if err := f.install(ctx, i.commands); err != nil {
 			return nil, err
 		}
-		names := slices.Sorted(maps.Values(i.tools))
 		var err error
-		if binaries, err = f.tools(ctx, slices.Compact(names)...); err != nil {
+		if binaries, err = f.tools(ctx, names...); err != nil {
 			return nil, err
 		}
 	}
@@ -273,6 +273,13 @@ func (f *factory) one(ctx context.Context, rank int, i Image) (*Archive, error) 
 	s := f.r.Step("image " + strings.TrimPrefix(i.Refs[0], "docker.io/"))
 	a, err := f.write(ctx, i, base, below, binaries, s)
 	return a, s.Done(err)
+}
+
+// built are the names in package build's table of what the image has from there.
+func (i Image) built() []string {
+	names := slices.AppendSeq(slices.Collect(maps.Values(i.tools)), maps.Values(i.pages))
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // install installs the packages of those commands that are missing.
@@ -342,8 +349,11 @@ func (f *factory) key(i Image, binaries map[string]string) (string, error) {
 	if i.goVersion != "" { // rows without one keep the keys that they had before
 		put(i.goVersion + " with its standard library compiled")
 	}
-	for _, name := range slices.Sorted(maps.Values(i.tools)) {
-		// The path has the key of what the binary was built from in it.
+	if len(i.pages) > 0 {
+		put(i.pages)
+	}
+	for _, name := range i.built() {
+		// The path has the key of what it was built from in it.
 		put(binaries[name])
 	}
 	return hex.EncodeToString(h.Sum(nil))[:16], nil

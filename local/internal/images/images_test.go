@@ -58,9 +58,9 @@ func TestTable(t *testing.T) {
 		if i.Version != promised(i) && i.Differs == "" {
 			t.Errorf("%s: %s is built where the tag promises %s, and the row does not say why", i.Name, i.Version, promised(i))
 		}
-		for path, tool := range i.tools {
+		for _, tool := range i.built() {
 			if !tools[tool] {
-				t.Errorf("%s: %s is to be %s, which package build does not have", i.Name, path, tool)
+				t.Errorf("%s: %s is to be in it, which package build does not have", i.Name, tool)
 			}
 		}
 		for _, l := range i.layers {
@@ -265,7 +265,14 @@ func fake(t *testing.T) *factory {
 			found := map[string]string{}
 			for _, n := range names {
 				found[n] = filepath.Join(dir, n)
-				if err := os.WriteFile(found[n], []byte("program "+n), 0o755); err != nil {
+				file := found[n]
+				if n == "prometheus-ui" {
+					file = filepath.Join(file, "assets", "index.js")
+				}
+				if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+					return nil, err
+				}
+				if err := os.WriteFile(file, []byte("program "+n), 0o755); err != nil {
 					return nil, err
 				}
 			}
@@ -404,7 +411,7 @@ var contracts = map[string]contract{
 	"prometheus": {
 		user: "nobody", workdir: "/usr/share/prometheus", entrypoint: []string{"/bin/prometheus"}, ports: []string{"9090/tcp"}, volumes: []string{"/prometheus"},
 		cmd:   []string{"--config.file=/etc/prometheus/prometheus.yml", "--storage.tsdb.path=/prometheus"},
-		files: map[string]string{"/bin/prometheus": "755 0:0", "/etc/prometheus/prometheus.yml": "644 65534:65534", "/prometheus": "775 65534:65534", "/usr/share/prometheus/data": "-> /prometheus/data", "/bin/sh": "-> /usr/bin/busybox"},
+		files: map[string]string{"/bin/prometheus": "755 0:0", "/etc/prometheus/prometheus.yml": "644 65534:65534", "/prometheus": "775 65534:65534", "/usr/share/prometheus/data": "-> /prometheus/data", "/usr/share/prometheus/web/ui/static/mantine-ui/assets/index.js": "644 0:0", "/bin/sh": "-> /usr/bin/busybox"},
 	},
 	"alertmanager": {
 		user: "nobody", workdir: "/alertmanager", entrypoint: []string{"/bin/alertmanager"}, ports: []string{"9093/tcp"}, volumes: []string{"/alertmanager"},
@@ -609,6 +616,7 @@ func TestChangedInputMakesAnotherImage(t *testing.T) {
 		"packages":    func(i *Image) { i.layers = []debian.Recipe{{Suite: debian.Stable, Packages: []string{"redis"}}} },
 		"added text":  func(i *Image) { i.appends = map[string]string{"/a": "b"} },
 		"other tools": func(i *Image) { i.tools = map[string]string{"/a": "b"} },
+		"other pages": func(i *Image) { i.pages = map[string]string{"/a": "b"} },
 	} {
 		changed := i
 		change(&changed)
@@ -619,6 +627,17 @@ func TestChangedInputMakesAnotherImage(t *testing.T) {
 		if key == base {
 			t.Errorf("another %s gives the same key", what)
 		}
+	}
+
+	// Of what is built, the path names the content.
+	i = row(t, "prometheus")
+	built := map[string]string{"prometheus": "/prometheus/1/prometheus", "prometheus-ui": "/prometheus-ui/1/prometheus-ui"}
+	if base, err = f.key(i, built); err != nil {
+		t.Fatal(err)
+	}
+	built["prometheus-ui"] = "/prometheus-ui/2/prometheus-ui"
+	if key, err := f.key(i, built); err != nil || key == base {
+		t.Errorf("other pages give the same key (%v)", err)
 	}
 }
 

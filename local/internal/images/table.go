@@ -124,6 +124,9 @@ func debianShell() oci.Tree {
 	return oci.Tree{"/usr/bin/sh": link("bash"), "/var/run": link("/run"), "/var/lock": link("/run/lock"), "/run/lock": {Dir: true, Mode: 0o1777}}
 }
 
+// npm are the commands that pages are built with, and their packages.
+var npm = map[string]string{"node": "nodejs", "npm": "npm"}
+
 // static is the usual image of a server that is one static binary.
 func static(binary, tool, user string) Image {
 	return Image{
@@ -262,7 +265,7 @@ func ownImages() []Image {
 		static("/frontend", "frontend", "1001:1001").
 			with(func(i *Image) {
 				i.tree = accounts("frontend", 1001, "/")
-				i.commands = map[string]string{"node": "nodejs", "npm": "npm"}
+				i.commands = npm
 				i.config.ExposedPorts = set("3000/tcp")
 				i.config.Env = append(i.config.Env, "PORT=3000")
 				i.config.Healthcheck = healthcheck("/frontend", 5*time.Second)

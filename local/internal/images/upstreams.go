@@ -132,14 +132,15 @@ func prometheus() Image {
 	// another one; data, the default place of what it stores, leads back.
 	const work = "/usr/share/prometheus"
 	return Image{
-		layers: []debian.Recipe{certificates, busybox},
-		tools:  map[string]string{"/bin/prometheus": "prometheus"},
+		layers:   []debian.Recipe{certificates, busybox},
+		tools:    map[string]string{"/bin/prometheus": "prometheus"},
+		pages:    map[string]string{work + "/web/ui/static/mantine-ui": "prometheus-ui"},
+		commands: npm,
 		tree: join(accounts("", 0, ""), shell(), oci.Tree{
 			"/etc/prometheus":                dir(0o755, nobody),
 			"/etc/prometheus/prometheus.yml": owned(file("prometheus.yml", 0o644), nobody, nobody),
 			"/prometheus":                    dir(0o775, nobody),
 			work + "/data":                   link("/prometheus/data"),
-			work + "/web/ui/static/mantine-ui/index.html": file("prometheus-index.html", 0o644),
 		}),
 		config: v1.Config{
 			User:         "nobody",
@@ -151,7 +152,7 @@ func prometheus() Image {
 			Volumes:      set("/prometheus"),
 		},
 	}.row("prometheus", "Go module github.com/prometheus/prometheus", "3.16.0",
-		"one plain page in place of its own, which its Go module lacks (the working folder is /usr/share/prometheus for its sake); without promtool; discovery by Kubernetes, DNS, files and HTTP only",
+		"its pages, built from the module's sources, are files (the working folder is /usr/share/prometheus for their sake), and without those of release 2; without promtool; discovery by Kubernetes, DNS, files and HTTP only",
 		"docker.io/prom/prometheus:v3.16.0")
 }
 

@@ -129,6 +129,11 @@ func (i Image) content(ctx context.Context, tmp string, binaries map[string]stri
 	for name, tool := range i.tools {
 		tree[name] = oci.Entry{Mode: 0o755, Source: binaries[tool]}
 	}
+	for to, pages := range i.pages {
+		if err := addFiles(tree, binaries[pages], to); err != nil {
+			return nil, err
+		}
+	}
 	for _, m := range i.modules {
 		if err := m.add(ctx, tree, s.Writer()); err != nil {
 			return nil, err
