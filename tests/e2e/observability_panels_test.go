@@ -225,7 +225,9 @@ func (g grafanaAsks) found(t *testing.T, source, how, expr string) (bool, error)
 		raw, err := g.raw(t, g.of("VictoriaLogs", path), over)
 		return err == nil && strings.Contains(string(raw), "severity_text") || strings.Contains(string(raw), "service.name"), err
 	case board.TracesDatasource:
-		var answer struct{ Data []struct{ Parent, Child string } }
+		var answer struct {
+			Data []struct{ Parent, Child string }
+		}
 		err := g.get(t, g.of("Jaeger", "api/dependencies"), url.Values{"endTs": {fmt.Sprint(now.UnixMilli())}, "lookback": {"3600000"}}, &answer)
 		return len(answer.Data) > 0, err
 	}
