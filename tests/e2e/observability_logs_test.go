@@ -25,8 +25,8 @@ import (
 // agentNamespace is where the agent runs that reads the nodes' log files.
 const agentNamespace = "log-agent"
 
-// installAgent brings the agent as an administrator does.
-func installAgent(t *testing.T) {
+// installAddons brings what an administrator gives: the agent, and the right to ask kubelets.
+func installAddons(t *testing.T) {
 	t.Helper()
 	picture(t, agentNamespace)
 	t.Cleanup(func() {
@@ -35,7 +35,7 @@ func installAgent(t *testing.T) {
 		}
 		removeNamespace(t, agentNamespace)
 	})
-	must(t, "deploy", "--addons=logAgent")
+	must(t, "deploy", "--addons=logAgent,kubeletMetrics")
 }
 
 // testHeard: whatever has written a line is found, by its pod and container, and its

@@ -33,7 +33,7 @@ const (
 func TestObservability(t *testing.T) {
 	picture(t, namespace)
 	must(t, "images", "otelcol", "victoria-logs", "jaeger", "versitygw")
-	installAgent(t)
+	installAddons(t)
 	e := editable(t)
 	pages := startReceiver(t)
 	f := inducedFaults(pages, e)
@@ -44,7 +44,7 @@ func TestObservability(t *testing.T) {
 		// What is over within a millisecond asks for nothing, and is dropped.
 		"tracesTailSampling=0", "tracesSlowMilliseconds=1",
 		"logsStorage=2Gi", "tracesStorage=1Gi", "collectorStorage=1Gi", "logsAgentNamespace="+agentNamespace,
-		"prometheusOtlp=true", "grafanaLogsPlugin="+plugins,
+		"prometheusOtlp=true", "kubeletMetrics=true", "grafanaLogsPlugin="+plugins,
 		"databaseBackup=volume", "databaseBackupStorage=2Gi", "tlsMode=secret", "tlsSecret="+shortLived)
 	f.certificate.begin()
 	t.Logf("logs, traces and backups on: %s", since(start))
