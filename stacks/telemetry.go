@@ -43,6 +43,9 @@ func (s *Stack) tracesSettings(g *settings.Group) {
 		if a.Traces.On() && a.Tail.On() && s.Edge.TraceSampling > 0 && s.Edge.TraceSampling < 1 {
 			p.Warn("tracesTailSampling", "edgeTraceSampling is %v: only that share of the requests is seen by it; set 1 to keep every one that failed or was slow", s.Edge.TraceSampling)
 		}
+		if a.Traces.Backend == telemetry.Local && s.Target == room.Kubernetes && a.Traces.Store.Storage.Cmp(telemetry.TracesReserve) < 0 {
+			p.Warn("tracesStorage", "Jaeger's store takes 2 GiB of %s at once, for which VolumeFilling fires: set at least %s", a.Traces.Store.Storage.String(), telemetry.TracesReserve.String())
+		}
 		if a.Traces.On() && s.Edge.TraceSampling == 0 {
 			p.Warn("tracesBackend", "edgeTraceSampling is 0: only requests that bring a sampled trace of their own are kept; set e.g. 0.05")
 		}

@@ -75,7 +75,7 @@ func (a *Args) forwarderConfig() (string, error) {
 					"trace_id":    section{"parse_from": "attributes.line.trace_id"},
 					"span_id":     section{"parse_from": "attributes.line.span_id"},
 					"trace_flags": section{"parse_from": "attributes.line.trace_flags"}},
-				{"type": "severity_parser", "parse_from": "attributes.line.status", "overwrite_text": true, "mapping": section{"error": "5xx", "warn": "4xx", "info": []string{"2xx", "3xx"}}},
+				{"type": "severity_parser", "parse_from": "attributes.line.status", "overwrite_text": true, "mapping": section{"error": "5xx", "warn": "4xx", "info": []any{section{"min": 100, "max": 199}, "2xx", "3xx"}}},
 				{"type": "add", "field": "body", "value": `EXPR(attributes.line.method + " " + attributes.line.host + attributes.line.path + " " + string(attributes.line.status))`},
 				{"type": "flatten", "field": "attributes.line"},
 				{"type": "remove", "field": "attributes.time"},

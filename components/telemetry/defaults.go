@@ -48,6 +48,9 @@ var (
 	}
 	// LeastQueue is a volume.
 	LeastQueue = resource.MustParse("256Mi")
+	// TracesReserve is the volume from which on what Badger takes before it has kept anything,
+	// a file of 2 GiB for its values, is not most of it.
+	TracesReserve = resource.MustParse("4Gi")
 )
 
 // IndicesResources are those of what gives logs an index template in an Elasticsearch.

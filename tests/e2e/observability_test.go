@@ -43,7 +43,7 @@ func TestObservability(t *testing.T) {
 	e.deploy(t, "logsBackend=local", "tracesBackend=local", "edgeTraceSampling=1", "debug=true",
 		// What is over within a millisecond asks for nothing, and is dropped.
 		"tracesTailSampling=0", "tracesSlowMilliseconds=1",
-		"logsStorage=2Gi", "tracesStorage=1Gi", "collectorStorage=1Gi", "logsAgentNamespace="+agentNamespace,
+		"logsStorage=2Gi", "tracesStorage=4Gi", "collectorStorage=1Gi", "logsAgentNamespace="+agentNamespace,
 		"prometheusOtlp=true", "kubeletMetrics=true", "grafanaLogsPlugin="+plugins,
 		"databaseBackup=volume", "databaseBackupStorage=2Gi", "tlsMode=secret", "tlsSecret="+shortLived)
 	f.certificate.begin()

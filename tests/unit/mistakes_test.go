@@ -381,6 +381,11 @@ func TestWhatLooksLikeASecretIsNamed(t *testing.T) {
 	assert.NotContains(t, warnings(map[string]string{"backendArgs": `["api","--api-key=hunter2"]`}), "hunter2")
 	assert.Contains(t, warnings(map[string]string{"backendArgs": `["api","--password","hunter2"]`}), "backendArgs: argument 3 looks like")
 	assert.Contains(t, warnings(map[string]string{"backendCommand": `["sh","-c","export PASSWORD=hunter2; run"]`}), "backendCommand: argument 3 looks like")
+	traced := map[string]string{"tracesBackend": "local", "edgeTraceSampling": "0.5", "tracesTailSampling": "0.1", "tracesStorage": "1Gi"}
+	assert.Contains(t, warnings(traced), "tracesStorage: Jaeger's store takes 2 GiB of 1Gi at once")
+	assert.Contains(t, warnings(traced), "tracesTailSampling: edgeTraceSampling is 0.5")
+	traced["edgeTraceSampling"], traced["tracesStorage"] = "1", "4Gi"
+	assert.Empty(t, warnings(traced))
 	assert.Contains(t, warnings(map[string]string{"edgeImage": "nginxinc/nginx-unprivileged:1"}), "does not tell which nginx it has")
 	assert.Contains(t, warnings(map[string]string{"edgeImage": "registry.example.com/team/edge:1.0.0"}), "does not tell which nginx it has: nginx 1.28 or later is needed")
 	assert.Contains(t, warnings(map[string]string{"databaseImage": "registry.example.com/team/db:5"}), "PostgreSQL 17 is needed")
