@@ -349,16 +349,30 @@ func TestNearMistakesAreAccepted(t *testing.T) {
 	run(t, "prod", map[string]string{"kubeconfig": "/etc/kubernetes/admin.conf"})
 }
 
+// warned is what the stack prod warns of with these settings.
+func warned(t *testing.T, with map[string]string) string {
+	t.Helper()
+	config, err := recorder.StackConfig("prod")
+	require.NoError(t, err)
+	maps.Copy(config, with)
+	s, err := stacks.Parse("prod", config, stored(with), stacks.Previous{})
+	require.NoError(t, err)
+	return strings.Join(s.Warnings, "\n")
+}
+
+// What is decided about traces that the edge has left out already, and a volume that is taken
+// at once, are no mistakes, and nobody wants them.
+func TestTracesThatAreKeptBadlyAreWarnedOf(t *testing.T) {
+	traced := map[string]string{"tracesBackend": "local", "edgeTraceSampling": "0.5", "tracesTailSampling": "0.1", "tracesStorage": "1Gi"}
+	assert.Contains(t, warned(t, traced), "tracesStorage: Jaeger's store takes 2 GiB of 1Gi at once")
+	assert.Contains(t, warned(t, traced), "tracesTailSampling: edgeTraceSampling is 0.5")
+	traced["edgeTraceSampling"], traced["tracesStorage"] = "1", "4Gi"
+	assert.Empty(t, warned(t, traced))
+}
+
 // TestWhatLooksLikeASecretIsNamed, and where it belongs; nothing is refused.
 func TestWhatLooksLikeASecretIsNamed(t *testing.T) {
-	warnings := func(with map[string]string) string {
-		config, err := recorder.StackConfig("prod")
-		require.NoError(t, err)
-		maps.Copy(config, with)
-		s, err := stacks.Parse("prod", config, stored(with), stacks.Previous{})
-		require.NoError(t, err)
-		return strings.Join(s.Warnings, "\n")
-	}
+	warnings := func(with map[string]string) string { return warned(t, with) }
 	assert.Empty(t, warnings(nil))
 	assert.Empty(t, warnings(map[string]string{
 		"backendEnv":  `{"LOG_LEVEL":"info","TOKEN_TTL":"300","SECRET":"","USE_TOKEN":"true","PUBLIC_URL":"https://example.com/a@b","KEY":"x"}`,
@@ -381,11 +395,6 @@ func TestWhatLooksLikeASecretIsNamed(t *testing.T) {
 	assert.NotContains(t, warnings(map[string]string{"backendArgs": `["api","--api-key=hunter2"]`}), "hunter2")
 	assert.Contains(t, warnings(map[string]string{"backendArgs": `["api","--password","hunter2"]`}), "backendArgs: argument 3 looks like")
 	assert.Contains(t, warnings(map[string]string{"backendCommand": `["sh","-c","export PASSWORD=hunter2; run"]`}), "backendCommand: argument 3 looks like")
-	traced := map[string]string{"tracesBackend": "local", "edgeTraceSampling": "0.5", "tracesTailSampling": "0.1", "tracesStorage": "1Gi"}
-	assert.Contains(t, warnings(traced), "tracesStorage: Jaeger's store takes 2 GiB of 1Gi at once")
-	assert.Contains(t, warnings(traced), "tracesTailSampling: edgeTraceSampling is 0.5")
-	traced["edgeTraceSampling"], traced["tracesStorage"] = "1", "4Gi"
-	assert.Empty(t, warnings(traced))
 	assert.Contains(t, warnings(map[string]string{"edgeImage": "nginxinc/nginx-unprivileged:1"}), "does not tell which nginx it has")
 	assert.Contains(t, warnings(map[string]string{"edgeImage": "registry.example.com/team/edge:1.0.0"}), "does not tell which nginx it has: nginx 1.28 or later is needed")
 	assert.Contains(t, warnings(map[string]string{"databaseImage": "registry.example.com/team/db:5"}), "PostgreSQL 17 is needed")
