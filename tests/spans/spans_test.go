@@ -36,8 +36,9 @@ type jaeger struct {
 	namespace                    string
 }
 
-// start records prod with its traces in the Elasticsearch, and runs Jaeger with its files.
-func start(t *testing.T, in *elasticsearch) *jaeger {
+// prepare records prod with its traces in the Elasticsearch, and makes the command that runs
+// Jaeger with its files.
+func prepare(t *testing.T, in *elasticsearch) (*jaeger, *exec.Cmd) {
 	t.Helper()
 	config, err := recorder.StackConfig("prod")
 	require.NoError(t, err)
@@ -81,7 +82,14 @@ func start(t *testing.T, in *elasticsearch) *jaeger {
 
 	path, err := processes.Built("local/modules/jaeger", "jaeger", "github.com/jaegertracing/jaeger/cmd/jaeger")
 	require.NoError(t, err)
-	processes.Start(t, exec.Command(path, "--config="+adapted))
+	return j, exec.Command(path, "--config="+adapted)
+}
+
+// start runs it.
+func start(t *testing.T, in *elasticsearch) *jaeger {
+	t.Helper()
+	j, command := prepare(t, in)
+	processes.Start(t, command)
 	nginxtest.Eventually(t, "Jaeger is ready", func() bool {
 		r, err := http.Get(j.health + "/status")
 		if err != nil {
@@ -183,4 +191,16 @@ func TestSpansThatAreRefused(t *testing.T) {
 	in.set(false, true)
 	j.send(t, "broken")
 	counted("jaeger_storage_bulk_index_latency_err_count")
+}
+
+// TestAKeyThatIsRefused: Jaeger does not start, and says why, instead of losing spans.
+func TestAKeyThatIsRefused(t *testing.T) {
+	in := startElasticsearch(t, "another key")
+	_, command := prepare(t, in)
+	said, err := command.CombinedOutput()
+	require.Error(t, err)
+	assert.Contains(t, string(said), "401")
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	assert.NotEmpty(t, in.strangers)
 }
