@@ -24,6 +24,8 @@
 // request once a login to the server has failed, until one succeeds again, so somebody
 // has to keep its logins waiting; a planned switchover without an error needs PAUSE and
 // RESUME on every pooler, with a way back; and the pod of a lost primary keeps its label.
+// Beside members and poolers it also serves figures that no exporter there has: those of
+// TimescaleDB, and of PgBouncer's console.
 // Images that users pull stay as they are: the agent's own image brings one static
 // binary, which an init container copies beside the others.
 package main

@@ -20,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/yaml"
 
+	"github.com/alphapulse/alphapulse-infra/components/room"
 	"github.com/alphapulse/alphapulse-infra/tests/recorder"
 )
 
@@ -378,18 +379,34 @@ func TestScrapedPortsAreServed(t *testing.T) {
 			if a["prometheus.io/scrape"] != "true" {
 				continue
 			}
-			port, err := strconv.Atoi(a["prometheus.io/port"])
-			require.NoError(t, err, "%s", w.Object)
-			assert.True(t, strings.HasPrefix(a["prometheus.io/path"], "/"), "%s: path %q", w.Object, a["prometheus.io/path"])
-			for _, c := range w.Template.Spec.Containers {
-				if _, ok := containerPort(corev1.PodSpec{Containers: []corev1.Container{c}}, intstr.FromInt(port)); ok {
-					by[w.Name] = c.Name
+			lasting := slices.Clone(w.Template.Spec.Containers)
+			for _, c := range w.Template.Spec.InitContainers {
+				if c.RestartPolicy != nil { // a sidecar
+					lasting = append(lasting, c)
 				}
 			}
-			assert.NotEmpty(t, by[w.Name], "%s: no container has the port %d", w.Object, port)
+			for _, prefix := range room.ScrapePrefixes {
+				asked, is := a["prometheus.io/"+prefix+"port"]
+				if prefix != "" && !is {
+					continue
+				}
+				port, err := strconv.Atoi(asked)
+				require.NoError(t, err, "%s", w.Object)
+				assert.True(t, strings.HasPrefix(a["prometheus.io/"+prefix+"path"], "/"), "%s: path %q", w.Object, a["prometheus.io/"+prefix+"path"])
+				for _, c := range lasting {
+					if _, ok := containerPort(corev1.PodSpec{Containers: []corev1.Container{c}}, intstr.FromInt(port)); ok {
+						by[prefix+w.Name] = c.Name
+					}
+				}
+				assert.NotEmpty(t, by[prefix+w.Name], "%s: no container that goes on has the port %d", w.Object, port)
+			}
 		}
-		for _, name := range []string{"database-g1", "cache", "edge"} {
-			assert.Equal(t, "exporter", by[name], "%s", name)
+		for name, server := range map[string]string{
+			"database-g1": "exporter", "cache": "exporter", "edge": "exporter",
+			// What the exporter does not know, and PgBouncer.
+			"beside-database-g1": "agent", "database-pooler": "agent",
+		} {
+			assert.Equal(t, server, by[name], "%s", name)
 		}
 	})
 }
