@@ -134,6 +134,14 @@ func kill(t *testing.T, workload string) {
 	}
 }
 
+// outputs are the stack's, with the authority of the certificate that it shows.
+func (f *faults) outputs(t *testing.T) outputs {
+	t.Helper()
+	o := told(t, stack)
+	o.CACertificate = cmp.Or(o.CACertificate, f.pages.authority.certificate)
+	return o
+}
+
 // testShort induces what is told of within minutes, and takes it away again; the engine
 // stays away.
 func (f *faults) testShort(t *testing.T) {
@@ -165,6 +173,14 @@ func (f *faults) testShort(t *testing.T) {
 	f.api.begin()
 	scaleDeployment(t, autoscaled, 0)
 	kill(t, autoscaled) // in peace, it would answer for a while
+	// Users see it; the edge's page on errors is kept back for the one that tells why.
+	o := f.outputs(t)
+	client := browser(t, o.CACertificate)
+	for range 20 {
+		if status, _, err := request(t, client, http.MethodGet, o.URLs["api"]+"/api/symbols", nil, nil); err == nil && status == http.StatusOK {
+			t.Error("an API without a pod answers")
+		}
+	}
 	f.paged(t, f.api, 6*time.Minute)
 	scaleDeployment(t, autoscaled, 1)
 	f.api.end()
@@ -192,8 +208,7 @@ const (
 // autoscaler too, gets a hundredth of a CPU while clients ask one request after the other.
 func (f *faults) overloaded(t *testing.T) {
 	t.Helper()
-	o := told(t, stack)
-	o.CACertificate = cmp.Or(o.CACertificate, f.pages.authority.certificate)
+	o := f.outputs(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	f.overload.begin()

@@ -5,7 +5,6 @@ package e2e
 import (
 	"bufio"
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -51,8 +50,7 @@ func TestObservability(t *testing.T) {
 	pages.trusted(t)
 	run := func(name string, part func(*testing.T, observed)) {
 		t.Run(name, func(t *testing.T) {
-			o := told(t, stack)
-			o.CACertificate = cmp.Or(o.CACertificate, pages.authority.certificate)
+			o := f.outputs(t)
 			part(t, observed{outputs: o, client: browser(t, o.CACertificate)})
 		})
 	}
@@ -61,7 +59,6 @@ func TestObservability(t *testing.T) {
 	run("MetricsAreSent", testSentMetrics)
 	run("RolloutsAreMarked", testRolloutsAreMarked)
 	t.Run("FaultsAreToldOf", f.testShort)
-	run("EverythingIsShown", testShown)
 	run("EveryComponentIsHeard", testHeard)
 	run("RunbooksFindTheirLines", testRunbookQueries)
 	run("TheLogsAreAway", testLogsAway(logStore, 5*time.Minute))
@@ -70,6 +67,7 @@ func TestObservability(t *testing.T) {
 	run("EverythingIsWatched", testWatched)
 	t.Run("NoSecretIsTold", testNoSecret)
 	t.Run("FaultsAreToldOfLate", f.testLong)
+	run("EverythingIsShown", testShown)
 }
 
 // scale lets a StatefulSet have so many pods.

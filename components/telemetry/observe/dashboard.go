@@ -87,7 +87,7 @@ func (w Watched) services() []board.Panel {
 	// In an Elasticsearch it is a batch job of Jaeger's that finds them out.
 	if w.TraceStore != "" && !w.SpansAway {
 		panels = append(panels, board.Services("Services, by their traces").
-			Description("Who began what others went on with, in the traces that are kept."))
+			Description("Who began what others went on with, in the newest hundred traces."))
 	}
 	return panels
 }
