@@ -149,7 +149,7 @@ func TestNothingEmptyIsLeft(t *testing.T) {
 			}
 		}
 	}
-	assert.Equal(t, 3, pages, "pages of panels")
+	assert.Equal(t, 5, pages, "pages of panels")
 }
 
 // edge runs nginx with the stack's configuration before the given podinfo, and a user
