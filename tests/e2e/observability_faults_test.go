@@ -235,6 +235,11 @@ func (f *faults) overloaded(t *testing.T) {
 	stop()
 	kill(t, autoscaled) // their successors have what the Deployment gives them
 	f.overload.end()
+	client := browser(t, o.CACertificate)
+	eventually(t, 4*time.Minute, "the API answers again", func(context.Context) (string, bool) {
+		status, _, err := request(t, client, http.MethodGet, o.URLs["api"]+"/api/symbols", nil, nil)
+		return fmt.Sprint(status, err), err == nil && status == http.StatusOK
+	})
 	t.Logf("answered while overloaded, by status: %v", codes)
 }
 
