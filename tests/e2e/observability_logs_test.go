@@ -87,7 +87,7 @@ func testHeard(t *testing.T, _ observed) {
 			t.Logf("%-60s %5d lines, %5d with a severity", key, found[key].lines, found[key].severe)
 		}
 	}
-	for _, part := range []string{"database-g1-0/postgresql", "cache-0/redis", "monitoring-prometheus-0/prometheus", "monitoring-alertmanager-0/alertmanager", "monitoring-grafana-0/grafana"} {
+	for _, part := range []string{"database-g1-0/postgresql", "cache-0/redis", "monitoring-prometheus-0/prometheus", "monitoring-alertmanager-0/alertmanager", "monitoring-grafana-0/grafana", "backup-store-0/versitygw"} {
 		if h := found[part]; h == nil || h.severe*2 < h.lines {
 			t.Errorf("%s: %+v: fewer than half of the lines have a severity", part, h)
 		}

@@ -104,6 +104,8 @@ const (
 	klog     = `^(?P<level>[IWEF])\d{4} \d\d:`
 	redis    = `^\d+:[XCSM] \d+ \w+ \d+ [\d:.]+ (?P<level>[.*#-]) `
 	brackets = `\[(?P<level>debug|info|notice|warn|error|crit|alert|emerg)\] `
+	// The backups' server writes the status of each request.
+	requests = `^[\d:]+ \| vgw \| (?P<level>[2-5]\d\d) \| `
 	// PostgreSQL, PgBouncer, Patroni and pgBackRest write one in capitals after time and
 	// process.
 	capitals = `^.{0,160}?\b(?P<level>DEBUG[1-5]?|DETAIL|HINT|STATEMENT|CONTEXT|QUERY|INFO|LOG|NOTICE|WARN|WARNING|ERROR|FATAL|PANIC|CRITICAL)\b:? `
@@ -144,14 +146,14 @@ var ofLines = func() []section {
 	for _, name := range []string{"msg", "message"} {
 		all = append(all, when(is("attributes."+name), section{"type": "move", "from": "attributes." + name, "to": "body"}))
 	}
-	for _, pattern := range []string{logfmt, klog, redis, brackets, capitals} {
+	for _, pattern := range []string{logfmt, klog, redis, brackets, requests, capitals} {
 		all = append(all, when(no("attributes.level"), section{"type": "regex_parser", "regex": pattern}))
 	}
 	return append(all,
 		when(no("attributes.level")+" and body matches "+strconv.Quote(traceback), section{"type": "add", "field": "attributes.level", "value": "error"}),
 		when(is("attributes.level"), section{"type": "severity_parser", "parse_from": "attributes.level", "overwrite_text": true, "mapping": section{
-			"debug": []string{"debug1", "debug5", "dbug", "-", "."}, "info": []string{"log", "notice", "detail", "hint", "statement", "context", "query", "i", "*"}, "warn": []string{"w", "#"},
-			"error": []string{"e", "eror", "crit", "critical"}, "fatal": []string{"f", "panic", "alert", "emerg"},
+			"debug": []string{"debug1", "debug5", "dbug", "-", "."}, "info": []string{"log", "notice", "detail", "hint", "statement", "context", "query", "i", "*", "2xx", "3xx"}, "warn": []string{"w", "#", "4xx"},
+			"error": []string{"e", "eror", "crit", "critical", "5xx"}, "fatal": []string{"f", "panic", "alert", "emerg"},
 		}}),
 		when(is("attributes.level"), section{"type": "remove", "field": "attributes.level"}),
 		when(is("attributes.trace_id"), section{"type": "trace_parser",
