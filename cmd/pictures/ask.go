@@ -19,10 +19,11 @@ import (
 	"time"
 )
 
-// A source is where a stack's Prometheus and VictoriaLogs are asked, behind one login.
+// A source is where a stack's Prometheus, VictoriaLogs and Jaeger are asked, behind one login.
 type source struct {
 	client         *http.Client
 	series, lines  string // addresses without a trailing slash; lines may be ""
+	traces         string // Jaeger's, which may be "", too
 	user, password string
 	scraped        time.Duration // how often, as Grafana's data source is told
 }
@@ -75,6 +76,8 @@ func (s source) answer(ctx context.Context, p panel, over span) (answer, error) 
 		switch {
 		case p.Type == "logs":
 			a.lines, err = s.log(ctx, t, over)
+		case p.Type == "nodeGraph":
+			a.lines, err = s.graph(ctx, over)
 		case t.QueryType != "":
 			err = s.into(ctx, &a, t, s.lines+"/select/logsql/stats_query_range", s.over("query", t.Expr, over))
 		case t.Instant:
@@ -210,4 +213,29 @@ func begun(all []series, step time.Duration) []float64 {
 		}
 	}
 	return times
+}
+
+// graph asks Jaeger for who leads to whom, a line each.
+func (s source) graph(ctx context.Context, over span) ([]line, error) {
+	body, err := s.get(ctx, s.traces+"/api/dependencies", url.Values{
+		"endTs": {strconv.FormatInt(over.to.UnixMilli(), 10)}, "lookback": {strconv.FormatInt(over.to.Sub(over.from).Milliseconds(), 10)},
+	})
+	if err != nil {
+		return nil, err
+	}
+	var said struct {
+		Data []struct {
+			Parent, Child string
+			CallCount     int
+		}
+	}
+	if err := json.Unmarshal(body, &said); err != nil {
+		return nil, fmt.Errorf("%w: %.300s", err, body)
+	}
+	var all []line
+	for _, d := range said.Data {
+		all = append(all, line{service: d.Parent, text: fmt.Sprintf("→ %s, %d times", d.Child, d.CallCount)})
+	}
+	slices.SortFunc(all, func(a, b line) int { return cmp.Or(cmp.Compare(a.service, b.service), cmp.Compare(a.text, b.text)) })
+	return all, nil
 }

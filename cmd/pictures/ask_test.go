@@ -72,6 +72,23 @@ func TestEachPanelIsAskedAsGrafanaDoes(t *testing.T) {
 	}
 }
 
+// TestWhoLeadsToWhomIsWritten, as there is no room for a graph.
+func TestWhoLeadsToWhomIsWritten(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/jaeger/api/dependencies" || r.FormValue("lookback") != "600000" {
+			http.NotFound(w, r)
+			return
+		}
+		_, _ = w.Write([]byte(`{"data":[{"parent":"engine","child":"api","callCount":26},{"parent":"api","child":"store","callCount":2}]}`))
+	}))
+	t.Cleanup(server.Close)
+	a, err := source{client: server.Client(), traces: server.URL + "/jaeger"}.answer(t.Context(), panel{Type: "nodeGraph", Targets: []target{{QueryType: "dependencyGraph"}}}, minutes(10))
+	want := []line{{service: "api", text: "→ store, 2 times"}, {service: "engine", text: "→ api, 26 times"}}
+	if err != nil || !slices.Equal(a.lines, want) {
+		t.Errorf("%v %v, want %v", a.lines, err, want)
+	}
+}
+
 // TestAFailedQueryEndsIt, with the panel's name and what was said.
 func TestAFailedQueryEndsIt(t *testing.T) {
 	for answer, want := range map[string]string{

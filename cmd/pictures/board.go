@@ -53,7 +53,7 @@ func read(raw string) (dashboard, error) {
 	}
 	for _, p := range d.Panels {
 		switch p.Type {
-		case "row", "stat", "timeseries", "table", "logs":
+		case "row", "stat", "timeseries", "table", "logs", "nodeGraph":
 		default:
 			return d, fmt.Errorf("%s, panel %s: a panel of kind %q is not drawn: add it to cmd/pictures", d.Title, p.Title, p.Type)
 		}

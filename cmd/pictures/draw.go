@@ -107,7 +107,7 @@ func (c *canvas) panel(p panel, a answer, b box, s span, marks []float64) {
 		c.number(p, a.series, inner, s)
 	case "table":
 		c.table(a.series, inner)
-	case "logs":
+	case "logs", "nodeGraph":
 		c.log(a.lines, inner)
 	default:
 		c.chart(p, a.series, inner, s, marks)

@@ -162,7 +162,7 @@ func (s *stack) source(scraped time.Duration) (source, error) {
 				return dialer.DialContext(ctx, network, net.JoinHostPort(host, port))
 			},
 		}},
-		series: s.outputs.URLs["prometheus"], lines: s.outputs.URLs["logs"],
+		series: s.outputs.URLs["prometheus"], lines: s.outputs.URLs["logs"], traces: s.outputs.URLs["traces"],
 		user: user, password: s.outputs.PrometheusPassword, scraped: scraped,
 	}, nil
 }

@@ -90,8 +90,8 @@ func TestTracesAreDecidedAbout(t *testing.T) {
 	_, some := on(t, telemetry.Args{Traces: local, Tail: telemetry.Tail{Share: share(0)}})
 	kept := some.Service.Pipelines["traces"]
 	assert.Equal(t, "tail_sampling", kept.Processors[len(kept.Processors)-1], "what is dropped waits on no volume")
-	assert.NotContains(t, kept.Exporters, "spanmetrics", "the metrics of spans are of all of them")
-	assert.Equal(t, []string{"spanmetrics"}, some.Service.Pipelines["traces/all"].Exporters)
+	assert.NotContains(t, kept.Exporters, "span_metrics", "the metrics of spans are of all of them")
+	assert.Equal(t, []string{"span_metrics"}, some.Service.Pipelines["traces/all"].Exporters)
 
 	a := telemetry.Args{}
 	a.Namespace = pulumi.String("any")

@@ -114,7 +114,7 @@ func (c Collector) Render() (string, error) {
 	if c.Traces.Protocol != "" {
 		name := c.Traces.exporter(TracesExporter)
 		exporters[name] = c.export(c.Traces, "traces")
-		connectors["spanmetrics"] = section{
+		connectors["span_metrics"] = section{
 			"namespace": "span", "histogram": section{"unit": "s", "explicit": section{"buckets": latencyBuckets}},
 			"exemplars": section{"enabled": true}, "metrics_flush_interval": "15s",
 			// A client could make any number of names up.
@@ -123,13 +123,13 @@ func (c Collector) Render() (string, error) {
 			"resource_metrics_key_attributes": []string{"service.name"},
 			"dimensions":                      called,
 		}
-		pipelines["traces"] = section{"receivers": []string{"otlp"}, "processors": processors, "exporters": []string{name, "spanmetrics"}}
+		pipelines["traces"] = section{"receivers": []string{"otlp"}, "processors": processors, "exporters": []string{name, "span_metrics"}}
 		if c.Tail != nil {
 			// The metrics of spans are those of all of them.
 			pipelines["traces"] = section{"receivers": []string{"otlp"}, "processors": append(slices.Clone(processors), "tail_sampling"), "exporters": []string{name}}
-			pipelines["traces/all"] = section{"receivers": []string{"otlp"}, "processors": processors, "exporters": []string{"spanmetrics"}}
+			pipelines["traces/all"] = section{"receivers": []string{"otlp"}, "processors": processors, "exporters": []string{"span_metrics"}}
 		}
-		metricsFrom = append(metricsFrom, "spanmetrics")
+		metricsFrom = append(metricsFrom, "span_metrics")
 	}
 	// Who cannot be scraped sends metrics, too.
 	pipelines["metrics"] = section{"receivers": metricsFrom, "processors": processors, "exporters": []string{"prometheus"}}

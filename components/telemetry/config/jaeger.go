@@ -39,6 +39,8 @@ func (j Jaeger) Render() (string, error) {
 			"jaeger_storage": section{"backends": section{store: section{store: kept}}},
 			"jaeger_query": section{
 				"storage": section{"traces": store}, "base_path": j.BasePath,
+				// It would send its own spans to where nobody listens, and warn of it for ever.
+				"enable_tracing": false,
 				"http": section{"endpoint": port(j.QueryPort)}, "grpc": section{"endpoint": port(j.QueryGRPCPort)},
 			},
 		},
