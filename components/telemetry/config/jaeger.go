@@ -41,7 +41,7 @@ func (j Jaeger) Render() (string, error) {
 				"storage": section{"traces": store}, "base_path": j.BasePath,
 				// It would send its own spans to where nobody listens, and warn of it for ever.
 				"enable_tracing": false,
-				"http": section{"endpoint": port(j.QueryPort)}, "grpc": section{"endpoint": port(j.QueryGRPCPort)},
+				"http":           section{"endpoint": port(j.QueryPort)}, "grpc": section{"endpoint": port(j.QueryGRPCPort)},
 			},
 		},
 		"receivers": section{"otlp": section{"protocols": section{"http": section{"endpoint": port(j.OTLPPort)}}}},
