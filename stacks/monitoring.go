@@ -174,7 +174,7 @@ func receiver(v string) error {
 // arrangeMonitoring comes after the edge, through which users reach Grafana.
 func (s *Stack) arrangeMonitoring() {
 	a := s.Monitoring
-	a.APIServerPorts = numbers(s.Cluster.APIServerPorts)
+	a.APIServerPorts, a.Quota = numbers(s.Cluster.APIServerPorts), platformName
 	a.ExternalURL = pulumi.String(s.Edge.URLs()["grafana"])
 	a.StorageClass, a.Protect = s.Cluster.StorageClass, s.Platform.Protect
 	if a.Prometheus.OTLP {

@@ -201,7 +201,7 @@ func (a *LogAgentArgs) pod(account, files pulumi.StringInput) *corev1.PodSpecArg
 			SeccompProfile: &corev1.SeccompProfileArgs{Type: pulumi.String("RuntimeDefault")},
 		},
 		Containers: corev1.ContainerArray{&corev1.ContainerArgs{
-			Name: pulumi.String("collector"), Image: a.Image, Args: pulumi.ToStringArray([]string{"--config=" + agentConfig + "/" + agentFile}),
+			Name: pulumi.String("collector"), Image: a.Image, Args: pulumi.ToStringArray([]string{"--config=" + agentConfig + "/" + agentFile, config.TakenFirst}),
 			Env: corev1.EnvVarArray{
 				&corev1.EnvVarArgs{Name: pulumi.String("GOMEMLIMIT"), Value: pulumi.Sprintf("%dMiB", a.Resources.Limits.Memory.Value()/5*4>>20)},
 				&corev1.EnvVarArgs{Name: pulumi.String("NODE_NAME"), ValueFrom: &corev1.EnvVarSourceArgs{FieldRef: &corev1.ObjectFieldSelectorArgs{FieldPath: pulumi.String("spec.nodeName")}}},

@@ -128,6 +128,8 @@ type Args struct {
 	// Owners act on alerts instead of who does by default: by the name of the room that an
 	// alert is of, e.g. "database", or by the owner by default, e.g. "trading" or "platform".
 	Owners map[string]string
+	// Quota is the name of the stack's own ResourceQuota; "" for none.
+	Quota string
 	// Limits of the alerts on workloads.
 	Limits observe.Limits
 	// Rules and Panels are those of the rooms, in the rooms' order; monitoring adds its
@@ -196,7 +198,7 @@ func (a *Args) Named(name string, on room.Target) observe.Watched {
 		w.Alertmanager, w.AlertmanagerClaim = AlertmanagerOf(name).Name, AlertmanagerOf(name).Name
 	}
 	w.Grafana, w.KubeStateMetrics = GrafanaOf(name).Name, ""
-	w.RemoteWrite, w.Limits = a.Prometheus.RemoteWrite != nil, a.Limits
+	w.RemoteWrite, w.Quota, w.Limits = a.Prometheus.RemoteWrite != nil, a.Quota, a.Limits
 	if on == room.Kubernetes {
 		w.KubeStateMetrics, w.Containers = KubeStateMetricsOf(name).Name, a.Prometheus.Kubelets != nil
 	}

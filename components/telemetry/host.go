@@ -89,7 +89,7 @@ func (a *Args) reader(name, prefix string) (server, error) {
 	return server{
 		process: workload.Process{
 			Name: "reader", Identity: ReaderOf(name), Image: a.Collector.Image,
-			Args:      pulumi.ToStringArray([]string{"--config=" + CollectorConfigPath + "/" + collectorFile}),
+			Args:      pulumi.ToStringArray([]string{"--config=" + CollectorConfigPath + "/" + collectorFile, config.TakenFirst}),
 			Env:       pulumi.StringMap{"GOMEMLIMIT": pulumi.String(goMemory(ReaderResources))},
 			Resources: ReaderResources,
 			Mounts: []workload.Mount{

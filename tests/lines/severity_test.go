@@ -67,7 +67,7 @@ func TestSeveritiesAreRead(t *testing.T) {
 	require.NoError(t, err)
 	at := filepath.Join(t.TempDir(), "config.yaml")
 	require.NoError(t, os.WriteFile(at, []byte(file), 0o600))
-	cmd := exec.Command(path, "--config="+at)
+	cmd := exec.Command(path, "--config="+at, config.TakenFirst)
 	cmd.Env = append(os.Environ(), "NODE_NAME=node")
 	processes.Start(t, cmd)
 

@@ -43,6 +43,7 @@ var telemetrySituations = map[string][]situation{
 			fires: []firing{{rule.Warning, byExporter("traces", "otlp_http/traces"), "The collector loses spans", "3 spans" + lostText}}},
 		{name: "an edge pod's queue is full", at: "8m", series: map[string]string{gateway("otelcol_exporter_enqueue_failed_log_records_total", `exported_job="alphapulse-edge-forwarder",exporter="otlp_http"`): "_x5 5x20"},
 			fires: []firing{{rule.Warning, byExporter("logs", "otlp_http"), "The collector loses log lines", "5 log lines" + lostText}}},
+		{name: "an agent on a node tries again", at: "8m", series: map[string]string{gateway("otelcol_exporter_send_failed_log_records_total", `exported_job="alphapulse-log-agent",exporter="otlp_http/alphapulse-dev"`): "_x5 99x20"}},
 		{name: "long ago", at: "30m", series: map[string]string{
 			gateway("otelcol_exporter_send_failed_log_records", logsExporter): "_x5 40x40", gateway("otelcol_exporter_send_failed_spans", tracesExporter): "7x40"}},
 	},

@@ -169,6 +169,13 @@ var workloadsSituations = map[string][]situation{
 			kube("kube_resourcequota", `resourcequota="stack",resource="limits.cpu",type="hard"`): "100x30"},
 			fires: []firing{{rule.Warning, state(map[string]string{"resourcequota": "stack", "resource": "limits.cpu"}),
 				"The namespace's quota is nearly used", "91% of limits.cpu in the quota stack is used. Pods beyond it are not created."}}},
+		{name: "each of the stack's own claims is there, and an administrator's quota has no more", at: "20m", series: map[string]string{
+			kube("kube_resourcequota", `resourcequota="platform",resource="persistentvolumeclaims",type="used"`): "10x30",
+			kube("kube_resourcequota", `resourcequota="platform",resource="persistentvolumeclaims",type="hard"`): "10x30",
+			kube("kube_resourcequota", `resourcequota="team",resource="persistentvolumeclaims",type="used"`):     "10x30",
+			kube("kube_resourcequota", `resourcequota="team",resource="persistentvolumeclaims",type="hard"`):     "10x30"},
+			fires: []firing{{rule.Warning, state(map[string]string{"resourcequota": "team", "resource": "persistentvolumeclaims"}),
+				"The namespace's quota is nearly used", "100% of persistentvolumeclaims in the quota team is used. Pods beyond it are not created."}}},
 		{name: "90 of 100", at: "20m", series: map[string]string{
 			kube("kube_resourcequota", `resourcequota="stack",resource="limits.cpu",type="used"`): "90x30",
 			kube("kube_resourcequota", `resourcequota="stack",resource="limits.cpu",type="hard"`): "100x30"}},

@@ -44,7 +44,7 @@ var watched = composition{
 	monitoring: monitoring.Watched{
 		Prometheus: "monitoring-prometheus", PrometheusClaim: "monitoring-prometheus",
 		Alertmanager: "monitoring-alertmanager", AlertmanagerClaim: "monitoring-alertmanager",
-		RemoteWrite: true, Containers: true, Name: "monitoring",
+		RemoteWrite: true, Containers: true, Name: "monitoring", Quota: "platform",
 		Grafana: "monitoring-grafana", KubeStateMetrics: "monitoring-kube-state-metrics",
 	},
 }

@@ -25,6 +25,8 @@ type Watched struct {
 	RemoteWrite bool
 	// Containers tells that the kubelets say what containers take.
 	Containers bool
+	// Quota is the stack's own ResourceQuota, "" for none.
+	Quota string
 	// Limits of the alerts on workloads.
 	Limits Limits
 }

@@ -33,6 +33,16 @@ const (
 // quotaUsed is the used share of each resource of a quota.
 const quotaUsed = `kube_resourcequota{type="used"} / ignoring(type) (kube_resourcequota{type="hard"} > 0)`
 
+// quotaNearlyUsed leaves out of the stack's own quota what it counts out to the last one, and
+// what comes with nothing but an update, which makes it larger before.
+func (w Watched) quotaNearlyUsed() string {
+	expr := fmt.Sprintf(`%s > %g`, quotaUsed, quotaHigh)
+	if w.Quota != "" {
+		expr += fmt.Sprintf(` unless ignoring(type) kube_resourcequota{resourcequota=%q,resource=~"persistentvolumeclaims|requests.storage|services",type="hard"}`, w.Quota)
+	}
+	return expr
+}
+
 // workloads tells what Kubernetes does not get done.
 func (w Watched) workloads() []rule.Rule {
 	about := func(workload string) rule.About {
@@ -52,7 +62,7 @@ func (w Watched) workloads() []rule.Rule {
 	)...)
 	return append(all, about("").Alerts(w.node(),
 		rule.Alert("QuotaNearlyUsed", rule.Warning, "15m",
-			fmt.Sprintf(`%s > %g`, quotaUsed, quotaHigh),
+			w.quotaNearlyUsed(),
 			"The namespace's quota is nearly used",
 			"{{ $value | humanizePercentage }} of {{ $labels.resource }} in the quota {{ $labels.resourcequota }} is used. Pods beyond it are not created."),
 	)...)

@@ -22,6 +22,9 @@ type Agent struct {
 	HealthPort      int
 }
 
+// AgentService is what the agent calls itself among the metrics that it sends.
+const AgentService = "alphapulse-log-agent"
+
 // Render gives the Collector's file. What waits for a gateway waits in the kubelet's files:
 // the agent reads on when what it has read is taken.
 func (a Agent) Render() (string, error) {
@@ -59,7 +62,7 @@ func (a Agent) Render() (string, error) {
 			// No Prometheus reaches into its namespace: it tells each gateway.
 			"telemetry": section{
 				"resource": section{"attributes": []section{
-					{"name": "service.name", "value": "alphapulse-log-agent"}, {"name": "service.instance.id", "value": "${env:NODE_NAME}"},
+					{"name": "service.name", "value": AgentService}, {"name": "service.instance.id", "value": "${env:NODE_NAME}"},
 				}},
 				"logs":    section{"encoding": "json", "level": "warn"},
 				"metrics": section{"readers": tells},
@@ -68,6 +71,11 @@ func (a Agent) Render() (string, error) {
 		},
 	})
 }
+
+// TakenFirst is a flag of each Collector that reads files: where it has got to is noted once
+// what it has read is taken. Without it a kill loses what is on its way
+// (opentelemetry-collector-contrib, issue 35456).
+const TakenFirst = "--feature-gates=+stanza.synchronousLogEmitter"
 
 // filesOf reads lines of files, each of which is first taken for what whoever writes the
 // files makes of it.

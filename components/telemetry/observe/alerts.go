@@ -4,9 +4,11 @@ package observe
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/alphapulse/alphapulse-infra/components/room/board"
 	"github.com/alphapulse/alphapulse-infra/components/room/rule"
+	"github.com/alphapulse/alphapulse-infra/components/telemetry/config"
 )
 
 // Watched is what there is to watch.
@@ -100,6 +102,8 @@ func (w Watched) collector() []rule.Rule {
 			// The edge's forwarders tell theirs to the gateway. nginx does not send a line
 			// again that finds their queue full; others keep what is not taken.
 			lost += ` or ` + newly(`otelcol_exporter_send_failed_%[1]s_total`) + ` or ` + newly(`otelcol_exporter_enqueue_failed_%[1]s_total`)
+			// An agent on a node keeps what was not taken in its file, and tries again.
+			lost = strings.ReplaceAll(lost, `_total{$job}`, `_total{$job,exported_job!="`+config.AgentService+`"}`)
 		}
 		rules = append(rules,
 			of(s, rule.Alert("TelemetryRefused", rule.Warning, "5m",
