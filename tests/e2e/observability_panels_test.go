@@ -59,6 +59,14 @@ func testShown(t *testing.T, o observed) {
 		}
 	}()
 	t.Cleanup(func() { cancel(); <-asking })
+	// Something goes wrong, so that what shows that has something to show.
+	kill(t, "cache")
+	time.Sleep(2 * time.Second)
+	scaleDeployment(t, autoscaled, 0)
+	kill(t, autoscaled)
+	time.Sleep(2 * time.Second)
+	scaleDeployment(t, autoscaled, 1)
+	settled(t, namespace)
 	g := o.loggedIn(t)
 	t.Run("targets", g.testTargets)
 	t.Run("panels", g.testPanels)
