@@ -147,12 +147,7 @@ func (s *stack) found(t *testing.T, query string) (messages []string, lines []ma
 // VictoriaLogs has to be told beside, in headers, is which fields are the time, the message and
 // the stream.
 func TestLinesByTheBulkAPI(t *testing.T) {
-	recording, err := recorder.Stack("dev", map[string]string{"logsBackend": "local"})
-	require.NoError(t, err)
-	s := &stack{}
-	s.objects, err = recording.Objects()
-	require.NoError(t, err)
-	s.startStore(t)
+	s := keeping(t)
 	path := elasticsearchOf(t)
 
 	const trace, other = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b74bf92f3577b34da6"

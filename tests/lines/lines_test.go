@@ -69,15 +69,31 @@ func (s *stack) container(t *testing.T, of string) corev1.Container {
 	return corev1.Container{}
 }
 
-func start(t *testing.T) *stack {
+// recorded is the stack dev with these settings, of which nothing runs yet.
+func recorded(t *testing.T, settings map[string]string) *stack {
 	t.Helper()
-	recording, err := recorder.Stack("dev", map[string]string{
-		"logsBackend": "local", "tracesBackend": "local", "edgeTraceSampling": "0.05", "grafanaLogsPlugin": "/usr/share/grafana/plugins",
-	})
+	recording, err := recorder.Stack("dev", settings)
 	require.NoError(t, err)
-	s := &stack{sources: map[string]source{}}
+	s := &stack{}
 	s.objects, err = recording.Objects()
 	require.NoError(t, err)
+	return s
+}
+
+// keeping is one whose VictoriaLogs runs.
+func keeping(t *testing.T) *stack {
+	t.Helper()
+	s := recorded(t, map[string]string{"logsBackend": "local"})
+	s.startStore(t)
+	return s
+}
+
+func start(t *testing.T) *stack {
+	t.Helper()
+	s := recorded(t, map[string]string{
+		"logsBackend": "local", "tracesBackend": "local", "edgeTraceSampling": "0.05", "grafanaLogsPlugin": "/usr/share/grafana/plugins",
+	})
+	s.sources = map[string]source{}
 	s.startStore(t)
 
 	dir := t.TempDir()
@@ -116,14 +132,7 @@ func (s *stack) startStore(t *testing.T) {
 		}
 	}
 	processes.Start(t, exec.Command(path, append(args, "-storage.minFreeDiskSpaceBytes=1")...))
-	nginxtest.Eventually(t, "VictoriaLogs is ready", func() bool {
-		r, err := http.Get(s.logs + "/logs/health")
-		if err != nil {
-			return false
-		}
-		_ = r.Body.Close()
-		return r.StatusCode == http.StatusOK
-	})
+	processes.Answers(t, "VictoriaLogs is ready", s.logs+"/logs/health")
 }
 
 // get asks Grafana as its admin.
@@ -183,7 +192,7 @@ func (s *stack) write(t *testing.T, lines ...map[string]string) {
 	require.NoError(t, err)
 	_ = r.Body.Close()
 	require.Equal(t, http.StatusOK, r.StatusCode)
-	nginxtest.Eventually(t, "the lines are found", func() bool { return len(s.lines(t, "*")) == len(lines) })
+	nginxtest.Eventually(t, "the lines are found", func() bool { all, _ := s.found(t, "*"); return len(all) == len(lines) })
 }
 
 // TestGrafanaAsksForLogLines: the data source of the stack is of a kind that Grafana 6.1, the

@@ -1,19 +1,13 @@
 package lines
 
 import (
-	"encoding/json"
-	"io"
-	"net/http"
-	"net/url"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/alphapulse/alphapulse-infra/components/ingress/nginx/nginxtest"
 	"github.com/alphapulse/alphapulse-infra/tests/livetest"
 	"github.com/alphapulse/alphapulse-infra/tests/recorder"
 )
@@ -44,48 +38,32 @@ var written = []struct {
 // TestRunbooksFindTheirLines: what the runbooks ask is found by a real VictoriaLogs, and what
 // was written in peace is not.
 func TestRunbooksFindTheirLines(t *testing.T) {
-	recording, err := recorder.Stack("dev", map[string]string{"logsBackend": "local"})
-	require.NoError(t, err)
-	s := &stack{}
-	s.objects, err = recording.Objects()
-	require.NoError(t, err)
-	s.startStore(t)
+	s := keeping(t)
 	root, err := recorder.Root()
 	require.NoError(t, err)
 	queries, err := livetest.LogQueries(filepath.Join(root, "docs", "runbooks"))
 	require.NoError(t, err)
 
-	var body strings.Builder
+	var lines []map[string]string
 	asked := map[string]bool{}
 	for _, w := range written {
-		asked[w.runbook] = true
-		w.line["_time"], w.line["of"] = time.Now().UTC().Format(time.RFC3339Nano), "a "+w.runbook
-		raw, err := json.Marshal(w.line)
-		require.NoError(t, err)
-		body.Write(append(raw, '\n'))
+		asked[w.runbook], w.line["of"] = true, "a "+w.runbook
+		lines = append(lines, w.line)
 	}
-	r, err := http.Post(s.logs+"/logs/insert/jsonline?_stream_fields=service.name", "application/stream+json", strings.NewReader(body.String()))
-	require.NoError(t, err)
-	_ = r.Body.Close()
-	require.Equal(t, http.StatusOK, r.StatusCode)
-	ask := func(query string) string {
-		r, err := http.Get(s.logs + "/logs/select/logsql/query?" + url.Values{"query": {query}}.Encode())
-		require.NoError(t, err)
-		defer r.Body.Close() //nolint:errcheck // it was read
-		answer, err := io.ReadAll(r.Body)
-		require.NoError(t, err)
-		require.Equal(t, http.StatusOK, r.StatusCode, "%s: %s", query, answer)
-		return string(answer)
-	}
-	nginxtest.Eventually(t, "the lines are there", func() bool { return strings.Count(ask("*"), "\n") == len(written) })
+	s.write(t, lines...)
 	for runbook, query := range queries {
 		assert.True(t, asked[runbook], "%s: no line is written for its query", runbook)
 		// What is counted or shortened is found by what selects it.
 		selected, _, _ := strings.Cut(query, " | ")
-		of := ask(selected + " | fields of")
-		assert.Contains(t, of, `"a `+runbook+`"`, query)
-		assert.NotContains(t, of, `"a "`, query)
-		assert.NotEmpty(t, ask(query), query)
+		var of []string
+		_, found := s.found(t, selected+" | fields of")
+		for _, l := range found {
+			of = append(of, l["of"])
+		}
+		assert.Contains(t, of, "a "+runbook, query)
+		assert.NotContains(t, of, "a ", query)
+		_, found = s.found(t, query)
+		assert.NotEmpty(t, found, query)
 	}
 	for runbook := range asked {
 		assert.True(t, runbook == "" || queries[runbook] != "", "docs/runbooks/%s.md asks for no line", runbook)

@@ -1,11 +1,7 @@
 package lines
 
 import (
-	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,7 +15,6 @@ import (
 	"github.com/alphapulse/alphapulse-infra/components/ingress/nginx/nginxtest"
 	"github.com/alphapulse/alphapulse-infra/components/telemetry/config"
 	"github.com/alphapulse/alphapulse-infra/tests/processes"
-	"github.com/alphapulse/alphapulse-infra/tests/recorder"
 )
 
 // said are lines as programs write them, and what the agent makes of their severity.
@@ -42,12 +37,7 @@ var said = []struct{ pod, container, line, severity string }{
 // TestSeveritiesAreRead: what a real Collector with the agent's file makes of the kubelet's
 // files is found in a real VictoriaLogs, by pod, container and severity.
 func TestSeveritiesAreRead(t *testing.T) {
-	recording, err := recorder.Stack("dev", map[string]string{"logsBackend": "local"})
-	require.NoError(t, err)
-	s := &stack{}
-	s.objects, err = recording.Objects()
-	require.NoError(t, err)
-	s.startStore(t)
+	s := keeping(t)
 
 	const namespace = "alphapulse-dev"
 	folder := t.TempDir()
@@ -73,14 +63,8 @@ func TestSeveritiesAreRead(t *testing.T) {
 
 	found := map[string]string{}
 	nginxtest.Eventually(t, "every line is found", func() bool {
-		r, err := http.Get(s.logs + "/logs/select/logsql/query?" + url.Values{"query": {"*"}, "limit": {"100"}}.Encode())
-		require.NoError(t, err)
-		defer r.Body.Close() //nolint:errcheck // it was read
-		raw, err := io.ReadAll(r.Body)
-		require.NoError(t, err)
-		for line := range strings.Lines(string(raw)) {
-			var l map[string]string
-			require.NoError(t, json.Unmarshal([]byte(line), &l))
+		_, lines := s.found(t, "*")
+		for _, l := range lines {
 			found[l["k8s.pod.name"]+"/"+l["k8s.container.name"]+": "+l["_msg"]] = l["severity_text"]
 		}
 		return len(found) == len(said)

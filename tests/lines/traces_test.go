@@ -20,7 +20,6 @@ import (
 
 	"github.com/alphapulse/alphapulse-infra/components/ingress/nginx/nginxtest"
 	"github.com/alphapulse/alphapulse-infra/tests/processes"
-	"github.com/alphapulse/alphapulse-infra/tests/recorder"
 )
 
 // collector is the gateway of a recorded stack.
@@ -35,11 +34,7 @@ type collector struct {
 // startCollector runs the Collector with the file of the stack; what keeps traces is the test.
 func startCollector(t *testing.T, settings map[string]string) *collector {
 	t.Helper()
-	recording, err := recorder.Stack("dev", settings)
-	require.NoError(t, err)
-	s := &stack{}
-	s.objects, err = recording.Objects()
-	require.NoError(t, err)
+	s := recorded(t, settings)
 	path, err := processes.Built("local/modules/otelcol", "otelcol-contrib", ".")
 	require.NoError(t, err)
 	c := &collector{}
@@ -59,14 +54,7 @@ func startCollector(t *testing.T, settings map[string]string) *collector {
 	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
 	processes.Start(t, exec.Command(path, "--config="+file))
 	c.takes, c.serves = "http://"+address[takes], "http://"+address[serves]
-	nginxtest.Eventually(t, "the Collector is ready", func() bool {
-		r, err := http.Get("http://" + address[13133])
-		if err != nil {
-			return false
-		}
-		_ = r.Body.Close()
-		return r.StatusCode == http.StatusOK
-	})
+	processes.Answers(t, "the Collector is ready", "http://"+address[13133])
 	return c
 }
 

@@ -2,7 +2,6 @@ package processes
 
 import (
 	"fmt"
-	"net/http"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -48,14 +47,7 @@ func StartGrafana(t testing.TB, dir string, env ...string) netip.AddrPort {
 	cmd.Env = append(os.Environ(), append(env, "GF_SERVER_HTTP_ADDR=127.0.0.1", "GF_SERVER_HTTP_PORT="+itoa(int(at.Port())),
 		"GF_PATHS_DATA="+dir, "GF_PATHS_PROVISIONING="+dir, "GF_PATHS_PLUGINS="+filepath.Join(home, "plugins"))...)
 	Start(t, cmd)
-	nginxtest.Eventually(t, "Grafana is ready", func() bool {
-		r, err := http.Get(fmt.Sprintf("http://%s/api/health", at))
-		if err != nil {
-			return false
-		}
-		_ = r.Body.Close()
-		return r.StatusCode == http.StatusOK
-	})
+	Answers(t, "Grafana is ready", fmt.Sprintf("http://%s/api/health", at))
 	return at
 }
 

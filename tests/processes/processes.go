@@ -4,6 +4,7 @@ package processes
 
 import (
 	"fmt"
+	"net/http"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -60,6 +61,19 @@ func Start(t testing.TB, cmd *exec.Cmd) {
 			said := log.String()
 			t.Logf("%s said last:\n%s", filepath.Base(cmd.Path), said[max(0, len(said)-4000):])
 		}
+	})
+}
+
+// Answers waits until an address answers 200.
+func Answers(t testing.TB, what, address string) {
+	t.Helper()
+	nginxtest.Eventually(t, what, func() bool {
+		r, err := http.Get(address)
+		if err != nil {
+			return false
+		}
+		_ = r.Body.Close()
+		return r.StatusCode == http.StatusOK
 	})
 }
 

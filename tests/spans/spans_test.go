@@ -90,14 +90,7 @@ func start(t *testing.T, in *elasticsearch) *jaeger {
 	t.Helper()
 	j, command := prepare(t, in)
 	processes.Start(t, command)
-	nginxtest.Eventually(t, "Jaeger is ready", func() bool {
-		r, err := http.Get(j.health + "/status")
-		if err != nil {
-			return false
-		}
-		_ = r.Body.Close()
-		return r.StatusCode == http.StatusOK
-	})
+	processes.Answers(t, "Jaeger is ready", j.health+"/status")
 	return j
 }
 

@@ -101,9 +101,9 @@ func (w Watched) collector() []rule.Rule {
 		if s == logLines {
 			// The edge's forwarders tell theirs to the gateway. nginx does not send a line
 			// again that finds their queue full; others keep what is not taken.
-			lost += ` or ` + newly(`otelcol_exporter_send_failed_%[1]s_total`) + ` or ` + newly(`otelcol_exporter_enqueue_failed_%[1]s_total`)
 			// An agent on a node keeps what was not taken in its file, and tries again.
-			lost = strings.ReplaceAll(lost, `_total{$job}`, `_total{$job,exported_job!="`+config.AgentService+`"}`)
+			const ofForwarders = `exported_job!="` + config.AgentService + `"`
+			lost += ` or ` + newly(`otelcol_exporter_send_failed_%[1]s_total`, ofForwarders) + ` or ` + newly(`otelcol_exporter_enqueue_failed_%[1]s_total`, ofForwarders)
 		}
 		rules = append(rules,
 			of(s, rule.Alert("TelemetryRefused", rule.Warning, "5m",
@@ -136,8 +136,9 @@ func (w Watched) collector() []rule.Rule {
 const undecided = "otelcol_processor_tail_sampling_sampling_trace_dropped_too_early"
 
 // newly is how much a counter has grown within ten minutes, from nothing where there was
-// none.
-func newly(metric string) string {
-	now := "sum by (job, exporter) (" + metric + "{$job})"
-	return "(" + now + " - (sum by (job, exporter) (" + metric + "{$job} offset 10m) or " + now + " * 0) > 0)"
+// none. More matchers say of whom.
+func newly(metric string, matchers ...string) string {
+	series := metric + "{" + strings.Join(append([]string{"$job"}, matchers...), ",") + "}"
+	now := "sum by (job, exporter) (" + series + ")"
+	return "(" + now + " - (sum by (job, exporter) (" + series + " offset 10m) or " + now + " * 0) > 0)"
 }
