@@ -4,9 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
-	"sync"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
@@ -57,7 +55,7 @@ func compose(ctx *pulumi.Context, look func(*Stack, *pulumi.Context, Previous) e
 		return s.deployAddons(ctx)
 	}
 	s.arrange()
-	all, err := registered(ctx)
+	all, err := newRegistry(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -65,29 +63,6 @@ func compose(ctx *pulumi.Context, look func(*Stack, *pulumi.Context, Previous) e
 		return deployDocker(ctx, s, all)
 	}
 	return deployKubernetes(ctx, s, all)
-}
-
-// registered returns what lists every resource that the stack has registered from now
-// on. To depend on a component is not the same: the SDK takes those of its children
-// that it happens to know at that moment.
-func registered(ctx *pulumi.Context) (func() []pulumi.Resource, error) {
-	var (
-		mu  sync.Mutex
-		all []pulumi.Resource
-	)
-	err := ctx.RegisterStackTransformation(func(args *pulumi.ResourceTransformationArgs) *pulumi.ResourceTransformationResult {
-		if resource, custom := args.Resource.(pulumi.CustomResource); custom {
-			mu.Lock()
-			defer mu.Unlock()
-			all = append(all, resource)
-		}
-		return nil
-	})
-	return func() []pulumi.Resource {
-		mu.Lock()
-		defer mu.Unlock()
-		return slices.Clone(all)
-	}, err
 }
 
 // configuration returns what the stack sets, without the project's name in the

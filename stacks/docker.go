@@ -17,7 +17,7 @@ import (
 )
 
 // deployDocker composes the rooms on one Docker host.
-func deployDocker(ctx *pulumi.Context, s *Stack, all func() []pulumi.Resource) (pulumi.Map, error) {
+func deployDocker(ctx *pulumi.Context, s *Stack, all *registry) (pulumi.Map, error) {
 	provider, err := newDockerProvider(ctx, s)
 	if err != nil {
 		return nil, err
@@ -81,7 +81,7 @@ func deployDocker(ctx *pulumi.Context, s *Stack, all func() []pulumi.Resource) (
 			return nil, err
 		}
 	}
-	if err := c.guard(ctx, all()); err != nil {
+	if err := c.guard(ctx, all.everything()); err != nil {
 		return nil, err
 	}
 	return c.outputs(ctx, s.onHost(host, db, edge, app))

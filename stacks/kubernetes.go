@@ -17,7 +17,7 @@ import (
 )
 
 // deployKubernetes composes the rooms in one namespace of a cluster.
-func deployKubernetes(ctx *pulumi.Context, s *Stack, all func() []pulumi.Resource) (pulumi.Map, error) {
+func deployKubernetes(ctx *pulumi.Context, s *Stack, all *registry) (pulumi.Map, error) {
 	provider, err := newProvider(ctx, s.Cluster)
 	if err != nil {
 		return nil, err
@@ -50,7 +50,7 @@ func deployKubernetes(ctx *pulumi.Context, s *Stack, all func() []pulumi.Resourc
 		return nil, err
 	}
 	s.on(ground)
-	db, saved, err := s.deployDatabase(ctx, opts...)
+	db, saved, err := s.deployDatabase(ctx, all, opts...)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +73,7 @@ func deployKubernetes(ctx *pulumi.Context, s *Stack, all func() []pulumi.Resourc
 	s.routes(ui.PodsHost, app.APIPodsHost, app.DashboardPodsHost)
 	if s.Edge.UpstreamRoots != nil {
 		// It asks at ports that those before them may not have had.
-		s.Edge.After = []pulumi.Resource{app, ui}
+		s.Edge.After = all.of(app, ui)
 	}
 	edge, err := ingress.NewIngress(ctx, edgeName, s.Edge, opts...)
 	if err != nil {
@@ -83,7 +83,7 @@ func deployKubernetes(ctx *pulumi.Context, s *Stack, all func() []pulumi.Resourc
 	if err != nil {
 		return nil, err
 	}
-	told, err := db.Use(ctx, app, store, ui, edge, watch)
+	told, err := db.Use(ctx, all.of(app, store, ui, edge, watch)...)
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +92,7 @@ func deployKubernetes(ctx *pulumi.Context, s *Stack, all func() []pulumi.Resourc
 			return nil, err
 		}
 	}
-	if err := c.guard(ctx, all()); err != nil {
+	if err := c.guard(ctx, all.everything()); err != nil {
 		return nil, err
 	}
 	return c.outputs(ctx, s.onCluster(ground, db, edge, planned, append(saved, told)))
@@ -130,7 +130,7 @@ func once(db *database.Database, value pulumi.Input) pulumi.Output {
 // before it makes a database, and a backup is taken when there is one. beside has what
 // checks certificates of its CA, too. Nothing of the database may depend on that: a backup
 // depends on the database.
-func (s *Stack) deployDatabase(ctx *pulumi.Context, opts ...pulumi.ResourceOption) (db *database.Database, beside []pulumi.Resource, err error) {
+func (s *Stack) deployDatabase(ctx *pulumi.Context, all *registry, opts ...pulumi.ResourceOption) (db *database.Database, beside []pulumi.Resource, err error) {
 	if !s.stays() {
 		db, err = database.NewDatabase(ctx, databaseName, s.Database, opts...)
 		return db, nil, err
@@ -145,7 +145,7 @@ func (s *Stack) deployDatabase(ctx *pulumi.Context, opts ...pulumi.ResourceOptio
 		return nil, nil, err
 	}
 	if s.Backup.on() {
-		err = saved.Schedule(ctx, db)
+		err = saved.Schedule(ctx, all.of(db)...)
 	}
 	return db, saved.Certified, err
 }

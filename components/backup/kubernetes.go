@@ -74,10 +74,10 @@ func NewBackup(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Reso
 }
 
 // Schedule creates what backs the database up and proves it, once the database is there.
-func (b *Backup) Schedule(ctx *pulumi.Context, database pulumi.Resource) error {
+func (b *Backup) Schedule(ctx *pulumi.Context, database ...pulumi.Resource) error {
 	parent := pulumi.Parent(b)
 	pod, jobs := b.args.taker(b.name)
-	taken, err := pod.CreateJobs(ctx, jobs, parent, pulumi.DependsOn([]pulumi.Resource{database}))
+	taken, err := pod.CreateJobs(ctx, jobs, parent, pulumi.DependsOn(database))
 	if err != nil {
 		return err
 	}

@@ -9,7 +9,8 @@ import (
 type GuardArgs struct {
 	// Protect makes Pulumi refuse to delete anything of Guarded.
 	Protect bool
-	// Guarded are the resources of the stack; of a component those that it consists of.
+	// Guarded are the resources of the stack. A component is not enough: it may not know all of
+	// those that it consists of yet.
 	Guarded []pulumi.Resource
 }
 

@@ -183,7 +183,7 @@ func (r *Recording) Program(o Options, program pulumi.RunFunc) error {
 		return err
 	}
 	defer func() { _ = os.Unsetenv(pulumi.EnvConfig) }()
-	return pulumi.RunErr(program, pulumi.WithMocksWithOrganization("organization", Project, o.Stack, m), func(info *pulumi.RunInfo) {
+	return pulumi.RunErr(strict(program), pulumi.WithMocksWithOrganization("organization", Project, o.Stack, m), func(info *pulumi.RunInfo) {
 		info.Config, info.ConfigSecretKeys, info.DryRun = config, secretKeys, o.Unknown
 		info.RootDirectory = root
 	})
