@@ -211,7 +211,11 @@ func TestRestoreFromAnotherStack(t *testing.T) {
 
 // Each pod has the credentials that it needs, in files.
 func TestBackupsTakeTheirOwn(t *testing.T) {
-	_, objects := restored(t, bucket, nil)
+	r, objects := restored(t, bucket, nil)
+	members, first := r.Find("kubernetes:apps/v1:StatefulSet", "database-g1"), r.Find("kubernetes:batch/v1:CronJob", "backup-full")
+	require.Len(t, members, 1)
+	require.Len(t, first, 1)
+	assert.Contains(t, first[0].RPC.GetDependencies(), urn(members[0]), "a backup is asked for before there is a database")
 	assert.Equal(t, []string{"backup-differential", "backup-full", "backup-incremental", "backup-proof"}, names(recorder.Of[*batchv1.CronJob](objects)))
 	for _, job := range recorder.Of[*batchv1.CronJob](objects) {
 		reaches := false

@@ -270,7 +270,13 @@ func TestRotationOfTheDatabasesOwn(t *testing.T) {
 	assert.Contains(t, string(raw), `"startupProbe":{"failureThreshold":150,"httpGet":{"path":"/started","port":"control"}`, "poolers take clients before their login works")
 	used := second.Find("kubernetes:core/v1:ConfigMap", "database-logins")
 	require.Len(t, used, 1)
-	for _, r := range append(pods, members...) {
+	readers := append(pods, members...)
+	for _, name := range []string{"backend", "backend-engine"} {
+		found := second.Find("kubernetes:apps/v1:Deployment", name)
+		require.Len(t, found, 1, name)
+		readers = append(readers, found...)
+	}
+	for _, r := range readers {
 		assert.Contains(t, used[0].RPC.GetDependencies(), urn(r), "the former logins are refused while %s uses them", r.Name)
 	}
 	for _, d := range used[0].RPC.GetDependencies() {
