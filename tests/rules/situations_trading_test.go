@@ -27,6 +27,10 @@ var tradingSituations = map[string][]situation{
 		{name: "one leader and one that waits", at: "5m", series: map[string]string{
 			`up{job="backend-engine",pod="a"}`: "1x10", `up{job="backend-engine",pod="b"}`: "1x10",
 			`alphapulse_engine_leader{job="backend-engine",pod="a"}`: "1x10", `alphapulse_engine_leader{job="backend-engine",pod="b"}`: "0x10"}},
+		{name: "one leader, and a former one that went while Prometheus started anew", at: "5m", series: map[string]string{
+			`up{job="backend-engine",pod="a"}`: "1x2", `up{job="backend-engine",pod="b"}`: "_x2 1x10",
+			`alphapulse_engine_leader{job="backend-engine",pod="a"}`: "1x2", `alphapulse_engine_leader{job="backend-engine",pod="b"}`: "_x2 1x10"}},
+		{name: "the same of a build without a leader", at: "5m", series: map[string]string{`up{job="backend-engine",pod="a"}`: "1x2", `up{job="backend-engine",pod="b"}`: "_x2 1x10"}},
 		{name: "one pod", at: "5m", series: map[string]string{`up{job="backend-engine",pod="a"}`: "1x10", `up{job="backend",pod="b"}`: "1x10"}},
 		{name: "one pod and one that does not answer", at: "5m", series: map[string]string{`up{job="backend-engine",pod="a"}`: "1x10", `up{job="backend-engine",pod="b"}`: "0x10"}},
 	},

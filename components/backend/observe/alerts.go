@@ -69,8 +69,11 @@ func (w Watched) engine() []rule.Rule {
 	// In builds that choose a leader, pods that only wait are not working.
 	absent.Expr += rule.On(w.Engine, ` or sum(alphapulse_engine_leader{$job}) == 0`)
 	absent.Silences = []rule.Silence{rule.SameWorkload}
+	// A Prometheus that starts anew knows no end of a pod that went meanwhile, and takes its
+	// last value for five minutes (query.lookback-delta): what counts is what was just read.
 	doubled := rule.Alert("EngineDoubled", rule.Critical, "1m",
-		rule.On(w.Engine, `sum by (job) (alphapulse_engine_leader{$job}) > 1 or count by (job) (up{$job} == 1) > 1 unless on(job) count by (job) (alphapulse_engine_leader{$job})`),
+		rule.On(w.Engine, `sum by (job) (alphapulse_engine_leader{$job} and present_over_time(alphapulse_engine_leader{$job}[1m])) > 1`+
+			` or count by (job) (up{$job} == 1 and present_over_time(up{$job}[1m])) > 1 unless on(job) count by (job) (alphapulse_engine_leader{$job})`),
 		"More than one trading engine works",
 		"{{ $value }} pods of {{ $labels.job }} work at the same time. Each of them trades on its own: positions may be opened twice.")
 	doubled.Loud = true
