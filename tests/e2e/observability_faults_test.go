@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -233,12 +234,26 @@ func (f *faults) overloaded(t *testing.T) {
 	t.Cleanup(stop)
 	f.paged(t, f.overload, 10*time.Minute)
 	stop()
+	former := uids(t, namespace)[autoscaled]
 	kill(t, autoscaled) // their successors have what the Deployment gives them
 	f.overload.end()
-	client := browser(t, o.CACertificate)
-	eventually(t, 4*time.Minute, "the API answers again", func(context.Context) (string, bool) {
-		status, _, err := request(t, client, http.MethodGet, o.URLs["api"]+"/api/symbols", nil, nil)
-		return fmt.Sprint(status, err), err == nil && status == http.StatusOK
+	eventually(t, 4*time.Minute, "the API answers again, by its new pods", func(context.Context) (string, bool) {
+		list := pods(t, namespace)[autoscaled]
+		for _, p := range list {
+			if !ready(&p) || slices.Contains(former, string(p.UID)) {
+				return "pod " + p.Name + " is not ready, or a former one", false
+			}
+		}
+		// Each of the edge's pods has to know them, and a connection stays with one of those.
+		for range 20 {
+			client := browser(t, o.CACertificate)
+			status, _, err := request(t, client, http.MethodGet, o.URLs["api"]+"/api/symbols", nil, nil)
+			client.CloseIdleConnections()
+			if err != nil || status != http.StatusOK {
+				return fmt.Sprint(status, err), false
+			}
+		}
+		return fmt.Sprintf("%d pods", len(list)), len(list) > 0
 	})
 	t.Logf("answered while overloaded, by status: %v", codes)
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -250,4 +251,28 @@ func testRolloutsAreMarked(t *testing.T, o observed) {
 		}
 		return fmt.Sprintf("marked: %v %v", marked, err), marked[rolled] > 0
 	})
+}
+
+// testGrafanaKeeps makes a dashboard by hand, as somebody does who looks for a cause, has
+// Grafana's pod replaced, and finds it again.
+func testGrafanaKeeps(t *testing.T, o observed) {
+	const uid, title = "e2e-by-hand", "Made by hand"
+	o.loggedIn(t)
+	made := map[string]any{"dashboard": map[string]any{"uid": uid, "title": title, "panels": []any{}}}
+	if status, answer, err := request(t, o.client, http.MethodPost, o.URLs["grafana"]+"/api/dashboards/db", made, nil); err != nil || status != http.StatusOK {
+		t.Fatalf("POST /api/dashboards/db: %d %.200s %v", status, answer, err)
+	}
+	former := uids(t, namespace)["monitoring-grafana"]
+	if err := cluster.CoreV1().Pods(namespace).Delete(t.Context(), "monitoring-grafana-0", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 3*time.Minute, "Grafana has another pod", func(context.Context) (string, bool) {
+		list := pods(t, namespace)["monitoring-grafana"]
+		return fmt.Sprintf("%d pods", len(list)), len(list) == 1 && ready(&list[0]) && !slices.Contains(former, string(list[0].UID))
+	})
+	g := o.loggedIn(t)
+	var page struct{ Dashboard struct{ Title string } }
+	if err := g.get(t, "/api/dashboards/uid/"+uid, nil, &page); err != nil || page.Dashboard.Title != title {
+		t.Errorf("what was made by hand is gone: %+v %v", page, err)
+	}
 }

@@ -65,7 +65,8 @@ func TestObservability(t *testing.T) {
 	run("TheCollectorIsAway", testLogsAway(gateway, 30*time.Second))
 	run("TheAgentIsKilled", testAgentKilled)
 	run("EverythingIsWatched", testWatched)
-	t.Run("NoSecretIsTold", testNoSecret)
+	run("NoSecretIsTold", testNoSecret)
+	run("GrafanaKeepsWhatPeopleMake", testGrafanaKeeps)
 	t.Run("FaultsAreToldOfLate", f.testLong)
 	run("EverythingIsShown", testShown)
 }

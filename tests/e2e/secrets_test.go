@@ -18,10 +18,22 @@ import (
 // its last restart, for every secret that was generated for the stack.
 func logsShowNoSecret(t *testing.T, stack, ns string) {
 	t.Helper()
+	logsShowNone(t, ns, secretsOf(t, stack))
+}
+
+// secretsOf are the secrets that a stack has generated.
+func secretsOf(t *testing.T, stack string) map[string]string {
+	t.Helper()
 	secrets, err := livetest.Generated(output(t, "pulumi", "--", "stack", "export", "--show-secrets", "--stack", stack))
 	if err != nil {
 		t.Fatal(err)
 	}
+	return secrets
+}
+
+// logsShowNone searches what the containers of a namespace have written.
+func logsShowNone(t *testing.T, ns string, secrets map[string]string) {
+	t.Helper()
 	list, err := cluster.CoreV1().Pods(ns).List(t.Context(), metav1.ListOptions{})
 	if err != nil {
 		t.Fatal(err)
