@@ -49,10 +49,10 @@ func (s *Stack) ownServer() settings.Option {
 func (s *Stack) operatorSettings(g *settings.Group) {
 	o, only := &s.operated, settings.Only(room.Kubernetes)
 	on := settings.While(o.on, "monitoringBackend is "+MonitoringOperator)
-	g.Text(&o.backend, "monitoringBackend", "Who scrapes and evaluates rules: own, for a Prometheus and an Alertmanager of the stack; or operator, for those of a Prometheus Operator (0.81 or later) in the cluster, by PodMonitor and PrometheusRule objects.",
+	g.Text(&o.backend, "monitoringBackend", "Who scrapes and evaluates rules: own, for a Prometheus and an Alertmanager of the stack; or operator, for those of a Prometheus Operator (0.81 or later) in the cluster, by ServiceMonitor, PodMonitor and PrometheusRule objects.",
 		settings.OneOf(MonitoringOwn, MonitoringOperator), only)
 	g.Text(&o.namespace, "operatorNamespace", "Namespace of the Operator's Prometheus: it is let in, and Grafana is let out to it.", settings.Valid(namespaceName), only, on)
-	g.Object("operatorLabels", "Labels by which that Prometheus selects PodMonitors and PrometheusRules, e.g. release: kube-prometheus-stack.", o.readLabels, only, on)
+	g.Object("operatorLabels", "Labels by which that Prometheus selects ServiceMonitors, PodMonitors and PrometheusRules, e.g. release: kube-prometheus-stack.", o.readLabels, only, on)
 	g.Text(&o.url, "operatorPrometheusUrl", "Where Grafana asks that Prometheus; by default at the Service prometheus-operated of operatorNamespace, which every Operator makes.", settings.Valid(func(v string) error {
 		_, err := httpPort(v)
 		return err

@@ -62,6 +62,9 @@ func (a *Args) Facts(name string, on room.Target) room.Facts {
 		}
 		if on == room.Kubernetes {
 			f.Services = append(f.Services, workload.ServiceNames(workload.Balanced(r.Name, r.port()))...)
+			if w.Scrape != nil {
+				w.Scrape.Service = workload.PodsService(r.Name)
+			}
 		} else {
 			f.Services = append(f.Services, append([]string{r.Name}, w.Members...)...)
 		}

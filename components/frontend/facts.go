@@ -21,6 +21,9 @@ func (a *Args) Facts(name string, on room.Target) room.Facts {
 	services := []string{name}
 	if on == room.Kubernetes {
 		w.Replicas, w.Surge = d.Replicas, 1
+		if w.Scrape != nil {
+			w.Scrape.Service = workload.PodsService(name)
+		}
 		services = workload.ServiceNames(workload.Balanced(name, d.port()))
 	}
 	return room.Facts{Workloads: []room.Workload{w}, Services: services}

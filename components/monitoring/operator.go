@@ -17,11 +17,11 @@ import (
 )
 
 // Operator lets the Prometheus of a Prometheus Operator watch the namespace instead of one
-// of its own: by PodMonitors, and by a PrometheusRule. Its Alertmanager sends the alerts.
+// of its own: by ServiceMonitors, PodMonitors and a PrometheusRule. Its Alertmanager sends the alerts.
 type Operator struct {
 	// Namespace of that Prometheus.
 	Namespace string
-	// Labels by which it selects PodMonitors and PrometheusRules, e.g. release
+	// Labels by which it selects ServiceMonitors, PodMonitors and PrometheusRules, e.g. release
 	// "kube-prometheus-stack".
 	Labels map[string]string
 	// PrometheusURL is where Grafana asks it, http, with a port or on port 80.
@@ -81,7 +81,8 @@ func (a *Args) operated(ctx *pulumi.Context, name string, facts room.Facts, opts
 		if w.Scrape == nil {
 			continue
 		}
-		if err := a.object(ctx, "PodMonitor", w.Identity, a.scope().Monitor(w), opts...); err != nil {
+		kind, spec := a.scope().Monitor(w)
+		if err := a.object(ctx, kind, w.Identity, spec, opts...); err != nil {
 			return err
 		}
 	}

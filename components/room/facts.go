@@ -65,6 +65,9 @@ type Scrape struct {
 	// Params are the parameters of the request: what an exporter of many targets is
 	// to look at. nil for none.
 	Params map[string]string
+	// Service is the headless Service on a cluster that has Port of all of the pods; "" where
+	// none has.
+	Service string
 	// Beside is what another process of the same pods serves, and what is Beside that a
 	// third; nil for nothing.
 	Beside *Scrape

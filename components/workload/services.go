@@ -77,13 +77,16 @@ func ServiceNames(services []Service) []string {
 	return names
 }
 
+// PodsService is the name of the headless Service of Balanced.
+func PodsService(name string) string { return name + "-pods" }
+
 // Balanced are the Services of a workload of several pods: one for clients, and a
 // headless one over whose addresses the edge balances itself, each with all of the ports, of
 // which there is at least one.
 func Balanced(name string, ports ...Port) []Service {
 	return []Service{
 		{Name: name, Type: "ClusterIP", Port: ports[0], More: ports[1:]},
-		{Name: name + "-pods", Type: "ClusterIP", Headless: true, Port: ports[0], More: ports[1:]},
+		{Name: PodsService(name), Type: "ClusterIP", Headless: true, Port: ports[0], More: ports[1:]},
 	}
 }
 

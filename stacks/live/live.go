@@ -204,6 +204,7 @@ var kinds = map[string]schema.GroupVersionResource{
 	"Role":                    {Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "roles"},
 	"Certificate":             {Group: "cert-manager.io", Version: "v1", Resource: "certificates"},
 	"PodMonitor":              {Group: "monitoring.coreos.com", Version: "v1", Resource: "podmonitors"},
+	"ServiceMonitor":          {Group: "monitoring.coreos.com", Version: "v1", Resource: "servicemonitors"},
 	"PrometheusRule":          {Group: "monitoring.coreos.com", Version: "v1", Resource: "prometheusrules"},
 	"RoleBinding":             {Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "rolebindings"},
 	"ClusterRole":             {Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterroles"},

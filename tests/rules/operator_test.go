@@ -121,9 +121,16 @@ func TestOperatorTakesTheTargets(t *testing.T) {
 	workload := func(name string, s *room.Scrape) room.Workload {
 		return room.Workload{Identity: room.Identity{Name: name, Instance: "some", Component: "kind"}, Scrape: s}
 	}
+	monitor := func(kind string, w room.Workload) map[string]any {
+		got, spec := operated.Monitor(w)
+		if got != kind {
+			t.Errorf("%s is scraped by a %s, want a %s", w.Name, got, kind)
+		}
+		return spec
+	}
 	var edge, state monitoringv1.PodMonitorSpec
-	strictly(t, operated.Monitor(workload("edge", &room.Scrape{Port: 9113, Path: "/metrics",
-		Beside: &room.Scrape{Port: 9115, Path: "/probe", Params: map[string]string{"module": "certificate"}}})), &edge)
+	certificate := &room.Scrape{Port: 9115, Path: "/probe", Params: map[string]string{"module": "certificate"}}
+	strictly(t, monitor("PodMonitor", workload("edge", &room.Scrape{Port: 9113, Path: "/metrics", Beside: certificate})), &edge)
 	if edge.JobLabel != "app.kubernetes.io/name" || edge.Selector.MatchLabels["app.kubernetes.io/name"] != "edge" || edge.SampleLimit == nil {
 		t.Errorf("%+v", edge)
 	}
@@ -133,8 +140,24 @@ func TestOperatorTakesTheTargets(t *testing.T) {
 	if e := edge.PodMetricsEndpoints[1]; e.PortNumber == nil || *e.PortNumber != 9115 || e.Path != "/probe" || e.Params["module"][0] != "certificate" || e.HonorLabels {
 		t.Errorf("%+v", e)
 	}
-	strictly(t, operated.Monitor(workload(operated.StateJob, &room.Scrape{Port: 8080, Path: "/metrics"})), &state)
+	monitor("PodMonitor", workload("edge", &room.Scrape{Port: 9113, Path: "/metrics", Service: "edge-pods", Beside: certificate})) // of one port alone
+	strictly(t, monitor("PodMonitor", workload(operated.StateJob, &room.Scrape{Port: 8080, Path: "/metrics"})), &state)
 	if e := state.PodMetricsEndpoints[0]; !e.HonorLabels || e.RelabelConfigs[0].TargetLabel != "instance" {
 		t.Errorf("the state of other pods is told as the exporter's own: %+v", e)
+	}
+	var api monitoringv1.ServiceMonitorSpec
+	strictly(t, monitor("ServiceMonitor", workload("backend", &room.Scrape{Port: 8000, Path: "/metrics", Service: "backend-pods"})), &api)
+	if api.JobLabel != "app.kubernetes.io/name" || api.Selector.MatchLabels["app.kubernetes.io/name"] != "backend" || api.SampleLimit == nil || len(api.Endpoints) != 1 {
+		t.Fatalf("%+v", api)
+	}
+	e := api.Endpoints[0]
+	if e.TargetPort == nil || e.TargetPort.IntValue() != 8000 || e.Path != "/metrics" {
+		t.Errorf("%+v", e)
+	}
+	if r := e.RelabelConfigs[0]; r.Action != "keep" || r.Regex != "backend-pods" || len(r.SourceLabels) != 1 || r.SourceLabels[0] != "__meta_kubernetes_service_name" {
+		t.Errorf("each of its Services has it scraped: %+v", r)
+	}
+	if last := e.RelabelConfigs[len(e.RelabelConfigs)-1]; last.Action != "labeldrop" || !strings.Contains(last.Regex, "|service") {
+		t.Errorf("the series have labels that those of a Prometheus of the stack have not: %+v", last)
 	}
 }

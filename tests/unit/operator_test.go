@@ -3,6 +3,7 @@ package unit
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -66,6 +67,19 @@ func TestOperatorWatches(t *testing.T) {
 	objects, err := r.Objects()
 	require.NoError(t, err)
 	monitors := kindOf(r, "PodMonitor")
+	services := map[string][]string{} // the Services with a port, by the pods behind it
+	for _, s := range recorder.Of[*corev1.Service](objects) {
+		for _, p := range s.Spec.Ports {
+			at := fmt.Sprintf("%s %d", s.Spec.Selector["app.kubernetes.io/name"], p.Port)
+			services[at] = append(services[at], s.Name)
+		}
+	}
+	behind := kindOf(r, "ServiceMonitor")
+	assert.ElementsMatch(t, []string{"backend", "backend-dashboard", "frontend"}, slices.Collect(maps.Keys(behind)))
+	for name, m := range behind {
+		assert.NotContains(t, monitors, name, "it is scraped twice")
+		monitors[name] = m
+	}
 	admitted := map[string][]int{}
 	for _, p := range recorder.Of[*networkingv1.NetworkPolicy](objects) {
 		for _, in := range p.Spec.Ingress {
@@ -95,13 +109,26 @@ func TestOperatorWatches(t *testing.T) {
 		}
 		scraped++
 		m, there := monitors[name]
-		if !assert.True(t, there, "no PodMonitor of %s", name) {
+		if !assert.True(t, there, "nothing has %s scraped", name) {
 			continue
 		}
 		text, err := json.Marshal(m["spec"].Mappable())
 		require.NoError(t, err)
 		port := pod["annotations"].ObjectValue()["prometheus.io/port"].StringValue()
-		assert.Contains(t, string(text), `"portNumber":`+port, name)
+		if _, service := behind[name]; service {
+			var spec struct {
+				Endpoints []struct {
+					Relabelings []struct{ Action, Regex string }
+				}
+			}
+			require.NoError(t, json.Unmarshal(text, &spec))
+			require.Len(t, spec.Endpoints, 1)
+			assert.Contains(t, string(text), `"targetPort":`+port, name)
+			assert.Equal(t, "keep", spec.Endpoints[0].Relabelings[0].Action, "%s is scraped by each of its Services", name)
+			assert.Contains(t, services[name+" "+port], spec.Endpoints[0].Relabelings[0].Regex, name)
+		} else {
+			assert.Contains(t, string(text), `"portNumber":`+port, name)
+		}
 		assert.Equal(t, "kube-prometheus-stack", m["metadata"].ObjectValue()["labels"].ObjectValue()["release"].StringValue())
 		assert.Contains(t, strings.Join(strings.Fields(strings.Trim(strings.ReplaceAll(toText(t, admitted[name]), ",", " "), "[]")), " "), port, "%s lets their Prometheus in", name)
 	}

@@ -7,6 +7,7 @@ package operator
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -22,7 +23,7 @@ import (
 const APIVersion = "monitoring.coreos.com/v1"
 
 // Kinds of the objects, and of what their definitions are called.
-var Kinds = map[string]string{"PodMonitor": "podmonitors", "PrometheusRule": "prometheusrules"}
+var Kinds = map[string]string{"PodMonitor": "podmonitors", "PrometheusRule": "prometheusrules", "ServiceMonitor": "servicemonitors"}
 
 var promql = parser.NewParser(parser.Options{})
 
@@ -139,9 +140,14 @@ func (s Scope) queries(node any, series bool) {
 	}
 }
 
-// Monitor is the spec of a PodMonitor of a workload that serves metrics. Series get the
-// labels that they have in a Prometheus of our own.
-func (s Scope) Monitor(w room.Workload) map[string]any {
+// Monitor is the kind and the spec of what has a workload scraped that serves metrics: a
+// ServiceMonitor where a Service has the port of all of its pods, else a PodMonitor. Series
+// get the labels that they have in a Prometheus of our own.
+func (s Scope) Monitor(w room.Workload) (kind string, spec map[string]any) {
+	kind, list := "PodMonitor", "podMetricsEndpoints"
+	if behindService(w) {
+		kind, list = "ServiceMonitor", "endpoints"
+	}
 	var endpoints []any
 	for _, at := range w.Scrape.All() {
 		endpoints = append(endpoints, s.endpoint(w, at))
@@ -150,21 +156,31 @@ func (s Scope) Monitor(w room.Workload) map[string]any {
 	for name, value := range w.Selector() {
 		matched[name] = value
 	}
-	return map[string]any{
-		"jobLabel":            "app.kubernetes.io/name",
-		"selector":            map[string]any{"matchLabels": matched},
-		"podMetricsEndpoints": endpoints,
-		"sampleLimit":         config.SampleLimit,
+	return kind, map[string]any{
+		"jobLabel":    "app.kubernetes.io/name",
+		"selector":    map[string]any{"matchLabels": matched},
+		list:          endpoints,
+		"sampleLimit": config.SampleLimit,
 	}
 }
 
+// behindService tells whether a Service has all ports at which a workload serves metrics.
+func behindService(w room.Workload) bool {
+	return !slices.ContainsFunc(w.Scrape.All(), func(at *room.Scrape) bool { return at.Service == "" })
+}
+
 func (s Scope) endpoint(w room.Workload, at *room.Scrape) map[string]any {
-	drop := "container|endpoint"
+	drop, port := "container|endpoint", "portNumber"
 	relabelings := []any{map[string]any{
 		"sourceLabels": []any{"__meta_kubernetes_pod_label_app_kubernetes_io_component"}, "targetLabel": "component", "action": "replace",
 	}}
+	if behindService(w) {
+		// A pod is behind a Service for clients, too, and is scraped once.
+		relabelings = append([]any{map[string]any{"sourceLabels": []any{"__meta_kubernetes_service_name"}, "regex": at.Service, "action": "keep"}}, relabelings...)
+		drop, port = drop+"|service", "targetPort"
+	}
 	e := map[string]any{
-		"portNumber": at.Port, "path": at.Path, "interval": config.ScrapeInterval, "scrapeTimeout": config.ScrapeTimeout,
+		port: at.Port, "path": at.Path, "interval": config.ScrapeInterval, "scrapeTimeout": config.ScrapeTimeout,
 	}
 	if w.Name == s.StateJob {
 		// Its series describe other pods, and outlive its own.
