@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -82,8 +81,8 @@ func namespaceName(v string) error {
 
 // httpPort is the port of an http URL.
 func httpPort(raw string) (int, error) {
-	u, err := url.Parse(raw)
-	if err != nil || u.Scheme != "http" || u.Hostname() == "" || u.User != nil {
+	u := room.Address(raw, "http")
+	if u == nil || u.User != nil {
 		return 0, fmt.Errorf("%q is no http address: write e.g. http://prometheus-operated.monitoring.svc:9090", raw)
 	}
 	return room.PortOf(u), nil
@@ -95,7 +94,11 @@ func (o *operatedMonitoring) readLabels(raw string) error {
 		return errors.New("it is not an object of texts: `pulumi config set --path operatorLabels.release kube-prometheus-stack`")
 	}
 	var problems []error
+	own := room.Identity{}.Labels()
 	for _, name := range slices.Sorted(maps.Keys(o.labels)) {
+		if _, taken := own[name]; taken {
+			problems = append(problems, fmt.Errorf("%s: the stack's objects have this label with a value of their own: choose another, and have that Prometheus select it", name))
+		}
 		for _, problem := range append(validation.IsQualifiedName(name), validation.IsValidLabelValue(o.labels[name])...) {
 			problems = append(problems, fmt.Errorf("%s: it cannot be a label: %s", name, problem))
 		}

@@ -23,7 +23,7 @@ func (s *signOn) on() bool { return s.mode == grafanaOIDC }
 func (s *Stack) signOnSettings(g *settings.Group) {
 	l := &s.signOn
 	on := settings.While(l.on, "grafanaLogin is oidc")
-	at, text := settings.Valid(monitoring.CheckSignOnURL), settings.Each(monitoring.CheckSignOnText)
+	at, text := settings.Valid(monitoring.CheckSignOnURL), settings.Each(monitoring.CheckSignOnWord)
 	g.Text(&l.mode, "grafanaLogin", "Who logs in to Grafana: own, its user admin alone; oidc, also the users of a provider of OpenID Connect, which leads them back to /login/generic_oauth of Grafana's host.", settings.OneOf(grafanaOwn, grafanaOIDC))
 	g.Text(&l.AuthURL, "grafanaOidcAuthUrl", "The provider's endpoint for browsers (authorization_endpoint).", at, on)
 	g.Text(&l.TokenURL, "grafanaOidcTokenUrl", "The provider's endpoint for tokens (token_endpoint).", at, on)

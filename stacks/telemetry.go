@@ -81,9 +81,14 @@ func (s *Stack) signalSettings(g *settings.Group, to *telemetry.Signal, k signal
 	g.Text(&to.Store.Retention, k.key+"Retention", k.retention, settings.Valid(telemetry.CheckRetention), kept)
 	g.Text(&to.Remote.URL, k.key+"Url", "https address of the server that takes "+k.key+"; of otlp without /v1/"+k.key+".", settings.Valid(telemetry.CheckURL), remote)
 	g.Text(&to.Remote.Header, k.key+"Header", "Header that carries "+k.key+"Credential to a server of otlp.", settings.Valid(headerName), remote)
-	g.SecretText(&to.Remote.Credential, k.key+"Credential", "What the server asks for: the whole value of "+k.key+"Header, e.g. Bearer TOKEN, or an API key of elasticsearch.", settings.Valid(credential), remote)
+	g.SecretText(&to.Remote.Credential, k.key+"Credential", "What the server asks for: the whole value of "+k.key+"Header, e.g. Bearer TOKEN, or an API key of elasticsearch.", settings.Valid(func(v string) error { return errors.Join(credential(v), telemetry.CheckCredential(v)) }), remote)
 	g.Text(&to.Remote.CA, k.key+"Ca", "PEM certificates by which the server's is trusted; by default those that come with the image.", settings.Valid(certificates), remote)
 	g.Check(func(p *settings.Problems) {
+		if to.Backend == telemetry.Local && !k.indexed {
+			if err := telemetry.CheckLogRetention(to.Store.Retention); err != nil {
+				p.Add(k.key+"Retention", "%v", err)
+			}
+		}
 		if to.On() && to.Backend != telemetry.Local && to.Remote.URL == "" {
 			p.Add(k.key+"Url", "it is not set, and %sBackend is %s: name the server, e.g. https://otlp.example.com", k.key, to.Backend)
 		}

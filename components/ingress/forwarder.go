@@ -3,7 +3,6 @@ package ingress
 import (
 	"bytes"
 	"fmt"
-	"net/url"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"go.yaml.in/yaml/v3"
@@ -35,7 +34,7 @@ func (f Forwarding) validate(problem func(format string, v ...any)) {
 	if !f.On() {
 		return
 	}
-	if u, err := url.Parse(f.To); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+	if room.Address(f.To, "http", "https") == nil {
 		problem("Logs.To is %q: write e.g. http://collector:4318", f.To)
 	}
 	if f.Image == nil {

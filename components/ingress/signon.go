@@ -76,8 +76,8 @@ func LoginOf(name string) room.Identity {
 
 // CheckIssuer reports an address that is not one of a provider.
 func CheckIssuer(v string) error {
-	u, err := url.Parse(v)
-	if err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.ContainsAny(v, " $") || strings.HasSuffix(u.Path, "/.well-known/openid-configuration") {
+	u := room.Address(v, "https")
+	if u == nil || u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.ContainsAny(v, " $") || strings.HasSuffix(u.Path, "/.well-known/openid-configuration") {
 		return fmt.Errorf("%q is not the https address of a provider: write its issuer, e.g. https://login.example.com/realms/trading, below which /.well-known/openid-configuration is", v)
 	}
 	return nil

@@ -2,7 +2,6 @@ package monitoring
 
 import (
 	"fmt"
-	"net/url"
 	"path"
 	"regexp"
 	"strings"
@@ -30,8 +29,8 @@ func CheckLogsPlugin(v string) error {
 		}
 		return fmt.Errorf("%q is no folder of Grafana's image that a volume leaves in sight: write e.g. /usr/share/grafana/plugins", v)
 	}
-	u, err := url.Parse(v)
-	if err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.Fragment != "" || strings.ContainsAny(v, " $") {
+	u := room.Address(v, "https")
+	if u == nil || u.User != nil || u.Fragment != "" || strings.ContainsAny(v, " $") {
 		return fmt.Errorf("%q is neither a version, nor the https address of an archive, nor a folder of Grafana's image: write e.g. %s", v, defaultLogsPlugin)
 	}
 	return nil

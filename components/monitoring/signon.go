@@ -3,9 +3,9 @@ package monitoring
 import (
 	"errors"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
@@ -45,8 +45,8 @@ const (
 
 // CheckSignOnURL reports an address that is not one of a provider's endpoints.
 func CheckSignOnURL(v string) error {
-	u, err := url.Parse(v)
-	if err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.Fragment != "" || strings.ContainsAny(v, " $") {
+	u := room.Address(v, "https")
+	if u == nil || u.User != nil || u.Fragment != "" || strings.ContainsAny(v, " $") {
 		return fmt.Errorf("%q is not an https address of a provider: write e.g. https://login.example.com/oauth2/authorize", v)
 	}
 	return nil
@@ -60,6 +60,15 @@ func CheckSignOnText(v string) error {
 	return nil
 }
 
+// CheckSignOnWord reports what is not one entry of a list: Grafana reads lists as words that a
+// blank or a comma parts, and an empty one as no list at all, which would let everybody in.
+func CheckSignOnWord(v string) error {
+	if v == "" || strings.ContainsAny(v, `,"'[]`) || strings.ContainsFunc(v, unicode.IsSpace) {
+		return errors.New("it is empty, or holds a blank, a comma, a quote or a bracket, at which Grafana would take it for several: give it another name at the provider, or use grafanaOidcRoles")
+	}
+	return CheckSignOnText(v)
+}
+
 // validate tells problem what is wrong.
 func (s *SignOn) validate(problem func(format string, v ...any)) {
 	if s == nil {
@@ -70,9 +79,14 @@ func (s *SignOn) validate(problem func(format string, v ...any)) {
 			problem("Grafana.SignOn.%s: %w", u.name, err)
 		}
 	}
-	for _, text := range slices.Concat([]string{s.ClientID, s.Roles}, s.Scopes, s.Groups, s.Domains) {
+	for _, text := range []string{s.ClientID, s.Roles} {
 		if err := CheckSignOnText(text); err != nil {
 			problem("Grafana.SignOn: %q: %w", text, err)
+		}
+	}
+	for _, word := range slices.Concat(s.Scopes, s.Groups, s.Domains) {
+		if err := CheckSignOnWord(word); err != nil {
+			problem("Grafana.SignOn: %q: %w", word, err)
 		}
 	}
 	if s.ClientID == "" || s.ClientSecret == nil {

@@ -2,8 +2,29 @@ package room
 
 import (
 	"net/url"
+	"strings"
 	"testing"
 )
+
+func TestAddress(t *testing.T) {
+	for _, right := range []string{
+		"https://a.example.com", "https://A.Example.COM./x", "https://my_svc:8443/", "https://10.0.0.1:1", "https://[fd00::1]:65535", "https://xn--nice-2na.example.com",
+		"https://prometheus-operated.monitoring.svc.cluster.local:9090/a?b=c",
+	} {
+		if Address(right, "https") == nil {
+			t.Errorf("%s is refused", right)
+		}
+	}
+	for _, wrong := range []string{
+		"", "a.example.com", "http://a.example.com", "https://", "https://a.example.com:0", "https://a.example.com:65536", "https://a.example.com:099", "https://a.example.com:",
+		"https://.", "https://a..b", "https://-a", "https://a-", "https://a b", "https://a:b:c", "https://[fe80::1%25eth0]", "https://${HOST}", "https://{{x}}", "https://\u00fcber.example.com",
+		"https://" + strings.Repeat("x", 64), "https://" + strings.Repeat("x.", 127) + "com",
+	} {
+		if u := Address(wrong, "https"); u != nil {
+			t.Errorf("%s is taken as %s", wrong, u)
+		}
+	}
+}
 
 func TestPortOf(t *testing.T) {
 	for address, want := range map[string]int{

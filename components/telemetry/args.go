@@ -6,11 +6,12 @@ package telemetry
 import (
 	"errors"
 	"fmt"
-	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/prometheus/common/model"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"go.yaml.in/yaml/v3"
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/alphapulse/alphapulse-infra/components/room"
@@ -171,6 +172,9 @@ func (a *Args) validate() error {
 		for _, err := range s.signal.problems() {
 			problem("%s.%w", s.name, err)
 		}
+		if err := CheckLogRetention(s.signal.Store.Retention); err != nil && s.name == "Logs" && s.signal.Backend == Local {
+			problem("Logs.Store.Retention: %w", err)
+		}
 	}
 	return errors.Join(problems...)
 }
@@ -208,10 +212,27 @@ func (s Signal) problems() []error {
 	return problems
 }
 
+// longestRetention and shortestLogs are VictoriaLogs' own bounds; it does not start beyond
+// them (flagutil.RetentionDuration: 100 years; vlstorage: a day).
+const (
+	longestRetention = model.Duration(100 * 365 * 24 * hour)
+	shortestLogs     = model.Duration(24 * hour)
+)
+
+// CheckLogRetention reports what CheckRetention takes, and VictoriaLogs would not start with.
+func CheckLogRetention(v string) error {
+	if d, err := model.ParseDuration(v); err == nil && d < shortestLogs {
+		return fmt.Errorf("%q is less than the day that VictoriaLogs keeps lines at least: set 1d", v)
+	}
+	return nil
+}
+
 // CheckRetention reports what is no time to keep something for.
 func CheckRetention(v string) error {
 	if d, err := model.ParseDuration(v); err != nil || d == 0 || d%model.Duration(hour) != 0 {
 		return fmt.Errorf("%q is no time of whole hours: write e.g. 7d or 48h", v)
+	} else if d > longestRetention {
+		return fmt.Errorf("%q is more than 100 years: set less", v)
 	}
 	return nil
 }
@@ -224,12 +245,31 @@ func CheckURL(v string) error {
 
 // portOf is the port of a backend's address.
 func portOf(address string) (int, error) {
-	u, err := url.Parse(address)
+	u := room.Address(address, "https")
 	switch {
-	case err != nil || u.Scheme != "https" || u.Hostname() == "":
+	case u == nil:
 		return 0, fmt.Errorf("%q is not an https address: write e.g. https://otlp.example.com", address)
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
 		return 0, errors.New("it holds a user, a query or a fragment: a credential is set apart")
 	}
+	if strings.Contains(address, "$") {
+		return 0, errors.New("it holds $, of which the collector would make something else: write %24")
+	}
 	return room.PortOf(u), nil
+}
+
+// CheckCredential reports what the collector would not send as it is: it reads the file as
+// YAML, and fills in what stands behind a $.
+func CheckCredential(v string) error {
+	var read any
+	err := yaml.Unmarshal([]byte(v), &read)
+	text, is := read.(string)
+	switch read.(type) {
+	case int, uint64, float64:
+		text, is = v, true // the collector keeps how a number is written
+	}
+	if err != nil || !is || text != v || strings.Contains(v, "$") {
+		return errors.New("the collector would read something else, for YAML or a variable: it holds a colon or # at a blank, begins or ends with a quote, a bracket or a blank, or has a $")
+	}
+	return nil
 }

@@ -231,7 +231,21 @@ func TestValidateNamesEveryMistake(t *testing.T) {
 	_, err = (&telemetry.Args{Traces: telemetry.Signal{Backend: telemetry.Elasticsearch, Store: telemetry.Store{Retention: "90m"}}}).Validated()
 	require.ErrorContains(t, err, `Traces.Remote.URL: "" is not an https address`)
 	require.ErrorContains(t, err, `Traces.Store.Retention: "90m" is no time of whole hours`)
-	for _, url := range []string{"https://user:pw@es.example.com", "https://es.example.com/?token=x", "es.example.com"} {
+	for retention, says := range map[string]string{"23h": "less than the day", "101y": "more than 100 years", "0s": "no time of whole hours", "1d": "", "100y": ""} {
+		_, err := (&telemetry.Args{Logs: telemetry.Signal{Backend: telemetry.Local, Store: telemetry.Store{Retention: retention}}}).Validated()
+		if says == "" {
+			require.NotContains(t, err.Error(), "Retention")
+		} else {
+			require.ErrorContains(t, err, says, retention)
+		}
+	}
+	for _, word := range []string{"Bearer abc.def-_==", "Basic dXNlcjpwYXNz", "ApiKey a:b", "0123", "1e400", "12345678901234567890123"} {
+		require.NoError(t, telemetry.CheckCredential(word), word)
+	}
+	for _, word := range []string{"Bearer ${env:X}", "a$b", "key: value", "abc #def", "{x}", "[x]", "'x'", `"x"`, " x", "x ", "null", "true", "~", "", "*x", "!x", "- x", "@x", "2026-11-28"} {
+		require.Error(t, telemetry.CheckCredential(word), "the collector reads %q as something else", word)
+	}
+	for _, url := range []string{"https://es.example.com/$x", "https://es.example.com:99999", "https://user:pw@es.example.com", "https://es.example.com/?token=x", "es.example.com"} {
 		require.Error(t, telemetry.CheckURL(url), url)
 	}
 	require.NoError(t, telemetry.CheckURL("https://es.example.com/logs"))

@@ -34,6 +34,12 @@ func atGateway(with map[string]string) map[string]string {
 	return all
 }
 
+// grafanaSignOn has Grafana ask a provider.
+var grafanaSignOn = map[string]string{
+	"grafanaLogin": "oidc", "grafanaOidcClientId": "g", "grafanaOidcClientSecret": "s",
+	"grafanaOidcAuthUrl": "https://a.example.com/a", "grafanaOidcTokenUrl": "https://a.example.com/t", "grafanaOidcApiUrl": "https://a.example.com/u",
+}
+
 // mistakes by their kind, each with what is right. They are refused on every target
 // where the setting has a meaning.
 var mistakes = map[string][]mistake{
@@ -52,6 +58,23 @@ var mistakes = map[string][]mistake{
 		{key: "databaseStorage", value: "100", says: []string{`"100" is less than 1M`, "did you mean 100Mi?"}},
 		{key: "prometheusStorage", value: "20m", says: []string{"did you mean 20Mi?"}},
 		{key: "databaseStorage", value: "9Ei", says: []string{`"9Ei" is more than 1Pi`}},
+	},
+	"addresses": {
+		{key: "remoteWriteUrl", value: "https://x.example.com:99999/", says: []string{"is no https URL"}},
+		{key: "remoteWriteUrl", value: "https://x.example.com:0/", says: []string{"is no https URL"}},
+		{key: "logsUrl", value: "https://x..y", with: map[string]string{"logsBackend": "otlp"}, says: []string{"is not an https address"}},
+		{key: "logsUrl", value: "https://x.example.com/${env:HOME}", with: map[string]string{"logsBackend": "otlp"}, says: []string{"holds $", "write %24"}},
+		{key: "tracesUrl", value: "https://.", with: map[string]string{"tracesBackend": "elasticsearch", "edgeTraceSampling": "1"}, says: []string{"is not an https address"}},
+		{key: "grafanaLogsPlugin", value: "https://x.example.com:", with: map[string]string{"logsBackend": "local"}, says: []string{"is neither a version"}},
+	},
+	"what would be read as something else": {
+		{key: "logsCredential", value: "Bearer ${env:X}", with: map[string]string{"logsBackend": "otlp", "logsUrl": "https://x.example.com"}, says: []string{"the collector would read something else"}},
+		{key: "tracesCredential", value: "key: value", with: map[string]string{"tracesBackend": "otlp", "tracesUrl": "https://x.example.com", "edgeTraceSampling": "1"}, says: []string{"the collector would read something else"}},
+		{key: "grafanaOidcGroups", value: `[""]`, with: grafanaSignOn, says: []string{"it is empty"}},
+		{key: "grafanaOidcGroups", value: `["platform team"]`, with: grafanaSignOn, says: []string{"would take it for several"}},
+		{key: "grafanaOidcDomains", value: `["a.example.com,b.example.com"]`, with: grafanaSignOn, says: []string{"would take it for several"}},
+		{key: "operatorLabels", value: `{"app.kubernetes.io/name":"mine"}`, with: map[string]string{"monitoringBackend": "operator"}, says: []string{"app.kubernetes.io/name", "have this label"}},
+		{key: "logsRetention", value: "23h", with: map[string]string{"logsBackend": "local"}, says: []string{"less than the day"}},
 	},
 	"sizes": {
 		{key: "backendResources", value: `{"requests":{"memory":"4Mi"},"limits":{"memory":"8Mi"}}`, says: []string{"8Mi is too small", "at least 16Mi"}},

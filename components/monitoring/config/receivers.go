@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"net"
 	"net/mail"
-	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/alphapulse/alphapulse-infra/components/room"
 	"github.com/alphapulse/alphapulse-infra/components/room/rule"
 )
 
@@ -189,6 +189,14 @@ func (r Receiver) problems() []error {
 	if r.RoutesOnly && (len(r.Severities)+len(r.Owners)+len(r.Workloads) > 0 || r.Hours != nil) {
 		problem("RoutesOnly leaves to routes what it gets: take Severities, Owners, Workloads and Hours away, or RoutesOnly")
 	}
+	for _, text := range r.texts() {
+		if strings.Contains(text, "{{") {
+			problem("%q holds {{, which Alertmanager would take for a template: write it plainly", text)
+		}
+	}
+	if r.Telegram != nil && r.Telegram.ThreadID < 0 {
+		problem("ThreadID %d: want that of a topic, above zero, or none", r.Telegram.ThreadID)
+	}
 	if r.Telegram != nil && r.Telegram.ChatID == 0 {
 		problem("ChatID is missing: the bot's getUpdates shows it once somebody has written to it")
 	}
@@ -204,8 +212,8 @@ func (r Receiver) problems() []error {
 // LetOut tells whether the network policy lets Alertmanager post to a URL: by https, to
 // port 443.
 func LetOut(raw string) bool {
-	u, err := url.Parse(raw)
-	return err == nil && u.Scheme == "https" && u.Hostname() != "" && (u.Port() == "" || u.Port() == "443")
+	u := room.Address(raw, "https")
+	return u != nil && (u.Port() == "" || u.Port() == "443")
 }
 
 func (r Receiver) urls() []string {
@@ -222,10 +230,25 @@ func (r Receiver) urls() []string {
 	return slices.DeleteFunc(urls, func(u string) bool { return u == "" })
 }
 
+// texts are what Alertmanager fills in as templates.
+func (r Receiver) texts() []string {
+	var texts []string
+	if r.Slack != nil {
+		texts = append(texts, r.Slack.Channel)
+	}
+	if r.Opsgenie != nil {
+		texts = append(texts, r.Opsgenie.Team)
+	}
+	if r.Email != nil {
+		texts = append(texts, append([]string{r.Email.From, r.Email.Username}, r.Email.To...)...)
+	}
+	return texts
+}
+
 func (e Email) problems() []error {
 	var problems []error
 	host, port, err := net.SplitHostPort(e.Smarthost)
-	if n, convErr := strconv.Atoi(port); err != nil || host == "" || convErr != nil || n < 1 || n > 65535 {
+	if err != nil || !room.IsHost(host) || !room.IsPort(port) {
 		problems = append(problems, fmt.Errorf("smarthost %q: want a host and a port, such as smtp.example.com:587", e.Smarthost))
 	}
 	if len(e.To) == 0 {

@@ -21,6 +21,11 @@ func TestValidateReceiversReportsEverything(t *testing.T) {
 		{Name: "bot", Telegram: &Telegram{}},
 		{Name: "mail", Email: &Email{Smarthost: "smtp.example.com", From: "nobody", To: nil}},
 		{Name: "never", Webhook: &Webhook{}, Hours: &Hours{Days: []string{"friday:monday", "fri"}, From: "18:00", To: "08:00", Location: "Berlin"}},
+		{Name: "room", Slack: &Slack{Channel: "#{{ .x"}},
+		{Name: "team", Opsgenie: &Opsgenie{Team: "{{x}}"}},
+		{Name: "topic", Telegram: &Telegram{ChatID: 1, ThreadID: -5}},
+		{Name: "relay", Email: &Email{Smarthost: "a b:25", From: "a@example.com", To: []string{"{{x}}@example.com"}}},
+		{Name: "zero", Email: &Email{Smarthost: "smtp.example.com:0", From: "a@example.com", To: []string{"a@example.com"}}},
 		{Name: "clock", Webhook: &Webhook{}, Hours: &Hours{From: "8", To: "25:00"}},
 	})
 	if err == nil {
@@ -31,7 +36,8 @@ func TestValidateReceiversReportsEverything(t *testing.T) {
 		"receiver nothing: its kinds are []", "receiver both: its kinds are [Slack Teams]", `receiver soft: severity "page"`,
 		`receiver plain: URL "http://events.example.com"`, `receiver port: URL "https://api.example.com:8443/"`,
 		"receiver bot: ChatID is missing", `smarthost "smtp.example.com"`, "to is missing", `address "nobody"`,
-		`days "friday:monday"`, `days "fri"`, `from "18:00" to "08:00": want From before To`, `location "Berlin"`, `from "8" to "25:00"`,
+		`receiver room: "#{{ .x" holds {{`, `receiver team: "{{x}}" holds {{`, "receiver topic: ThreadID -5", `receiver relay: "{{x}}@example.com" holds {{`,
+		`smarthost "a b:25"`, `smarthost "smtp.example.com:0"`, `days "friday:monday"`, `days "fri"`, `from "18:00" to "08:00": want From before To`, `location "Berlin"`, `from "8" to "25:00"`,
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("not reported: %s\n%v", want, err)

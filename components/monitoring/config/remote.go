@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"net/url"
 
 	"github.com/alphapulse/alphapulse-infra/components/room"
 )
@@ -18,8 +17,8 @@ type RemoteWrite struct {
 
 // HTTPSPort is the port of an https URL without a login in it.
 func HTTPSPort(raw string) (int, error) {
-	u, err := url.Parse(raw)
-	if err != nil || u.Scheme != "https" || u.Hostname() == "" {
+	u := room.Address(raw, "https")
+	if u == nil {
 		return 0, fmt.Errorf("%q is no https URL: write e.g. https://metrics.example.com/api/v1/write", raw)
 	}
 	if u.User != nil {

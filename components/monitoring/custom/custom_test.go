@@ -97,6 +97,11 @@ func TestMistakesAreSaid(t *testing.T) {
 		"a query":              {panel(`"targets": [{"expr": "sum(rate(up)"}]`), `panel "One": Prometheus cannot read sum(rate(up)`},
 		"a query within a row": {dashboard(`"uid": "mine", "title": "Mine", "panels": [{"type": "row", "panels": [{"type": "stat", "title": "Two", "targets": [{"expr": "sum("}]}]}]`), `panel "Two": Prometheus cannot read sum(`},
 
+		"two in one file":     {map[string]string{"dashboards/mine.json": `{"uid": "mine", "title": "Mine"}` + "\n" + `{"uid": "two", "title": "Two"}`}, "dashboards/mine.json:2: something follows the dashboard"},
+		"panels by name":      {dashboard(`"uid": "mine", "title": "Mine", "panels": {"a": {}}`), "panels is no list"},
+		"a panel of a number": {dashboard(`"uid": "mine", "title": "Mine", "panels": [5]`), "panels holds 5, which is no panel"},
+		"variables on end":    {panel(`"targets": [{"expr": "x + $a + $b + $c + $d + $e + $f + $g + $h + $i + $j + $k + $l + $m + $n + $o + $p"}]`), "it has 16 variables"},
+
 		"no target":                    {scraped(""), "mine has no target"},
 		"a URL":                        {scraped("  static_configs: [{targets: ['http://a.example.com:80/metrics']}]"), "write host:port without scheme and path"},
 		"itself":                       {scraped("  static_configs: [{targets: ['localhost:9090']}]"), "is Prometheus itself"},

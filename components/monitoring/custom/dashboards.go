@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"path"
 	"regexp"
 	"slices"
@@ -42,6 +44,9 @@ func (r *reader) dashboard(file string, content []byte) {
 		}
 		r.problem(file, lineAt(content, int(at)), "it is no JSON object: %v", err)
 		return
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		r.problem(file, lineAt(content, int(d.InputOffset())), "something follows the dashboard: put each into a file of its own")
 	}
 	if framed, is := model["dashboard"].(map[string]any); is {
 		model = framed
@@ -115,10 +120,14 @@ type walker struct {
 }
 
 func (w walker) panels(list any) {
-	all, _ := list.([]any)
-	for _, p := range all {
-		p, is := p.(map[string]any)
+	all, is := list.([]any)
+	if !is && list != nil {
+		w.problem(w.file, lineOf(w.content, `"panels"`), "panels is no list: write \"panels\": [ … ]")
+	}
+	for _, one := range all {
+		p, is := one.(map[string]any)
 		if !is {
+			w.problem(w.file, lineOf(w.content, `"panels"`), "panels holds %v, which is no panel: remove it", one)
 			continue
 		}
 		kind, _ := p["type"].(string)
@@ -209,15 +218,33 @@ func parsed(expr string, kinds map[string]string) (string, error) {
 	return filledIn(expr)
 }
 
+// fillings are as many ways to fill variables in as are tried: those of seven variables.
+const fillings = 3 * 3 * 3 * 3 * 3 * 3 * 3
+
 func filledIn(expr string) (string, error) {
-	at := variable.FindStringIndex(expr)
-	if at == nil {
-		_, err := promql.ParseExpr(expr)
-		return expr, err
+	var names []string
+	for _, v := range variable.FindAllString(expr, -1) {
+		if !slices.Contains(names, v) {
+			names = append(names, v)
+		}
+	}
+	values := []string{"5m", "1", "x"}
+	ways := 1
+	for range names {
+		if ways *= len(values); ways > fillings {
+			return "", fmt.Errorf("it has %d variables, of which this program can try seven: use fewer in one query", len(names))
+		}
 	}
 	var first error
-	for _, value := range []string{"5m", "1", "x"} {
-		filled, err := filledIn(expr[:at[0]] + value + expr[at[1]:])
+	for way := range ways {
+		filled := variable.ReplaceAllStringFunc(expr, func(v string) string {
+			digit := way
+			for range slices.Index(names, v) {
+				digit /= len(values)
+			}
+			return values[digit%len(values)]
+		})
+		_, err := promql.ParseExpr(filled)
 		if err == nil {
 			return filled, nil
 		}
