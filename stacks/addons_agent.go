@@ -7,6 +7,7 @@ import (
 
 	"github.com/alphapulse/alphapulse-infra/components/addons"
 	"github.com/alphapulse/alphapulse-infra/components/room"
+	"github.com/alphapulse/alphapulse-infra/components/telemetry/config"
 	"github.com/alphapulse/alphapulse-infra/stacks/live"
 	"github.com/alphapulse/alphapulse-infra/stacks/settings"
 )
@@ -26,8 +27,9 @@ const logAgentName = "log-agent"
 // defaultLogAgent is off.
 func defaultLogAgent() LogAgent {
 	l := LogAgent{Args: addons.LogAgentDefaults()}
-	// The edge's forwarder, and the processes of the application, send theirs themselves.
-	l.Args.Exclude = []string{edgeName + "-*/nginx", backendName + "-*/*"}
+	// The edge's forwarder, and the processes of the application, send theirs themselves, but
+	// for what they write to stderr.
+	l.Args.Exclude = []string{edgeName + "-*/nginx" + config.OfStdout, backendName + "-*/*" + config.OfStdout}
 	return l
 }
 
@@ -39,7 +41,7 @@ func (s *Stack) logAgentSettings(g *settings.Group) {
 	g.Resources(&l.Args.Resources, "logAgentResources", "the agent on a node", leastCollector, only, wanted)
 	g.List(&l.Namespaces, "logAgentNamespaces", "Namespaces of the stacks whose containers are read, e.g. alphapulse-prod; each sets logsBackend, and logsAgentNamespace to log-agent. Nothing is read of others.",
 		settings.Each(namespaceName), only, wanted)
-	g.List(&l.Args.Exclude, "logAgentExclude", "Containers that are not read, as PODS/CONTAINERS with * for any characters: those that send their lines themselves. Leave out backend-*/* for a build without an OpenTelemetry SDK.",
+	g.List(&l.Args.Exclude, "logAgentExclude", "Containers that are not read, as PODS/CONTAINERS with * for any characters: those that send their lines themselves; with :stdout behind it what they write to stderr is read all the same. Leave out backend-*/*:stdout for a build without an OpenTelemetry SDK; for one that writes to stderr what it sends, write backend-*/*.",
 		settings.Each(addons.ExcludedContainers), only, wanted)
 	g.Check(func(p *settings.Problems) {
 		if l.On && len(l.Namespaces) == 0 {

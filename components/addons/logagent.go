@@ -35,7 +35,8 @@ type LogAgentArgs struct {
 	// GatewayPort is that of the gateways' pods.
 	GatewayPort int
 	// Exclude are containers that are not read, as PODS/CONTAINERS with * for any
-	// characters: those that send their lines themselves.
+	// characters: those that send their lines themselves. With config.OfStdout behind it
+	// what they write to stderr is read all the same.
 	Exclude []string
 }
 
@@ -57,12 +58,12 @@ const (
 	agentGraceSecs = 30
 )
 
-var excluded = regexp.MustCompile(`^[a-z0-9*-]+/[a-z0-9*-]+$`)
+var excluded = regexp.MustCompile(`^[a-z0-9*-]+/[a-z0-9*-]+(?:` + config.OfStdout + `)?$`)
 
 // ExcludedContainers is what one of Exclude has to be.
 func ExcludedContainers(v string) error {
 	if !excluded.MatchString(v) {
-		return fmt.Errorf("%q does not name pods and containers: write e.g. edge-*/nginx, or backend-*/*", v)
+		return fmt.Errorf("%q does not name pods and containers: write e.g. edge-*/nginx, or backend-*/*:stdout", v)
 	}
 	return nil
 }

@@ -13,7 +13,7 @@ import (
 func agent() LogAgentArgs {
 	a := LogAgentDefaults()
 	a.Gateways = map[string]string{"dev": "http://tell-collector.dev:4318", "prod": "http://tell-collector.prod:4318"}
-	a.GatewayPort, a.Exclude = 4318, []string{"edge-*/nginx", "backend-*/*"}
+	a.GatewayPort, a.Exclude = 4318, []string{"edge-*/nginx:stdout", "backend-*/*:stdout", "batch-*/*"}
 	return a
 }
 
@@ -46,11 +46,16 @@ func TestALineGoesToItsOwnNamespace(t *testing.T) {
 	require.Len(t, file.Service.Pipelines, 2)
 	for _, namespace := range []string{"dev", "prod"} {
 		p := file.Service.Pipelines["logs/"+namespace]
-		require.Len(t, p.Receivers, 1)
+		require.Len(t, p.Receivers, 2)
 		require.Len(t, p.Exporters, 1)
 		from, to := file.Receivers[p.Receivers[0]], file.Exporters[p.Exporters[0]]
 		assert.Equal(t, []string{"/var/log/pods/" + namespace + "_*_*/*/*.log"}, from.Include)
-		assert.Equal(t, []string{"/var/log/pods/" + namespace + "_edge-*_*/nginx/*.log", "/var/log/pods/" + namespace + "_backend-*_*/*/*.log"}, from.Exclude)
+		edge, backend, batch := "/var/log/pods/"+namespace+"_edge-*_*/nginx/*.log", "/var/log/pods/"+namespace+"_backend-*_*/*/*.log", "/var/log/pods/"+namespace+"_batch-*_*/*/*.log"
+		assert.ElementsMatch(t, []string{edge, backend, batch}, from.Exclude)
+		stderr := file.Receivers[p.Receivers[1]]
+		assert.Equal(t, []string{edge, backend}, stderr.Include)
+		assert.Equal(t, []string{batch}, stderr.Exclude)
+		assert.Equal(t, from.Storage, stderr.Storage)
 		assert.Equal(t, "http://tell-collector."+namespace+":4318", to.Endpoint)
 		// A gateway that is away costs no line that the kubelet keeps.
 		assert.Equal(t, "file_storage", from.Storage, "it would read everything again, or nothing of what was written meanwhile")

@@ -14,13 +14,21 @@ type Agent struct {
 	// Gateways take the lines of a namespace, by its name: the addresses of OTLP over HTTP.
 	Gateways map[string]string
 	// Exclude are containers that are not read, as PODS/CONTAINERS with * for any
-	// characters, e.g. "edge-*/nginx".
+	// characters. With OfStdout behind it what they write to stderr is read all the same,
+	// e.g. "edge-*/nginx:stdout".
 	Exclude []string
 	// Logs is the folder that the kubelet writes to, Positions where the agent remembers
 	// how far it has read.
 	Logs, Positions string
 	HealthPort      int
 }
+
+// OfStdout confines an exclusion to what is written to stdout. A program that sends its lines
+// itself writes to stderr what it cannot send: why it does not start, or its last words.
+const OfStdout = ":stdout"
+
+// written is a line of stdout in a file of the kubelet's, as CRI has it and as Docker has.
+const written = `^(?:\S+ stdout |\{.*"stream":"stdout")`
 
 // AgentService is what the agent calls itself among the metrics that it sends.
 const AgentService = "alphapulse-log-agent"
@@ -33,17 +41,25 @@ func (a Agent) Render() (string, error) {
 	for _, namespace := range slices.Sorted(maps.Keys(a.Gateways)) {
 		gateway := a.Gateways[namespace]
 		of := func(pods string) string { return path.Join(a.Logs, namespace+"_"+pods, "*.log") }
-		excluded := make([]string, len(a.Exclude))
-		for i, e := range a.Exclude {
+		var excluded, halves []string
+		for _, e := range a.Exclude {
+			e, half := strings.CutSuffix(e, OfStdout)
 			pods, containers, _ := strings.Cut(e, "/")
-			excluded[i] = of(pods + "_*/" + containers)
+			if files := of(pods + "_*/" + containers); half {
+				halves = append(halves, files)
+			} else {
+				excluded = append(excluded, files)
+			}
 		}
-		read := filesOf(of("*_*/*"), ofKubelet)
-		read["exclude"] = excluded
-		receivers["file_log/"+namespace] = read
+		from := []string{"file_log/" + namespace}
+		receivers[from[0]] = filesOf([]string{of("*_*/*")}, slices.Concat(excluded, halves), ofKubelet)
+		if len(halves) > 0 {
+			from = append(from, from[0]+"/stderr")
+			receivers[from[1]] = filesOf(halves, excluded, append([]section{{"type": "filter", "expr": "body matches " + strconv.Quote(written)}}, ofKubelet...))
+		}
 		exporters["otlp_http/"+namespace] = toGateway(gateway)
 		pipelines["logs/"+namespace] = section{
-			"receivers": []string{"file_log/" + namespace}, "processors": []string{"memory_limiter"}, "exporters": []string{"otlp_http/" + namespace},
+			"receivers": from, "processors": []string{"memory_limiter"}, "exporters": []string{"otlp_http/" + namespace},
 		}
 		tells = append(tells, section{"periodic": section{"interval": 15000, "exporter": section{"otlp": section{
 			"protocol": "http/protobuf", "endpoint": gateway + "/v1/metrics",
@@ -77,16 +93,20 @@ func (a Agent) Render() (string, error) {
 // (opentelemetry-collector-contrib, issue 35456).
 const TakenFirst = "--feature-gates=+stanza.synchronousLogEmitter"
 
-// filesOf reads lines of files, each of which is first taken for what whoever writes the
-// files makes of it.
-func filesOf(include string, first []section) section {
-	return section{
-		"include": []string{include}, "include_file_path": true, "include_file_name": false,
+// filesOf reads lines of files but of those that are excluded; each is first taken for what
+// whoever writes the files makes of it.
+func filesOf(include, exclude []string, first []section) section {
+	s := section{
+		"include": include, "include_file_path": true, "include_file_name": false,
 		"start_at": "beginning", "storage": "file_storage", "poll_interval": "500ms", "max_concurrent_files": 128,
 		// As long as it takes: what is read and not taken is offered again.
 		"retry_on_failure": section{"enabled": true, "max_elapsed_time": "0s"},
 		"operators":        slices.Concat(first, ofLines),
 	}
+	if len(exclude) > 0 {
+		s["exclude"] = exclude
+	}
+	return s
 }
 
 // toGateway sends lines on; those that are not taken wait in their files.
@@ -120,8 +140,8 @@ const (
 )
 
 // traceback are the lines of one in Python, of which none names a severity: Patroni's own
-// log ends where a thread of its HTTP server does.
-const traceback = `^(?:Traceback \(most recent call last\):|Exception in thread |Exception occurred | {2}File "| {4}\S|[\w.]+(?:Error|Exception)(?:: |$))`
+// log ends where a thread of its HTTP server does. A program in Go begins its last words so.
+const traceback = `^(?:panic: |fatal error: |Traceback \(most recent call last\):|Exception in thread |Exception occurred | {2}File "| {4}\S|[\w.]+(?:Error|Exception)(?:: |$))`
 
 // ofKubelet are what a line is in a file of the kubelet's: time, pod and container.
 var ofKubelet = []section{

@@ -41,7 +41,7 @@ func (e Engine) Render() (string, error) {
 	}
 	return render(section{
 		"extensions": section{"file_storage": positions(e.Positions)},
-		"receivers":  section{"file_log": filesOf(path.Join(e.Logs, "*", "*-json.log"), operators)},
+		"receivers":  section{"file_log": filesOf([]string{path.Join(e.Logs, "*", "*-json.log")}, nil, operators)},
 		"processors": readerProcessors,
 		"exporters":  section{"otlp_http": toGateway(e.Gateway)},
 		"service": section{

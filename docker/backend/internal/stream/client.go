@@ -148,7 +148,10 @@ func (h *Hub) read(ctx context.Context, c *client) {
 		if err != nil {
 			return
 		}
-		_, span := h.Tracer.Start(context.Background(), "stream subscribe", trace.WithSpanKind(trace.SpanKindServer))
+		// A trace of its own, since a connection may live for days, with a link to that in
+		// which it was opened.
+		_, span := h.Tracer.Start(context.Background(), "stream subscribe",
+			trace.WithSpanKind(trace.SpanKindServer), trace.WithLinks(trace.LinkFromContext(ctx)))
 		problem := h.subscribe(c, raw)
 		span.SetAttributes(attribute.Bool("stream.understood", problem == ""))
 		span.End()

@@ -19,6 +19,8 @@ import (
 	"github.com/coder/websocket"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/httpx"
 	"github.com/alphapulse/alphapulse-infra/docker/backend/internal/store"
@@ -477,5 +479,60 @@ func TestPlainRequest(t *testing.T) {
 	_ = response.Body.Close()
 	if response.StatusCode != http.StatusUpgradeRequired {
 		t.Errorf("%s", response.Status)
+	}
+}
+
+// A connection is opened in the trace of its request; each message has a trace of its own,
+// which leads there, and tells nothing of what was sent.
+func TestMessagesAreTraced(t *testing.T) {
+	hub, url := newHub(t, 10)
+	spans := tracetest.NewSpanRecorder()
+	hub.Tracer = sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)).Tracer("test")
+	const parent = "4bf92f3577b34da6a3ce929d0e0e4736"
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	conn, _, err := websocket.Dial(ctx, url, &websocket.DialOptions{HTTPHeader: http.Header{"Traceparent": {"00-" + parent + "-00f067aa0ba902b7-01"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.CloseNow() })
+	next(t, conn, "hello")
+	for _, message := range []string{`{"subscribe": "s3cret"}`, `{"subscribe": ["SIM0001USDT"]}`, `{"subscribe": []}`} {
+		if err := conn.Write(ctx, websocket.MessageText, []byte(message)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for deadline := time.Now().Add(patience); len(spans.Ended()) < 4 && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	}
+	ended := spans.Ended()
+	if len(ended) != 4 {
+		t.Fatalf("%d spans", len(ended))
+	}
+	opened := ended[slices.IndexFunc(ended, func(s sdktrace.ReadOnlySpan) bool { return s.Name() == "websocket open" })]
+	if got := opened.SpanContext().TraceID().String(); got != parent {
+		t.Errorf("the connection is opened in the trace %s", got)
+	}
+	understood := 0
+	for _, s := range ended {
+		if s.Name() != "stream subscribe" {
+			continue
+		}
+		if s.SpanContext().TraceID() == opened.SpanContext().TraceID() || s.Parent().IsValid() {
+			t.Error("a message belongs to a trace that ended long ago")
+		}
+		if len(s.Links()) != 1 || !s.Links()[0].SpanContext.Equal(opened.SpanContext()) {
+			t.Errorf("a message does not lead to its connection: %+v", s.Links())
+		}
+		for _, a := range s.Attributes() {
+			if a.Key == "stream.understood" && a.Value.AsBool() {
+				understood++
+			}
+			if strings.Contains(a.Value.Emit(), "s3cret") {
+				t.Errorf("%s tells what was sent", a.Key)
+			}
+		}
+	}
+	if understood != 2 {
+		t.Errorf("%d messages were understood, want 2", understood)
 	}
 }
