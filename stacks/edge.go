@@ -85,6 +85,7 @@ func (s *Stack) edgeSettings(set *settings.Set) {
 	g.Int(&a.HeaderKilobytes, "edgeHeaderKilobytes", "Longest request line, and longest line of a request's header; four times as much in all.", settings.Between(1, 64), settings.In("KiB"))
 	g.Int(&a.ResponseHeaderKilobytes, "edgeResponseHeaderKilobytes", "Longest header of a service's answer.", settings.Between(4, 256), settings.In("KiB"))
 	g.Int(&a.LatencyMilliseconds, "edgeLatencyMilliseconds", "Within which 95 % of what services are asked for should have been answered through the edge, for the alert EdgeLatencyBudgetBurn.", settings.Between(1, 60000), settings.In("milliseconds"))
+	g.Object("edgeAlertLimits", "From when on alerts on the edge fire: errors 0.01 and slow 0.05, the shares of what users ask that may fail, and may take longer than edgeLatencyMilliseconds; limited 0.05, that of the requests refused as too many; avoided 0.01, that of a route's requests for which a second pod had to be asked; handshakes 0.2, that of the connections whose TLS handshake failed.", limits(&a.AlertLimits))
 	g.Fraction(&a.TraceSampling, "edgeTraceSampling", "Share of the requests that bring no trace of their own whose trace asks services to keep it; each has an id anyhow. tracesBackend says where they are kept; backendEnv may name another place.")
 	g.Check(func(p *settings.Problems) {
 		if err := nginx.CheckSampling(a.TraceSampling); err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/alphapulse/alphapulse-infra/components/ingress/nginx"
+	"github.com/alphapulse/alphapulse-infra/components/ingress/observe"
 	"github.com/alphapulse/alphapulse-infra/components/room"
 	"github.com/alphapulse/alphapulse-infra/components/workload"
 )
@@ -133,6 +134,8 @@ type Args struct {
 	// trusts nobody, but with exposure ingress, a Gateway that ends TLS or the PROXY
 	// protocol every private address: the controller or the balancer has one.
 	TrustedProxies []string
+	// AlertLimits are those of the alerts.
+	AlertLimits observe.Limits
 	// Limits per client address and edge pod; nil takes the default.
 	Limits *nginx.Limits
 	// HSTSSeconds is how long a browser insists on HTTPS after a visit; NoHSTS sends no such

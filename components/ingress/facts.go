@@ -22,7 +22,7 @@ func (a *Args) Facts(name string, on room.Target) room.Facts {
 	metrics := &room.Scrape{Port: MetricsPort, Path: "/metrics"}
 	w := room.Workload{Identity: Edge(name), Replicas: 1, Containers: []room.Resources{d.Resources}}
 	counts := &room.Scrape{Port: CountsPort, Path: "/metrics"}
-	watched := observe.Watched{Job: name, ExpiryWarningDays: d.ExpiryWarningDays, Latency: d.latency(), Handshakes: on == room.Kubernetes}
+	watched := observe.Watched{Job: name, ExpiryWarningDays: d.ExpiryWarningDays, Latency: d.latency(), Handshakes: on == room.Kubernetes, Limits: d.AlertLimits}
 	f := room.Facts{Services: []string{name}, Rules: observe.Alerts(watched), Panels: observe.Panels(watched)}
 	if on == room.Kubernetes {
 		metrics.Beside = d.probe("127.0.0.1")

@@ -10,6 +10,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	edge "github.com/alphapulse/alphapulse-infra/components/ingress/observe"
 	"github.com/alphapulse/alphapulse-infra/components/monitoring/config"
 	monitoring "github.com/alphapulse/alphapulse-infra/components/monitoring/observe"
 	"github.com/alphapulse/alphapulse-infra/components/room/board"
@@ -257,18 +258,71 @@ func TestWhatContainersTakeIsShownWhereItIsTold(t *testing.T) {
 	}
 }
 
-// The red line is where the alert begins.
-func TestLinesOfPlatformAreThoseOfItsAlerts(t *testing.T) {
+// lined is a panel with a limit, as an alert has it.
+type lined struct {
+	dashboard, panel, unit string
+	at                     float64
+	// alert and says are whose limit it is, and how its expression ends or goes on with it.
+	alert, says string
+	// query draws it; "" for the panel's own line.
+	query string
+}
+
+// The line of a panel is where its alert begins, with limits that somebody has set, too.
+func TestLinesAreThoseOfTheAlerts(t *testing.T) {
 	strict := watched
 	strict.monitoring.Limits.Throttled = 0.07
-	rendered := strict.render(t)
+	strict.edge.Limits = edge.Limits{Errors: 0.02, Slow: 0.03, Limited: 0.04, Avoided: 0.06, Handshakes: 0.08}
+	strict.edge.ExpiryWarningDays = 9
+	strict.cache.Limits.HitRatio = 0.61
+	strict.database.Limits.Connections, strict.database.Limits.LagSeconds, strict.database.Limits.PoolerWaitSeconds = 0.62, 63, 64
+	strict.backend.Trading.Accuracy = 0.65
+	strict.backend.Objectives.ErrorBudget, strict.backend.Objectives.Latency = 0.011, 0.25
 	files, err := board.Files(strict.panels())
 	if err != nil {
 		t.Fatal(err)
 	}
+	alerts := map[string]string{}
+	for _, g := range strict.groups() {
+		for _, r := range g.Rules {
+			alerts[r.Alert] += r.Expr + "\n"
+		}
+	}
+	for _, l := range []lined{
+		{"platform.json", "Throttled", "percentunit", 0.07, "ContainerThrottled", "> 300) > 0.07\n", ""},
+		{"platform.json", "Quota used", "percentunit", 0.9, "QuotaNearlyUsed", "> 0.9 unless", ""},
+		{"platform.json", "Pods missing", "short", 1, "ReplicasMissing", "kube_deployment_status_replicas_available > 0", ""},
+		{"infrastructure.json", "Volumes", "percentunit", 0.85, "VolumeFilling", "> 0.85", ""},
+		{"infrastructure.json", "Hit ratio", "percentunit", 0.61, "CacheHitRatioLow", "< 0.61\n", ""},
+		{"infrastructure.json", "Memory", "bytes", 0, "CacheMemoryFull", "(redis_memory_max_bytes{job=\"cache\"} > 0) > 0.9", `redis_memory_max_bytes{job="cache"} * 0.9`},
+		{"infrastructure.json", "Clients", "short", 0, "CacheClientsHigh", "> 0.8\n", `redis_max_clients{job="cache"} * 0.8`},
+		{"infrastructure.json", "Certificate's end", "s", 9 * 24 * 3600, "CertificateExpiring", "< 777600\n", ""},
+		{"data.json", "Connections", "short", 0, "DatabaseConnectionsHigh", "> 0.62\n", `max(pg_settings_max_connections{job="database"}) * 0.62`},
+		{"data.json", "Reads served from memory", "percentunit", 0.9, "DatabaseReadsFromDisk", "< 0.9\n", ""},
+		{"data.json", "Behind the primary", "s", 63, "DatabaseReplicationLag", "> 63", ""},
+		{"data.json", "Longest wait", "s", 64, "DatabasePoolerWaiting", "> 64\n", ""},
+		{"data.json", "Newest backup", "s", 7 * 3600, "BackupOverdue", "> 25200\n", ""},
+		{"data.json", "Last proof that one can be restored", "s", 25 * 3600, "BackupProofOverdue", "> 90000\n", ""},
+		{"trading.json", "Accuracy over an hour", "percentunit", 0.65, "SignalAccuracyLow", "< 0.65\n", ""},
+		{"trading.json", "Age of market data", "s", 60, "EngineStalled", "> 60\n", ""},
+		{"overview.json", "API errors", "percentunit", 0.011, "APIErrorBudgetBurn", "> 0.1584", ""}, // 14.4 times the budget
+		{"edge.json", "Failed", "percentunit", 0.02, "EdgeErrorBudgetBurn", "> 0.288", ""},
+		{"edge.json", "Slow", "percentunit", 0.03, "EdgeLatencyBudgetBurn", "> 0.432", ""},
+		{"edge.json", "Over a limit", "percentunit", 0.04, "EdgeRequestsLimited", "> 0.04 and", ""},
+		{"edge.json", "A second pod had to be asked", "percentunit", 0.06, "EdgePodsAvoided", "> 0.06\n", ""},
+		{"edge.json", "Share of TLS handshakes that failed", "percentunit", 0.08, "EdgeTlsFailures", "> 0.08 and", ""},
+		{"telemetry.json", "Queue", "percentunit", 0.5, "TelemetryQueueFilling", "> 0.5\n", ""},
+	} {
+		l.check(t, files[l.dashboard], alerts[l.alert])
+	}
+}
+
+func (l lined) check(t *testing.T, dashboard, alert string) {
+	t.Helper()
 	var d struct {
 		Panels []struct {
 			Title       string
+			Targets     []struct{ Expr string }
 			FieldConfig struct {
 				Defaults struct {
 					Unit       string
@@ -277,35 +331,28 @@ func TestLinesOfPlatformAreThoseOfItsAlerts(t *testing.T) {
 			}
 		}
 	}
-	if err := json.Unmarshal([]byte(files[monitoring.Platform.File]), &d); err != nil {
-		t.Fatal(err)
+	if err := json.Unmarshal([]byte(dashboard), &d); err != nil {
+		t.Fatalf("%s: %v", l.dashboard, err)
 	}
-	want := map[string]struct {
-		unit  string
-		line  float64
-		alert string
-	}{
-		"Throttled":    {"percentunit", 0.07, "> 300) > 0.07"},
-		"Quota used":   {"percentunit", 0.9, "> 0) > 0.9"},
-		"Pods missing": {"short", 1, "kube_deployment_status_replicas_available > 0"},
+	if !strings.Contains(alert, l.says) {
+		t.Errorf("%s has no %q: %s", l.alert, l.says, alert)
 	}
 	for _, p := range d.Panels {
-		w, is := want[p.Title]
-		if !is {
+		if p.Title != l.panel {
 			continue
 		}
-		delete(want, p.Title)
 		steps := p.FieldConfig.Defaults.Thresholds.Steps
-		if len(steps) != 2 || steps[1].Value == nil || *steps[1].Value != w.line || p.FieldConfig.Defaults.Unit != w.unit {
-			t.Errorf("%s: %+v, want a line at %g %s", p.Title, p.FieldConfig.Defaults, w.line, w.unit)
+		drawn := len(steps) == 2 && steps[1].Value != nil && *steps[1].Value == l.at
+		for _, q := range p.Targets {
+			drawn = drawn || l.query != "" && q.Expr == l.query
 		}
-		if !strings.Contains(rendered, w.alert) {
-			t.Errorf("%s: no alert has %q", p.Title, w.alert)
+		if drawn && p.FieldConfig.Defaults.Unit == l.unit {
+			return
 		}
+		t.Errorf("%s: %+v %v, want a line at %g %s %s", l.panel, p.FieldConfig.Defaults, p.Targets, l.at, l.unit, l.query)
+		return
 	}
-	if len(want) > 0 {
-		t.Errorf("no panels %v", want)
-	}
+	t.Errorf("%s has no panel %q", l.dashboard, l.panel)
 }
 
 // A panel of log lines is there where Grafana can ask for them: a store alone is not enough.

@@ -131,6 +131,7 @@ var mistakes = map[string][]mistake{
 		{key: "databaseAlertLimits", value: `{"connections":80}`, says: []string{"connections: 80 is no share", "at most 1"}},
 		{key: "databaseAlertLimits", value: `{"lag":5,"deadlocks":0.5}`, says: []string{"there is no limit lag: choose from connections", "deadlocks: 0.5: set a whole number"}},
 		{key: "cacheAlertLimits", value: `{"hitRatio":0}`, says: []string{"hitRatio: 0 is no share"}},
+		{key: "edgeAlertLimits", value: `{"limited":5,"tls":0.1}`, says: []string{"limited: 5 is no share", "there is no limit tls: choose from errors, slow, limited, avoided, handshakes"}},
 		{key: "backendAlertLimits", value: `[1]`, says: []string{"not an object of limits", "errors"}},
 		{key: "tradingAlertLimits", value: `{"routine":"risk_limit"}`, says: []string{`routine: "risk_limit" is no list`}},
 		{key: "remoteWriteUrl", value: "http://metrics.example.com/write", says: []string{"is no https URL"}},

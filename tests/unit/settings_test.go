@@ -344,6 +344,7 @@ var edits = map[string]edit{
 	"operatorPrometheusUrl":     {value: "http://thanos.monitoring.svc:10902", with: operated},
 	"alertOwners":               {value: `{"trading":"desk","platform":"sre"}`},
 	"databaseAlertLimits":       {value: `{"connections":0.7,"lagSeconds":5}`},
+	"edgeAlertLimits":           {value: `{"limited":0.2}`},
 	"cacheAlertLimits":          {value: `{"hitRatio":0.9}`},
 	"backendAlertLimits":        {value: `{"errors":0.001}`},
 	"tradingAlertLimits":        {value: `{"drawdown":0.02,"routine":[]}`},

@@ -201,6 +201,7 @@ var edits = map[string][]string{
 	"cacheImage":                     {"docker.io/library/redis:8.2.0"},
 	"cacheExporterImage":             {"docker.io/oliver006/redis_exporter:v2.0.0"},
 	"databaseAlertLimits":            {`{"connections":0.7,"lagSeconds":5}`},
+	"edgeAlertLimits":                {`{"limited":0.2}`},
 	"cacheAlertLimits":               {`{"hitRatio":0.9}`},
 	"kubeletMetrics":                 {"true"},
 	"cacheResources":                 {`{"limits":{"memory":"3Gi"}}`, `{"requests":{"memory":"128Mi"},"limits":{"memory":"256Mi"}}`},

@@ -22,7 +22,7 @@ func Panels(w Watched) []board.Contribution {
 		all = append(all, w.apiPanels()...)
 	}
 	if w.Engine != "" {
-		all = append(all, trading(w.Engine)...)
+		all = append(all, w.trading()...)
 	}
 	return all
 }
@@ -61,10 +61,8 @@ func (w Watched) apiPanels() []board.Contribution {
 	}
 }
 
-// coin is the accuracy of guessing.
-const coin = 0.5
-
-func trading(job string) []board.Contribution {
+func (w Watched) trading() []board.Contribution {
+	job, accuracy := w.Engine, w.Trading.Accuracy
 	q := board.On(job)
 	return []board.Contribution{
 		{Dashboard: Trades, Row: "Now", Panels: []board.Panel{
@@ -75,10 +73,10 @@ func trading(job string) []board.Contribution {
 		}},
 		{Dashboard: Trades, Row: "Signals", Panels: []board.Panel{
 			board.Series("Signals per minute", "short", 2, q(`60 * sum by (signal_type) (rate(trading_signals_total{$job}[$__rate_interval]))`, "{{signal_type}}")),
-			board.Line(board.Series("Accuracy over an hour", "percentunit", 2, q(
+			board.Floor(board.Series("Accuracy over an hour", "percentunit", 2, q(
 				`sum by (indicator) (increase(signal_accuracy_total{$job,result="hit"}[1h])) / (sum by (indicator) (increase(signal_accuracy_total{$job}[1h])) > 0)`,
-				"{{indicator}}")).Max(1), coin).
-				Description("Share of the scored signals that reached their target. Below a half an indicator is worse than a coin."),
+				"{{indicator}}")).Max(1), accuracy).
+				Description("Share of the scored signals that reached their target. Below a half an indicator is worse than a coin; the line is where SignalAccuracyLow begins, over six hours."),
 			board.Series("Symbols with most signals in an hour", "short", 2, q(
 				`topk(10, sum by (symbol) (increase(trading_signals_total{$job,symbol!="other"}[1h])))`, "{{symbol}}")),
 			board.Series("Open signals", "short", 2, q(`sum(trading_signals_active{$job})`, "open")),

@@ -1,6 +1,10 @@
 package observe
 
-import "github.com/alphapulse/alphapulse-infra/components/room/board"
+import (
+	"fmt"
+
+	"github.com/alphapulse/alphapulse-infra/components/room/board"
+)
 
 // Panels show the database. What a target does not have, it has no panels of.
 func Panels(w Watched) []board.Contribution {
@@ -37,13 +41,14 @@ func (w Watched) workPanels() []board.Panel {
 	return []board.Panel{
 		board.Series("Connections", "short", 3,
 			q(`sum by (datname) (pg_stat_database_numbackends{$job}) > 0`, "{{datname}}"),
-			q(`max(pg_settings_max_connections{$job})`, "maximum")),
+			q(`max(pg_settings_max_connections{$job})`, "maximum"),
+			q(fmt.Sprintf(`max(pg_settings_max_connections{$job}) * %g`, w.Limits.Connections), board.LookFrom)),
 		board.Series("Transactions per second", "ops", 3,
 			q(`sum(rate(pg_stat_database_xact_commit{$job}[$__rate_interval]))`, "committed"),
 			q(`sum(rate(pg_stat_database_xact_rollback{$job}[$__rate_interval]))`, "rolled back")),
-		board.Series("Reads served from memory", "percentunit", 3, q(
+		board.Floor(board.Series("Reads served from memory", "percentunit", 3, q(
 			`sum(rate(pg_stat_database_blks_hit{$job}[$__rate_interval])) / (sum(rate(pg_stat_database_blks_hit{$job}[$__rate_interval])) + sum(rate(pg_stat_database_blks_read{$job}[$__rate_interval])))`,
-			"hit ratio")).Max(1),
+			"hit ratio")).Max(1), readsFromMemory),
 		board.Series("Size", "bytes", 3,
 			q(`pg_database_size_bytes{$job}`, "{{datname}}"),
 			q(`pg_wal_size_bytes{$job}`, "write-ahead log")),

@@ -3,6 +3,7 @@
 package observe
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/alphapulse/alphapulse-infra/components/room/board"
@@ -21,12 +22,37 @@ type Watched struct {
 	Latency float64
 	// Handshakes tells that failed TLS handshakes are counted.
 	Handshakes bool
+	// Limits of the alerts.
+	Limits Limits
+}
+
+// Limits are the shares from which on an alert fires, of what came in five minutes; the
+// default stands for zero.
+type Limits struct {
+	// Errors and Slow are the budgets of what users see at the edge: the shares of requests
+	// that may fail, 0.01, and that may take longer than Latency, 0.05.
+	Errors, Slow float64
+	// Limited is that of the requests that are refused as too many; 0.05.
+	Limited float64
+	// Avoided is that of a route's requests for which a second pod had to be asked; 0.01.
+	Avoided float64
+	// Handshakes is that of the connections whose TLS handshake failed; 0.2.
+	Handshakes float64
+}
+
+func (w Watched) withDefaults() Watched {
+	l := w.Limits
+	w.Limits = Limits{
+		Errors: cmp.Or(l.Errors, 0.01), Slow: cmp.Or(l.Slow, 0.05), Limited: cmp.Or(l.Limited, 0.05), Avoided: cmp.Or(l.Avoided, 0.01), Handshakes: cmp.Or(l.Handshakes, 0.2),
+	}
+	return w
 }
 
 const day = 24 * 3600 // seconds
 
 // Alerts are the rules on the edge.
 func Alerts(w Watched) []rule.Group {
+	w = w.withDefaults()
 	about := rule.About{Owner: rule.Platform, Workload: w.Job, Dashboard: board.Infrastructure.UID}
 	down := rule.Missing("EdgeDown", rule.Critical, "1m", "nginx_up", w.Job,
 		"No edge pod answers",

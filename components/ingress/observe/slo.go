@@ -8,24 +8,28 @@ import (
 	"github.com/alphapulse/alphapulse-infra/components/room/rule"
 )
 
-// What users are promised at the edge, as shares of requests: those of the API, of which
-// most of them are asked.
-const (
-	errorBudget   = 0.01
-	latencyBudget = 0.05
-)
-
 // users are the routes of those who use the application; who operates it has others.
 const users = `route=~"api|ui|dashboard|websocket"`
 
-// avoided and limited are the shares of requests from which on they are worth a look,
-// unshaken that of connections whose handshake failed, and unshakenRate how many a second.
-const (
-	avoided      = 0.01
-	limited      = 0.05
-	unshaken     = 0.2
-	unshakenRate = 0.2
-)
+// handshakeRate is how many handshakes have to fail a second.
+const handshakeRate = 0.2
+
+// What the alerts and the panels compare with Limits.
+func (w Watched) limited() string {
+	return w.fill(`sum by (job) (rate(edge_requests_total{$job,outcome="limited"}[$window])) / (sum by (job) (rate(edge_requests_total{$job}[$window])) > 0)`, "5m")
+}
+
+func (w Watched) avoided(minimum string) string {
+	return w.fill(`sum by (job, route) (rate(edge_requests_total{$job,outcome="retried"}[$window])) / (sum by (job, route) (rate(edge_requests_total{$job}[$window])) > `+minimum+`)`, "5m")
+}
+
+func (w Watched) unshaken(by string) string {
+	of := ""
+	if by != "" {
+		of = "on(job) group_left() "
+	}
+	return w.fill(`sum by (job`+by+`) (rate(edge_tls_failures_total{$job}[$window])) / `+of+`(sum by (job) (rate(nginx_connections_accepted{$job}[$window])) > 0)`, "5m")
+}
 
 // The names of what is recorded over a window: the share of failed requests, that of
 // slow ones, and requests per second.
@@ -73,17 +77,17 @@ func (w Watched) recordings() []rule.Group {
 func (w Watched) seen() []rule.Rule {
 	rules := []rule.Rule{
 		rule.Alert("EdgeRequestsLimited", rule.Warning, "10m",
-			w.fill(fmt.Sprintf(`sum by (job) (rate(edge_requests_total{$job,outcome="limited"}[$window])) / (sum by (job) (rate(edge_requests_total{$job}[$window])) > 0) > %g and sum by (job) (rate(edge_requests_total{$job,outcome="limited"}[$window])) > 1`, limited), "5m"),
+			w.limited()+w.fill(fmt.Sprintf(` > %g and sum by (job) (rate(edge_requests_total{$job,outcome="limited"}[$window])) > 1`, w.Limits.Limited), "5m"),
 			"The edge refuses many requests as too many",
 			"{{ $value | humanizePercentage }} of the requests at the edge are over a limit, and are answered 429: somebody asks too often, or the limits are too low."),
 		rule.Alert("EdgePodsAvoided", rule.Warning, "10m",
-			w.fill(fmt.Sprintf(`sum by (job, route) (rate(edge_requests_total{$job,outcome="retried"}[$window])) / (sum by (job, route) (rate(edge_requests_total{$job}[$window])) > %s) > %g`, rule.MinimumRate, avoided), "5m"),
+			w.avoided(rule.MinimumRate)+fmt.Sprintf(` > %g`, w.Limits.Avoided),
 			"A pod behind the edge fails",
 			"For {{ $value | humanizePercentage }} of the requests of route {{ $labels.route }} the edge had to ask a second pod, since the first could not be reached or answered 5xx. Users got an answer."),
 	}
 	if w.Handshakes {
 		rules = append(rules, rule.Alert("EdgeTlsFailures", rule.Warning, "10m",
-			w.fill(fmt.Sprintf(`sum by (job) (rate(edge_tls_failures_total{$job}[$window])) / (sum by (job) (rate(nginx_connections_accepted{$job}[$window])) > 0) > %g and sum by (job) (rate(edge_tls_failures_total{$job}[$window])) > %g`, unshaken, unshakenRate), "5m"),
+			w.unshaken("")+w.fill(fmt.Sprintf(` > %g and sum by (job) (rate(edge_tls_failures_total{$job}[$window])) > %g`, w.Limits.Handshakes, handshakeRate), "5m"),
 			"Many TLS handshakes with the edge fail",
 			"For {{ $value | humanizePercentage }} of the connections to the edge the TLS handshake fails: clients refuse its certificate, go away in the middle, or speak no TLS that it does."))
 	}
@@ -92,14 +96,14 @@ func (w Watched) seen() []rule.Rule {
 			return fmt.Sprintf("%s > %.4g and %s > %.4g and %s > %s",
 				series(b.Long), b.Rate*budget, series(b.Short), b.Rate*budget, edgeRequests(b.Long), rule.MinimumRate)
 		}
-		errors := rule.Alert("EdgeErrorBudgetBurn", b.Severity, b.Wait, condition(edgeErrors, errorBudget),
+		errors := rule.Alert("EdgeErrorBudgetBurn", b.Severity, b.Wait, condition(edgeErrors, w.Limits.Errors),
 			"Users get errors",
 			fmt.Sprintf("{{ $value | humanizePercentage }} of what users asked the edge for failed with 5xx over %s, and it goes on. At this rate the error budget of 30 days (%.4g %% of the requests) is used up within %s.",
-				b.Long, errorBudget*100, b.Exhausted))
-		slow := rule.Alert("EdgeLatencyBudgetBurn", b.Severity, b.Wait, condition(edgeSlow, latencyBudget),
+				b.Long, w.Limits.Errors*100, b.Exhausted))
+		slow := rule.Alert("EdgeLatencyBudgetBurn", b.Severity, b.Wait, condition(edgeSlow, w.Limits.Slow),
 			"Users wait",
 			fmt.Sprintf("{{ $value | humanizePercentage }} of what users asked the edge for took longer than %g s over %s, and it goes on. At this rate the latency budget of 30 days (%.4g %% of the requests) is used up within %s.",
-				w.Latency, b.Long, latencyBudget*100, b.Exhausted))
+				w.Latency, b.Long, w.Limits.Slow*100, b.Exhausted))
 		errors.Labels["window"], slow.Labels["window"] = b.Long, b.Long
 		rules = append(rules, errors, slow)
 	}

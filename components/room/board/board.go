@@ -236,11 +236,21 @@ func (q Query) Target(ref int) *prometheus.DataqueryBuilder {
 	return b
 }
 
+// LookFrom is the legend of a series that is the limit of an alert.
+const LookFrom = "worth a look from"
+
 // Limit colours a value: green below it and red from it on.
 func Limit(value float64) *dashboard.ThresholdsConfigBuilder {
 	return dashboard.NewThresholdsConfigBuilder().
 		Mode(dashboard.ThresholdsModeAbsolute).
 		Steps([]dashboard.Threshold{{Color: "green"}, {Color: "red", Value: &value}})
+}
+
+// Least colours a value: red below it and green from it on.
+func Least(value float64) *dashboard.ThresholdsConfigBuilder {
+	return dashboard.NewThresholdsConfigBuilder().
+		Mode(dashboard.ThresholdsModeAbsolute).
+		Steps([]dashboard.Threshold{{Color: "red"}, {Color: "green", Value: &value}})
 }
 
 // Number shows the present value, of a row of so many.
@@ -277,8 +287,17 @@ func Series(title, unit string, of int, queries ...Query) *timeseries.PanelBuild
 	return p
 }
 
-// Line draws a limit across a panel of series.
+// Line draws a limit across a panel of series that should stay below it.
 func Line(p *timeseries.PanelBuilder, at float64) *timeseries.PanelBuilder {
-	return p.Thresholds(Limit(at)).
+	return line(p, Limit(at))
+}
+
+// Floor draws one across a panel of series that should stay above it.
+func Floor(p *timeseries.PanelBuilder, at float64) *timeseries.PanelBuilder {
+	return line(p, Least(at))
+}
+
+func line(p *timeseries.PanelBuilder, at *dashboard.ThresholdsConfigBuilder) *timeseries.PanelBuilder {
+	return p.Thresholds(at).
 		ThresholdsStyle(common.NewGraphThresholdsStyleConfigBuilder().Mode(common.GraphThresholdsStyleModeLine))
 }
