@@ -22,14 +22,18 @@ type kubeletMetrics struct {
 // kubeletSettings say whether the kubelets tell what containers take.
 func (s *Stack) kubeletSettings(g *settings.Group) {
 	k, only := &s.kubelets, settings.Only(room.Kubernetes)
-	wanted := settings.While(func() bool { return k.on }, "kubeletMetrics is true")
 	g.Bool(&k.on, "kubeletMetrics", "Show what containers take of CPU, memory and network, and alert on those that are held back at their CPU limit. The kubelets tell it, to the namespaces that kubeletMetricsNamespaces of the add-ons names; an Operator's Prometheus has it anyhow.", only)
 	g.Bool(&k.verify, "kubeletVerify", "Trust kubelets by the cluster's CA alone; false where they sign their own certificates, as kubeadm's do by default.", only,
 		settings.While(func() bool { return k.on && !s.operated.on() }, "kubeletMetrics is true and monitoringBackend is "+MonitoringOwn))
-	g.Object("workloadAlertLimits", "From when on alerts on workloads fire: throttled 0.25, the share of a container's time with work in which it is held back at its CPU limit.", limits(&s.Monitoring.Limits), only, wanted)
-	g.Check(func(*settings.Problems) {
+	g.Object("workloadAlertLimits", "From when on alerts on workloads fire: throttled 0.25 (the share of a container's time with work in which it is held back at its CPU limit; needs kubeletMetrics), volumes 0.85 (the used share of a claim), quota 0.9 (the used share of a resource of the namespace's quota), flapping 8 (how often an autoscaler may change its mind within half an hour).", limits(&s.Monitoring.Limits), only)
+	g.Check(func(p *settings.Problems) {
+		if v := s.Monitoring.Limits.Volumes; v != 0 && v <= monitoring.RetentionShare {
+			p.Add("workloadAlertLimits", "volumes: %g is no more than what Prometheus fills of its volume by design: set more than %g", v, monitoring.RetentionShare)
+		}
 		if k.on {
 			s.Monitoring.Prometheus.Kubelets = &config.Kubelets{Unverified: !k.verify}
+		} else if s.Monitoring.Limits.Throttled != 0 {
+			p.Add("workloadAlertLimits", "throttled is set, and nothing tells how containers are held back: set kubeletMetrics true, or remove it")
 		}
 	})
 }

@@ -171,9 +171,9 @@ type Args struct {
 	Protect bool
 }
 
-// retentionShare is the part of Prometheus' volume that blocks may fill, in
-// percent. The rest is for the write-ahead log, the head and a running compaction.
-const retentionShare = 80
+// RetentionShare is the part of Prometheus' volume that blocks may fill.
+// The rest is for the write-ahead log, the head and a running compaction.
+const RetentionShare = 0.8
 
 // Validated is a copy with every default filled in for the instance called name, or
 // all that is wrong.

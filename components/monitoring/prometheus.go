@@ -198,5 +198,5 @@ func targetsOf(workloads []room.Workload) []config.Target {
 
 // retentionBytes is the size at which Prometheus drops the oldest blocks.
 func retentionBytes(storage resource.Quantity) int64 {
-	return storage.Value() / 100 * retentionShare
+	return storage.Value() / 100 * (RetentionShare * 100)
 }

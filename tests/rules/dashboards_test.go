@@ -271,7 +271,7 @@ type lined struct {
 // The line of a panel is where its alert begins, with limits that somebody has set, too.
 func TestLinesAreThoseOfTheAlerts(t *testing.T) {
 	strict := watched
-	strict.monitoring.Limits.Throttled = 0.07
+	strict.monitoring.Limits = monitoring.Limits{Throttled: 0.07, Volumes: 0.88, Quota: 0.77}
 	strict.edge.Limits = edge.Limits{Errors: 0.02, Slow: 0.03, Limited: 0.04, Avoided: 0.06, Handshakes: 0.08}
 	strict.edge.ExpiryWarningDays = 9
 	strict.cache.Limits.HitRatio = 0.61
@@ -290,9 +290,9 @@ func TestLinesAreThoseOfTheAlerts(t *testing.T) {
 	}
 	for _, l := range []lined{
 		{"platform.json", "Throttled", "percentunit", 0.07, "ContainerThrottled", "> 300) > 0.07\n", ""},
-		{"platform.json", "Quota used", "percentunit", 0.9, "QuotaNearlyUsed", "> 0.9 unless", ""},
+		{"platform.json", "Quota used", "percentunit", 0.77, "QuotaNearlyUsed", "> 0.77 unless", ""},
 		{"platform.json", "Pods missing", "short", 1, "ReplicasMissing", "kube_deployment_status_replicas_available > 0", ""},
-		{"infrastructure.json", "Volumes", "percentunit", 0.85, "VolumeFilling", "> 0.85", ""},
+		{"infrastructure.json", "Volumes", "percentunit", 0.88, "VolumeFilling", "> 0.88", ""},
 		{"infrastructure.json", "Hit ratio", "percentunit", 0.61, "CacheHitRatioLow", "< 0.61\n", ""},
 		{"infrastructure.json", "Memory", "bytes", 0, "CacheMemoryFull", "(redis_memory_max_bytes{job=\"cache\"} > 0) > 0.9", `redis_memory_max_bytes{job="cache"} * 0.9`},
 		{"infrastructure.json", "Clients", "short", 0, "CacheClientsHigh", "> 0.8\n", `redis_max_clients{job="cache"} * 0.8`},

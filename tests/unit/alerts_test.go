@@ -63,7 +63,7 @@ func TestOwnersAndLimitsOfAlerts(t *testing.T) {
 		"edgeAlertLimits":     `{"errors":0.004,"slow":0.06,"limited":0.21,"avoided":0.022,"handshakes":0.23}`,
 		"backendAlertLimits":  `{"errors":0.002,"slow":0.03}`,
 		"kubeletMetrics":      "true",
-		"workloadAlertLimits": `{"throttled":0.33}`,
+		"workloadAlertLimits": `{"throttled":0.33,"volumes":0.93,"quota":0.72,"flapping":23}`,
 		"tradingAlertLimits":  `{"accuracy":0.41,"scored":51,"drawdown":0.02,"silentHours":3,"refused":9,"routine":["lunch"]}`,
 	})
 	for alert, owner := range map[string]string{
@@ -76,7 +76,7 @@ func TestOwnersAndLimitsOfAlerts(t *testing.T) {
 		"DatabaseConnectionsHigh": {"0.71"}, "DatabaseReplicationLag": {"> 7"}, "DatabaseLongTransaction": {"> 77"}, "DatabaseDeadlocks": {"17"},
 		"DatabaseRollbacksHigh": {"0.17"}, "DatabaseTemporaryFiles": {"> 777"}, "DatabasePoolerWaiting": {"> 27"}, "CacheHitRatioLow": {"< 0.91"},
 		"SignalAccuracyLow": {"0.41", "51"}, "DrawdownHigh": {"> 0.02"}, "SignalsMissing": {"3h"}, "OrdersRefused": {">= 9", "lunch"},
-		"ContainerThrottled":  {"> 0.33"},
+		"ContainerThrottled": {"> 0.33"}, "QuotaNearlyUsed": {"> 0.72"}, "AutoscalerFlapping": {"> 23"},
 		"EdgeErrorBudgetBurn": {"0.004"}, "EdgeLatencyBudgetBurn": {"0.06"}, "EdgeRequestsLimited": {"> 0.21"}, "EdgePodsAvoided": {"> 0.022"}, "EdgeTlsFailures": {"> 0.23"},
 		"APIErrorBudgetBurn": {"0.002"}, "APILatencyBudgetBurn": {"0.03"},
 	} {

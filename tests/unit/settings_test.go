@@ -350,7 +350,7 @@ var edits = map[string]edit{
 	"tradingAlertLimits":        {value: `{"drawdown":0.02,"routine":[]}`},
 	"kubeletMetrics":            {value: "true"},
 	"kubeletVerify":             {value: "false", with: kubeletsTell},
-	"workloadAlertLimits":       {value: `{"throttled":0.5}`, with: kubeletsTell},
+	"workloadAlertLimits":       {value: `{"quota":0.7}`},
 	"prometheusOtlp":            {value: "true"},
 	"remoteWriteUrl":            {value: "https://metrics.example.com/api/v1/write"},
 	"remoteWriteUsername":       {value: "alphapulse", with: sentElsewhere},

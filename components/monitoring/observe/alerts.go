@@ -12,7 +12,7 @@ const DeadMansSwitch = "DeadMansSwitch"
 
 // Shares of what there is.
 const (
-	// VolumeHigh is above the share of its volume that Prometheus uses by design.
+	// VolumeHigh is the default of Limits.Volumes, above the share of its volume that Prometheus uses by design.
 	VolumeHigh = 0.85
 	volumeFull = 0.95
 )
@@ -61,7 +61,7 @@ func (w Watched) volumes() []rule.Rule {
 	}
 	return rule.About{Owner: rule.Platform, Workload: ofClaim, Dashboard: board.Infrastructure.UID}.Alerts(append(own,
 		filling(rule.Critical, "5m", fmt.Sprintf(`%s > %g`, rule.VolumeUsed, volumeFull), share+"Once it is full, writes fail."),
-		filling(rule.Warning, "15m", fmt.Sprintf(`%s > %g`, rule.VolumeUsed, VolumeHigh), share+"Enlarge it before it is full."),
+		filling(rule.Warning, "15m", fmt.Sprintf(`%s > %g`, rule.VolumeUsed, w.Limits.withDefaults().Volumes), share+"Enlarge it before it is full."),
 		growing,
 	)...)
 }

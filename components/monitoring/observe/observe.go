@@ -37,9 +37,22 @@ type Limits struct {
 	// Throttled is the share of a container's time, where it has work, in which it is held
 	// back at its CPU limit; 0.25.
 	Throttled float64
+	// Volumes is the used share of a claim; VolumeHigh. Lower, it may be below what
+	// Prometheus uses by design.
+	Volumes float64
+	// Quota is the used share of a resource of the namespace's quota; 0.9.
+	Quota float64
+	// Flapping is how often an autoscaler may change its mind within half an hour; 8: its own
+	// window for scaling down is five minutes.
+	Flapping int
 }
 
-func (l Limits) withDefaults() Limits { return Limits{Throttled: cmp.Or(l.Throttled, 0.25)} }
+func (l Limits) withDefaults() Limits {
+	return Limits{
+		Throttled: cmp.Or(l.Throttled, 0.25), Volumes: cmp.Or(l.Volumes, VolumeHigh),
+		Quota: cmp.Or(l.Quota, 0.9), Flapping: cmp.Or(l.Flapping, 8),
+	}
+}
 
 // Rules are those of the rooms and monitoring's own around them.
 func Rules(w Watched, rooms []rule.Group) []rule.Group {

@@ -22,21 +22,13 @@ const (
 	ofClaim  = `{{ $labels.persistentvolumeclaim }}`
 )
 
-// Limits of the alerts on workloads.
-const (
-	quotaHigh = 0.9
-	// flapping is how often an autoscaler may change its mind within half an hour: its
-	// own window for scaling down is five minutes.
-	flapping = 8
-)
-
 // quotaUsed is the used share of each resource of a quota.
 const quotaUsed = `kube_resourcequota{type="used"} / ignoring(type) (kube_resourcequota{type="hard"} > 0)`
 
 // quotaNearlyUsed leaves out of the stack's own quota what it counts out to the last one, and
 // what comes with nothing but an update, which makes it larger before.
 func (w Watched) quotaNearlyUsed() string {
-	expr := fmt.Sprintf(`%s > %g`, quotaUsed, quotaHigh)
+	expr := fmt.Sprintf(`%s > %g`, quotaUsed, w.Limits.withDefaults().Quota)
 	if w.Quota != "" {
 		expr += fmt.Sprintf(` unless ignoring(type) kube_resourcequota{resourcequota=%q,resource=~"persistentvolumeclaims|requests.storage|services",type="hard"}`, w.Quota)
 	}
@@ -49,7 +41,7 @@ func (w Watched) workloads() []rule.Rule {
 		return rule.About{Owner: rule.Platform, Workload: workload, Dashboard: Platform.UID}
 	}
 	all := about(ofPod).Alerts(append(pods(), w.containers()...)...)
-	all = append(all, about(ofObject).Alerts(objects()...)...)
+	all = append(all, about(ofObject).Alerts(w.objects()...)...)
 	all = append(all, about(ofJob).Alerts(
 		rule.Alert("JobFailed", rule.Warning, "", `kube_job_failed{condition="true"} == 1`,
 			"A job has failed",
@@ -96,7 +88,7 @@ func pods() []rule.Rule {
 	}
 }
 
-func objects() []rule.Rule {
+func (w Watched) objects() []rule.Rule {
 	return []rule.Rule{
 		rule.Alert("ReplicasMissing", rule.Warning, "15m",
 			`kube_deployment_spec_replicas - kube_deployment_status_replicas_available > 0 or kube_statefulset_replicas - kube_statefulset_status_replicas_ready > 0`,
@@ -117,7 +109,7 @@ func objects() []rule.Rule {
 			"{{ $labels.horizontalpodautoscaler }} does not scale",
 			"The autoscaler of {{ $labels.horizontalpodautoscaler }} cannot read the usage of its pods, mostly because the metrics server does not answer. The number of pods stays as it is."),
 		rule.Alert("AutoscalerFlapping", rule.Warning, "15m",
-			fmt.Sprintf(`changes(kube_horizontalpodautoscaler_status_desired_replicas[30m]) > %d`, flapping),
+			fmt.Sprintf(`changes(kube_horizontalpodautoscaler_status_desired_replicas[30m]) > %d`, w.Limits.withDefaults().Flapping),
 			"The autoscaler of {{ $labels.horizontalpodautoscaler }} goes up and down",
 			"The autoscaler of {{ $labels.horizontalpodautoscaler }} changed the number of pods {{ $value }} times within half an hour. Each change costs starts and drained connections."),
 	}
