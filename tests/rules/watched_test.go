@@ -33,7 +33,7 @@ var watched = composition{
 	database: database.Watched{Job: "database", Pooler: "database-pooler", Members: []database.Member{
 		{Pod: "database-0", Claim: "database"}, {Pod: "database-1", Claim: "database-b"}, {Pod: "database-2", Claim: "database-c"},
 	}},
-	backup: backup.Watched{Name: "backup", Database: "database", Between: 6 * time.Hour, Proofs: 24 * time.Hour,
+	backup: backup.Watched{Name: "backup", Database: "database", Store: "backup-store", Between: 6 * time.Hour, Proofs: 24 * time.Hour,
 		QueueMax: 1 << 30, LogSize: 256 << 20},
 	cache:   cache.Watched{Job: "cache", Claim: "cache"},
 	edge:    edge.Watched{Job: "edge", ExpiryWarningDays: 21, Latency: 0.5, Handshakes: true},
@@ -55,7 +55,7 @@ var onDockerHost = func() composition {
 	c.telemetry = telemetry.Watched{}
 	c.monitoring.KubeStateMetrics, c.monitoring.Containers, c.cache.Claim = "", false, ""
 	c.database.Members, c.database.Pooler = nil, ""
-	c.backup.Host = true
+	c.backup.Host, c.backup.Store = true, ""
 	return c
 }()
 

@@ -91,6 +91,11 @@ type Silence struct {
 // SameWorkload selects all alerts on the workload of the one that silences them.
 var SameWorkload = Silence{Equal: []string{WorkloadLabel}}
 
+// OnSameWorkload selects these alerts alone on the workload of the one that silences them.
+func OnSameWorkload(alerts ...string) Silence {
+	return Silence{Matchers: []string{fmt.Sprintf("alertname=~%q", strings.Join(alerts, "|"))}, Equal: []string{WorkloadLabel}}
+}
+
 // About completes alerts with what they have in common.
 type About struct {
 	// Owner is who acts on them, as the label owner.
