@@ -105,12 +105,23 @@ func (c composition) panels() []board.Contribution {
 }
 
 // values are what is known only once resources exist.
-var values = rule.Values{DashboardsURL: dashboardsURL}
+func (c composition) values() rule.Values {
+	v := rule.Values{DashboardsURL: dashboardsURL}
+	if c.telemetry.LinesShown {
+		v.LinesURL = linesURL
+	}
+	return v
+}
+
+// linesURL is an address of Grafana's with what an address of it has that a format could break.
+func linesURL(workload string) string {
+	return dashboardsURL + "/explore?schemaVersion=1&panes=%7B%22a%22%3A%22k8s.pod.name%3A~%5C%22%5E" + workload + "%24%5C%22%22%7D"
+}
 
 // render gives the rules file.
 func (c composition) render(t *testing.T) string {
 	t.Helper()
-	rendered, err := rule.Render(c.groups(), values)
+	rendered, err := rule.Render(c.groups(), c.values())
 	if err != nil {
 		t.Fatal(err)
 	}
