@@ -578,6 +578,21 @@ func TestEachReceiverIsToldWhereToLook(t *testing.T) {
 			}
 		}
 	}
+	want := []string{"Runbook " + rule.RunbookURL + "DatabaseDown.md", "Dashboard " + dashboardsURL + "/d/alphapulse-data", "Logs " + linesURL("database")}
+	if got := f.linksOf(); !slices.Equal(got, want) {
+		t.Errorf("PagerDuty's links are %v, want %v", got, want)
+	}
+}
+
+// linksOf are those that PagerDuty shows beside the text.
+func (f fakes) linksOf() []string {
+	var shown []string
+	links, _ := f.endpoints["page"].bodies[0]["links"].([]any)
+	for _, l := range links {
+		l := l.(map[string]any)
+		shown = append(shown, text(l["text"])+" "+text(l["href"]))
+	}
+	return shown
 }
 
 // Where nobody keeps log lines, nothing leads to them.
@@ -592,6 +607,9 @@ func TestNoReceiverIsToldOfLinesThatNobodyKeeps(t *testing.T) {
 				t.Errorf("%s is told of log lines, or not of its runbook: %s", name, told)
 			}
 		}
+	}
+	if got := f.linksOf(); len(got) != 2 {
+		t.Errorf("PagerDuty's links are %v, want the runbook and the dashboard alone", got)
 	}
 }
 
