@@ -29,7 +29,10 @@ type Watched struct {
 }
 
 // Member is one of several servers.
-type Member struct{ Pod, Claim string }
+type Member struct {
+	// Pod and Claim are the names of its pod and its volume's claim.
+	Pod, Claim string
+}
 
 // Limits are the values from which on an alert fires; the default stands for zero.
 type Limits struct {
