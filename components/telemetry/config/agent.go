@@ -20,7 +20,8 @@ type Agent struct {
 	// Logs is the folder that the kubelet writes to, Positions where the agent remembers
 	// how far it has read.
 	Logs, Positions string
-	HealthPort      int
+	// HealthPort is the TCP port on which it tells that it runs.
+	HealthPort int
 }
 
 // OfStdout confines an exclusion to what is written to stdout. A program that sends its lines
