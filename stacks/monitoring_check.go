@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/alphapulse/alphapulse-infra/components/monitoring"
 	"github.com/alphapulse/alphapulse-infra/components/room/rule"
 	"github.com/alphapulse/alphapulse-infra/stacks/settings"
 )
@@ -12,20 +13,29 @@ import (
 var shaping = []string{"alertOwners", "databaseAlertLimits", "cacheAlertLimits", "backendAlertLimits", "tradingAlertLimits", "workloadAlertLimits"}
 
 // checkWatching holds what monitoring would be told against what reads it: rules against
-// Prometheus' own code, and what receivers choose by against what alerts can have.
+// Prometheus' own code, and what receivers choose by against what alerts can have. It looks
+// where a user sets something of the kind alone: the tests read what follows from defaults,
+// and Prometheus' parser takes tens of milliseconds for all of it.
 func (s *Stack) checkWatching(p *settings.Problems) {
-	if p.Len() > 0 {
-		return // the rooms follow from settings that are right
+	meant := slices.DeleteFunc(slices.Clone(shaping), func(key string) bool { return !p.Meant(key) })
+	choosing := slices.ContainsFunc(s.Monitoring.Alertmanager.Receivers, func(r monitoring.Receiver) bool { return len(r.Owners)+len(r.Workloads) > 0 })
+	// The rooms follow from settings that are right.
+	if p.Len() > 0 || len(meant) == 0 && !choosing {
+		return
 	}
 	beside := s.watching()
-	meant := slices.DeleteFunc(slices.Clone(shaping), func(key string) bool { return !p.Meant(key) })
-	for _, problem := range beside.CheckRules() {
-		key := strings.Join(meant, ", ")
-		if key == "" {
-			key = strings.Join(shaping, ", ")
+	if len(meant) > 0 {
+		for _, problem := range beside.CheckRules() {
+			p.Add(strings.Join(meant, ", "), "Prometheus would refuse the rules that follow: %v; take away what you set there last", problem)
 		}
-		p.Add(key, "Prometheus would refuse the rules that follow: %v; take away what you set there last", problem)
 	}
+	if choosing {
+		s.checkChoices(p, beside)
+	}
+}
+
+// checkChoices refuses what no alert has.
+func (s *Stack) checkChoices(p *settings.Problems, beside *monitoring.Args) {
 	for _, r := range s.Monitoring.Alertmanager.Receivers {
 		for _, chosen := range []struct {
 			field, label string
