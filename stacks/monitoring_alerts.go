@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/alphapulse/alphapulse-infra/components/monitoring"
 	"github.com/alphapulse/alphapulse-infra/components/monitoring/config"
@@ -32,6 +33,9 @@ func (s *Stack) ownerSettings(g *settings.Group) {
 			if strings.TrimSpace(a.Owners[of]) == "" {
 				p.Add("alertOwners."+of, "it is empty: name who acts on them")
 			}
+			if strings.Contains(a.Owners[of], "{{") || strings.ContainsFunc(a.Owners[of], unicode.IsControl) {
+				p.Add("alertOwners."+of, "%q is a template of Prometheus' or holds line breaks: write a name, e.g. dba", a.Owners[of])
+			}
 		}
 	})
 }
@@ -46,8 +50,8 @@ func (s *Stack) remoteSettings(g *settings.Group) {
 	}), s.ownServer())
 	g.Bool(&s.Monitoring.Prometheus.OTLP, "prometheusOtlp", "Take metrics by OTLP over HTTP, too: API, engine and dashboard are told where by OTEL_EXPORTER_OTLP_METRICS_ENDPOINT, and whoever has the login sends through the edge, below /prometheus/api/v1/otlp.",
 		s.ownServer(), settings.Only(room.Kubernetes))
-	g.Text(&w.Username, "remoteWriteUsername", "User of basic authentication there; by default remoteWriteCredential is a bearer token.", on)
-	g.SecretText(&w.Credential, "remoteWriteCredential", "Password or token that the server asks for.", on)
+	g.Text(&w.Username, "remoteWriteUsername", "User of basic authentication there; by default remoteWriteCredential is a bearer token.", settings.Valid(user), on)
+	g.SecretText(&w.Credential, "remoteWriteCredential", "Password or token that the server asks for.", settings.Valid(password), on)
 	g.Text(&w.CA, "remoteWriteCa", "PEM certificates by which the server's is trusted; by default those that come with the image.", settings.Valid(certificates), on)
 	g.Check(func(p *settings.Problems) {
 		if w.URL == "" {
@@ -56,8 +60,28 @@ func (s *Stack) remoteSettings(g *settings.Group) {
 		if w.Username != "" && w.Credential == nil {
 			p.Add("remoteWriteUsername", "it is set, and remoteWriteCredential is not: set the password by `pulumi config set --secret remoteWriteCredential`")
 		}
+		if err := credential(strings.TrimSpace(p.Value("remoteWriteCredential"))); err != nil && w.Username == "" {
+			p.Add("remoteWriteCredential", "%v", err)
+		}
 		s.Monitoring.Prometheus.RemoteWrite = w
 	})
+}
+
+// user is for settings.Valid: that of basic authentication, which a colon ends. No message
+// repeats it, as what follows the colon is a password.
+func user(v string) error {
+	if strings.ContainsFunc(v, func(r rune) bool { return r == ':' || unicode.IsControl(r) }) {
+		return errors.New("it holds a colon or line breaks, which no user of basic authentication can: set the name alone, and its password as remoteWriteCredential")
+	}
+	return nil
+}
+
+// password is for settings.Valid, which no message repeats.
+func password(v string) error {
+	if strings.ContainsFunc(strings.TrimSpace(v), unicode.IsControl) {
+		return errors.New("it holds line breaks or tabs: set the password or the token alone")
+	}
+	return nil
 }
 
 // limits is for settings.Object: it reads limits of alerts over those that there are.
@@ -105,6 +129,11 @@ func limit(into reflect.Value, raw json.RawMessage) error {
 	default:
 		if err != nil {
 			return fmt.Errorf("%s is no list of texts", raw)
+		}
+		for _, text := range into.Interface().([]string) {
+			if strings.TrimSpace(text) != text || text == "" {
+				return fmt.Errorf("%q is empty or has spaces around it: write it as the metric's label has it, or take it away", text)
+			}
 		}
 	}
 	return nil

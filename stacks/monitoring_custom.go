@@ -5,6 +5,7 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"github.com/alphapulse/alphapulse-infra/components/monitoring"
 	"github.com/alphapulse/alphapulse-infra/components/monitoring/custom"
 	"github.com/alphapulse/alphapulse-infra/components/room"
 	"github.com/alphapulse/alphapulse-infra/stacks/settings"
@@ -43,16 +44,7 @@ func (s *Stack) checkCustom(p *settings.Problems) {
 	if s.Target == room.Kubernetes {
 		a.NamespaceName = s.Cluster.Namespace
 	}
-	beside := *a
-	if s.linesShown() {
-		beside.LogsURL = linesURL
-	}
-	beside.Watched = a.Named(monitoringName, s.Target)
-	var rooms []room.Facts
-	for _, r := range s.rooms() {
-		rooms = append(rooms, r.facts(r.name, s.Target))
-	}
-	beside.Watch(monitoringName, nil, rooms...)
+	beside := s.watching()
 	more, warnings := beside.CheckCustom(s.Target)
 	for _, problem := range append(problems, more...) {
 		p.Add(customKey, "%s", problem)
@@ -60,4 +52,19 @@ func (s *Stack) checkCustom(p *settings.Problems) {
 	for _, warning := range warnings {
 		p.Warn(customKey, "%s", warning)
 	}
+}
+
+// watching is what monitoring takes up of the rooms as they are set.
+func (s *Stack) watching() *monitoring.Args {
+	beside := *s.Monitoring
+	if s.linesShown() {
+		beside.LogsURL = linesURL
+	}
+	beside.Watched = beside.Named(monitoringName, s.Target)
+	var rooms []room.Facts
+	for _, r := range s.rooms() {
+		rooms = append(rooms, r.facts(r.name, s.Target))
+	}
+	beside.Watch(monitoringName, nil, rooms...)
+	return &beside
 }

@@ -158,6 +158,7 @@ func Parse(name string, values map[string]string, secretKeys []string, before Pr
 		s.formerMonitoring(p, before)
 		s.formerStores(p, before)
 		s.rotations(p, before)
+		s.checkWatching(p)
 	}
 	if err := p.Err(); err != nil {
 		return nil, fmt.Errorf("the configuration of stack %s has %d problem(s), nothing was changed:\n%w", name, p.Len(), err)

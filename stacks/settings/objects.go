@@ -52,7 +52,7 @@ func shaped(t reflect.Type, raw json.RawMessage, sub string, fail failer) bool {
 	ok := true
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		if types[name] == nil {
-			fail(sub+"."+name, "no such field; did you mean %s?", nearest(name, names))
+			fail(sub+"."+name, "no such field; did you mean %s?", Nearest(name, names))
 			ok = false
 			continue
 		}

@@ -146,12 +146,13 @@ func (p *Problems) unknown() {
 	keys := slices.Sorted(maps.Keys(p.set.byKey))
 	for _, key := range slices.Sorted(maps.Keys(p.values)) {
 		if _, ok := p.set.byKey[key]; !ok {
-			p.Add(key, "no such setting; did you mean %s? `pulumi config rm %s` removes it", nearest(key, keys), key)
+			p.Add(key, "no such setting; did you mean %s? `pulumi config rm %s` removes it", Nearest(key, keys), key)
 		}
 	}
 }
 
-func nearest(word string, candidates []string) string {
+// Nearest is the candidate that is most like a word; there has to be one.
+func Nearest(word string, candidates []string) string {
 	distance := func(c string) int {
 		return levenshtein.Distance(strings.ToLower(word), strings.ToLower(c), nil)
 	}

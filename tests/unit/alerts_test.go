@@ -1,9 +1,11 @@
 package unit
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 
+	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
@@ -84,6 +86,33 @@ func TestOwnersAndLimitsOfAlerts(t *testing.T) {
 			assert.Contains(t, alerts[alert].Expr, s, alert)
 		}
 	}
+}
+
+// Reasons of refusals are names, whatever they hold: each is left out, and no other one.
+func TestRoutineReasonsAreNoPatterns(t *testing.T) {
+	reasons := []string{"(", "a|b", "$job", "x.y", `q"`, `back\slash`, "%d", "risk_limit"}
+	value, err := json.Marshal(map[string][]string{"routine": reasons})
+	require.NoError(t, err)
+	parsed, err := parser.NewParser(parser.Options{}).ParseExpr(deployedRules(t, map[string]string{"tradingAlertLimits": string(value)})["OrdersRefused"].Expr)
+	require.NoError(t, err)
+	checked := 0
+	parser.Inspect(parsed, func(n parser.Node, _ []parser.Node) error {
+		if v, is := n.(*parser.VectorSelector); is {
+			for _, m := range v.LabelMatchers {
+				if m.Name == "reason" {
+					checked++
+					for _, r := range reasons {
+						assert.False(t, m.Matches(r), r)
+					}
+					for _, r := range []string{"a", "b", "xzy", "risk_limits", ""} {
+						assert.True(t, m.Matches(r), r)
+					}
+				}
+			}
+		}
+		return nil
+	})
+	assert.Equal(t, 1, checked, "matchers of reason")
 }
 
 // A stack that sends samples to another server has a way out to it, its credential in a

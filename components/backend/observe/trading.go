@@ -3,6 +3,7 @@ package observe
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/alphapulse/alphapulse-infra/components/room/rule"
@@ -20,8 +21,8 @@ type Trading struct {
 	// SilentHours are those without a signal; 6.
 	SilentHours int
 	// Refused are the orders refused in a quarter of an hour; 20. Refusals for one of
-	// the Routine reasons do not count: they are how the portfolio's own limit works.
-	// "risk_limit" when nil.
+	// the Routine reasons do not count: they are how the portfolio's own limit works. Each
+	// is the whole value of the label reason, and no pattern. "risk_limit" when nil.
 	Refused int
 	Routine []string
 }
@@ -43,7 +44,7 @@ const cyclesFailing = 0.1
 // business tells what trading itself does not get done.
 func (w Watched) business() []rule.Rule {
 	t := w.Trading
-	on := func(format string, v ...any) string { return rule.On(w.Engine, fmt.Sprintf(format, v...)) }
+	on := func(format string, v ...any) string { return fmt.Sprintf(rule.On(w.Engine, format), v...) }
 	exceeded := rule.Alert("RiskLimitExceeded", rule.Critical, "2m",
 		on(`max by (job) (portfolio_risk_ratio{$job}) > on(job) max by (job) (portfolio_risk_limit_ratio{$job})`),
 		"The portfolio is above its risk limit",
@@ -73,8 +74,17 @@ func (w Watched) business() []rule.Rule {
 			"Signals of {{ $labels.indicator }} are mostly wrong",
 			"{{ $value | humanizePercentage }} of the signals of {{ $labels.indicator }} that were scored in six hours were right."),
 		rule.Alert("OrdersRefused", rule.Warning, "",
-			on(`sum by (job, reason) (increase(trading_orders_refused_total{$job,reason!~%q}[15m])) >= %d`, strings.Join(t.Routine, "|"), t.Refused),
+			on(`sum by (job, reason) (increase(trading_orders_refused_total{$job,reason!~%q}[15m])) >= %d`, anyOf(t.Routine), t.Refused),
 			"Orders are refused",
 			"{{ $value | humanize }} orders were refused within a quarter of an hour: {{ $labels.reason }}."),
 	}
+}
+
+// anyOf is the pattern of these values, whatever they hold.
+func anyOf(values []string) string {
+	quoted := make([]string, len(values))
+	for i, v := range values {
+		quoted[i] = regexp.QuoteMeta(v)
+	}
+	return strings.Join(quoted, "|")
 }

@@ -25,12 +25,24 @@ type route struct {
 	Matchers            []yaml.Node    `yaml:"matchers"`
 	GroupBy             []yaml.Node    `yaml:"group_by"`
 	GroupWait           model.Duration `yaml:"group_wait"`
-	GroupInterval       model.Duration `yaml:"group_interval"`
-	RepeatInterval      model.Duration `yaml:"repeat_interval"`
+	GroupInterval       *period        `yaml:"group_interval"`
+	RepeatInterval      *period        `yaml:"repeat_interval"`
 	ActiveTimeIntervals []yaml.Node    `yaml:"active_time_intervals"`
 	MuteTimeIntervals   []yaml.Node    `yaml:"mute_time_intervals"`
 	Continue            bool           `yaml:"continue"`
 	Routes              []route        `yaml:"routes"`
+}
+
+// period is a duration, and where it stands.
+type period struct {
+	model.Duration
+	line int
+}
+
+// UnmarshalYAML keeps the line.
+func (p *period) UnmarshalYAML(n *yaml.Node) error {
+	p.line = n.Line
+	return n.Decode(&p.Duration)
 }
 
 type timeIntervals struct {
@@ -41,7 +53,7 @@ type timeIntervals struct {
 type inhibitRule struct {
 	Source []yaml.Node `yaml:"source_matchers"`
 	Target []yaml.Node `yaml:"target_matchers"`
-	Equal  []string    `yaml:"equal"`
+	Equal  []yaml.Node `yaml:"equal"`
 }
 
 // routes reads a file of routes.
@@ -85,6 +97,7 @@ func (r *reader) routes(file string, content []byte) {
 			r.problem(file, n.Line, "an inhibit rule needs source_matchers and target_matchers: without them it silences everything")
 		}
 		r.matchers(file, slices.Concat(rule.Source, rule.Target))
+		r.labels(file, "equal", rule.Equal)
 		r.InhibitRules = append(r.InhibitRules, n)
 	}
 }
@@ -95,16 +108,48 @@ func (r *reader) route(file string, to route) {
 		r.receivers = append(r.receivers, located{to.Receiver.Value, file, to.Receiver.Line})
 	}
 	r.matchers(file, to.Matchers)
-	for _, l := range to.GroupBy {
-		if l.Value != "..." && !model.UTF8Validation.IsValidLabelName(l.Value) {
-			r.problem(file, l.Line, "group_by: %q is no name of a label", l.Value)
-		}
-	}
+	r.groupBy(file, to.GroupBy)
+	r.period(file, "group_interval", to.GroupInterval)
+	r.period(file, "repeat_interval", to.RepeatInterval)
 	for _, n := range slices.Concat(to.ActiveTimeIntervals, to.MuteTimeIntervals) {
 		r.named = append(r.named, located{n.Value, file, n.Line})
 	}
 	for _, below := range to.Routes {
 		r.route(file, below)
+	}
+}
+
+func (r *reader) period(file, field string, p *period) {
+	if p != nil && p.Duration == 0 {
+		r.problem(file, p.line, "%s is zero, which Alertmanager refuses: write e.g. 5m, or take it away", field)
+	}
+}
+
+// groupBy names labels, each once, or all of them by "...".
+func (r *reader) groupBy(file string, names []yaml.Node) {
+	all := slices.ContainsFunc(names, func(n yaml.Node) bool { return n.Value == everyLabel })
+	labels := slices.DeleteFunc(slices.Clone(names), func(n yaml.Node) bool { return n.Value == everyLabel })
+	if all && len(labels) > 0 {
+		r.problem(file, labels[0].Line, "group_by: %s stands for every label already: take it away, or the others", everyLabel)
+	}
+	r.labels(file, "group_by", labels)
+	named := map[string]bool{}
+	for _, l := range labels {
+		if named[l.Value] {
+			r.problem(file, l.Line, "group_by: %q is named twice: name it once", l.Value)
+		}
+		named[l.Value] = true
+	}
+}
+
+// everyLabel stands for all of them in group_by.
+const everyLabel = "..."
+
+func (r *reader) labels(file, field string, names []yaml.Node) {
+	for _, l := range names {
+		if !model.UTF8Validation.IsValidLabelName(l.Value) {
+			r.problem(file, l.Line, "%s: %q is no name of a label", field, l.Value)
+		}
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 	"github.com/prometheus/prometheus/model/rulefmt"
 	"github.com/prometheus/prometheus/promql/parser"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/alphapulse/alphapulse-infra/components/room/rule"
 )
 
 // promql reads expressions as the deployed Prometheus does, without experimental functions.
@@ -18,6 +20,36 @@ var promql = parser.NewParser(parser.Options{})
 
 // placed is how Prometheus begins a message: with line and column, of one or two nodes.
 var placed = regexp.MustCompile(`^(?:(\d+):\d+: )+`)
+
+// Refused is what Prometheus' own code refuses of a file of rules.
+func Refused(rules string) []error {
+	_, problems := rulefmt.Parse([]byte(rules), false, model.UTF8Validation, promql, slog.New(slog.DiscardHandler))
+	return problems
+}
+
+// Said are the values of a label that the folder's alerts have; open tells that a template
+// gives one of them others. With the label workload they are the jobs of its scrapes, too, and
+// what these reach within the namespace.
+func (f *Folder) Said(label, namespace string) (values []string, open bool) {
+	for _, g := range f.groups {
+		for _, r := range g.rules {
+			if v := r.Labels[label]; r.Alert != "" && v != "" {
+				values, open = append(values, v), open || strings.Contains(v, "{{")
+			}
+		}
+	}
+	if label == rule.WorkloadLabel {
+		for _, j := range f.jobs {
+			values = append(values, j.name)
+		}
+		for _, t := range f.Targets {
+			if name := t.Inside(namespace); name != "" {
+				values = append(values, name)
+			}
+		}
+	}
+	return values, open
+}
 
 // rules reads a rule file by Prometheus' own code.
 func (r *reader) rules(file string, content []byte) {
@@ -49,9 +81,9 @@ func (r *reader) rules(file string, content []byte) {
 	}
 	for i, g := range read.Groups {
 		at := group{located: located{g.Name, file, lines.Groups[i].Name.Line}}
-		for j, rule := range g.Rules {
+		for j, r := range g.Rules {
 			n := lines.Groups[i].Rules[j]
-			at.rules = append(at.rules, placedRule{rule, max(n.Alert.Line, n.Record.Line), n.Expr.Line})
+			at.rules = append(at.rules, placedRule{r, max(n.Alert.Line, n.Record.Line), n.Expr.Line})
 		}
 		r.groups = append(r.groups, at)
 	}

@@ -5,13 +5,17 @@ import (
 	"net"
 	"net/netip"
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
+	client "github.com/prometheus/common/config"
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/relabel"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/alphapulse/alphapulse-infra/components/monitoring/config"
 )
 
 // Target is an address that Prometheus scrapes.
@@ -43,8 +47,8 @@ type scrapeConfig struct {
 	SampleLimit          uint                `yaml:"sample_limit"`
 	LabelLimit           uint                `yaml:"label_limit"`
 	TargetLimit          uint                `yaml:"target_limit"`
-	Protocols            []string            `yaml:"scrape_protocols"`
-	Fallback             string              `yaml:"fallback_scrape_protocol"`
+	Protocols            []yaml.Node         `yaml:"scrape_protocols"`
+	Fallback             yaml.Node           `yaml:"fallback_scrape_protocol"`
 	Static               []staticConfig      `yaml:"static_configs"`
 	DNS                  []dnsConfig         `yaml:"dns_sd_configs"`
 	Relabel              []relabel.Config    `yaml:"relabel_configs"`
@@ -56,15 +60,15 @@ type scrapeConfig struct {
 	FollowRedirects      *bool               `yaml:"follow_redirects"`
 	EnableHTTP2          *bool               `yaml:"enable_http2"`
 	EnableCompression    *bool               `yaml:"enable_compression"`
-	BodySizeLimit        string              `yaml:"body_size_limit"`
+	BodySizeLimit        yaml.Node           `yaml:"body_size_limit"`
 	AlwaysClassic        *bool               `yaml:"always_scrape_classic_histograms"`
 	NativeHistograms     *bool               `yaml:"scrape_native_histograms"`
 	HonorTimestampsTrack *bool               `yaml:"track_timestamps_staleness"`
 }
 
 type staticConfig struct {
-	Targets []yaml.Node       `yaml:"targets"`
-	Labels  map[string]string `yaml:"labels"`
+	Targets []yaml.Node    `yaml:"targets"`
+	Labels  model.LabelSet `yaml:"labels"`
 }
 
 type dnsConfig struct {
@@ -107,7 +111,15 @@ func (r *reader) scrapes(file string, content []byte) {
 	if len(read.ScrapeConfigs) == 0 {
 		r.problem(file, 0, "it has no scrape configuration: begin with scrape_configs:")
 	}
-	for _, c := range read.ScrapeConfigs {
+	// Prometheus' own code reads how a target is asked.
+	var raw struct {
+		ScrapeConfigs []yaml.Node `yaml:"scrape_configs"`
+	}
+	if err := yaml.Unmarshal(content, &raw); err != nil {
+		r.yamlProblems(file, err)
+		return
+	}
+	for i, c := range read.ScrapeConfigs {
 		if c.JobName.Value == "" {
 			r.problem(file, 0, "a scrape configuration has no job_name: add one")
 		}
@@ -115,11 +127,13 @@ func (r *reader) scrapes(file string, content []byte) {
 		if s := c.Scheme.Value; s != "" && s != "http" && s != "https" {
 			r.problem(file, c.Scheme.Line, "scheme %q: write http or https", s)
 		}
-		if c.Timeout > c.Interval && c.Interval > 0 {
-			r.problem(file, c.JobName.Line, "scrape_timeout %s is longer than scrape_interval %s: shorten it", c.Timeout, c.Interval)
-		}
 		if len(c.Static)+len(c.DNS) == 0 {
 			r.problem(file, c.JobName.Line, "%s has no target: add static_configs or dns_sd_configs", c.JobName.Value)
+		}
+		r.scrape(file, c)
+		var asked client.HTTPClientConfig
+		if err := raw.ScrapeConfigs[i].Decode(&asked); err != nil {
+			r.problem(file, c.JobName.Line, "%s: %v", c.JobName.Value, err)
 		}
 		r.secrets(file, c)
 		r.targets(file, c)
@@ -132,6 +146,62 @@ func (r *reader) scrapes(file string, content []byte) {
 		}
 	}
 	r.Scrapes[path.Base(file)] = string(content)
+}
+
+// protocols are those that Prometheus asks for, as scrape_protocols names them. They stand
+// in its package config, which pulls in every service discovery there is; tests/rules holds
+// what is checked here against its loader.
+var protocols = []string{"PrometheusProto", "PrometheusText0.0.4", "PrometheusText1.0.0", "OpenMetricsText0.0.1", "OpenMetricsText1.0.0", "OpenMetricsText2.0.0"}
+
+// bodySize is an amount of bytes as Prometheus reads it.
+var bodySize = regexp.MustCompile(`^[+-]?(0|([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i?)?B)+$`)
+
+// scrape checks when, how much and in which formats.
+func (r *reader) scrape(file string, c scrapeConfig) {
+	interval, by := c.Interval, "scrape_interval"
+	if interval == 0 {
+		interval, by = usualInterval, "the scrape_interval of all that set none,"
+	}
+	if c.Timeout > interval {
+		r.problem(file, c.JobName.Line, "%s: scrape_timeout %s is longer than %s %s: shorten it, or set a longer scrape_interval", c.JobName.Value, c.Timeout, by, interval)
+	}
+	if v := c.BodySizeLimit; v.Value != "" && !bodySize.MatchString(v.Value) {
+		r.problem(file, v.Line, "body_size_limit %q: write bytes with a unit, e.g. 10MB", v.Value)
+	}
+	if c.Protocols != nil && len(c.Protocols) == 0 {
+		r.problem(file, c.JobName.Line, "%s: scrape_protocols is empty: name some, or take it away", c.JobName.Value)
+	}
+	named := map[string]bool{}
+	for _, n := range c.Protocols {
+		r.protocol(file, "scrape_protocols", n)
+		if named[n.Value] {
+			r.problem(file, n.Line, "scrape_protocols: %q is named twice: name it once", n.Value)
+		}
+		named[n.Value] = true
+	}
+	if c.Fallback.Value != "" {
+		r.protocol(file, "fallback_scrape_protocol", c.Fallback)
+	}
+	for _, d := range c.DNS {
+		if len(d.Names) == 0 {
+			r.problem(file, c.JobName.Line, "%s: dns_sd_configs names nothing: add names", c.JobName.Value)
+		}
+	}
+}
+
+// usualInterval is that of scrapes that set none.
+var usualInterval = func() model.Duration {
+	d, err := model.ParseDuration(config.ScrapeInterval)
+	if err != nil {
+		panic(err)
+	}
+	return d
+}()
+
+func (r *reader) protocol(file, field string, n yaml.Node) {
+	if !slices.Contains(protocols, n.Value) {
+		r.problem(file, n.Line, "%s: %q is no protocol of Prometheus': choose from %s", field, n.Value, strings.Join(protocols, ", "))
+	}
 }
 
 // secrets stand in files of their own.
