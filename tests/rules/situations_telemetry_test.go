@@ -41,12 +41,12 @@ func readers(then string) map[string]string {
 	return map[string]string{agentOf("n1"): "0+60x20 " + strings.Replace(then, "20x", "1200x", 1), agentOf("n2"): "0+60x60", gatewayUp: "1x60"}
 }
 
-func onNode(node string) string {
+func podOn(node string) string {
 	return kube("kube_pod_info", `pod="backend-`+node+`",node="`+node+`"`)
 }
 
-// onNodes are pods on both.
-var onNodes = map[string]string{onNode("n1"): "1x60", onNode("n2"): "1x60"}
+// podsOnBoth are pods on each node.
+var podsOnBoth = map[string]string{podOn("n1"): "1x60", podOn("n2"): "1x60"}
 
 func silent(node string) []firing {
 	return []firing{{rule.Warning, map[string]string{"job": "telemetry-collector", "node": node}, "Whoever reads the log files is silent",
@@ -106,16 +106,16 @@ var telemetrySituations = map[string][]situation{
 		{name: "ten minutes ago", at: "31m", series: map[string]string{undecided: "0x20 250x40"}},
 	},
 	"LogAgentSilent": {
-		{name: "one of two, on a node with pods", at: "40m", series: with(readers("20x40"), onNodes), fires: silent("n1")},
-		{name: "a minute before its time", at: "28m", series: with(readers("20x40"), onNodes)},
-		{name: "at its time", at: "29m", series: with(readers("20x40"), onNodes), fires: silent("n1")},
-		{name: "its last word gone from the gateway", at: "40m", series: with(readers("_x40"), onNodes), fires: silent("n1")},
-		{name: "it starts anew in between", at: "28m", series: with(readers("20x6 0+60x40"), onNodes)},
-		{name: "none of the stack's pods is on that node any more", at: "40m", series: with(readers("20x40"), map[string]string{onNode("n2"): "1x60"})},
+		{name: "one of two, on a node with pods", at: "40m", series: with(readers("20x40"), podsOnBoth), fires: silent("n1")},
+		{name: "a minute before its time", at: "28m", series: with(readers("20x40"), podsOnBoth)},
+		{name: "at its time", at: "29m", series: with(readers("20x40"), podsOnBoth), fires: silent("n1")},
+		{name: "its last word gone from the gateway", at: "40m", series: with(readers("_x40"), podsOnBoth), fires: silent("n1")},
+		{name: "it starts anew in between", at: "28m", series: with(readers("20x6 0+60x40"), podsOnBoth)},
+		{name: "none of the stack's pods is on that node any more", at: "40m", series: with(readers("20x40"), map[string]string{podOn("n2"): "1x60"})},
 		{name: "nothing tells of pods", at: "40m", series: readers("20x40"), fires: silent("n1")},
-		{name: "the gateway is away and hears nobody", at: "40m", series: with(readers("20x40"), onNodes, map[string]string{gatewayUp: "1x20 0x40"})},
-		{name: "hours ago", at: "211m", series: with(map[string]string{agentOf("n1"): "0+60x20 _x200", gatewayUp: "1x220"}, map[string]string{onNode("n1"): "1x220"})},
-		{name: "no agent", at: "40m", series: with(map[string]string{gatewayUp: "1x60"}, onNodes)},
+		{name: "the gateway is away and hears nobody", at: "40m", series: with(readers("20x40"), podsOnBoth, map[string]string{gatewayUp: "1x20 0x40"})},
+		{name: "hours ago", at: "211m", series: with(map[string]string{agentOf("n1"): "0+60x20 _x200", gatewayUp: "1x220"}, map[string]string{podOn("n1"): "1x220"})},
+		{name: "no agent", at: "40m", series: with(map[string]string{gatewayUp: "1x60"}, podsOnBoth)},
 	},
 	"LogStoreReadOnly": {
 		{name: "its volume is full", at: "15m", series: map[string]string{`vl_storage_is_read_only{job="telemetry-logs",path="/data"}`: "0x5 1x20"},
