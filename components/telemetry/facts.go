@@ -57,7 +57,7 @@ func (a *Args) Facts(name string, on room.Target) room.Facts {
 	}
 	collector := CollectorOf(name)
 	scrape := &room.Scrape{Port: metricsPort, Path: "/metrics", Beside: &room.Scrape{Port: forwardedPort, Path: "/metrics"}}
-	watched := observe.Watched{Collector: collector.Name, LogLines: d.Logs.On(), Traces: d.Traces.On(), Decided: d.Traces.On() && d.Tail.On(), Bounded: on == room.Kubernetes}
+	watched := observe.Watched{Collector: collector.Name, LogLines: d.Logs.On(), Traces: d.Traces.On(), Decided: d.Traces.On() && d.Tail.On(), Bounded: on == room.Kubernetes, Nodes: on == room.Kubernetes}
 	f := room.Facts{
 		Workloads: []room.Workload{{Identity: collector, Replicas: 1, Ordered: true, Containers: []room.Resources{d.Collector.Resources}, Scrape: scrape}},
 		Services:  []string{collector.Name},

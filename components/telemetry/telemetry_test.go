@@ -11,6 +11,7 @@ import (
 
 	"github.com/alphapulse/alphapulse-infra/components/room"
 	"github.com/alphapulse/alphapulse-infra/components/telemetry"
+	"github.com/alphapulse/alphapulse-infra/components/telemetry/config"
 )
 
 // file is the part of a Collector's configuration that the tests look at.
@@ -267,4 +268,38 @@ func TestAnAgentIsLetIn(t *testing.T) {
 	assert.Equal(t, []room.Link{{
 		From: room.Within("log-agent"), To: room.Of(telemetry.CollectorOf("tell")), Ports: []int{telemetry.HTTPPort}, Zone: room.Entry,
 	}}, let(telemetry.Args{Logs: local, AgentNamespace: "log-agent"}))
+}
+
+// On a Docker host nothing scrapes the reader: it tells the gateway of itself, as an agent on
+// a node does, and LogAgentSilent hears it by that name.
+func TestTheReaderTellsOfItself(t *testing.T) {
+	raw, err := (&telemetry.Args{Logs: telemetry.Signal{Backend: telemetry.Local}}).ReaderConfig("tell", "prod")
+	require.NoError(t, err)
+	var f struct {
+		Service struct {
+			Telemetry struct {
+				Resource struct {
+					Attributes []struct{ Name, Value string }
+				}
+				Metrics struct {
+					Level   string
+					Readers []struct {
+						Periodic struct {
+							Exporter struct {
+								OTLP struct{ Endpoint string }
+							}
+						}
+					}
+				}
+			}
+		}
+	}
+	require.NoError(t, yaml.Unmarshal([]byte(raw), &f))
+	of := f.Service.Telemetry
+	assert.Empty(t, of.Metrics.Level)
+	require.Len(t, of.Metrics.Readers, 1)
+	assert.Equal(t, "http://tell-collector:4318/v1/metrics", of.Metrics.Readers[0].Periodic.Exporter.OTLP.Endpoint)
+	require.Len(t, of.Resource.Attributes, 2)
+	assert.Equal(t, config.AgentService, of.Resource.Attributes[0].Value)
+	assert.Equal(t, "prod", of.Resource.Attributes[1].Value)
 }

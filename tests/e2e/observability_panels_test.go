@@ -27,6 +27,7 @@ import (
 var unasked = map[string]string{
 	"otelcol_exporter_send_failed_log_records":          "no backend has refused a line",
 	"otelcol_exporter_send_failed_spans":                "no backend has refused a span",
+	"otelcol_exporter_enqueue_failed_spans":             "no queue of spans was full",
 	"otelcol_exporter_send_failed_log_records_total":    "no forwarder has lost a line",
 	"otelcol_exporter_enqueue_failed_log_records_total": "no forwarder's queue was full",
 	"kube_pod_container_status_waiting_reason":          "no container waits",

@@ -56,7 +56,7 @@ var abouts = func() map[string]about {
 		{about{"platform", "monitoring-alertmanager", board.Infrastructure.UID}, []string{
 			"AlertNotificationsFailing", "AlertmanagerConfigurationRejected"}},
 		{about{"platform", "telemetry-collector", telemetry.Telemetry.UID}, []string{
-			"TelemetryRefused", "TelemetryLost", "TelemetryNotSent", "TelemetryQueueFilling", "TracesGivenUp"}},
+			"TelemetryRefused", "TelemetryLost", "TelemetryNotSent", "TelemetryQueueFilling", "TracesGivenUp", "LogAgentSilent"}},
 		{about{"platform", "telemetry-logs", telemetry.Telemetry.UID}, []string{"LogStoreDown", "LogStoreReadOnly"}},
 		{about{"platform", "telemetry-traces", telemetry.Telemetry.UID}, []string{"TraceStoreDown", "TraceStoreFailing"}},
 		{about{"platform", "monitoring-kube-state-metrics", board.Infrastructure.UID}, []string{"ClusterStateUnknown"}},

@@ -180,7 +180,7 @@ func TestNothingEmptyIsShown(t *testing.T) {
 		"no engine":      {noEngine, []string{"data.json", "edge.json", "infrastructure.json", "overview.json", "platform.json", "telemetry.json"}},
 		"logs sent away": {logsAway, []string{"data.json", "edge.json", "infrastructure.json", "overview.json", "platform.json", "telemetry.json", "trading.json"}},
 		"bare":           {bare, []string{"infrastructure.json", "overview.json", "platform.json"}},
-		"a Docker host":  {onDockerHost, []string{"data.json", "edge.json", "infrastructure.json", "overview.json", "trading.json"}},
+		"a Docker host":  {onDockerHost, []string{"data.json", "edge.json", "infrastructure.json", "overview.json", "telemetry.json", "trading.json"}},
 	} {
 		loaded := loadDashboards(t, c.composition)
 		if got := slices.Sorted(maps.Keys(loaded)); !slices.Equal(got, c.dashboards) {

@@ -76,6 +76,7 @@ var served = map[string][]string{
 	watched.telemetry.Collector: {
 		"otelcol_receiver_accepted_log_records", "otelcol_receiver_accepted_spans", "otelcol_receiver_refused_log_records", "otelcol_receiver_refused_spans",
 		"otelcol_exporter_sent_log_records", "otelcol_exporter_sent_spans", "otelcol_exporter_send_failed_log_records", "otelcol_exporter_send_failed_spans",
+		"otelcol_exporter_enqueue_failed_spans", "otelcol_process_uptime_seconds_total",
 		"otelcol_exporter_queue_size", "otelcol_exporter_queue_capacity",
 		"otelcol_exporter_send_failed_log_records_total", "otelcol_exporter_enqueue_failed_log_records_total",
 		"span_calls_total", "span_duration_seconds_bucket",

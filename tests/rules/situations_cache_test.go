@@ -31,6 +31,10 @@ var cacheSituations = map[string][]situation{
 				"95% of the cache's memory is used, and entries are dropped before they expire. More reads go to the database than have to."}}},
 		{name: "full, nothing dropped", at: "30m", series: map[string]string{
 			`redis_memory_used_bytes{job="cache"}`: "95x40", `redis_memory_max_bytes{job="cache"}`: "100x40", `redis_evicted_keys_total{job="cache"}`: "7x40"}},
+		{name: "90 %, and dropping", at: "30m", series: map[string]string{
+			`redis_memory_used_bytes{job="cache"}`: "90x40", `redis_memory_max_bytes{job="cache"}`: "100x40", `redis_evicted_keys_total{job="cache"}`: "0+5x40"}},
+		{name: "a minute before its time", at: "29m", series: map[string]string{
+			`redis_memory_used_bytes{job="cache"}`: "90x14 95x40", `redis_memory_max_bytes{job="cache"}`: "100x60", `redis_evicted_keys_total{job="cache"}`: "0+5x60"}},
 		{name: "no limit set", at: "30m", series: map[string]string{
 			`redis_memory_used_bytes{job="cache"}`: "95x40", `redis_memory_max_bytes{job="cache"}`: "0x40", `redis_evicted_keys_total{job="cache"}`: "0+5x40"}},
 	},

@@ -34,17 +34,20 @@ var databaseSituations = map[string][]situation{
 		{name: "two minutes", at: "12m", series: map[string]string{`pg_replication_lag_seconds{job="database",pod="database-1"}`: "120x20"},
 			fires: []firing{{rule.Warning, map[string]string{"job": "database", "pod": "database-1"}, "A standby of the database is behind",
 				"database-1 is 2m 0s behind the primary: readers of it see old rows, and it keeps the write-ahead log."}}},
-		{name: "a second", at: "12m", series: map[string]string{`pg_replication_lag_seconds{job="database",pod="database-1"}`: "1x20"}},
+		{name: "a minute", at: "12m", series: map[string]string{`pg_replication_lag_seconds{job="database",pod="database-1"}`: "60x20"}},
+		{name: "a minute before its time", at: "4m", series: map[string]string{`pg_replication_lag_seconds{job="database",pod="database-1"}`: "120x20"}},
 	},
 	"DatabaseConnectionsHigh": {
 		{name: "96 of 100", at: "10m", series: map[string]string{
 			`pg_stat_database_numbackends{job="database",datname="alphapulse"}`: "96x20", `pg_settings_max_connections{job="database"}`: "100x20"},
 			fires: []firing{{rule.Critical, jobDatabase, connectionsOut, fmt.Sprintf(connectionsText, "96%")}, {rule.Warning, jobDatabase, connectionsOut, fmt.Sprintf(connectionsText, "96%")}}},
-		{name: "85 of 100", at: "10m", series: map[string]string{
-			`pg_stat_database_numbackends{job="database",datname="alphapulse"}`: "80x20",
+		{name: "95 of 100", at: "10m", series: map[string]string{
+			`pg_stat_database_numbackends{job="database",datname="alphapulse"}`: "90x20",
 			`pg_stat_database_numbackends{job="database",datname="postgres"}`:   "5x20",
 			`pg_settings_max_connections{job="database",server="x"}`:            "100x20"},
-			fires: []firing{{rule.Warning, map[string]string{"job": "database"}, connectionsOut, fmt.Sprintf(connectionsText, "85%")}}},
+			fires: []firing{{rule.Warning, map[string]string{"job": "database"}, connectionsOut, fmt.Sprintf(connectionsText, "95%")}}},
+		{name: "a minute before its time", at: "4m", series: map[string]string{
+			`pg_stat_database_numbackends{job="database",datname="alphapulse"}`: "96x20", `pg_settings_max_connections{job="database"}`: "100x20"}},
 		{name: "80 of 100", at: "10m", series: map[string]string{
 			`pg_stat_database_numbackends{job="database",datname="alphapulse"}`: "80x20",
 			`pg_settings_max_connections{job="database",server="x"}`:            "100x20"}},

@@ -2,6 +2,7 @@ package rules_test
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/alphapulse/alphapulse-infra/components/room/rule"
 )
@@ -16,6 +17,15 @@ func ending(a, b int) map[string]string {
 		`probe_ssl_earliest_cert_expiry{job="edge",pod="a"}`: fmt.Sprintf("%dx200", a*24*3600),
 		`probe_ssl_earliest_cert_expiry{job="edge",pod="b"}`: fmt.Sprintf("%dx200", b*24*3600),
 	}
+}
+
+// endingAfter is a certificate that ends so many days and a minute after a moment.
+func endingAfter(moment string, days int) map[string]string {
+	after, err := time.ParseDuration(moment)
+	if err != nil {
+		panic(err)
+	}
+	return map[string]string{`probe_ssl_earliest_cert_expiry{job="edge",pod="a"}`: fmt.Sprintf("%dx200", days*24*3600+int(after.Seconds())+60)}
 }
 
 // answered is four hours of 600 requests of users a minute, of which so many fail and so
@@ -129,7 +139,10 @@ var edgeSituations = map[string][]situation{
 			{rule.Critical, onEdge, expiringSoon, fmt.Sprintf(expiringText, "1d 22h 0m 0s")},
 			{rule.Warning, onEdge, expiringSoon, fmt.Sprintf(expiringText, "1d 22h 0m 0s")},
 		}},
-		{name: "a month left", at: "2h", series: ending(30, 30)},
+		{name: "three days and a minute left", at: "2h", series: endingAfter("2h", 3), fires: []firing{
+			{rule.Warning, onEdge, expiringSoon, fmt.Sprintf(expiringText, "3d 0h 1m 0s")}}},
+		{name: "three weeks and a minute left", at: "2h", series: endingAfter("2h", 21)},
+		{name: "a minute before its time", at: "9m", series: ending(2, 2)},
 		{name: "a renewed one is served", at: "30m", series: map[string]string{
 			`probe_ssl_earliest_cert_expiry{job="edge",pod="a"}`: "86400x10 7776000x20"}},
 	},

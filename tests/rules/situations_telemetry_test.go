@@ -2,6 +2,7 @@ package rules_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/alphapulse/alphapulse-infra/components/room/rule"
@@ -28,6 +29,30 @@ const (
 // undecided counts traces that had to go too early.
 var undecided = gateway("otelcol_processor_tail_sampling_sampling_trace_dropped_too_early", `service_name="otelcol-contrib"`)
 
+const gatewayUp = `up{job="telemetry-collector",pod="telemetry-collector-0"}`
+
+// agentOf is how long the agent of a node has run.
+func agentOf(node string) string {
+	return gateway("otelcol_process_uptime_seconds_total", `exported_job="alphapulse-log-agent",exported_instance="`+node+`"`)
+}
+
+// readers are the agents of two nodes; that of n1 tells of itself as is said after 20 minutes.
+func readers(then string) map[string]string {
+	return map[string]string{agentOf("n1"): "0+60x20 " + strings.Replace(then, "20x", "1200x", 1), agentOf("n2"): "0+60x60", gatewayUp: "1x60"}
+}
+
+func podOn(node string) string {
+	return kube("kube_pod_info", `pod="backend-`+node+`",node="`+node+`"`)
+}
+
+// podsOnBoth are pods on each node.
+var podsOnBoth = map[string]string{podOn("n1"): "1x60", podOn("n2"): "1x60"}
+
+func silent(node string) []firing {
+	return []firing{{rule.Warning, map[string]string{"job": "telemetry-collector", "node": node}, "Whoever reads the log files is silent",
+		"The reader of the log files of " + node + " has told nothing for ten minutes. Lines wait in their files, and are lost once these are rotated away."}}
+}
+
 var telemetrySituations = map[string][]situation{
 	"TelemetryRefused": {
 		{name: "two lines a second", at: "15m", series: map[string]string{gateway("otelcol_receiver_refused_log_records", `receiver="otlp"`): "0+120x20"},
@@ -43,6 +68,14 @@ var telemetrySituations = map[string][]situation{
 			fires: []firing{{rule.Warning, byExporter("traces", "otlp_http/traces"), "The collector loses spans", "3 spans" + lostText}}},
 		{name: "an edge pod's queue is full", at: "8m", series: map[string]string{gateway("otelcol_exporter_enqueue_failed_log_records_total", `exported_job="alphapulse-edge-forwarder",exporter="otlp_http"`): "_x5 5x20"},
 			fires: []firing{{rule.Warning, byExporter("logs", "otlp_http"), "The collector loses log lines", "5 log lines" + lostText}}},
+		{name: "spans that were decided about, at a full queue", at: "8m", series: map[string]string{gateway("otelcol_exporter_enqueue_failed_spans", tracesExporter): "_x5 6x20"},
+			fires: []firing{{rule.Warning, byExporter("traces", "otlp_http/traces"), "The collector loses spans", "6 spans" + lostText}}},
+		{name: "a minute after ten minutes", at: "15m", series: map[string]string{
+			gateway("otelcol_exporter_send_failed_log_records", logsExporter): "_x5 40x40", gateway("otelcol_exporter_send_failed_spans", tracesExporter): "7x4 8x40",
+			gateway("otelcol_exporter_enqueue_failed_spans", tracesExporter):                                                              "_x5 6x40",
+			gateway("otelcol_exporter_enqueue_failed_log_records_total", `exported_job="alphapulse-edge-forwarder",exporter="otlp_http"`): "_x5 5x40"}},
+		{name: "a minute before, still told", at: "14m", series: map[string]string{gateway("otelcol_exporter_enqueue_failed_spans", tracesExporter): "_x5 6x40"},
+			fires: []firing{{rule.Warning, byExporter("traces", "otlp_http/traces"), "The collector loses spans", "6 spans" + lostText}}},
 		{name: "an agent on a node tries again", at: "8m", series: map[string]string{gateway("otelcol_exporter_send_failed_log_records_total", `exported_job="alphapulse-log-agent",exporter="otlp_http/alphapulse-dev"`): "_x5 99x20"}},
 		{name: "long ago", at: "30m", series: map[string]string{
 			gateway("otelcol_exporter_send_failed_log_records", logsExporter): "_x5 40x40", gateway("otelcol_exporter_send_failed_spans", tracesExporter): "7x40"}},
@@ -70,7 +103,19 @@ var telemetrySituations = map[string][]situation{
 		{name: "more than memory holds", at: "30m", series: map[string]string{undecided: "0x20 250x20"},
 			fires: []firing{{rule.Warning, map[string]string{"job": "telemetry-collector"}, "The collector gives traces up unseen",
 				"250 traces were dropped within ten minutes before it was known whether they failed or were slow: more came at once than its memory holds."}}},
-		{name: "long ago", at: "45m", series: map[string]string{undecided: "0x20 250x40"}},
+		{name: "ten minutes ago", at: "31m", series: map[string]string{undecided: "0x20 250x40"}},
+	},
+	"LogAgentSilent": {
+		{name: "one of two, on a node with pods", at: "40m", series: with(readers("20x40"), podsOnBoth), fires: silent("n1")},
+		{name: "a minute before its time", at: "28m", series: with(readers("20x40"), podsOnBoth)},
+		{name: "at its time", at: "29m", series: with(readers("20x40"), podsOnBoth), fires: silent("n1")},
+		{name: "its last word gone from the gateway", at: "40m", series: with(readers("_x40"), podsOnBoth), fires: silent("n1")},
+		{name: "it starts anew in between", at: "28m", series: with(readers("20x6 0+60x40"), podsOnBoth)},
+		{name: "none of the stack's pods is on that node any more", at: "40m", series: with(readers("20x40"), map[string]string{podOn("n2"): "1x60"})},
+		{name: "nothing tells of pods", at: "40m", series: readers("20x40"), fires: silent("n1")},
+		{name: "the gateway is away and hears nobody", at: "40m", series: with(readers("20x40"), podsOnBoth, map[string]string{gatewayUp: "1x20 0x40"})},
+		{name: "hours ago", at: "211m", series: with(map[string]string{agentOf("n1"): "0+60x20 _x200", gatewayUp: "1x220"}, map[string]string{podOn("n1"): "1x220"})},
+		{name: "no agent", at: "40m", series: with(map[string]string{gatewayUp: "1x60"}, podsOnBoth)},
 	},
 	"LogStoreReadOnly": {
 		{name: "its volume is full", at: "15m", series: map[string]string{`vl_storage_is_read_only{job="telemetry-logs",path="/data"}`: "0x5 1x20"},
@@ -104,4 +149,17 @@ func TestSpansThatElasticsearchRefuses(t *testing.T) {
 		{name: "each request", at: "15m", series: map[string]string{failed: "0+6x20"}, fires: fires("0.1")},
 		{name: "a few, once", at: "15m", series: map[string]string{refused: "0 9x20", failed: "0 1x20"}},
 	})
+}
+
+// The reader of a Docker host calls itself like an agent, and no kube-state-metrics is there.
+func TestTelemetryOfADockerHost(t *testing.T) {
+	for alert, list := range telemetrySituations {
+		if alert == "LogAgentSilent" {
+			list = []situation{
+				{name: "silent", at: "29m", series: readers("20x40"), fires: silent("n1")},
+				{name: "a minute before its time", at: "28m", series: readers("20x40")},
+			}
+		}
+		t.Run(alert, func(t *testing.T) { check(t, onDockerHost, alert, list) })
+	}
 }

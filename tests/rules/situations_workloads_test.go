@@ -51,6 +51,8 @@ var workloadsSituations = map[string][]situation{
 			kube("kube_pod_status_ready", `pod="a",condition="true"`): "0x30", kube("kube_pod_status_phase", `pod="a",phase="Running"`): "1x30"},
 			fires: []firing{{rule.Warning, state(map[string]string{"workload": "a", "pod": "a", "condition": "true"}), "A pod does not become ready",
 				"Pod a is not ready for 15 minutes and gets no traffic."}}},
+		{name: "a minute before its time", at: "14m", series: map[string]string{
+			kube("kube_pod_status_ready", `pod="a",condition="true"`): "0x30", kube("kube_pod_status_phase", `pod="a",phase="Running"`): "1x30"}},
 		{name: "a finished job", at: "20m", series: map[string]string{
 			kube("kube_pod_status_ready", `pod="a",condition="true"`): "0x30", kube("kube_pod_status_phase", `pod="a",phase="Succeeded"`): "1x30", kube("kube_pod_status_phase", `pod="a",phase="Running"`): "0x30"}},
 	},
@@ -104,6 +106,15 @@ var workloadsSituations = map[string][]situation{
 			`pg_database_size_bytes{job="database",pod="database-0",datname="alphapulse"}`: "40+0.05x500", `pg_wal_size_bytes{job="database",pod="database-0"}`: "0x500", fmt.Sprintf(claimSize, "database"): "100x500"},
 			fires: []firing{{rule.Warning, map[string]string{"workload": "database", "persistentvolumeclaim": "database", "trend": "growing"}, "The volume of database is filling up",
 				"64% of the claim database is used. If it goes on growing as in the last six hours, it is full within four days."}}},
+		{name: "95 % of the cache's", at: "20m", series: map[string]string{
+			`redis_aof_current_size_bytes{job="cache"}`: "95x30", fmt.Sprintf(claimSize, "cache"): "100x30"},
+			fires: []firing{{rule.Warning, map[string]string{"workload": "cache", "persistentvolumeclaim": "cache"}, "The volume of cache is filling up",
+				"95% of the claim cache is used. Enlarge it before it is full."}}},
+		{name: "85 % of the cache's", at: "20m", series: map[string]string{`redis_aof_current_size_bytes{job="cache"}`: "85x30", fmt.Sprintf(claimSize, "cache"): "100x30"}},
+		{name: "97 %, a minute before its time", at: "4m", series: map[string]string{`redis_aof_current_size_bytes{job="cache"}`: "97x30", fmt.Sprintf(claimSize, "cache"): "100x30"}},
+		{name: "90 %, a minute before its time", at: "14m", series: map[string]string{`redis_aof_current_size_bytes{job="cache"}`: "90x30", fmt.Sprintf(claimSize, "cache"): "100x30"}},
+		{name: "growing fast, half full soon", at: "3h", series: map[string]string{`redis_aof_current_size_bytes{job="cache"}`: "40+0.05x300", fmt.Sprintf(claimSize, "cache"): "100x300"}},
+		{name: "growing to 97 % within four days", at: "8h", series: map[string]string{`redis_aof_current_size_bytes{job="cache"}`: "60+0.0059x500", fmt.Sprintf(claimSize, "cache"): "100x500"}},
 		{name: "growing slowly", at: "8h", series: map[string]string{
 			`pg_database_size_bytes{job="database",pod="database-0",datname="alphapulse"}`: "60+0.001x500", `pg_wal_size_bytes{job="database",pod="database-0"}`: "0x500", fmt.Sprintf(claimSize, "database"): "100x500"}},
 		{name: "silences fill Alertmanager's", at: "20m", series: map[string]string{

@@ -39,7 +39,7 @@ var watched = composition{
 	edge:    edge.Watched{Job: "edge", ExpiryWarningDays: 21, Latency: 0.5, Handshakes: true},
 	backend: backend.Watched{API: "backend", Engine: "backend-engine", HTTP: backend.HTTP{Excluded: []string{"/health", "/ready", "/metrics"}}},
 	telemetry: telemetry.Watched{
-		Collector: "telemetry-collector", LogLines: true, Traces: true, Decided: true, LogStore: "telemetry-logs", TraceStore: "telemetry-traces", Bounded: true, LinesShown: true,
+		Collector: "telemetry-collector", LogLines: true, Traces: true, Decided: true, LogStore: "telemetry-logs", TraceStore: "telemetry-traces", Bounded: true, Nodes: true, LinesShown: true,
 	},
 	monitoring: monitoring.Watched{
 		Prometheus: "monitoring-prometheus", PrometheusClaim: "monitoring-prometheus",
@@ -52,7 +52,7 @@ var watched = composition{
 // onDockerHost has no kube-state-metrics, so that nothing tells how large claims are.
 var onDockerHost = func() composition {
 	c := watched
-	c.telemetry = telemetry.Watched{}
+	c.telemetry.Bounded, c.telemetry.Nodes = false, false
 	c.monitoring.KubeStateMetrics, c.monitoring.Containers, c.cache.Claim = "", false, ""
 	c.database.Members, c.database.Pooler = nil, ""
 	c.backup.Host, c.backup.Store = true, ""

@@ -31,7 +31,8 @@ const OfStdout = ":stdout"
 // written is a line of stdout in a file of the kubelet's, as CRI has it and as Docker has.
 const written = `^(?:\S+ stdout |\{.*"stream":"stdout")`
 
-// AgentService is what the agent calls itself among the metrics that it sends.
+// AgentService is what whoever reads log files calls itself among the metrics that it sends,
+// on a node and on a Docker host.
 const AgentService = "alphapulse-log-agent"
 
 // Render gives the Collector's file. What waits for a gateway waits in the kubelet's files:
@@ -62,9 +63,7 @@ func (a Agent) Render() (string, error) {
 		pipelines["logs/"+namespace] = section{
 			"receivers": from, "processors": []string{"memory_limiter"}, "exporters": []string{"otlp_http/" + namespace},
 		}
-		tells = append(tells, section{"periodic": section{"interval": 15000, "exporter": section{"otlp": section{
-			"protocol": "http/protobuf", "endpoint": gateway + "/v1/metrics",
-		}}}})
+		tells = append(tells, tell(gateway))
 	}
 	return render(section{
 		"extensions": section{
@@ -78,15 +77,25 @@ func (a Agent) Render() (string, error) {
 			"extensions": []string{"health_check", "file_storage"},
 			// No Prometheus reaches into its namespace: it tells each gateway.
 			"telemetry": section{
-				"resource": section{"attributes": []section{
-					{"name": "service.name", "value": AgentService}, {"name": "service.instance.id", "value": "${env:NODE_NAME}"},
-				}},
-				"logs":    section{"encoding": "json", "level": "warn"},
-				"metrics": section{"readers": tells},
+				"resource": calledReader("${env:NODE_NAME}"),
+				"logs":     section{"encoding": "json", "level": "warn"},
+				"metrics":  section{"readers": tells},
 			},
 			"pipelines": pipelines,
 		},
 	})
+}
+
+// tell sends a gateway the Collector's own metrics.
+func tell(gateway string) section {
+	return section{"periodic": section{"interval": 15000, "exporter": section{"otlp": section{
+		"protocol": "http/protobuf", "endpoint": gateway + "/v1/metrics",
+	}}}}
+}
+
+// calledReader says whose metrics those are: of the reader of what.
+func calledReader(of string) section {
+	return section{"attributes": []section{{"name": "service.name", "value": AgentService}, {"name": "service.instance.id", "value": of}}}
 }
 
 // TakenFirst is a flag of each Collector that reads files: where it has got to is noted once

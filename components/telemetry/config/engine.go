@@ -46,8 +46,13 @@ func (e Engine) Render() (string, error) {
 		"exporters":  section{"otlp_http": toGateway(e.Gateway)},
 		"service": section{
 			"extensions": []string{"file_storage"},
-			// Its own lines would be read again, and make more.
-			"telemetry": section{"logs": section{"encoding": "json", "level": "error"}, "metrics": section{"level": "none"}},
+			// Its own lines would be read again, and make more. The gateway tells Prometheus of it,
+			// as of the agents of a cluster.
+			"telemetry": section{
+				"resource": calledReader(e.Prefix),
+				"logs":     section{"encoding": "json", "level": "error"},
+				"metrics":  section{"readers": []section{tell(e.Gateway)}},
+			},
 			"pipelines": section{"logs": section{"receivers": []string{"file_log"}, "processors": []string{"memory_limiter"}, "exporters": []string{"otlp_http"}}},
 		},
 	})

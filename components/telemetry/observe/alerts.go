@@ -28,6 +28,8 @@ type Watched struct {
 	LinesShown bool
 	// Bounded says that their volumes have a size, as claims do.
 	Bounded bool
+	// Nodes tells that kube-state-metrics knows which of the stack's pods are on which node.
+	Nodes bool
 }
 
 // Telemetry is the dashboard of logs and traces.
@@ -122,6 +124,11 @@ func (w Watched) collector() []rule.Rule {
 	var rules []rule.Rule
 	for _, s := range w.signals() {
 		lost := newly(`otelcol_exporter_send_failed_%[1]s`)
+		if s == spans && w.Decided {
+			// Who sent them was answered when they were still to be decided about: nobody
+			// tries again. Without that a full queue refuses them, and senders do.
+			lost += ` or ` + newly(`otelcol_exporter_enqueue_failed_%[1]s`)
+		}
 		if s == logLines {
 			// The edge's forwarders tell theirs to the gateway. nginx does not send a line
 			// again that finds their queue full; others keep what is not taken.
@@ -144,6 +151,9 @@ func (w Watched) collector() []rule.Rule {
 				"The backend takes no "+s.counted,
 				"What the collector has for {{ $labels.exporter }} waits, and nothing was sent for five minutes. Nothing is lost until the queue is full."))))
 	}
+	if w.LogLines {
+		rules = append(rules, w.readerSilent())
+	}
 	if w.Decided {
 		rules = append(rules, rule.Alert("TracesGivenUp", rule.Warning, "",
 			rule.On(w.Collector, newly(undecided)),
@@ -154,6 +164,28 @@ func (w Watched) collector() []rule.Rule {
 		rule.On(w.Collector, fmt.Sprintf(`max by (job, exporter) (otelcol_exporter_queue_size{$job} / (otelcol_exporter_queue_capacity{$job} > 0)) > %g`, queueHigh)),
 		"The collector's queue is filling up",
 		"{{ $value | humanizePercentage }} of the queue of {{ $labels.exporter }} is used. Once it is full, what comes is lost."))
+}
+
+// readerSilent tells of whoever reads log files, on each node of a cluster or on a Docker
+// host, and is heard no more. The gateway shows the last word of one for a quarter of an hour
+// more: only a clock that goes on is a sign of life.
+func (w Watched) readerSilent() rule.Rule {
+	const clock = `otelcol_process_uptime_seconds_total{$job,exported_job="` + config.AgentService + `"}`
+	node := func(expr, from string) string {
+		return `group by (job, node) (label_replace(` + expr + `, "node", "$1", "` + from + `", "(.+)"))`
+	}
+	// While the gateway itself is away it hears nobody, and TargetDown tells.
+	silent := node(`last_over_time(`+clock+`[3h])`, "exported_instance") +
+		` unless ` + node(`changes(`+clock+`[5m]) > 0`, "exported_instance") +
+		` and on (job) min by (job) (min_over_time(up{$job}[5m])) == 1`
+	if w.Nodes {
+		// Where none of the stack's pods is, as on a node that was removed, nothing is to be
+		// read. Where nothing tells of pods, any may be there.
+		silent = `(` + silent + `) and on (node) (group by (node) (kube_pod_info{node!=""}) or (` + silent + `) unless on () group (kube_pod_info))`
+	}
+	return rule.Alert("LogAgentSilent", rule.Warning, "5m", rule.On(w.Collector, silent),
+		"Whoever reads the log files is silent",
+		"The reader of the log files of {{ $labels.node }} has told nothing for ten minutes. Lines wait in their files, and are lost once these are rotated away.")
 }
 
 // undecided counts the traces that had to go before they were whole.

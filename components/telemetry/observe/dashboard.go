@@ -44,6 +44,9 @@ func (w Watched) gateway() []board.Panel {
 		lost = append(lost,
 			q(`sum(rate(otelcol_receiver_refused_`+s.items+`{$job}[$__rate_interval])) or vector(0)`, s.counted+" refused"),
 			q(`sum(rate(otelcol_exporter_send_failed_`+s.items+`{$job}[$__rate_interval])) or vector(0)`, s.counted+" lost"))
+		if s == spans && w.Decided {
+			lost = append(lost, q(`sum(rate(otelcol_exporter_enqueue_failed_`+s.items+`{$job}[$__rate_interval])) or vector(0)`, s.counted+" lost at a full queue"))
+		}
 	}
 	return []board.Panel{
 		board.Series("Taken", "ops", 4, taken...),
