@@ -175,7 +175,7 @@ func (w Watched) readerSilent() rule.Rule {
 		return `group by (job, node) (label_replace(` + expr + `, "node", "$1", "` + from + `", "(.+)"))`
 	}
 	// While the gateway itself is away it hears nobody, and TargetDown tells.
-	silent := node(`last_over_time(`+clock+`[3h])`, "exported_instance") +
+	silent := node(`present_over_time(`+clock+`[3h])`, "exported_instance") +
 		` unless ` + node(`changes(`+clock+`[5m]) > 0`, "exported_instance") +
 		` and on (job) min by (job) (min_over_time(up{$job}[5m])) == 1`
 	if w.Nodes {
