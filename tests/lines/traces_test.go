@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -24,15 +25,17 @@ import (
 
 // collector is the gateway of a recorded stack.
 type collector struct {
-	// takes and serves are where it takes OTLP, and serves the metrics of spans.
-	takes, serves string
+	// takes and serves are where it takes OTLP, and serves the metrics of spans and those that
+	// it is sent; its own are at own.
+	takes, serves, own string
 
 	mu   sync.Mutex
 	sent strings.Builder
 }
 
 // startCollector runs the Collector with the file of the stack; what keeps traces is the test.
-func startCollector(t *testing.T, settings map[string]string) *collector {
+// More replacements in the file are pairs as strings.NewReplacer's.
+func startCollector(t *testing.T, settings map[string]string, more ...string) *collector {
 	t.Helper()
 	s := recorded(t, settings)
 	path, err := processes.Built("local/modules/otelcol", "otelcol-contrib", ".")
@@ -42,7 +45,7 @@ func startCollector(t *testing.T, settings map[string]string) *collector {
 	t.Cleanup(store.Close)
 
 	const takes, serves = 4318, 8889
-	to := []string{"http://telemetry-traces:4318", store.URL, "/var/lib/otelcol", t.TempDir()}
+	to := append([]string{"http://telemetry-traces:4318", store.URL, "/var/lib/otelcol", t.TempDir()}, more...)
 	address := map[int]string{}
 	for _, port := range []int{4317, takes, 8888, serves, 13133} {
 		address[port] = fmt.Sprintf("127.0.0.1:%d", nginxtest.FreePort(t))
@@ -53,7 +56,7 @@ func startCollector(t *testing.T, settings map[string]string) *collector {
 	file := filepath.Join(t.TempDir(), "config.yaml")
 	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
 	processes.Start(t, exec.Command(path, "--config="+file))
-	c.takes, c.serves = "http://"+address[takes], "http://"+address[serves]
+	c.takes, c.serves, c.own = "http://"+address[takes], "http://"+address[serves], "http://"+address[8888]
 	processes.Answers(t, "the Collector is ready", "http://"+address[13133])
 	return c
 }
@@ -102,24 +105,33 @@ func (c *collector) span(t *testing.T, number int, name string, took time.Durati
 	require.Equal(t, http.StatusOK, r.StatusCode, string(answer))
 }
 
-// calls is how many spans of that name the Collector has counted for Prometheus.
-func (c *collector) calls(t *testing.T, name string) int {
+// metric is the value of the first series of a metric with these labels that is served
+// there, 0 for none.
+func metric(t *testing.T, address, name string, labels ...string) float64 {
 	t.Helper()
-	r, err := http.Get(c.serves + "/metrics")
+	r, err := http.Get(address + "/metrics")
 	require.NoError(t, err)
 	defer r.Body.Close() //nolint:errcheck // it was read
 	body, err := io.ReadAll(r.Body)
 	require.NoError(t, err)
 	for line := range strings.Lines(string(body)) {
-		labels, value, _ := strings.Cut(strings.TrimSpace(line), "} ")
-		if strings.HasPrefix(labels, "span_calls_total{") && strings.Contains(labels, `span_name="`+name+`"`) && strings.Contains(labels, `db_system_name="postgresql"`) {
-			value, _, _ = strings.Cut(value, " ")
-			n, err := strconv.ParseFloat(value, 64)
-			require.NoError(t, err, line)
-			return int(n)
+		series, value, _ := strings.Cut(strings.TrimSpace(line), "} ")
+		other := func(label string) bool { return !strings.Contains(series, label) }
+		if !strings.HasPrefix(series, name+"{") || slices.ContainsFunc(labels, other) {
+			continue
 		}
+		value, _, _ = strings.Cut(value, " ")
+		n, err := strconv.ParseFloat(value, 64)
+		require.NoError(t, err, line)
+		return n
 	}
 	return 0
+}
+
+// calls is how many spans of that name the Collector has counted for Prometheus.
+func (c *collector) calls(t *testing.T, name string) int {
+	t.Helper()
+	return int(metric(t, c.serves, "span_calls_total", `span_name="`+name+`"`, `db_system_name="postgresql"`))
 }
 
 // TestFailedAndSlowTracesAreKept: with no share of the others, a real Collector passes on the
@@ -136,6 +148,19 @@ func TestFailedAndSlowTracesAreKept(t *testing.T) {
 	nginxtest.Eventually(t, "the failed and the slow one are kept", func() bool { return c.kept("failed") && c.kept("slow") })
 	nginxtest.Eventually(t, "all are counted", func() bool { return c.calls(t, "ordinary") == 20 && c.calls(t, "failed") == 1 })
 	assert.False(t, c.kept("ordinary"), "nobody would ask for it")
+}
+
+// Who decides about traces has answered for them long before: what then finds the queue full is
+// told by a counter alone, which TelemetryLost asks for.
+func TestSpansThatFindTheQueueFullAreCounted(t *testing.T) {
+	s := map[string]string{"tracesBackend": "local", "edgeTraceSampling": "1", "tracesTailSampling": "0"}
+	c := startCollector(t, s, "queue_size: ", "queue_size: 1 # instead of ")
+	c.span(t, 1, "failed", time.Millisecond, true)
+	nginxtest.Eventually(t, "it is counted as lost", func() bool {
+		return metric(t, c.own, "otelcol_exporter_enqueue_failed_spans", `exporter="otlp_http/traces"`) == 1
+	})
+	assert.False(t, c.kept("failed"))
+	assert.Zero(t, metric(t, c.own, "otelcol_receiver_refused_spans"), "its sender was not told")
 }
 
 // With every share nothing waits: what comes is passed on at once.
