@@ -23,7 +23,8 @@ import (
 // LogAgentArgs are the arguments of the agent that reads the log files of each node.
 type LogAgentArgs struct {
 	// Image of the OpenTelemetry Collector, contrib distribution.
-	Image     pulumi.StringInput
+	Image pulumi.StringInput
+	// Resources of the pod on each node.
 	Resources room.Resources
 	// Namespace is made for it. Pods that see the nodes' files are allowed in there.
 	Namespace string

@@ -159,8 +159,12 @@ func (a *Args) schedules() []kind {
 func (a *Args) watched(name string, on room.Target) observe.Watched {
 	between, _ := LongestGap(a.Full, a.Differential, a.Incremental)
 	proofs, _ := LongestGap(a.Proof)
+	store := ""
+	if a.Store != nil && on == room.Kubernetes {
+		store = StoreOf(name).Name
+	}
 	return observe.Watched{
-		Host: on == room.DockerHost,
+		Host: on == room.DockerHost, Store: store,
 		Name: name, Database: a.Database.Stanza, Between: between, Proofs: proofs,
 		QueueMax: a.Database.QueueMax, LogSize: a.Database.LogSize,
 	}

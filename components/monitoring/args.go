@@ -34,6 +34,7 @@ const (
 
 // Images are the references of the images, each with a tag or digest.
 type Images struct {
+	// What each of the workloads runs; nil takes that of Defaults.
 	Prometheus, Alertmanager, Grafana, KubeStateMetrics pulumi.StringInput
 }
 
@@ -117,7 +118,8 @@ type Args struct {
 	// Placement names the only namespace that is monitored.
 	workload.Placement
 	// Images of the four workloads.
-	Images           Images
+	Images Images
+	// Prometheus to KubeStateMetrics size the workloads, and say what they do.
 	Prometheus       Prometheus
 	Alertmanager     Alertmanager
 	Grafana          Grafana

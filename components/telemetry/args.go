@@ -56,7 +56,11 @@ type Remote struct {
 
 // Store is a server of the namespace.
 type Store struct {
-	Image     pulumi.StringInput
+	// Image of VictoriaLogs for logs, of Jaeger for traces, with a tag or digest; nil takes
+	// that of Defaults.
+	Image pulumi.StringInput
+	// Resources of its container; zero takes those of Defaults. Below LeastMemory as the
+	// limit it does not start.
 	Resources room.Resources
 	// Storage of what is kept. It may grow later, never shrink.
 	Storage resource.Quantity
@@ -68,6 +72,7 @@ type Store struct {
 
 // Signal is where logs or traces go.
 type Signal struct {
+	// Backend is who keeps it; "" and Off take none.
 	Backend Backend
 	// Remote is for OTLP and Elasticsearch, Store for Local; of the latter, what is no volume
 	// is for the Jaeger of an Elasticsearch, too.
@@ -94,7 +99,8 @@ func (s Tail) On() bool { return s.Share != nil && *s.Share < 1 }
 // Collector sizes the gateway.
 type Collector struct {
 	// Image of upstream's contrib distribution.
-	Image     pulumi.StringInput
+	Image pulumi.StringInput
+	// Resources of its container; zero takes those of Defaults.
 	Resources room.Resources
 	// Storage of what its backends have not taken yet; each signal may fill two fifths.
 	Storage resource.Quantity
@@ -104,9 +110,10 @@ type Collector struct {
 // is taken.
 type Args struct {
 	workload.Placement
+	// Collector is there if any signal is taken.
 	Collector Collector
-	Logs      Signal
-	Traces    Signal
+	// Logs and Traces are off by default.
+	Logs, Traces Signal
 	// Tail is about Traces, wherever they are kept.
 	Tail Tail
 	// LinesShown tells that Grafana has a data source for VictoriaLogs: panels ask for lines.

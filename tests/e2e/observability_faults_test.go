@@ -325,6 +325,9 @@ func (f *faults) testLong(t *testing.T) {
 	f.renew(t)
 	for _, i := range []*induced{f.database, f.archive, f.api, f.overload, f.engine, f.certificate} {
 		i.over, _ = f.pages.awaits(t, 8*time.Minute, i.alert, "resolved", i.fired)
+		if at := f.pages.leadsTo(i.alert, i.began); !strings.Contains(at, linesPage) {
+			t.Errorf("the page of %s leads to no log lines: %q", i.alert, at)
+		}
 		fmt.Printf("| %s | %s | %.0f s | %.0f s | %s |\n", i.what, i.alert, i.fired.Sub(i.began).Seconds(), i.over.Sub(i.ended).Seconds(), i.said)
 	}
 	f.pages.lines(t, f.database)

@@ -162,6 +162,20 @@ func (r *receiver) got(alert, status string, after time.Time) (at time.Time, sai
 	return time.Time{}, fmt.Sprintf("%d notifications", len(r.pages)), false
 }
 
+// leadsTo is where the first page of the alert after a time leads for its workload's log lines.
+func (r *receiver) leadsTo(alert string, after time.Time) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, p := range r.pages {
+		for _, a := range p.Alerts {
+			if slices.Contains(strings.Split(alert, "|"), a.Labels["alertname"]) && a.Status == "firing" && p.at.After(after) {
+				return a.Annotations["logs_url"]
+			}
+		}
+	}
+	return ""
+}
+
 // awaits waits for that page.
 func (r *receiver) awaits(t *testing.T, limit time.Duration, alert, status string, after time.Time) (at time.Time, said string) {
 	t.Helper()

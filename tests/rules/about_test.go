@@ -36,6 +36,7 @@ var abouts = func() map[string]about {
 			"DatabaseDeadlocks", "DatabaseLongTransaction", "DatabaseCheckpointsForced", "DatabaseRollbacksHigh",
 			"DatabaseTemporaryFiles", "DatabaseReadsFromDisk", "DatabasePoolerWaiting", "DatabaseJobsFailing",
 			"BackupOverdue", "BackupFailed", "BackupProofOverdue", "BackupProofFailed", "BackupArchiveFailing", "BackupArchiveQueueFull"}},
+		{about{"platform", "backup-store", board.Data.UID}, []string{"BackupStoreDown"}},
 		{about{"platform", "cache", board.Infrastructure.UID}, []string{
 			"CacheDown", "CachePersistenceFailing", "CacheWritesRefused", "CacheConnectionsRejected", "CacheMemoryFull",
 			"CacheClientsHigh", "CacheRewriteOverdue", "CacheHitRatioLow"}},
@@ -56,8 +57,8 @@ var abouts = func() map[string]about {
 			"AlertNotificationsFailing", "AlertmanagerConfigurationRejected"}},
 		{about{"platform", "telemetry-collector", telemetry.Telemetry.UID}, []string{
 			"TelemetryRefused", "TelemetryLost", "TelemetryNotSent", "TelemetryQueueFilling", "TracesGivenUp"}},
-		{about{"platform", "telemetry-logs", telemetry.Telemetry.UID}, []string{"LogStoreReadOnly"}},
-		{about{"platform", "telemetry-traces", telemetry.Telemetry.UID}, []string{"TraceStoreFailing"}},
+		{about{"platform", "telemetry-logs", telemetry.Telemetry.UID}, []string{"LogStoreDown", "LogStoreReadOnly"}},
+		{about{"platform", "telemetry-traces", telemetry.Telemetry.UID}, []string{"TraceStoreDown", "TraceStoreFailing"}},
 		{about{"platform", "monitoring-kube-state-metrics", board.Infrastructure.UID}, []string{"ClusterStateUnknown"}},
 	} {
 		for _, name := range g.alerts {

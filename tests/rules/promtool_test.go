@@ -50,7 +50,7 @@ func promtool(t *testing.T, args ...string) (string, error) {
 
 // rulesFile renders the rules once for all tests.
 var rulesFile = sync.OnceValues(func() (string, error) {
-	rendered, err := rule.Render(watched.groups(), values)
+	rendered, err := rule.Render(watched.groups(), watched.values())
 	if err != nil {
 		return "", err
 	}
@@ -102,7 +102,7 @@ type expectedAlert struct {
 	Annotations map[string]string `yaml:"exp_annotations"`
 }
 
-func (s situation) test(alert string) unitTest {
+func (s situation) test(c composition, alert string) unitTest {
 	u := unitTest{Name: s.name, Interval: "1m", StartTimestamp: s.start}
 	for _, name := range slices.Sorted(maps.Keys(s.series)) {
 		u.InputSeries = append(u.InputSeries, inputSeries{Series: name, Values: s.series[name]})
@@ -117,18 +117,32 @@ func (s situation) test(alert string) unitTest {
 		if workload := abouts[alert].workload; workload != "" {
 			labels["workload"] = workload
 		}
-		expected.ExpAlerts = append(expected.ExpAlerts, expectedAlert{
-			Labels: labels,
-			Annotations: map[string]string{
-				"summary":       f.summary,
-				"description":   f.description,
-				"runbook_url":   rule.RunbookURL + alert + ".md",
-				"dashboard_url": dashboardsURL + "/d/" + abouts[alert].dashboard,
-			},
-		})
+		annotations := map[string]string{
+			"summary":       f.summary,
+			"description":   f.description,
+			"runbook_url":   rule.RunbookURL + alert + ".md",
+			"dashboard_url": dashboardsURL + "/d/" + abouts[alert].dashboard,
+		}
+		if c.telemetry.LinesShown && c.ofWorkload(alert) {
+			annotations["logs_url"] = linesURL(labels["workload"])
+		}
+		expected.ExpAlerts = append(expected.ExpAlerts, expectedAlert{Labels: labels, Annotations: annotations})
 	}
 	u.AlertRuleTest = []alertRuleTest{expected}
 	return u
+}
+
+// ofWorkload tells whether the alert's own labels say what it is about. A node's says it by its
+// expression.
+func (c composition) ofWorkload(alert string) bool {
+	for _, g := range c.groups() {
+		for _, r := range g.Rules {
+			if r.Alert == alert && r.Labels[rule.WorkloadLabel] != "" {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Each alert fires in the situations that it is for, with the text that a person
@@ -169,13 +183,13 @@ func (c composition) only(alert string) []rule.Group {
 // check lets promtool compare what fires in each situation with what should.
 func check(t *testing.T, c composition, alert string, list []situation) {
 	t.Helper()
-	rendered, err := rule.Render(c.only(alert), values)
+	rendered, err := rule.Render(c.only(alert), c.values())
 	if err != nil {
 		t.Fatal(err)
 	}
 	file := unitTests{RuleFiles: []string{write(t, "rules.yml", rendered)}, EvaluationInterval: "1m"}
 	for _, s := range list {
-		file.Tests = append(file.Tests, s.test(alert))
+		file.Tests = append(file.Tests, s.test(c, alert))
 	}
 	content, err := yaml.Marshal(file)
 	if err != nil {

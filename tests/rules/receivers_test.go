@@ -7,7 +7,11 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"html"
 	"io"
+	"maps"
+	"mime"
+	"mime/multipart"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -428,12 +432,12 @@ var trust = sync.OnceValues(func() (tls.Certificate, error) {
 })
 
 // alertOf is the alert as Prometheus sends it; its texts must be no templates.
-func alertOf(t *testing.T, name string) *alert.Alert {
+func alertOf(t *testing.T, c composition, name string) *alert.Alert {
 	t.Helper()
 	rendered := struct {
 		Groups []rule.Group `yaml:"groups"`
 	}{}
-	if err := yaml.Unmarshal([]byte(watched.render(t)), &rendered); err != nil {
+	if err := yaml.Unmarshal([]byte(c.render(t)), &rendered); err != nil {
 		t.Fatal(err)
 	}
 	for _, g := range rendered.Groups {
@@ -464,32 +468,160 @@ func resolved(a *alert.Alert) *alert.Alert {
 	return &r
 }
 
-// Each kind of receiver is sent an alert, and that it is over, by Alertmanager's own
-// code; the service's API would take both, and a person finds the runbook and the
-// dashboard in them.
-func TestReceivers(t *testing.T) {
+// fakes are all services, and the sender that knows them.
+type fakes struct {
+	sender
+	endpoints map[string]*endpoint
+	box       *mailbox
+}
+
+func newFakes(t *testing.T) fakes {
+	t.Helper()
 	certificate, err := trust()
 	if err != nil {
 		t.Fatal(err)
 	}
-	slack, pagerDuty, opsgenie, teams := slackAPI(t), pagerDutyAPI(t), opsgenieAPI(t), teamsAPI(t)
-	telegram, webhook := telegramAPI(t), webhookAPI(t)
+	f := fakes{endpoints: map[string]*endpoint{
+		"chat": slackAPI(t), "page": pagerDutyAPI(t), "genie": opsgenieAPI(t), "teams": teamsAPI(t), "bot": telegramAPI(t), "hook": webhookAPI(t),
+	}}
+	at := func(name string) string { return f.endpoints[name].server.URL }
 	box, smarthost := newMailbox(t, certificate)
-	s := senderOf(t, config.Alertmanager{Receivers: []config.Receiver{
+	f.box = box
+	f.sender = senderOf(t, config.Alertmanager{Receivers: []config.Receiver{
 		{Name: "chat", Slack: &config.Slack{Channel: "#alerts"}},
-		{Name: "page", PagerDuty: &config.PagerDuty{URL: pagerDuty.server.URL + "/v2/enqueue"}},
-		{Name: "genie", Opsgenie: &config.Opsgenie{URL: opsgenie.server.URL + "/", Team: "platform"}},
+		{Name: "page", PagerDuty: &config.PagerDuty{URL: at("page") + "/v2/enqueue"}},
+		{Name: "genie", Opsgenie: &config.Opsgenie{URL: at("genie") + "/", Team: "platform"}},
 		{Name: "teams", Teams: &config.Teams{}},
-		{Name: "bot", Telegram: &config.Telegram{ChatID: -100123, URL: telegram.server.URL}},
+		{Name: "bot", Telegram: &config.Telegram{ChatID: -100123, URL: at("bot")}},
 		{Name: "mail", Email: &config.Email{Smarthost: smarthost, From: "alerts@example.com", To: []string{"a@example.com", "b@example.com"}}},
 		{Name: "hook", Webhook: &config.Webhook{}},
 	}}, map[string]string{
-		"chat": slack.server.URL + "/services/T0/B0/5ecret", "page": pagerDutyKey, "genie": opsgenieKey,
-		"teams": teams.server.URL + "/workflows/w0/triggers/manual/paths/invoke?sig=s0", "bot": telegramToken, "mail": mailPassword,
-		"hook": webhook.server.URL + "/hook?key=k0",
+		"chat": at("chat") + "/services/T0/B0/5ecret", "page": pagerDutyKey, "genie": opsgenieKey,
+		"teams": at("teams") + "/workflows/w0/triggers/manual/paths/invoke?sig=s0", "bot": telegramToken, "mail": mailPassword,
+		"hook": at("hook") + "/hook?key=k0",
 	})
+	return f
+}
 
-	down := alertOf(t, "DatabaseDown")
+// told is what a person reads of the first message that a receiver got, of each of its forms.
+func (f fakes) told(name string) []string {
+	f.t.Helper()
+	if e := f.endpoints[name]; e != nil {
+		if len(e.bodies) == 0 {
+			f.t.Fatalf("%s got nothing", name)
+		}
+		return []string{texts(e.bodies[0])}
+	}
+	if len(f.box.mails) == 0 {
+		f.t.Fatal("no mail")
+	}
+	_, parameters, err := mime.ParseMediaType(f.box.mails[0].Header.Get("Content-Type"))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	var parts []string
+	// The reader decodes what is quoted-printable.
+	for r := multipart.NewReader(strings.NewReader(f.box.texts[0]), parameters["boundary"]); ; {
+		part, err := r.NextPart()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		content, err := io.ReadAll(part)
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		parts = append(parts, html.UnescapeString(string(content)))
+	}
+	if len(parts) != 2 {
+		f.t.Fatalf("a mail of %d parts, want a plain one and HTML", len(parts))
+	}
+	return parts
+}
+
+// texts are all texts in a JSON value, without HTML's escapes.
+func texts(v any) string {
+	switch v := v.(type) {
+	case string:
+		return html.UnescapeString(v) + "\n"
+	case []any:
+		var all strings.Builder
+		for _, one := range v {
+			all.WriteString(texts(one))
+		}
+		return all.String()
+	case map[string]any:
+		var all strings.Builder
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			all.WriteString(texts(v[key]))
+		}
+		return all.String()
+	}
+	return ""
+}
+
+// kindsOfReceivers are those of newFakes.
+var kindsOfReceivers = []string{"chat", "page", "genie", "teams", "bot", "mail", "hook"}
+
+// Whatever receives it, a person finds the runbook, the dashboard and the log lines in it.
+func TestEachReceiverIsToldWhereToLook(t *testing.T) {
+	f, down := newFakes(t), alertOf(t, watched, "DatabaseDown")
+	for _, name := range kindsOfReceivers {
+		f.send(name, down)
+		for _, told := range f.told(name) {
+			for _, want := range []string{rule.RunbookURL + "DatabaseDown.md", dashboardsURL + "/d/alphapulse-data", linesURL("database")} {
+				if !strings.Contains(told, want) {
+					t.Errorf("%s is not told %s: %s", name, want, told)
+				}
+			}
+		}
+	}
+	want := []string{"Runbook " + rule.RunbookURL + "DatabaseDown.md", "Dashboard " + dashboardsURL + "/d/alphapulse-data", "Logs " + linesURL("database")}
+	if got := f.linksOf(); !slices.Equal(got, want) {
+		t.Errorf("PagerDuty's links are %v, want %v", got, want)
+	}
+}
+
+// linksOf are those that PagerDuty shows beside the text.
+func (f fakes) linksOf() []string {
+	var shown []string
+	links, _ := f.endpoints["page"].bodies[0]["links"].([]any)
+	for _, l := range links {
+		l := l.(map[string]any)
+		shown = append(shown, text(l["text"])+" "+text(l["href"]))
+	}
+	return shown
+}
+
+// Where nobody keeps log lines, nothing leads to them.
+func TestNoReceiverIsToldOfLinesThatNobodyKeeps(t *testing.T) {
+	unkept := watched
+	unkept.telemetry.LinesShown = false
+	f, down := newFakes(t), alertOf(t, unkept, "DatabaseDown")
+	for _, name := range kindsOfReceivers {
+		f.send(name, down)
+		for _, told := range f.told(name) {
+			if strings.Contains(told, "Logs") || strings.Contains(told, "/explore") || !strings.Contains(told, "DatabaseDown.md") {
+				t.Errorf("%s is told of log lines, or not of its runbook: %s", name, told)
+			}
+		}
+	}
+	if got := f.linksOf(); len(got) != 2 {
+		t.Errorf("PagerDuty's links are %v, want the runbook and the dashboard alone", got)
+	}
+}
+
+// Each kind of receiver is sent an alert, and that it is over, by Alertmanager's own
+// code; the service's API would take both, and many at once.
+func TestReceivers(t *testing.T) {
+	s := newFakes(t)
+	endpoints, box := s.endpoints, s.box
+	slack, pagerDuty, opsgenie, teams := endpoints["chat"], endpoints["page"], endpoints["genie"], endpoints["teams"]
+	telegram, webhook := endpoints["bot"], endpoints["hook"]
+
+	down := alertOf(t, watched, "DatabaseDown")
 	many := []*alert.Alert{down}
 	for i := range 60 {
 		other := *down
@@ -499,7 +631,6 @@ func TestReceivers(t *testing.T) {
 		other.Annotations["description"] = model.LabelValue(strings.Repeat("A long text with <angle brackets> & more. ", 6))
 		many = append(many, &other)
 	}
-	endpoints := map[string]*endpoint{"chat": slack, "page": pagerDuty, "genie": opsgenie, "teams": teams, "bot": telegram, "hook": webhook}
 	for name, e := range endpoints {
 		s.send(name, down)
 		s.send(name, resolved(down))

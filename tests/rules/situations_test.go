@@ -104,7 +104,7 @@ func slowText(share, window, exhausted string) string {
 var situations = func() map[string][]situation {
 	all := map[string][]situation{}
 	for _, room := range []map[string][]situation{
-		backendSituations, tradingSituations, databaseSituations, backupSituations, cacheSituations, edgeSituations, workloadsSituations, monitoringSituations, telemetrySituations,
+		backendSituations, tradingSituations, databaseSituations, backupSituations, cacheSituations, edgeSituations, workloadsSituations, monitoringSituations, telemetrySituations, storesSituations,
 	} {
 		maps.Copy(all, room)
 	}

@@ -33,7 +33,7 @@ var watched = composition{
 	database: database.Watched{Job: "database", Pooler: "database-pooler", Members: []database.Member{
 		{Pod: "database-0", Claim: "database"}, {Pod: "database-1", Claim: "database-b"}, {Pod: "database-2", Claim: "database-c"},
 	}},
-	backup: backup.Watched{Name: "backup", Database: "database", Between: 6 * time.Hour, Proofs: 24 * time.Hour,
+	backup: backup.Watched{Name: "backup", Database: "database", Store: "backup-store", Between: 6 * time.Hour, Proofs: 24 * time.Hour,
 		QueueMax: 1 << 30, LogSize: 256 << 20},
 	cache:   cache.Watched{Job: "cache", Claim: "cache"},
 	edge:    edge.Watched{Job: "edge", ExpiryWarningDays: 21, Latency: 0.5, Handshakes: true},
@@ -55,7 +55,7 @@ var onDockerHost = func() composition {
 	c.telemetry = telemetry.Watched{}
 	c.monitoring.KubeStateMetrics, c.monitoring.Containers, c.cache.Claim = "", false, ""
 	c.database.Members, c.database.Pooler = nil, ""
-	c.backup.Host = true
+	c.backup.Host, c.backup.Store = true, ""
 	return c
 }()
 
@@ -105,12 +105,23 @@ func (c composition) panels() []board.Contribution {
 }
 
 // values are what is known only once resources exist.
-var values = rule.Values{DashboardsURL: dashboardsURL}
+func (c composition) values() rule.Values {
+	v := rule.Values{DashboardsURL: dashboardsURL}
+	if c.telemetry.LinesShown {
+		v.LinesURL = linesURL
+	}
+	return v
+}
+
+// linesURL is an address of Grafana's with what an address of it has that a format could break.
+func linesURL(workload string) string {
+	return dashboardsURL + "/explore?schemaVersion=1&panes=%7B%22a%22%3A%22k8s.pod.name%3A~%5C%22%5E" + workload + "%24%5C%22%22%7D"
+}
 
 // render gives the rules file.
 func (c composition) render(t *testing.T) string {
 	t.Helper()
-	rendered, err := rule.Render(c.groups(), values)
+	rendered, err := rule.Render(c.groups(), c.values())
 	if err != nil {
 		t.Fatal(err)
 	}

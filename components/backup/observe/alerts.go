@@ -21,6 +21,9 @@ type Watched struct {
 	Name string
 	// Database is the name of the database's job.
 	Database string
+	// Store is the StatefulSet of the S3 server on a volume; "" where the repository is
+	// elsewhere, and on a Docker host.
+	Store string
 	// Between is the longest time between two backups by schedule, Proofs between two
 	// proofs.
 	Between, Proofs time.Duration
@@ -89,7 +92,28 @@ func failed(jobs, last string) string {
 // Alerts are the rules on the backups.
 func Alerts(w Watched) []rule.Group {
 	about := rule.About{Owner: rule.Platform, Workload: w.Database, Dashboard: board.Data.UID}
-	return []rule.Group{{Name: "backup", Rules: about.Alerts(append(w.runs(), w.archive()...)...)}}
+	rules := about.Alerts(append(w.runs(), w.archive()...)...)
+	if w.Store != "" {
+		ofStore := about
+		ofStore.Workload = w.Store
+		rules = append(rules, ofStore.Alerts(w.storeDown())...)
+	}
+	return []rule.Group{{Name: "backup", Rules: rules}}
+}
+
+// storeDown tells that the repository is away: it serves no metrics, but Kubernetes knows
+// whether it is ready. That the log is not archived, and no backup or proof succeeds, follows; that
+// the log is about to be dropped does not.
+func (w Watched) storeDown() rule.Rule {
+	down := rule.Alert("BackupStoreDown", rule.Warning, "5m",
+		fmt.Sprintf(`max(kube_statefulset_status_replicas_ready{statefulset=%q}) == 0`, w.Store),
+		"The backups' server does not answer",
+		"The S3 server in front of the backups' volume is not ready: nothing can be backed up, archived or restored. The database goes on, and its log waits on its volume.")
+	down.Silences = []rule.Silence{
+		{Matchers: []string{`severity="warning"`}, Equal: []string{rule.WorkloadLabel}},
+		{Matchers: []string{`alertname=~"BackupArchiveFailing|BackupFailed|BackupProofFailed"`}},
+	}
+	return down
 }
 
 func (w Watched) runs() []rule.Rule {

@@ -29,7 +29,10 @@ type Watched struct {
 }
 
 // Member is one of several servers.
-type Member struct{ Pod, Claim string }
+type Member struct {
+	// Pod and Claim are the names of its pod and its volume's claim.
+	Pod, Claim string
+}
 
 // Limits are the values from which on an alert fires; the default stands for zero.
 type Limits struct {
@@ -106,6 +109,10 @@ func (w Watched) availability() []rule.Rule {
 		{Matchers: []string{`severity="warning"`}, Equal: []string{rule.WorkloadLabel}},
 		{OfConsumers: true},
 	}
+	if w.Workload != "" && w.Workload != w.Job {
+		// Those on its backups are about the database, whichever set runs it.
+		down.Silences = append(down.Silences, rule.Silence{Matchers: []string{`severity="warning"`, fmt.Sprintf("%s=%q", rule.WorkloadLabel, w.Job)}})
+	}
 	return append(append([]rule.Rule{down}, w.replication()...),
 		rule.Alert("DatabaseMetricsIncomplete", rule.Warning, "15m",
 			rule.On(w.Job, `min by (job, collector) (pg_scrape_collector_success{$job}) == 0 or max by (job) (pg_exporter_last_scrape_error{$job}) == 1 and on(job) pg_up{$job} == 1`),
@@ -119,15 +126,17 @@ func (w Watched) replication() []rule.Rule {
 	if len(w.Members) < 2 {
 		return nil
 	}
+	missing := rule.Alert("DatabaseMemberDown", rule.Warning, "5m",
+		rule.On(w.Job, fmt.Sprintf(`(count by (job) (pg_up{$job} == 1) or absent(pg_up{$job}) * 0) < %d`, len(w.Members))),
+		"A member of the database is missing",
+		fmt.Sprintf("{{ $value }} of %d members answer. The next failure may find no standby to take over.", len(w.Members)))
+	missing.Silences = []rule.Silence{rule.OnSameWorkload("TargetDown", "PodNotReady", "ReplicasMissing")}
 	return []rule.Rule{
 		rule.Alert("DatabaseUnprotected", rule.Critical, "1m",
 			rule.On(w.Job, `sum by (job) (pg_replication_is_replica{$job} == bool 0) > 0 unless on(job) sum by (job) (pg_replication_slot_slot_is_active{$job,slot_type="physical"}) > 0`),
 			"Commits of the database are on one member alone",
 			"No standby streams from the primary. Commits go on, and what is committed now is lost with the primary's volume."),
-		rule.Alert("DatabaseMemberDown", rule.Warning, "5m",
-			rule.On(w.Job, fmt.Sprintf(`(count by (job) (pg_up{$job} == 1) or absent(pg_up{$job}) * 0) < %d`, len(w.Members))),
-			"A member of the database is missing",
-			fmt.Sprintf("{{ $value }} of %d members answer. The next failure may find no standby to take over.", len(w.Members))),
+		missing,
 		rule.Alert("DatabaseReplicationLag", rule.Warning, "5m",
 			rule.On(w.Job, fmt.Sprintf(`max by (job, pod) (pg_replication_lag_seconds{$job}) > %d`, w.Limits.LagSeconds)),
 			"A standby of the database is behind",

@@ -39,9 +39,10 @@ type Prometheus struct {
 	// with any of them none is.
 	Targets []Target
 	// Alertmanager is the name of Alertmanager's host, AlertmanagerPath the path that it
-	// serves below on AlertmanagerPort.
+	// serves below.
 	Alertmanager, AlertmanagerPath string
-	AlertmanagerPort               int
+	// AlertmanagerPort is the TCP port that it serves on.
+	AlertmanagerPort int
 	// RuleFiles are the paths of the rules in the container, ScrapeFiles those of the
 	// user's own scrape configurations.
 	RuleFiles, ScrapeFiles []string
@@ -51,9 +52,11 @@ type Prometheus struct {
 	OTLP bool
 	// Kubelets are asked what the containers of Namespace take; nil where nobody may.
 	Kubelets *Kubelets
-	// Retention is the age at which samples are dropped, e.g. "200h";
-	// RetentionBytes the size of all blocks at which the oldest are.
-	Retention      string
+	// Retention is the age at which samples are dropped, e.g. "200h", in Prometheus'
+	// notation.
+	Retention string
+	// RetentionBytes is the size of all blocks, in bytes, from which on the oldest are dropped
+	// before that age.
 	RetentionBytes int64
 }
 
@@ -92,9 +95,10 @@ func (p Prometheus) Render() (string, error) {
 type Target struct {
 	// Job is the workload's name, Pod the container's, Component the workload's role.
 	Job, Pod, Component string
-	// Address is host:port, Path what is scraped there with the parameters of Params.
+	// Address is host:port, Path what is scraped there.
 	Address, Path string
-	Params        map[string]string
+	// Params are the parameters of the request; nil for none.
+	Params map[string]string
 }
 
 // alertmanagers are discovered by name instead of told: Prometheus keeps the addresses

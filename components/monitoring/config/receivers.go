@@ -30,6 +30,7 @@ type Receiver struct {
 	// Name tells it apart: small letters, digits and hyphens.
 	Name string `json:"-"`
 
+	// The kinds; nil for those that it is not.
 	Slack     *Slack     `json:"slack"`
 	PagerDuty *PagerDuty `json:"pagerDuty"`
 	Opsgenie  *Opsgenie  `json:"opsgenie"`
@@ -93,9 +94,11 @@ type Telegram struct {
 type Email struct {
 	// Smarthost is the server that takes the mail, e.g. "smtp.example.com:587". It has to
 	// speak TLS: at once on port 465, by STARTTLS on others.
-	Smarthost string   `json:"smarthost"`
-	From      string   `json:"from"`
-	To        []string `json:"to"`
+	Smarthost string `json:"smarthost"`
+	// From is the sender's address, e.g. "alerts@example.com"; there is no default.
+	From string `json:"from"`
+	// To are the addresses that get each mail, at least one.
+	To []string `json:"to"`
 	// Username of the login; From when empty.
 	Username string `json:"username"`
 }

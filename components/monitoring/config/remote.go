@@ -8,6 +8,7 @@ import (
 
 // RemoteWrite is a server that takes samples by Prometheus' remote write protocol.
 type RemoteWrite struct {
+	// URL is https, with the path, e.g. "https://metrics.example.com/api/v1/write".
 	URL string
 	// Username of basic authentication; "" sends the credential as a bearer token.
 	Username string

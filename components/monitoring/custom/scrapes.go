@@ -16,7 +16,9 @@ import (
 
 // Target is an address that Prometheus scrapes.
 type Target struct {
+	// Host is a name or an IP address, without a port.
 	Host string
+	// Port is TCP's, from 1 to 65535.
 	Port int
 
 	located

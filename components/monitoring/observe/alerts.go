@@ -32,12 +32,14 @@ func (w Watched) own() []rule.Group {
 
 // targets tells what does not answer Prometheus.
 func (w Watched) targets() rule.Group {
-	about := rule.About{Owner: rule.Platform, Workload: "{{ $labels.job }}", Dashboard: board.Infrastructure.UID}
-	return rule.Group{Name: rule.Availability, Rules: about.Alerts(
-		rule.Alert("TargetDown", rule.Warning, "5m", `up == 0`,
-			"A target cannot be scraped",
-			"Prometheus has not reached the metrics of {{ $labels.job }} at {{ $labels.instance }} for five minutes. Its other alerts are blind meanwhile."),
-	)}
+	// A pod tells which workload it is of, as in all other alerts on it: several may have one
+	// job, as a database's members of two generations.
+	about := rule.About{Owner: rule.Platform, Workload: "{{ if $labels.pod }}" + ofPod + "{{ else }}{{ $labels.job }}{{ end }}", Dashboard: board.Infrastructure.UID}
+	down := rule.Alert(targetDown, rule.Warning, "5m", `up == 0`,
+		"A target cannot be scraped",
+		"Prometheus has not reached the metrics of {{ $labels.job }} at {{ $labels.instance }} for five minutes. Its other alerts are blind meanwhile.")
+	down.Silences = []rule.Silence{rule.OnSameWorkload(notReady, replicasMissing)}
+	return rule.Group{Name: rule.Availability, Rules: about.Alerts(down)}
 }
 
 // volumes tells which claim is about to be full, of those that a room records.

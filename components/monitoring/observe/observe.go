@@ -14,7 +14,9 @@ import (
 // Watched are the names of the monitoring workloads among the jobs of Prometheus.
 type Watched struct {
 	// Name of the monitoring.
-	Name                              string
+	Name string
+	// Prometheus and Alertmanager are "" where somebody else's are used; Grafana is there
+	// always.
 	Prometheus, Alertmanager, Grafana string
 	// KubeStateMetrics is "" on a Docker host: nothing tells there how pods and claims
 	// are, and what follows from that is left out.

@@ -30,6 +30,21 @@ const (
 	flapping = 8
 )
 
+// Of a pod that does not work three alerts tell: that nobody scrapes it, that it is not ready
+// and that its workload has too few. The first that fires is enough, and less than one that
+// tells why.
+const (
+	targetDown      = "TargetDown"
+	notReady        = "PodNotReady"
+	replicasMissing = "ReplicasMissing"
+)
+
+// why lets a rule that tells why a pod does not work silence those that tell that it does not.
+func why(r rule.Rule) rule.Rule {
+	r.Silences = []rule.Silence{rule.OnSameWorkload(targetDown, notReady, replicasMissing)}
+	return r
+}
+
 // quotaUsed is the used share of each resource of a quota.
 const quotaUsed = `kube_resourcequota{type="used"} / ignoring(type) (kube_resourcequota{type="hard"} > 0)`
 
@@ -72,33 +87,35 @@ func pods() []rule.Rule {
 	waiting := func(reasons string) string {
 		return fmt.Sprintf(`max_over_time(kube_pod_container_status_waiting_reason{reason=~%[1]q}[5m]) >= 1 or max_over_time(kube_pod_init_container_status_waiting_reason{reason=~%[1]q}[5m]) >= 1`, reasons)
 	}
+	unready := rule.Alert(notReady, rule.Warning, "15m",
+		`kube_pod_status_ready{condition="true"} == 0 and on(namespace, pod) kube_pod_status_phase{phase=~"Pending|Running|Unknown"} == 1`,
+		"A pod does not become ready",
+		"Pod {{ $labels.pod }} is not ready for 15 minutes and gets no traffic.")
+	unready.Silences = []rule.Silence{rule.OnSameWorkload(replicasMissing)}
 	return []rule.Rule{
-		rule.Alert("PodCrashLooping", rule.Warning, "5m", waiting("CrashLoopBackOff"),
+		why(rule.Alert("PodCrashLooping", rule.Warning, "5m", waiting("CrashLoopBackOff"),
 			"A container crashes again and again",
-			"Container {{ $labels.container }} of pod {{ $labels.pod }} ends soon after every start. Kubernetes waits longer each time before it tries again."),
-		rule.Alert("ImagePullFailing", rule.Warning, "10m", waiting("ErrImagePull|ImagePullBackOff|InvalidImageName|ErrImageNeverPull"),
+			"Container {{ $labels.container }} of pod {{ $labels.pod }} ends soon after every start. Kubernetes waits longer each time before it tries again.")),
+		why(rule.Alert("ImagePullFailing", rule.Warning, "10m", waiting("ErrImagePull|ImagePullBackOff|InvalidImageName|ErrImageNeverPull"),
 			"An image cannot be pulled",
-			"The image of container {{ $labels.container }} of pod {{ $labels.pod }} cannot be had ({{ $labels.reason }})."),
-		rule.Alert("ContainerConfigurationInvalid", rule.Warning, "10m", waiting("CreateContainerConfigError|CreateContainerError|RunContainerError"),
+			"The image of container {{ $labels.container }} of pod {{ $labels.pod }} cannot be had ({{ $labels.reason }}).")),
+		why(rule.Alert("ContainerConfigurationInvalid", rule.Warning, "10m", waiting("CreateContainerConfigError|CreateContainerError|RunContainerError"),
 			"A container cannot be started",
-			"Container {{ $labels.container }} of pod {{ $labels.pod }} cannot be started ({{ $labels.reason }}): something that it names is missing or refused."),
+			"Container {{ $labels.container }} of pod {{ $labels.pod }} cannot be started ({{ $labels.reason }}): something that it names is missing or refused.")),
 		rule.Alert("ContainerOutOfMemory", rule.Warning, "",
 			`kube_pod_container_status_last_terminated_reason{reason="OOMKilled"} == 1 and on(namespace, pod, container) increase(kube_pod_container_status_restarts_total[30m]) > 0`,
 			"A container was killed for its memory",
 			"Container {{ $labels.container }} of pod {{ $labels.pod }} went over its memory limit and was killed."),
-		rule.Alert("PodNotReady", rule.Warning, "15m",
-			`kube_pod_status_ready{condition="true"} == 0 and on(namespace, pod) kube_pod_status_phase{phase=~"Pending|Running|Unknown"} == 1`,
-			"A pod does not become ready",
-			"Pod {{ $labels.pod }} is not ready for 15 minutes and gets no traffic."),
-		rule.Alert("PodUnschedulable", rule.Warning, "10m", `kube_pod_status_unschedulable == 1`,
+		unready,
+		why(rule.Alert("PodUnschedulable", rule.Warning, "10m", `kube_pod_status_unschedulable == 1`,
 			"A pod finds no node",
-			"No node has room for pod {{ $labels.pod }}, or none satisfies what it asks for."),
+			"No node has room for pod {{ $labels.pod }}, or none satisfies what it asks for.")),
 	}
 }
 
 func objects() []rule.Rule {
 	return []rule.Rule{
-		rule.Alert("ReplicasMissing", rule.Warning, "15m",
+		rule.Alert(replicasMissing, rule.Warning, "15m",
 			`kube_deployment_spec_replicas - kube_deployment_status_replicas_available > 0 or kube_statefulset_replicas - kube_statefulset_status_replicas_ready > 0`,
 			"{{ $labels.deployment }}{{ $labels.statefulset }} runs with too few pods",
 			"{{ $value }} replicas are missing for 15 minutes: pods cannot start, cannot be scheduled, or are not ready."),

@@ -59,9 +59,11 @@ type Panel = cog.Builder[dashboard.Panel]
 
 // Contribution is what a room adds to one row of a dashboard.
 type Contribution struct {
+	// Dashboard that gets it.
 	Dashboard Dashboard
 	// Row is its title.
-	Row    string
+	Row string
+	// Panels from left to right.
 	Panels []Panel
 }
 

@@ -10,10 +10,14 @@ const MinimumRate = "0.05"
 // Workbook recommends (chapter 5, "Multiwindow, Multi-Burn-Rate Alerts"); the one
 // for a day is the Prometheus community's addition between its second and third.
 type Burn struct {
-	Rate        float64
+	// Rate is how many times as fast as it may the budget burns; 1 uses it up in 30 days.
+	Rate float64
+	// Long and Short are the windows, Prometheus durations, e.g. "1h".
 	Long, Short string
-	Severity    Severity
-	Wait        string
+	// Severity of the alert at this rate.
+	Severity Severity
+	// Wait is for how long both have to be true before it fires, a Prometheus duration.
+	Wait string
 	// Exhausted says when the budget of 30 days is used up at this rate.
 	Exhausted string
 }

@@ -53,19 +53,28 @@ const VolumeUsed = "alphapulse:volume_used:ratio"
 
 // Group is a list of rules that are evaluated together.
 type Group struct {
+	// Name tells it apart; groups of one name are put together.
 	Name string `yaml:"name"`
 	// Interval of the evaluation, e.g. "2m"; "" for that of Prometheus.
 	Interval string `yaml:"interval,omitempty"`
-	Rules    []Rule `yaml:"rules"`
+	// Rules in the order in which they are evaluated.
+	Rules []Rule `yaml:"rules"`
 }
 
 // Rule is a recording rule or an alert: exactly one of Record and Alert is set.
 type Rule struct {
-	Record      string            `yaml:"record,omitempty"`
-	Alert       string            `yaml:"alert,omitempty"`
-	Expr        string            `yaml:"expr"`
-	For         string            `yaml:"for,omitempty"`
-	Labels      map[string]string `yaml:"labels,omitempty"`
+	// Record is the name of the series that is recorded.
+	Record string `yaml:"record,omitempty"`
+	// Alert is the name of the alert, which is that of its runbook, too.
+	Alert string `yaml:"alert,omitempty"`
+	// Expr is in PromQL.
+	Expr string `yaml:"expr"`
+	// For is how long an alert's Expr has to be true before it fires, a Prometheus duration;
+	// "" for at once.
+	For string `yaml:"for,omitempty"`
+	// Labels are added to those of Expr. Of an alert they may be templates.
+	Labels map[string]string `yaml:"labels,omitempty"`
+	// Annotations are what a person reads of an alert, as templates.
 	Annotations map[string]string `yaml:"annotations,omitempty"`
 
 	// Dashboard is the uid of the one that shows what the alert is about.
@@ -90,6 +99,11 @@ type Silence struct {
 
 // SameWorkload selects all alerts on the workload of the one that silences them.
 var SameWorkload = Silence{Equal: []string{WorkloadLabel}}
+
+// OnSameWorkload selects these alerts alone on the workload of the one that silences them.
+func OnSameWorkload(alerts ...string) Silence {
+	return Silence{Matchers: []string{fmt.Sprintf("alertname=~%q", strings.Join(alerts, "|"))}, Equal: []string{WorkloadLabel}}
+}
 
 // About completes alerts with what they have in common.
 type About struct {
@@ -281,7 +295,8 @@ func (g Group) filled(values Values) Group {
 type Inhibition struct {
 	// Source and Target are matchers in Alertmanager's notation.
 	Source, Target []string
-	Equal          []string
+	// Equal are the labels in which both alerts have to agree; none when empty.
+	Equal []string
 }
 
 func (i Inhibition) equal(other Inhibition) bool {

@@ -19,7 +19,8 @@ type Agent struct {
 	// Logs is the folder that the kubelet writes to, Positions where the agent remembers
 	// how far it has read.
 	Logs, Positions string
-	HealthPort      int
+	// HealthPort is the TCP port on which it tells that it runs.
+	HealthPort int
 }
 
 // AgentService is what the agent calls itself among the metrics that it sends.

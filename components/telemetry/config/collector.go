@@ -41,10 +41,10 @@ type Collector struct {
 	// Namespace is the value of the resource attribute k8s.namespace.name of what brings
 	// none itself.
 	Namespace string
-	// QueueDirectory is where what could not be sent yet waits, QueueBytes the most that
-	// waits there of one signal.
+	// QueueDirectory is where what could not be sent yet waits.
 	QueueDirectory string
-	QueueBytes     int64
+	// QueueBytes is the most that waits there of one signal, in bytes.
+	QueueBytes int64
 	// Ports to listen on; on ForwardedPort it serves the metrics that it is sent, and those
 	// of spans.
 	GRPCPort, HTTPPort, HealthPort, MetricsPort, ForwardedPort int

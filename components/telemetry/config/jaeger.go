@@ -4,10 +4,11 @@ package config
 type Jaeger struct {
 	// Directory is where the spans are kept; not read with Elasticsearch.
 	Directory string
-	// Elasticsearch keeps the spans instead, in indices whose names begin with IndexPrefix;
-	// without a URL there is none.
+	// Elasticsearch keeps the spans instead; without a URL there is none.
 	Elasticsearch Sink
-	IndexPrefix   string
+	// IndexPrefix begins the names of the indices there, and Jaeger puts a hyphen behind it;
+	// not read without an Elasticsearch.
+	IndexPrefix string
 	// Retention is how long spans are kept in Directory, e.g. "48h"; with Elasticsearch, how
 	// far back Jaeger looks.
 	Retention string

@@ -75,21 +75,45 @@ func Alerts(w Watched) []rule.Group {
 		volumes = append(volumes, rule.Volume(w.TraceStore, w.TraceStore, "jaeger_storage_badger_size_bytes_lsm", "jaeger_storage_badger_size_bytes_vlog"))
 	}
 	if w.LogStore != "" {
-		rules = append(rules, about(w.LogStore).Alerts(rule.Alert("LogStoreReadOnly", rule.Warning, "5m",
+		rules = append(rules, about(w.LogStore).Alerts(storeDown("LogStoreDown", w.LogStore, logLines,
+			"The store of the logs does not answer",
+			"VictoriaLogs does not answer: nobody can read log lines. New ones wait in the collector until its queue is full."), rule.Alert("LogStoreReadOnly", rule.Warning, "5m",
 			rule.On(w.LogStore, `vl_storage_is_read_only{$job} == 1`),
 			"The store of the logs takes nothing",
 			"VictoriaLogs found too little room on its volume and refuses every line. The collector keeps them until its queue is full."))...)
 	}
 	if w.TraceStore != "" {
-		rules = append(rules, about(w.TraceStore).Alerts(w.traceStoreFailing())...)
+		rules = append(rules, about(w.TraceStore).Alerts(storeDown("TraceStoreDown", w.TraceStore, spans,
+			"The store of the traces does not answer",
+			"Jaeger does not answer: nobody can read traces. New spans wait in the collector until its queue is full."), w.traceStoreFailing())...)
 	}
 	return []rule.Group{{Name: rule.Capacity, Rules: volumes}, {Name: group, Rules: rules}}
 }
 
+// storeDown tells that a store is away. That what is for it waits, and that it is more and
+// more, follows from it; that some is lost does not.
+func storeDown(name, store string, s signal, summary, description string) rule.Rule {
+	down := rule.Missing(name, rule.Warning, "5m", "up", store, summary, description)
+	down.Silences = []rule.Silence{
+		{Matchers: []string{`severity="warning"`}, Equal: []string{rule.WorkloadLabel}},
+		{Matchers: []string{`alertname=~"TelemetryNotSent|TelemetryQueueFilling"`, fmt.Sprintf("exporter=~%q", exporters(s))}},
+	}
+	return down
+}
+
+// waits lets a rule that nothing is sent silence that more and more waits.
+func waits(r rule.Rule) rule.Rule {
+	r.Silences = []rule.Silence{{Matchers: []string{`alertname="TelemetryQueueFilling"`}, Equal: []string{"job", "exporter"}}}
+	return r
+}
+
+// exporters matches the gateway's of one signal, whatever they speak.
+func exporters(s signal) string { return "otlp_http/" + s.name + "|elasticsearch/" + s.name }
+
 // collector tells what the gateway does not get done.
 func (w Watched) collector() []rule.Rule {
 	on := func(s signal, expr string) string {
-		return rule.On(w.Collector, fmt.Sprintf(expr, s.items, "otlp_http/"+s.name+"|elasticsearch/"+s.name))
+		return rule.On(w.Collector, fmt.Sprintf(expr, s.items, exporters(s)))
 	}
 	of := func(s signal, r rule.Rule) rule.Rule {
 		r.Labels["signal"] = s.name
@@ -115,10 +139,10 @@ func (w Watched) collector() []rule.Rule {
 				on(s, lost),
 				"The collector loses "+s.counted,
 				"{{ $value | humanize }} "+s.counted+" were lost within ten minutes: their backend refused them, or nothing more could wait for it.")),
-			of(s, rule.Alert("TelemetryNotSent", rule.Warning, "5m",
+			waits(of(s, rule.Alert("TelemetryNotSent", rule.Warning, "5m",
 				on(s, `sum by (job, exporter) (otelcol_exporter_queue_size{$job,exporter=~"%[2]s"}) > 0 unless sum by (job, exporter) (rate(otelcol_exporter_sent_%[1]s{$job}[5m])) > 0`),
 				"The backend takes no "+s.counted,
-				"What the collector has for {{ $labels.exporter }} waits, and nothing was sent for five minutes. Nothing is lost until the queue is full.")))
+				"What the collector has for {{ $labels.exporter }} waits, and nothing was sent for five minutes. Nothing is lost until the queue is full."))))
 	}
 	if w.Decided {
 		rules = append(rules, rule.Alert("TracesGivenUp", rule.Warning, "",
