@@ -129,6 +129,9 @@ func (s situation) test(c composition, alert string) unitTest {
 		expected.ExpAlerts = append(expected.ExpAlerts, expectedAlert{Labels: labels, Annotations: annotations})
 	}
 	u.AlertRuleTest = []alertRuleTest{expected}
+	if s.quietUntil != "" {
+		u.AlertRuleTest = append(u.AlertRuleTest, alertRuleTest{EvalTime: s.quietUntil, Alertname: alert, ExpAlerts: []expectedAlert{}})
+	}
 	return u
 }
 

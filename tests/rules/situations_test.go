@@ -16,6 +16,9 @@ type situation struct {
 	series map[string]string
 	// at is the time since the start.
 	at string
+	// quietUntil is the last time at which nothing fires yet, a minute before the alert does; "" where
+	// another situation tells.
+	quietUntil string
 	// fires is empty where the alert stays quiet.
 	fires []firing
 }

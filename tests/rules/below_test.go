@@ -1,0 +1,194 @@
+package rules_test
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/promql/parser"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/alphapulse/alphapulse-infra/components/room/rule"
+)
+
+// noJustBelow are limits that no situation can stay just below, and why.
+var noJustBelow = map[string]string{}
+
+// Each limit of an alert is held from below: once it is a tenth nearer, or what has to last is a
+// minute shorter, the alert fires in a situation in which it is to stay quiet. Otherwise a limit
+// could move, and no test would tell.
+func TestEachLimitHasASituationJustBelow(t *testing.T) {
+	if _, err := promtoolPath(); err != nil {
+		t.Fatal(err)
+	}
+	unused := maps.Clone(noJustBelow)
+	var results []func(*testing.T)
+	for _, alert := range alertNames() {
+		nearer := nearer(t, watched, alert)
+		for _, n := range nearer {
+			delete(unused, alert+": "+n.change)
+		}
+		results = append(results, func(t *testing.T) { justBelow(t, watched, alert, nearer, situations[alert]) })
+	}
+	for what := range unused {
+		t.Errorf("%s: an exception for a limit that is none", what)
+	}
+	for i, alert := range alertNames() {
+		t.Run(alert, func(t *testing.T) {
+			t.Parallel()
+			results[i](t)
+		})
+	}
+}
+
+// changed is an alert's rule with one limit nearer. Its name tells it from the others of a file.
+type changed struct {
+	rule.Rule
+	// group is the index of its group, change says what it differs in, and original is the name of
+	// the rule as it is.
+	group            int
+	change, original string
+}
+
+// nearer gives each rule of an alert as it is, with change "", and then with each limit nearer.
+func nearer(t *testing.T, c composition, alert string) []changed {
+	t.Helper()
+	var all []changed
+	for group, g := range c.only(alert) {
+		for _, r := range g.Rules {
+			if r.Alert != alert {
+				continue
+			}
+			original := fmt.Sprintf("%s_%d", alert, len(all))
+			add := func(change, expr, lasting string) {
+				name := fmt.Sprintf("%s_%d", alert, len(all))
+				all = append(all, changed{rule.Rule{Alert: name, Expr: expr, For: lasting}, group, change, original})
+			}
+			add("", r.Expr, r.For)
+			for _, l := range limits(t, r.Expr) {
+				add(l, withNearer(t, r.Expr, l), r.For)
+			}
+			if r.For != "" {
+				lasting, err := model.ParseDuration(r.For)
+				if err != nil {
+					t.Fatal(err)
+				}
+				add("for "+r.For, r.Expr, model.Duration(time.Duration(lasting)-time.Minute).String())
+			}
+		}
+	}
+	return all
+}
+
+// limits are the comparisons of an expression, each as an operator and what stands to the right
+// of it. What is compared with nothing, or with yes and no, has no value just below.
+func limits(t *testing.T, expr string) []string {
+	t.Helper()
+	var found []string
+	comparisons(t, expr, func(b *parser.BinaryExpr) {
+		if l := limit(b); !slices.Contains(found, l) {
+			found = append(found, l)
+		}
+	})
+	return found
+}
+
+func limit(b *parser.BinaryExpr) string { return b.Op.String() + " " + b.RHS.String() }
+
+// withNearer moves a limit, wherever it stands in the expression: the windows of a burn rate have
+// it in common.
+func withNearer(t *testing.T, expr, which string) string {
+	t.Helper()
+	return comparisons(t, expr, func(b *parser.BinaryExpr) {
+		if limit(b) != which {
+			return
+		}
+		factor := 0.9
+		if b.Op == parser.LSS || b.Op == parser.LTE {
+			factor = 1.1
+		}
+		b.RHS = &parser.ParenExpr{Expr: &parser.BinaryExpr{Op: parser.MUL, LHS: &parser.ParenExpr{Expr: b.RHS}, RHS: &parser.NumberLiteral{Val: factor}}}
+	}).String()
+}
+
+func comparisons(t *testing.T, expr string, each func(*parser.BinaryExpr)) parser.Expr {
+	t.Helper()
+	parsed, err := promql.ParseExpr(expr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parser.Inspect(parsed, func(n parser.Node, _ []parser.Node) error {
+		b, ok := n.(*parser.BinaryExpr)
+		if !ok || !slices.Contains([]parser.ItemType{parser.GTR, parser.GTE, parser.LSS, parser.LTE}, b.Op) {
+			return nil
+		}
+		if n, ok := b.RHS.(*parser.NumberLiteral); ok && n.Val == 0 {
+			return nil
+		}
+		each(b)
+		return nil
+	})
+	return parsed
+}
+
+// firedIn is promtool's word on an alert that fires although none should: the situation's index,
+// the rule's name and the time.
+var firedIn = regexp.MustCompile(`name: (\d+),\s+alertname: (\S+), time: (\S+),`)
+
+// justBelow demands of each change that it is seen in a situation in which the rule as it is
+// stays quiet.
+func justBelow(t *testing.T, c composition, alert string, rules []changed, list []situation) {
+	t.Helper()
+	if !slices.ContainsFunc(rules, func(r changed) bool { return r.change != "" }) {
+		return
+	}
+	groups := c.only(alert)
+	for i := range groups {
+		groups[i].Rules = slices.DeleteFunc(slices.Clone(groups[i].Rules), func(r rule.Rule) bool { return r.Alert != "" })
+	}
+	for _, r := range rules {
+		groups[r.group].Rules = append(groups[r.group].Rules, r.Rule)
+	}
+	rendered, err := rule.Render(groups, rule.Values{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := unitTests{RuleFiles: []string{write(t, "rules.yml", rendered)}, EvaluationInterval: "1m"}
+	for i, s := range list {
+		u := s.test(c, alert)
+		u.Name, u.AlertRuleTest = fmt.Sprint(i), nil
+		for _, r := range rules {
+			for _, at := range []string{s.quietUntil, s.at} {
+				if at != "" {
+					u.AlertRuleTest = append(u.AlertRuleTest, alertRuleTest{EvalTime: at, Alertname: r.Alert, ExpAlerts: []expectedAlert{}})
+				}
+			}
+		}
+		file.Tests = append(file.Tests, u)
+	}
+	content, err := yaml.Marshal(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, _ := promtool(t, "test", "rules", write(t, "test.yml", string(content)))
+	fired := map[string][]string{}
+	for _, m := range firedIn.FindAllStringSubmatch(out, -1) {
+		fired[m[2]] = append(fired[m[2]], m[1]+" "+m[3])
+	}
+	if len(fired) == 0 {
+		t.Fatalf("nothing fired, not even the alert itself:\n%s", out)
+	}
+	for _, r := range rules {
+		if r.change == "" {
+			continue
+		}
+		seen := slices.ContainsFunc(fired[r.Alert], func(in string) bool { return !slices.Contains(fired[r.original], in) })
+		if what := alert + ": " + r.change; seen == (noJustBelow[what] != "") {
+			t.Errorf("%s: seen by a situation just below: %v, an exception: %q", what, seen, noJustBelow[what])
+		}
+	}
+}
