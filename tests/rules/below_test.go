@@ -89,7 +89,7 @@ func nearer(t *testing.T, c composition, alert string) []changed {
 func limits(t *testing.T, expr string) []string {
 	t.Helper()
 	var found []string
-	comparisons(t, expr, func(b *parser.BinaryExpr) {
+	comparisons(t, expr, func(b *parser.BinaryExpr, _ bool) {
 		if l := limit(b); !slices.Contains(found, l) {
 			found = append(found, l)
 		}
@@ -103,36 +103,52 @@ func limit(b *parser.BinaryExpr) string { return b.Op.String() + " " + b.RHS.Str
 // it in common.
 func withNearer(t *testing.T, expr, which string) string {
 	t.Helper()
-	return comparisons(t, expr, func(b *parser.BinaryExpr) {
+	return comparisons(t, expr, func(b *parser.BinaryExpr, silences bool) {
 		if limit(b) != which {
 			return
 		}
 		factor := 0.9
-		if b.Op == parser.LSS || b.Op == parser.LTE {
+		if (b.Op == parser.LSS || b.Op == parser.LTE) != silences {
 			factor = 1.1
+		}
+		if n, ok := b.RHS.(*parser.NumberLiteral); ok && b.Op == parser.GTE && n.Val < 10 {
+			factor = (n.Val - 1) / n.Val // Counts: the largest integer below.
 		}
 		b.RHS = &parser.ParenExpr{Expr: &parser.BinaryExpr{Op: parser.MUL, LHS: &parser.ParenExpr{Expr: b.RHS}, RHS: &parser.NumberLiteral{Val: factor}}}
 	}).String()
 }
 
-func comparisons(t *testing.T, expr string, each func(*parser.BinaryExpr)) parser.Expr {
+// comparisons calls each of an expression's, and tells whether what it lets through silences the
+// alert.
+func comparisons(t *testing.T, expr string, each func(b *parser.BinaryExpr, silences bool)) parser.Expr {
 	t.Helper()
 	parsed, err := promql.ParseExpr(expr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	parser.Inspect(parsed, func(n parser.Node, _ []parser.Node) error {
+	parser.Inspect(parsed, func(n parser.Node, path []parser.Node) error {
 		b, ok := n.(*parser.BinaryExpr)
 		if !ok || !slices.Contains([]parser.ItemType{parser.GTR, parser.GTE, parser.LSS, parser.LTE}, b.Op) {
 			return nil
 		}
-		if n, ok := b.RHS.(*parser.NumberLiteral); ok && n.Val == 0 {
+		if n, ok := b.RHS.(*parser.NumberLiteral); ok && (n.Val == 0 || n.Val == 1 && b.Op == parser.GTE) {
 			return nil
 		}
-		each(b)
+		each(b, excepts(append(slices.Clone(path), n)))
 		return nil
 	})
 	return parsed
+}
+
+// excepts tells whether the last of the nodes is what an "unless" takes away.
+func excepts(path []parser.Node) bool {
+	is := false
+	for i, n := range path[:len(path)-1] {
+		if b, ok := n.(*parser.BinaryExpr); ok && b.Op == parser.LUNLESS && path[i+1] == parser.Node(b.RHS) {
+			is = !is
+		}
+	}
+	return is
 }
 
 // firedIn is promtool's word on an alert that fires although none should: the situation's index,

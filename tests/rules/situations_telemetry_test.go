@@ -30,9 +30,9 @@ var undecided = gateway("otelcol_processor_tail_sampling_sampling_trace_dropped_
 
 var telemetrySituations = map[string][]situation{
 	"TelemetryRefused": {
-		{name: "two lines a second", at: "15m", series: map[string]string{gateway("otelcol_receiver_refused_log_records", `receiver="otlp"`): "0+120x20"},
+		{name: "two lines a second", at: "15m", quietUntil: "5m", series: map[string]string{gateway("otelcol_receiver_refused_log_records", `receiver="otlp"`): "0+120x20"},
 			fires: []firing{{rule.Warning, map[string]string{"job": "telemetry-collector", "signal": "logs"}, "The collector refuses log lines", "The collector refuses 2 log lines" + refusedText}}},
-		{name: "spans", at: "15m", series: map[string]string{gateway("otelcol_receiver_refused_spans", `receiver="otlp"`): "0+60x20"},
+		{name: "spans", at: "15m", quietUntil: "5m", series: map[string]string{gateway("otelcol_receiver_refused_spans", `receiver="otlp"`): "0+60x20"},
 			fires: []firing{{rule.Warning, map[string]string{"job": "telemetry-collector", "signal": "traces"}, "The collector refuses spans", "The collector refuses 1 spans" + refusedText}}},
 		{name: "once, at its start", at: "15m", series: map[string]string{gateway("otelcol_receiver_refused_log_records", `receiver="otlp"`): "0 120x20"}},
 	},
@@ -44,14 +44,14 @@ var telemetrySituations = map[string][]situation{
 		{name: "an edge pod's queue is full", at: "8m", series: map[string]string{gateway("otelcol_exporter_enqueue_failed_log_records_total", `exported_job="alphapulse-edge-forwarder",exporter="otlp_http"`): "_x5 5x20"},
 			fires: []firing{{rule.Warning, byExporter("logs", "otlp_http"), "The collector loses log lines", "5 log lines" + lostText}}},
 		{name: "an agent on a node tries again", at: "8m", series: map[string]string{gateway("otelcol_exporter_send_failed_log_records_total", `exported_job="alphapulse-log-agent",exporter="otlp_http/alphapulse-dev"`): "_x5 99x20"}},
-		{name: "long ago", at: "30m", series: map[string]string{
+		{name: "ten minutes ago", at: "15m", series: map[string]string{
 			gateway("otelcol_exporter_send_failed_log_records", logsExporter): "_x5 40x40", gateway("otelcol_exporter_send_failed_spans", tracesExporter): "7x40"}},
 	},
 	"TelemetryNotSent": {
-		{name: "VictoriaLogs is away", at: "20m", series: map[string]string{
+		{name: "VictoriaLogs is away", at: "20m", quietUntil: "13m", series: map[string]string{
 			gateway("otelcol_exporter_queue_size", logsExporter): "0x5 0+1000x20", gateway("otelcol_exporter_sent_log_records", logsExporter): "0+100x5 500x20"},
 			fires: []firing{{rule.Warning, byExporter("logs", "otlp_http/logs"), "The backend takes no log lines", fmt.Sprintf(waitsText, "otlp_http/logs")}}},
-		{name: "Jaeger never was there", at: "20m", series: map[string]string{gateway("otelcol_exporter_queue_size", tracesExporter): "0+1000x30"},
+		{name: "Jaeger never was there", at: "20m", quietUntil: "5m", series: map[string]string{gateway("otelcol_exporter_queue_size", tracesExporter): "0+1000x30"},
 			fires: []firing{{rule.Warning, byExporter("traces", "otlp_http/traces"), "The backend takes no spans", fmt.Sprintf(waitsText, "otlp_http/traces")}}},
 		{name: "slow, but it takes", at: "20m", series: map[string]string{
 			gateway("otelcol_exporter_queue_size", logsExporter): "0+1000x30", gateway("otelcol_exporter_sent_log_records", logsExporter): "0+1x30"}},
@@ -59,7 +59,7 @@ var telemetrySituations = map[string][]situation{
 			gateway("otelcol_exporter_queue_size", logsExporter): "0x30", gateway("otelcol_exporter_sent_log_records", logsExporter): "500x30"}},
 	},
 	"TelemetryQueueFilling": {
-		{name: "51 of 100", at: "20m", series: map[string]string{
+		{name: "51 of 100", at: "20m", quietUntil: "9m", series: map[string]string{
 			gateway("otelcol_exporter_queue_size", logsExporter): "51x30", gateway("otelcol_exporter_queue_capacity", logsExporter): "100x30"},
 			fires: []firing{{rule.Warning, map[string]string{"job": "telemetry-collector", "exporter": "otlp_http/logs"}, "The collector's queue is filling up",
 				"51% of the queue of otlp_http/logs is used. Once it is full, what comes is lost."}}},
@@ -70,16 +70,16 @@ var telemetrySituations = map[string][]situation{
 		{name: "more than memory holds", at: "30m", series: map[string]string{undecided: "0x20 250x20"},
 			fires: []firing{{rule.Warning, map[string]string{"job": "telemetry-collector"}, "The collector gives traces up unseen",
 				"250 traces were dropped within ten minutes before it was known whether they failed or were slow: more came at once than its memory holds."}}},
-		{name: "long ago", at: "45m", series: map[string]string{undecided: "0x20 250x40"}},
+		{name: "ten minutes ago", at: "31m", series: map[string]string{undecided: "0x20 250x40"}},
 	},
 	"LogStoreReadOnly": {
-		{name: "its volume is full", at: "15m", series: map[string]string{`vl_storage_is_read_only{job="telemetry-logs",path="/data"}`: "0x5 1x20"},
+		{name: "its volume is full", at: "15m", quietUntil: "10m", series: map[string]string{`vl_storage_is_read_only{job="telemetry-logs",path="/data"}`: "0x5 1x20"},
 			fires: []firing{{rule.Warning, map[string]string{"job": "telemetry-logs", "path": "/data"}, "The store of the logs takes nothing",
 				"VictoriaLogs found too little room on its volume and refuses every line. The collector keeps them until its queue is full."}}},
 		{name: "for a moment", at: "15m", series: map[string]string{`vl_storage_is_read_only{job="telemetry-logs",path="/data"}`: "0x5 1x2 0x20"}},
 	},
 	"TraceStoreFailing": {
-		{name: "three spans a second", at: "15m", series: map[string]string{`otelcol_exporter_send_failed_spans{job="telemetry-traces",exporter="jaeger_storage_exporter"}`: "0+180x20"},
+		{name: "three spans a second", at: "15m", quietUntil: "5m", series: map[string]string{`otelcol_exporter_send_failed_spans{job="telemetry-traces",exporter="jaeger_storage_exporter"}`: "0+180x20"},
 			fires: []firing{{rule.Warning, map[string]string{"job": "telemetry-traces"}, "The store of the traces cannot write",
 				"Jaeger loses 3 spans per second, as it cannot write them to its volume."}}},
 		{name: "a few, once", at: "15m", series: map[string]string{`otelcol_exporter_send_failed_spans{job="telemetry-traces",exporter="jaeger_storage_exporter"}`: "0 9x20"}},
