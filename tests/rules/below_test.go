@@ -173,7 +173,7 @@ func justBelow(t *testing.T, c composition, alert string, rules []changed, list 
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := unitTests{RuleFiles: []string{write(t, "rules.yml", rendered)}, EvaluationInterval: "1m"}
+	file := unitTests{RuleFiles: []string{write(t, "rules.yml", rendered)}, EvaluationInterval: "1m", GroupEvalOrder: recordedFirst(groups)}
 	for i, s := range list {
 		u := s.test(c, alert)
 		u.Name, u.AlertRuleTest = fmt.Sprint(i), nil

@@ -31,13 +31,15 @@ var backendSituations = map[string][]situation{
 			map[string]string{`http_requests_total{job="backend",route="/ready",status="503"}`: "0+6000x10"})},
 		{name: "failures of another service", at: "10m", series: with(traffic(0, 0),
 			map[string]string{`http_requests_total{job="frontend",status="500"}`: "0+6000x10"})},
-	}, belowBurning(func(perMinute, bad float64, minutes int) map[string]string { return calls(perMinute, bad, 0, minutes) }, belowErrors, aboveErrors)...),
+	}, belowBurning(func(perMinute, bad float64, minutes, then int) map[string]string {
+		return calls(perMinute, bad, 0, minutes, then)
+	}, belowErrors, aboveErrors)...),
 	"APILatencyBudgetBurn": append([]situation{
 		{name: "80 % slow for ten minutes", at: "10m", quietUntil: "2m", series: traffic(0, 480),
 			fires: burning(rule.Critical, "1h", answersSlowly, slowText("80%", "1h", "two days"))},
 		{name: "40 % slow for forty minutes", at: "40m", quietUntil: "16m", series: traffic(0, 240),
 			fires: burning(rule.Critical, "6h", answersSlowly, slowText("40%", "6h", "five days"))},
-		{name: "20 % slow for two hours", at: "2h", quietUntil: "68m", series: traffic(0, 120),
+		{name: "20 % slow for two hours", at: "2h", quietUntil: "67m", series: traffic(0, 120),
 			fires: burning(rule.Warning, "1d", answersSlowly, slowText("20%", "1d", "ten days"))},
 		{name: "10 % slow for four hours", at: "4h", quietUntil: "201m", series: traffic(0, 60),
 			fires: burning(rule.Warning, "3d", answersSlowly, slowText("10%", "3d", "thirty days"))},
@@ -45,7 +47,9 @@ var backendSituations = map[string][]situation{
 			`http_request_duration_seconds_count{job="backend",route="/health"}`:           "0+6000x10",
 			`http_request_duration_seconds_bucket{job="backend",route="/health",le="0.2"}`: "0+6000x10"}),
 			fires: burning(rule.Critical, "1h", answersSlowly, slowText("80%", "1h", "two days"))},
-	}, belowBurning(func(perMinute, bad float64, minutes int) map[string]string { return calls(perMinute, 0, bad, minutes) }, belowSlow, aboveSlow)...),
+	}, belowBurning(func(perMinute, bad float64, minutes, then int) map[string]string {
+		return calls(perMinute, 0, bad, minutes, then)
+	}, belowSlow, aboveSlow)...),
 	// More builds are looked at in TestLatencyOfAnyBuild.
 	"APILatencyUnmeasured": {
 		{name: "no bucket near the objective", at: "10m", quietUntil: "5m", series: map[string]string{

@@ -20,10 +20,11 @@ func ending(a, b int) map[string]string {
 
 // answered is four hours of 600 requests of users a minute, of which so many fail and so
 // many are slow, and what an operator asks for beside them.
-func answered(failed, slow float64) map[string]string { return asked(600, failed, slow, 250) }
+func answered(failed, slow float64) map[string]string { return asked(600, failed, slow, 250, 0) }
 
-func asked(perMinute, failed, slow float64, minutes int) map[string]string {
-	grows := func(by float64) string { return fmt.Sprintf("0+%gx%d", by, minutes) }
+// asked are so many requests a minute, and none at all in so many minutes then.
+func asked(perMinute, failed, slow float64, minutes, then int) map[string]string {
+	grows := func(by float64) string { return growing(by, minutes, then) }
 	const of = `job="edge",pod="a",host="api.example.com",route="api"`
 	return map[string]string{
 		`edge_requests_total{` + of + `,status="200",outcome="answered"}`: grows(perMinute - failed),
@@ -64,7 +65,7 @@ func usersWait(share, window, exhausted string) string {
 
 var edgeSituations = map[string][]situation{
 	"EdgeErrorBudgetBurn": append([]situation{
-		{name: "20 % for ten minutes", at: "10m", quietUntil: "3m", series: answered(120, 0),
+		{name: "20 % for ten minutes", at: "10m", quietUntil: "2m", series: answered(120, 0),
 			fires: burning(rule.Critical, "1h", "Users get errors", usersGetErrors("20%", "1h", "two days"))},
 		{name: "8 % for forty minutes", at: "40m", quietUntil: "16m", series: answered(48, 0),
 			fires: burning(rule.Critical, "6h", "Users get errors", usersGetErrors("8%", "6h", "five days"))},
@@ -79,17 +80,21 @@ var edgeSituations = map[string][]situation{
 			map[string]string{`edge_requests_total{job="edge",route="api",status="429",outcome="limited"}`: "0+6000x10"})},
 		{name: "an operator's Grafana", at: "10m", series: with(answered(0, 0),
 			map[string]string{`edge_requests_total{job="edge",route="grafana",status="502",outcome="unreached"}`: "0+6000x10"})},
-	}, belowBurning(func(perMinute, bad float64, minutes int) map[string]string { return asked(perMinute, bad, 0, minutes) }, belowErrors, aboveErrors)...),
+	}, belowBurning(func(perMinute, bad float64, minutes, then int) map[string]string {
+		return asked(perMinute, bad, 0, minutes, then)
+	}, belowErrors, aboveErrors)...),
 	"EdgeLatencyBudgetBurn": append([]situation{
 		{name: "80 % slow for ten minutes", at: "10m", quietUntil: "2m", series: answered(0, 480),
 			fires: burning(rule.Critical, "1h", "Users wait", usersWait("80%", "1h", "two days"))},
-		{name: "40 % slow for forty minutes", at: "40m", quietUntil: "17m", series: answered(0, 240),
+		{name: "40 % slow for forty minutes", at: "40m", quietUntil: "16m", series: answered(0, 240),
 			fires: burning(rule.Critical, "6h", "Users wait", usersWait("40%", "6h", "five days"))},
 		{name: "20 % slow for two hours", at: "2h", quietUntil: "67m", series: answered(0, 120),
 			fires: burning(rule.Warning, "1d", "Users wait", usersWait("20%", "1d", "ten days"))},
-		{name: "10 % slow for four hours", at: "4h", quietUntil: "202m", series: answered(0, 60),
+		{name: "10 % slow for four hours", at: "4h", quietUntil: "201m", series: answered(0, 60),
 			fires: burning(rule.Warning, "3d", "Users wait", usersWait("10%", "3d", "thirty days"))},
-	}, belowBurning(func(perMinute, bad float64, minutes int) map[string]string { return asked(perMinute, 0, bad, minutes) }, belowSlow, aboveSlow)...),
+	}, belowBurning(func(perMinute, bad float64, minutes, then int) map[string]string {
+		return asked(perMinute, 0, bad, minutes, then)
+	}, belowSlow, aboveSlow)...),
 	"EdgeRequestsLimited": {
 		{name: "one of ten", at: "18m", quietUntil: "13m", series: counted(map[string]int{"answered": 900, "limited": 100}),
 			fires: []firing{{rule.Warning, onEdge, "The edge refuses many requests as too many",
