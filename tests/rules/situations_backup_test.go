@@ -70,7 +70,7 @@ func told(job string, succeeded, failed int) map[string]string {
 // the same there.
 var hostSituations = map[string][]situation{
 	"BackupOverdue": {
-		{name: "the last one is eight hours old", at: "9h", series: with(told("backup", 3600, 0), told("backup-proof", 30000, 0)),
+		{name: "the last one is eight hours old", at: "9h", quietUntil: "485m", series: with(told("backup", 3600, 0), told("backup-proof", 30000, 0)),
 			fires: []firing{{rule.Critical, nil, noBackup,
 				"The newest backup is 8h 0m 0s old, and another one should be there. A restore takes longer the older it is, and is impossible if there is none."}}},
 		{name: "there was never one", at: "8h1m", series: told("backup", -1, 0),
@@ -84,7 +84,7 @@ var hostSituations = map[string][]situation{
 		{name: "a proof", at: "2h", series: with(told("backup", 3600, 0), told("backup-proof", 3600, 1))},
 	},
 	"BackupProofOverdue": {
-		{name: "the day before yesterday's", at: "27h", series: with(told("backup-proof", 3600, 0), told("backup", 90000, 0)),
+		{name: "the day before yesterday's", at: "27h", quietUntil: "1565m", series: with(told("backup-proof", 3600, 0), told("backup", 90000, 0)),
 			fires: []firing{{rule.Critical, nil, noProof, "The last time that a backup was restored and found whole is 1d 2h 0m 0s ago. Another proof should have been made."}}},
 		{name: "yesterday's", at: "25h", series: told("backup-proof", 3600, 0)},
 	},
