@@ -70,13 +70,13 @@ func told(job string, succeeded, failed int) map[string]string {
 // the same there.
 var hostSituations = map[string][]situation{
 	"BackupOverdue": {
-		{name: "the last one is eight hours old", at: "9h", series: with(told("backup", 3600, 0), told("backup-proof", 30000, 0)),
+		{name: "the last one is eight hours old", at: "9h", quietUntil: "485m", series: with(told("backup", 3600, 0), told("backup-proof", 30000, 0)),
 			fires: []firing{{rule.Critical, nil, noBackup,
 				"The newest backup is 8h 0m 0s old, and another one should be there. A restore takes longer the older it is, and is impossible if there is none."}}},
 		{name: "there was never one", at: "8h1m", series: told("backup", -1, 0),
 			fires: []firing{{rule.Critical, nil, noBackup,
 				"The newest backup is 8h 0m 0s old, and another one should be there. A restore takes longer the older it is, and is impossible if there is none."}}},
-		{name: "a fresh one", at: "9h", series: told("backup", 21600, 0)},
+		{name: "seven hours old", at: "9h", series: told("backup", 7200, 0)},
 	},
 	"BackupFailed": {
 		{name: "the newest", at: "2h", series: with(told("backup", 3600, 1), told("backup-proof", 3600, 0)),
@@ -84,7 +84,7 @@ var hostSituations = map[string][]situation{
 		{name: "a proof", at: "2h", series: with(told("backup", 3600, 0), told("backup-proof", 3600, 1))},
 	},
 	"BackupProofOverdue": {
-		{name: "the day before yesterday's", at: "27h", series: with(told("backup-proof", 3600, 0), told("backup", 90000, 0)),
+		{name: "the day before yesterday's", at: "27h", quietUntil: "1565m", series: with(told("backup-proof", 3600, 0), told("backup", 90000, 0)),
 			fires: []firing{{rule.Critical, nil, noProof, "The last time that a backup was restored and found whole is 1d 2h 0m 0s ago. Another proof should have been made."}}},
 		{name: "yesterday's", at: "25h", series: told("backup-proof", 3600, 0)},
 	},
@@ -99,7 +99,7 @@ var hostSituations = map[string][]situation{
 // None of these alerts has a label of its own.
 var backupSituations = map[string][]situation{
 	"BackupOverdue": {
-		{name: "the last one of any kind is eight hours old", at: "9h", series: succeededAt(map[string]int{
+		{name: "the last one of any kind is eight hours old", at: "9h", quietUntil: "485m", series: succeededAt(map[string]int{
 			"backup-full": 60, "backup-differential": 120, "backup-incremental": 3600, "backup-proof": 30000}),
 			fires: []firing{{rule.Critical, nil, noBackup,
 				"The newest backup is 8h 0m 0s old, and another one should be there. A restore takes longer the older it is, and is impossible if there is none."}}},
@@ -121,7 +121,7 @@ var backupSituations = map[string][]situation{
 		{name: "a proof", at: "2h", series: with(succeededAt(map[string]int{"backup-full": 60, "backup-incremental": 3600}), run("backup-proof-29312460", 7000, true))},
 	},
 	"BackupProofOverdue": {
-		{name: "the day before yesterday's", at: "27h", series: succeededAt(map[string]int{"backup-proof": 3600, "backup-full": 90000}),
+		{name: "the day before yesterday's", at: "27h", quietUntil: "1565m", series: succeededAt(map[string]int{"backup-proof": 3600, "backup-full": 90000}),
 			fires: []firing{{rule.Critical, nil, noProof, "The last time that a backup was restored and found whole is 1d 2h 0m 0s ago. Another proof should have been made."}}},
 		{name: "yesterday's", at: "25h", series: succeededAt(map[string]int{"backup-proof": 3600, "backup-full": 60})},
 	},
@@ -129,17 +129,18 @@ var backupSituations = map[string][]situation{
 		{name: "the newest", at: "2h", series: with(succeededAt(map[string]int{"backup-proof": 3600}), run("backup-proof-29312460", 7000, true)),
 			fires: []firing{{rule.Critical, nil, "The newest backup could not be restored",
 				"The newest backup was restored into a volume of its own, and that failed or what came out is not whole. Until a proof succeeds, count on an older backup."}}},
+		{name: "one has succeeded since", at: "2h", series: with(succeededAt(map[string]int{"backup-proof": 7100}), run("backup-proof-29312460", 7000, true))},
 		{name: "a backup", at: "2h", series: with(succeededAt(map[string]int{"backup-proof": 3600}), run("backup-full-29312460", 7000, true))},
 	},
 	"BackupArchiveFailing": {
-		{name: "nothing goes", at: "30m", series: archiver(0, 2),
+		{name: "nothing goes", at: "30m", quietUntil: "1m", series: archiver(0, 2),
 			fires: []firing{{rule.Warning, nil, "The database's log is not archived",
 				"For ten minutes nothing of the write-ahead log could be put into the repository, 20 times. What was committed since would be lost with the volumes. The database goes on, and the log waits on its volume."}}},
 		{name: "some goes", at: "30m", series: archiver(1, 2)},
 		{name: "nobody writes", at: "30m", series: archiver(0, 0)},
 	},
 	"BackupArchiveQueueFull": {
-		{name: "more than half", at: "10m", series: logSize(256 + 640),
+		{name: "more than half", at: "10m", quietUntil: "0m", series: logSize(256 + 640),
 			fires: []firing{{rule.Critical, nil, "The log that waits for the archive is about to be dropped",
 				"640MiB of the write-ahead log wait for the repository. At 1024 MiB the oldest of it is dropped: the database goes on, and there is no way back to a moment before the next backup."}}},
 		{name: "less than half", at: "10m", series: logSize(256 + 500)},

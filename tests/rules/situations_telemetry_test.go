@@ -55,9 +55,9 @@ func silent(node string) []firing {
 
 var telemetrySituations = map[string][]situation{
 	"TelemetryRefused": {
-		{name: "two lines a second", at: "15m", series: map[string]string{gateway("otelcol_receiver_refused_log_records", `receiver="otlp"`): "0+120x20"},
+		{name: "two lines a second", at: "15m", quietUntil: "5m", series: map[string]string{gateway("otelcol_receiver_refused_log_records", `receiver="otlp"`): "0+120x20"},
 			fires: []firing{{rule.Warning, map[string]string{"job": "telemetry-collector", "signal": "logs"}, "The collector refuses log lines", "The collector refuses 2 log lines" + refusedText}}},
-		{name: "spans", at: "15m", series: map[string]string{gateway("otelcol_receiver_refused_spans", `receiver="otlp"`): "0+60x20"},
+		{name: "spans", at: "15m", quietUntil: "5m", series: map[string]string{gateway("otelcol_receiver_refused_spans", `receiver="otlp"`): "0+60x20"},
 			fires: []firing{{rule.Warning, map[string]string{"job": "telemetry-collector", "signal": "traces"}, "The collector refuses spans", "The collector refuses 1 spans" + refusedText}}},
 		{name: "once, at its start", at: "15m", series: map[string]string{gateway("otelcol_receiver_refused_log_records", `receiver="otlp"`): "0 120x20"}},
 	},
@@ -77,14 +77,14 @@ var telemetrySituations = map[string][]situation{
 		{name: "a minute before, still told", at: "14m", series: map[string]string{gateway("otelcol_exporter_enqueue_failed_spans", tracesExporter): "_x5 6x40"},
 			fires: []firing{{rule.Warning, byExporter("traces", "otlp_http/traces"), "The collector loses spans", "6 spans" + lostText}}},
 		{name: "an agent on a node tries again", at: "8m", series: map[string]string{gateway("otelcol_exporter_send_failed_log_records_total", `exported_job="alphapulse-log-agent",exporter="otlp_http/alphapulse-dev"`): "_x5 99x20"}},
-		{name: "long ago", at: "30m", series: map[string]string{
+		{name: "ten minutes ago", at: "15m", series: map[string]string{
 			gateway("otelcol_exporter_send_failed_log_records", logsExporter): "_x5 40x40", gateway("otelcol_exporter_send_failed_spans", tracesExporter): "7x40"}},
 	},
 	"TelemetryNotSent": {
-		{name: "VictoriaLogs is away", at: "20m", series: map[string]string{
+		{name: "VictoriaLogs is away", at: "20m", quietUntil: "13m", series: map[string]string{
 			gateway("otelcol_exporter_queue_size", logsExporter): "0x5 0+1000x20", gateway("otelcol_exporter_sent_log_records", logsExporter): "0+100x5 500x20"},
 			fires: []firing{{rule.Warning, byExporter("logs", "otlp_http/logs"), "The backend takes no log lines", fmt.Sprintf(waitsText, "otlp_http/logs")}}},
-		{name: "Jaeger never was there", at: "20m", series: map[string]string{gateway("otelcol_exporter_queue_size", tracesExporter): "0+1000x30"},
+		{name: "Jaeger never was there", at: "20m", quietUntil: "5m", series: map[string]string{gateway("otelcol_exporter_queue_size", tracesExporter): "0+1000x30"},
 			fires: []firing{{rule.Warning, byExporter("traces", "otlp_http/traces"), "The backend takes no spans", fmt.Sprintf(waitsText, "otlp_http/traces")}}},
 		{name: "slow, but it takes", at: "20m", series: map[string]string{
 			gateway("otelcol_exporter_queue_size", logsExporter): "0+1000x30", gateway("otelcol_exporter_sent_log_records", logsExporter): "0+1x30"}},
@@ -92,7 +92,7 @@ var telemetrySituations = map[string][]situation{
 			gateway("otelcol_exporter_queue_size", logsExporter): "0x30", gateway("otelcol_exporter_sent_log_records", logsExporter): "500x30"}},
 	},
 	"TelemetryQueueFilling": {
-		{name: "51 of 100", at: "20m", series: map[string]string{
+		{name: "51 of 100", at: "20m", quietUntil: "9m", series: map[string]string{
 			gateway("otelcol_exporter_queue_size", logsExporter): "51x30", gateway("otelcol_exporter_queue_capacity", logsExporter): "100x30"},
 			fires: []firing{{rule.Warning, map[string]string{"job": "telemetry-collector", "exporter": "otlp_http/logs"}, "The collector's queue is filling up",
 				"51% of the queue of otlp_http/logs is used. Once it is full, what comes is lost."}}},
@@ -118,13 +118,13 @@ var telemetrySituations = map[string][]situation{
 		{name: "no agent", at: "40m", series: with(map[string]string{gatewayUp: "1x60"}, podsOnBoth)},
 	},
 	"LogStoreReadOnly": {
-		{name: "its volume is full", at: "15m", series: map[string]string{`vl_storage_is_read_only{job="telemetry-logs",path="/data"}`: "0x5 1x20"},
+		{name: "its volume is full", at: "15m", quietUntil: "10m", series: map[string]string{`vl_storage_is_read_only{job="telemetry-logs",path="/data"}`: "0x5 1x20"},
 			fires: []firing{{rule.Warning, map[string]string{"job": "telemetry-logs", "path": "/data"}, "The store of the logs takes nothing",
 				"VictoriaLogs found too little room on its volume and refuses every line. The collector keeps them until its queue is full."}}},
 		{name: "for a moment", at: "15m", series: map[string]string{`vl_storage_is_read_only{job="telemetry-logs",path="/data"}`: "0x5 1x2 0x20"}},
 	},
 	"TraceStoreFailing": {
-		{name: "three spans a second", at: "15m", series: map[string]string{`otelcol_exporter_send_failed_spans{job="telemetry-traces",exporter="jaeger_storage_exporter"}`: "0+180x20"},
+		{name: "three spans a second", at: "15m", quietUntil: "5m", series: map[string]string{`otelcol_exporter_send_failed_spans{job="telemetry-traces",exporter="jaeger_storage_exporter"}`: "0+180x20"},
 			fires: []firing{{rule.Warning, map[string]string{"job": "telemetry-traces"}, "The store of the traces cannot write",
 				"Jaeger loses 3 spans per second, as it cannot write them to its volume."}}},
 		{name: "a few, once", at: "15m", series: map[string]string{`otelcol_exporter_send_failed_spans{job="telemetry-traces",exporter="jaeger_storage_exporter"}`: "0 9x20"}},

@@ -3,6 +3,7 @@ package rules_test
 import (
 	"fmt"
 	"maps"
+	"math"
 
 	"github.com/alphapulse/alphapulse-infra/components/room/rule"
 )
@@ -16,6 +17,9 @@ type situation struct {
 	series map[string]string
 	// at is the time since the start.
 	at string
+	// quietUntil is the last time at which nothing fires yet, a minute before the alert does; "" where
+	// another situation tells.
+	quietUntil string
 	// fires is empty where the alert stays quiet.
 	fires []firing
 }
@@ -28,15 +32,51 @@ type firing struct {
 
 // traffic is four hours of 600 requests a minute, of which so many fail and so
 // many take longer than the objective allows.
-func traffic(failed, slow int) map[string]string {
-	const perMinute, minutes = 600, 250
-	grows := func(by int) string { return fmt.Sprintf("0+%dx%d", by, minutes) }
+func traffic(failed, slow float64) map[string]string { return calls(600, failed, slow, 250, 0) }
+
+// calls are so many requests a minute, and none at all in so many minutes then.
+func calls(perMinute, failed, slow float64, minutes, then int) map[string]string {
+	grows := func(by float64) string { return growing(by, minutes, then) }
 	return map[string]string{
 		`http_requests_total{job="backend",pod="a",status="200"}`:              grows(perMinute - failed),
 		`http_requests_total{job="backend",pod="a",status="503"}`:              grows(failed),
 		`http_request_duration_seconds_count{job="backend",pod="a"}`:           grows(perMinute),
 		`http_request_duration_seconds_bucket{job="backend",le="0.2",pod="a"}`: grows(perMinute - slow),
 	}
+}
+
+// belowBurning are situations just below the rates of an error or a latency budget's four pairs of
+// windows, and just too few requests for each. What a longer window has seen by then is not enough
+// for it. A share is that of the requests that are bad.
+func belowBurning(of func(perMinute, bad float64, minutes, then int) map[string]string, below, above [4]float64) []situation {
+	var all []situation
+	for i, window := range []struct {
+		name string
+		// at is when what lasts has lasted for long enough; few are so many requests in each of the
+		// first two minutes that the window has just too few of them, fewAt the same for those.
+		at, fewAt int
+		few       float64
+	}{{"an hour", 10, 4, 88}, {"six hours", 40, 20, 529}, {"a day", 120, 70, 2117}, {"three days", 240, 190, 6350}} {
+		all = append(all,
+			situation{name: fmt.Sprintf("%g for %s", below[i], window.name), at: fmt.Sprintf("%dm", window.at), series: of(600, 600*below[i], window.at, 0)},
+			situation{name: "too few for " + window.name, at: fmt.Sprintf("%dm", window.fewAt), series: of(window.few, math.Round(window.few*above[i]), 2, window.fewAt)})
+	}
+	return all
+}
+
+// Shares just below what burns the budget, and ones that would for a window, and for no shorter one.
+var (
+	belowErrors, aboveErrors = [4]float64{0.14, 0.058, 0.029, 0.0095}, [4]float64{0.2, 0.1, 0.04, 0.02}
+	belowSlow, aboveSlow     = [4]float64{0.7, 0.29, 0.145, 0.0475}, [4]float64{0.8, 0.5, 0.2, 0.1}
+)
+
+// growing is a counter that grows for some minutes and then stays as it is.
+func growing(by float64, minutes, then int) string {
+	values := fmt.Sprintf("0+%gx%d", by, minutes)
+	if then > 0 {
+		values += fmt.Sprintf(" %gx%d", by*float64(minutes), then-1)
+	}
+	return values
 }
 
 // with adds series to others.

@@ -9,7 +9,7 @@ import (
 
 var workloadsSituations = map[string][]situation{
 	"PodCrashLooping": {
-		{name: "between two attempts", at: "10m", series: map[string]string{
+		{name: "between two attempts", at: "10m", quietUntil: "4m", series: map[string]string{
 			kube("kube_pod_container_status_waiting_reason", `pod="a",container="api",reason="CrashLoopBackOff"`): "1 1 _ 1 1 _ 1 1 1 1 1"},
 			fires: []firing{{rule.Warning, state(map[string]string{"workload": "a", "pod": "a", "container": "api", "reason": "CrashLoopBackOff"}), crashSummary,
 				"Container api of pod a" + crashText}}},
@@ -34,7 +34,7 @@ var workloadsSituations = map[string][]situation{
 			kube("kube_pod_container_status_restarts_total", `pod="a",container="api"`):                        "0x4 1x20"}},
 	},
 	"ContainerThrottled": {
-		{name: "three in ten", at: "25m", series: throttling("backend-7d9c8b6f5-x2x4z", "api", 600, 180),
+		{name: "three in ten", at: "25m", quietUntil: "15m", series: throttling("backend-7d9c8b6f5-x2x4z", "api", 600, 180),
 			fires: []firing{{rule.Warning, map[string]string{"job": "kubelet", "namespace": "n", "workload": "backend", "pod": "backend-7d9c8b6f5-x2x4z", "container": "api"},
 				"A container is held back at its CPU limit",
 				"Container api of pod backend-7d9c8b6f5-x2x4z has had to wait in 30% of the time in which it had work, for 15 minutes: its CPU limit is too low for what it does."}}},
@@ -47,7 +47,7 @@ var workloadsSituations = map[string][]situation{
 		{name: "the pod as a whole, which is its containers", at: "25m", series: throttling("cache-0", "", 600, 600)},
 	},
 	"PodNotReady": {
-		{name: "running, not ready", at: "20m", series: map[string]string{
+		{name: "running, not ready", at: "20m", quietUntil: "14m", series: map[string]string{
 			kube("kube_pod_status_ready", `pod="a",condition="true"`): "0x30", kube("kube_pod_status_phase", `pod="a",phase="Running"`): "1x30"},
 			fires: []firing{{rule.Warning, state(map[string]string{"workload": "a", "pod": "a", "condition": "true"}), "A pod does not become ready",
 				"Pod a is not ready for 15 minutes and gets no traffic."}}},
@@ -57,7 +57,7 @@ var workloadsSituations = map[string][]situation{
 			kube("kube_pod_status_ready", `pod="a",condition="true"`): "0x30", kube("kube_pod_status_phase", `pod="a",phase="Succeeded"`): "1x30", kube("kube_pod_status_phase", `pod="a",phase="Running"`): "0x30"}},
 	},
 	"ReplicasMissing": {
-		{name: "a deployment", at: "20m", series: map[string]string{
+		{name: "a deployment", at: "20m", quietUntil: "14m", series: map[string]string{
 			kube("kube_deployment_spec_replicas", `deployment="backend"`): "3x30", kube("kube_deployment_status_replicas_available", `deployment="backend"`): "1x30"},
 			fires: []firing{{rule.Warning, state(map[string]string{"workload": "backend", "deployment": "backend"}), "backend runs with too few pods", "2" + replicasText}}},
 		{name: "a stateful set", at: "20m", series: map[string]string{
@@ -69,7 +69,7 @@ var workloadsSituations = map[string][]situation{
 			kube("kube_deployment_spec_replicas", `deployment="backend"`): "3x10 6x20", kube("kube_deployment_status_replicas_available", `deployment="backend"`): "3x14 6x20"}},
 	},
 	"AutoscalerAtMaximum": {
-		{name: "ten of ten", at: "20m", series: map[string]string{
+		{name: "ten of ten", at: "20m", quietUntil: "14m", series: map[string]string{
 			kube("kube_horizontalpodautoscaler_status_current_replicas", `horizontalpodautoscaler="backend"`): "10x30",
 			kube("kube_horizontalpodautoscaler_spec_max_replicas", `horizontalpodautoscaler="backend"`):       "10x30",
 			kube("kube_horizontalpodautoscaler_spec_min_replicas", `horizontalpodautoscaler="backend"`):       "3x30"},
@@ -85,7 +85,7 @@ var workloadsSituations = map[string][]situation{
 			kube("kube_horizontalpodautoscaler_spec_min_replicas", `horizontalpodautoscaler="backend"`):       "3x30"}},
 	},
 	"AutoscalerNotScaling": {
-		{name: "no metrics", at: "20m", series: map[string]string{
+		{name: "no metrics", at: "20m", quietUntil: "14m", series: map[string]string{
 			kube("kube_horizontalpodautoscaler_status_condition", `horizontalpodautoscaler="backend",condition="ScalingActive",status="false"`): "1x30"},
 			fires: []firing{{rule.Warning, state(map[string]string{"workload": "backend", "horizontalpodautoscaler": "backend", "condition": "ScalingActive", "status": "false"}), "backend does not scale",
 				"The autoscaler of backend cannot read the usage of its pods, mostly because the metrics server does not answer. The number of pods stays as it is."}}},
@@ -94,15 +94,15 @@ var workloadsSituations = map[string][]situation{
 			kube("kube_horizontalpodautoscaler_status_condition", `horizontalpodautoscaler="backend",condition="ScalingLimited",status="true"`): "1x30"}},
 	},
 	"VolumeFilling": {
-		{name: "97 % of the database's", at: "10m", series: map[string]string{
+		{name: "97 % of the database's", at: "10m", quietUntil: "4m", series: map[string]string{
 			`pg_database_size_bytes{job="database",pod="database-0",datname="alphapulse"}`: "90x20", `pg_wal_size_bytes{job="database",pod="database-0"}`: "7x20", fmt.Sprintf(claimSize, "database"): "100x20"},
 			fires: []firing{{rule.Critical, map[string]string{"workload": "database", "persistentvolumeclaim": "database"}, "The volume of database is filling up",
 				"97% of the claim database is used. Once it is full, writes fail."}}},
-		{name: "90 % of the cache's", at: "20m", series: map[string]string{
+		{name: "90 % of the cache's", at: "20m", quietUntil: "14m", series: map[string]string{
 			`redis_aof_current_size_bytes{job="cache"}`: "90x30", fmt.Sprintf(claimSize, "cache"): "100x30"},
 			fires: []firing{{rule.Warning, map[string]string{"workload": "cache", "persistentvolumeclaim": "cache"}, "The volume of cache is filling up",
 				"90% of the claim cache is used. Enlarge it before it is full."}}},
-		{name: "growing fast", at: "8h", series: map[string]string{
+		{name: "growing fast", at: "8h", quietUntil: "260m", series: map[string]string{
 			`pg_database_size_bytes{job="database",pod="database-0",datname="alphapulse"}`: "40+0.05x500", `pg_wal_size_bytes{job="database",pod="database-0"}`: "0x500", fmt.Sprintf(claimSize, "database"): "100x500"},
 			fires: []firing{{rule.Warning, map[string]string{"workload": "database", "persistentvolumeclaim": "database", "trend": "growing"}, "The volume of database is filling up",
 				"64% of the claim database is used. If it goes on growing as in the last six hours, it is full within four days."}}},
@@ -116,7 +116,11 @@ var workloadsSituations = map[string][]situation{
 		{name: "growing fast, half full soon", at: "3h", series: map[string]string{`redis_aof_current_size_bytes{job="cache"}`: "40+0.05x300", fmt.Sprintf(claimSize, "cache"): "100x300"}},
 		{name: "growing to 97 % within four days", at: "8h", series: map[string]string{`redis_aof_current_size_bytes{job="cache"}`: "60+0.0059x500", fmt.Sprintf(claimSize, "cache"): "100x500"}},
 		{name: "growing slowly", at: "8h", series: map[string]string{
-			`pg_database_size_bytes{job="database",pod="database-0",datname="alphapulse"}`: "60+0.001x500", `pg_wal_size_bytes{job="database",pod="database-0"}`: "0x500", fmt.Sprintf(claimSize, "database"): "100x500"}},
+			`pg_database_size_bytes{job="database",pod="database-0",datname="alphapulse"}`: "60+0.006x500", `pg_wal_size_bytes{job="database",pod="database-0"}`: "0x500", fmt.Sprintf(claimSize, "database"): "100x500"}},
+		{name: "84 % of the cache's", at: "20m", series: map[string]string{
+			`redis_aof_current_size_bytes{job="cache"}`: "84x30", fmt.Sprintf(claimSize, "cache"): "100x30"}},
+		{name: "growing fast, but not half full yet", at: "8h", series: map[string]string{
+			`pg_database_size_bytes{job="database",pod="database-0",datname="alphapulse"}`: "44+0.01x500", `pg_wal_size_bytes{job="database",pod="database-0"}`: "0x500", fmt.Sprintf(claimSize, "database"): "100x500"}},
 		{name: "silences fill Alertmanager's", at: "20m", series: map[string]string{
 			`alertmanager_nflog_snapshot_size_bytes{job="monitoring-alertmanager"}`: "6x30", `alertmanager_silences_snapshot_size_bytes{job="monitoring-alertmanager"}`: "80x30",
 			fmt.Sprintf(claimSize, "monitoring-alertmanager"): "100x30"},
@@ -130,7 +134,7 @@ var workloadsSituations = map[string][]situation{
 			`prometheus_tsdb_head_chunks_storage_size_bytes{job="monitoring-prometheus"}`: "1x500", fmt.Sprintf(claimSize, "monitoring-prometheus"): "100x500"}},
 	},
 	"ImagePullFailing": {
-		{name: "it does not exist", at: "20m", series: map[string]string{
+		{name: "it does not exist", at: "20m", quietUntil: "9m", series: map[string]string{
 			kube("kube_pod_container_status_waiting_reason", `pod="backend-engine-7d9c8b6f5-x2x4z",container="engine",reason="ImagePullBackOff"`): "1x30"},
 			fires: []firing{{rule.Warning, state(map[string]string{"workload": "backend-engine", "pod": "backend-engine-7d9c8b6f5-x2x4z", "container": "engine", "reason": "ImagePullBackOff"}),
 				"An image cannot be pulled", "The image of container engine of pod backend-engine-7d9c8b6f5-x2x4z cannot be had (ImagePullBackOff)."}}},
@@ -138,7 +142,7 @@ var workloadsSituations = map[string][]situation{
 			kube("kube_pod_container_status_waiting_reason", `pod="a",container="api",reason="ErrImagePull"`): "1x5 stale"}},
 	},
 	"ContainerConfigurationInvalid": {
-		{name: "a Secret is missing", at: "20m", series: map[string]string{
+		{name: "a Secret is missing", at: "20m", quietUntil: "9m", series: map[string]string{
 			kube("kube_pod_init_container_status_waiting_reason", `pod="cache-0",container="wait",reason="CreateContainerConfigError"`): "1x30"},
 			fires: []firing{{rule.Warning, state(map[string]string{"workload": "cache", "pod": "cache-0", "container": "wait", "reason": "CreateContainerConfigError"}),
 				"A container cannot be started", "Container wait of pod cache-0 cannot be started (CreateContainerConfigError): something that it names is missing or refused."}}},
@@ -146,13 +150,13 @@ var workloadsSituations = map[string][]situation{
 			kube("kube_pod_container_status_waiting_reason", `pod="cache-0",container="redis",reason="CreateContainerConfigError"`): "1x4 stale"}},
 	},
 	"PodUnschedulable": {
-		{name: "no node has room", at: "15m", series: map[string]string{kube("kube_pod_status_unschedulable", `pod="backend-5f6d8-abc12"`): "1x30"},
+		{name: "no node has room", at: "15m", quietUntil: "9m", series: map[string]string{kube("kube_pod_status_unschedulable", `pod="backend-5f6d8-abc12"`): "1x30"},
 			fires: []firing{{rule.Warning, state(map[string]string{"workload": "backend-5f6d8-abc12", "pod": "backend-5f6d8-abc12"}),
 				"A pod finds no node", "No node has room for pod backend-5f6d8-abc12, or none satisfies what it asks for."}}},
 		{name: "a node is added in time", at: "15m", series: map[string]string{kube("kube_pod_status_unschedulable", `pod="backend-5f6d8-abc12"`): "1x8 stale"}},
 	},
 	"RolloutStuck": {
-		{name: "a deployment at its deadline", at: "20m", series: map[string]string{
+		{name: "a deployment at its deadline", at: "20m", quietUntil: "14m", series: map[string]string{
 			kube("kube_deployment_status_condition", `deployment="backend",condition="Progressing",status="false"`): "1x30"},
 			fires: []firing{{rule.Warning, state(map[string]string{"workload": "backend", "deployment": "backend", "condition": "Progressing", "status": "false"}),
 				"The rollout of backend does not end", "Pods of backend still run as they did before the last change, and no new one became ready in time."}}},
@@ -166,16 +170,16 @@ var workloadsSituations = map[string][]situation{
 			kube("kube_statefulset_status_replicas_updated", `statefulset="database"`):                              "0x12 1x20"}},
 	},
 	"AutoscalerFlapping": {
-		{name: "every three minutes", at: "50m", series: map[string]string{
+		{name: "every three minutes", at: "50m", quietUntil: "41m", series: map[string]string{
 			kube("kube_horizontalpodautoscaler_status_desired_replicas", `horizontalpodautoscaler="backend"`): strings.Repeat("3x2 5x2 ", 10)},
 			fires: []firing{{rule.Warning, state(map[string]string{"workload": "backend", "horizontalpodautoscaler": "backend"}),
 				"The autoscaler of backend goes up and down",
 				"The autoscaler of backend changed the number of pods 9 times within half an hour. Each change costs starts and drained connections."}}},
-		{name: "every four minutes", at: "50m", series: map[string]string{
-			kube("kube_horizontalpodautoscaler_status_desired_replicas", `horizontalpodautoscaler="backend"`): strings.Repeat("3x3 5x3 ", 10)}},
+		{name: "eight times in each half an hour", at: "55m", series: map[string]string{
+			kube("kube_horizontalpodautoscaler_status_desired_replicas", `horizontalpodautoscaler="backend"`): strings.Repeat("3x3 5x3 3x3 5x3 3x3 5x2 3x2 5x2 ", 2)}},
 	},
 	"QuotaNearlyUsed": {
-		{name: "91 of 100", at: "20m", series: map[string]string{
+		{name: "91 of 100", at: "20m", quietUntil: "14m", series: map[string]string{
 			kube("kube_resourcequota", `resourcequota="stack",resource="limits.cpu",type="used"`): "91x30",
 			kube("kube_resourcequota", `resourcequota="stack",resource="limits.cpu",type="hard"`): "100x30"},
 			fires: []firing{{rule.Warning, state(map[string]string{"resourcequota": "stack", "resource": "limits.cpu"}),
@@ -198,13 +202,13 @@ var workloadsSituations = map[string][]situation{
 		{name: "it is tried again", at: "5m", series: map[string]string{kube("kube_job_failed", `job_name="backup-29312460",condition="true"`): "0x10"}},
 	},
 	"ClaimPending": {
-		{name: "no volume", at: "20m", series: map[string]string{kube("kube_persistentvolumeclaim_status_phase", `persistentvolumeclaim="database",phase="Pending"`): "1x30"},
+		{name: "no volume", at: "20m", quietUntil: "14m", series: map[string]string{kube("kube_persistentvolumeclaim_status_phase", `persistentvolumeclaim="database",phase="Pending"`): "1x30"},
 			fires: []firing{{rule.Warning, state(map[string]string{"workload": "database", "persistentvolumeclaim": "database", "phase": "Pending"}),
 				"A claim gets no volume", "The claim database waits for a volume for 15 minutes. The pod that uses it cannot start."}}},
 		{name: "after ten minutes", at: "20m", series: map[string]string{kube("kube_persistentvolumeclaim_status_phase", `persistentvolumeclaim="database",phase="Pending"`): "1x10 0x20"}},
 	},
 	"NodeLost": {
-		{name: "with two workloads", at: "10m", series: with(
+		{name: "with two workloads", at: "10m", quietUntil: "4m", series: with(
 			lostPod("database-0", "n1", ""), lostPod("backend-7d9c8b6f5-x2x4z", "n1", ""), lostPod("backend-7d9c8b6f5-k8v7d", "n1", ""), runningPod("backend-7d9c8b6f5-2qzrt", "n2")),
 			fires: []firing{
 				{rule.Critical, map[string]string{"job": "monitoring-kube-state-metrics", "namespace": "n", "node": "n1", "workload": "backend"},
@@ -215,7 +219,7 @@ var workloadsSituations = map[string][]situation{
 		{name: "its pods are being replaced", at: "20m", start: 9000, series: lostPod("database-0", "n1", "9400"),
 			fires: []firing{{rule.Critical, map[string]string{"job": "monitoring-kube-state-metrics", "namespace": "n", "node": "n1", "workload": "database"},
 				"A node is lost", "The node n1 does not report any more. 1 of the pods of database ran there."}}},
-		{name: "long ago", at: "20m", start: 9000, series: lostPod("database-0", "n1", "6000")},
+		{name: "an hour ago", at: "20m", start: 9000, series: lostPod("database-0", "n1", "6590")},
 		{name: "a pod that is not ready by itself", at: "10m", series: map[string]string{
 			kube("kube_pod_info", `pod="database-0",node="n1"`):                                "1x30",
 			kube("kube_pod_status_ready", `pod="database-0",condition="true"`):                 "0x30",
