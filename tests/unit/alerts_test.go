@@ -62,8 +62,8 @@ func TestOwnersAndLimitsOfAlerts(t *testing.T) {
 		"cacheAlertLimits":    `{"hitRatio":0.91}`,
 		"backendAlertLimits":  `{"errors":0.002,"slow":0.03}`,
 		"kubeletMetrics":      "true",
-		"workloadAlertLimits": `{"throttled":0.33}`,
-		"tradingAlertLimits":  `{"accuracy":0.41,"scored":51,"drawdown":0.02,"silentHours":3,"refused":9,"routine":["lunch"]}`,
+		"workloadAlertLimits": `{"throttled":"0.33"}`, // as the command line may store it,
+		"tradingAlertLimits":  `{"accuracy":0.41,"scored":51,"drawdown":0.02,"silentHours":"3","refused":9,"routine":["lunch"]}`,
 	})
 	for alert, owner := range map[string]string{
 		"DatabaseDown": "dba", "EngineAbsent": "desk", "DrawdownHigh": "desk", "APIDown": "backend", "CacheDown": "platform",
