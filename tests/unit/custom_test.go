@@ -1,6 +1,7 @@
 package unit
 
 import (
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -124,11 +125,16 @@ func TestCustomFolderIsChecked(t *testing.T) {
 // what is right by itself may be too much beside the rest, or be told to nobody.
 func TestCustomFolderBesideTheRest(t *testing.T) {
 	const group = "groups:\n- name: mine\n  rules:\n  - {record: 'mine:%', expr: up}\n"
-	// Short as it is written, and long as Alertmanager reads it.
-	var routes strings.Builder
-	routes.WriteString("routes:\n")
-	for range 4000 {
-		routes.WriteString("- &a\n receiver: none\n matchers:\n - a=b\n routes:\n - receiver: none\n   matchers:\n   - a=b\n   group_by:\n   - a\n   - b\n   - c\n   - d\n   - e\n   - f\n")
+	// Short as it is written, and long as it is rendered: each level takes more blanks.
+	block := "- receiver: none\n  matchers:\n  - a=b\n"
+	indent := "  "
+	for range 10 {
+		block += indent + "routes:\n" + indent + "- continue: true\n"
+		indent += "  "
+	}
+	block += indent + "group_by:\n"
+	for label := range 20 {
+		block += fmt.Sprintf("%s- l%d\n", indent, label)
 	}
 	for name, c := range map[string]struct {
 		files, with map[string]string
@@ -136,7 +142,7 @@ func TestCustomFolderBesideTheRest(t *testing.T) {
 	}{
 		"groups of an Operator": {map[string]string{"rules/a.yaml": strings.ReplaceAll(group, "%", "a"), "rules/b.yaml": strings.ReplaceAll(group, "%", "b")}, operatorAlone, `monitoringFolder: rules/b.yaml:2: rules/a.yaml has a group of rules called "mine"`},
 		"groups of our own":     {map[string]string{"rules/a.yaml": strings.ReplaceAll(group, "%", "a"), "rules/b.yaml": strings.ReplaceAll(group, "%", "b")}, nil, ""},
-		"long routes":           {map[string]string{"routes/a.yaml": routes.String()}, nil, "monitoringFolder: routes: with them Alertmanager's configuration holds"},
+		"long routes":           {map[string]string{"routes/a.yaml": "routes:\n" + strings.Repeat(block, (690<<10)/len(block))}, nil, "monitoringFolder: routes: with them Alertmanager's configuration holds"},
 	} {
 		folder := t.TempDir()
 		for file, text := range c.files {

@@ -67,6 +67,7 @@ var mistakes = map[string][]mistake{
 		{key: "grafanaOidcAuthUrl", value: "https://u:hunter2@x.example.com/a?key=hunter2", with: others(signedOn, "grafanaOidcAuthUrl"), says: []string{`"https://…@x.example.com/a?key=…" is not`}},
 		{key: "edgeOidcIssuer", value: "https://u:hunter2@x.example.com", with: others(knownUsers, "edgeOidcIssuer"), says: []string{`"https://…@x.example.com" is not`}},
 		{key: "operatorPrometheusUrl", value: "http://u:hunter2@x.example.com", with: operatorAlone, says: []string{`"http://…@x.example.com" is no http address`}},
+		{key: "dockerHost", value: "ssh://u:hunter2%zz@x.example.com", with: map[string]string{"buildImages": "true", "registry": "ghcr.io/acme"}, says: []string{`"ssh://…@x.example.com" is not the address of an engine`}},
 		{key: "remoteWriteUrl", value: "https://x.example.com:99999/", says: []string{"is no https URL"}},
 		{key: "remoteWriteUrl", value: "https://x.example.com:0/", says: []string{"is no https URL"}},
 		{key: "logsUrl", value: "https://x..y", with: map[string]string{"logsBackend": "otlp"}, says: []string{"is not an https address"}},
