@@ -67,6 +67,7 @@ var mistakes = map[string][]mistake{
 		{key: "grafanaOidcAuthUrl", value: "https://u:hunter2@x.example.com/a?key=hunter2", with: others(signedOn, "grafanaOidcAuthUrl"), says: []string{`"https://…@x.example.com/a?key=…" is not`}},
 		{key: "edgeOidcIssuer", value: "https://u:hunter2@x.example.com", with: others(knownUsers, "edgeOidcIssuer"), says: []string{`"https://…@x.example.com" is not`}},
 		{key: "operatorPrometheusUrl", value: "http://u:hunter2@x.example.com", with: operatorAlone, says: []string{`"http://…@x.example.com" is no http address`}},
+		{key: "databaseBackupEndpoint", value: "https://u:hunter2@s3.example.com", says: []string{`"https://…@s3.example.com": want host or host:port`}},
 		{key: "dockerHost", value: "ssh://u:hunter2%zz@x.example.com", with: map[string]string{"buildImages": "true", "registry": "ghcr.io/acme"}, says: []string{`"ssh://…@x.example.com" is not the address of an engine`}},
 		{key: "remoteWriteUrl", value: "https://x.example.com:99999/", says: []string{"is no https URL"}},
 		{key: "remoteWriteUrl", value: "https://x.example.com:0/", says: []string{"is no https URL"}},
@@ -375,6 +376,8 @@ func TestNearMistakesAreAccepted(t *testing.T) {
 		{"cacheImage": "redis@sha256:" + strings.Repeat("0", 64)},
 		{"imagePullCredentials": `{"auths":{"ghcr.io":{"auth":"dXNlcjpwdw=="},"quay.io":{"username":"u","password":"p"},"acme.azurecr.io":{"identitytoken":"t"}},"HttpHeaders":{}}`},
 		{"alertWebhookUrl": "https://slack.com.example.com/hook", "heartbeatWebhookUrl": "https://hc-ping.com/uuid"},
+		{"remoteWriteUrl": "https://metrics.example.com/write?tenant=a&keys=2"},
+		{"alertReceivers": `{"mail":{"email":{"smarthost":"smtp.example.com:587","from":"a@example.com","to":["b@example.com"]}}}`},
 		{"domain": "10-0-0-1.example.com"},
 		{"domain": "4th.example.co2"},
 		{"edgeTrustedProxies": `["10.0.0.0/8","fc00::/7"]`},
@@ -387,6 +390,21 @@ func TestNearMistakesAreAccepted(t *testing.T) {
 	}
 	run(t, "prod", map[string]string{"backendMemoryUtilization": "0"})
 	run(t, "prod", map[string]string{"kubeconfig": "/etc/kubernetes/admin.conf"})
+}
+
+// How long an Elasticsearch keeps log lines is told to it on a cluster alone.
+func TestRetentionOfAnElasticsearch(t *testing.T) {
+	for stack, says := range map[string]string{"prod": "", "single": "logsRetention: it has an effect only while logsBackend is local, or on a cluster elasticsearch"} {
+		config, err := recorder.StackConfig(stack)
+		require.NoError(t, err)
+		maps.Copy(config, map[string]string{"logsBackend": "elasticsearch", "logsUrl": "https://es.example.com", "logsRetention": "30d"})
+		_, err = stacks.Parse(stack, config, nil, stacks.Previous{})
+		if says == "" {
+			require.NoError(t, err)
+			continue
+		}
+		require.ErrorContains(t, err, says)
+	}
 }
 
 // warned is what the stack prod warns of with these settings.
