@@ -58,8 +58,8 @@ func deployedRules(t *testing.T, with map[string]string) map[string]struct {
 func TestOwnersAndLimitsOfAlerts(t *testing.T) {
 	alerts := deployedRules(t, map[string]string{
 		"alertOwners":         `{"database":"dba","trading":"desk","monitoring":"sre","edge":"network"}`,
-		"databaseAlertLimits": `{"connections":0.71,"lagSeconds":7,"transactionSeconds":77,"deadlocks":"17","rollbacks":0.17,"temporaryBytes":777,"poolerWaitSeconds":27}`,
-		"cacheAlertLimits":    `{"hitRatio":"0.91"}`,
+		"databaseAlertLimits": `{"connections":"0.71","lagSeconds":7,"transactionSeconds":77,"deadlocks":"17","rollbacks":0.17,"temporaryBytes":777,"poolerWaitSeconds":27}`,
+		"cacheAlertLimits":    `{"hitRatio":0.91}`,
 		"backendAlertLimits":  `{"errors":0.002,"slow":0.03}`,
 		"kubeletMetrics":      "true",
 		"workloadAlertLimits": `{"throttled":0.33}`,
