@@ -63,7 +63,7 @@ func engineAddress(v string) error {
 		}
 	}
 	if err != nil || !slices.Contains([]string{"unix", "tcp", "ssh"}, u.Scheme) {
-		return fmt.Errorf("%q is not the address of an engine: write e.g. unix:///var/run/docker.sock or ssh://user@host", v)
+		return fmt.Errorf("%q is not the address of an engine: write e.g. unix:///var/run/docker.sock or ssh://user@host", room.Shown(v))
 	}
 	return nil
 }

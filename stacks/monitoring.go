@@ -107,6 +107,8 @@ func (r namedReceiver) receiver() monitoring.Receiver {
 func (r namedReceiver) problems() []error {
 	c := strings.TrimSpace(r.Credential)
 	switch {
+	case c == "" && r.Email != nil && r.Email.Username != "":
+		return []error{fmt.Errorf("its credential is missing, and email.username is set: `pulumi config set --secret --path alertReceivers.%s.credential`, or take the username away", r.Name)}
 	case c == "" && r.AsksForCredential():
 		return []error{fmt.Errorf("its credential is missing: `pulumi config set --secret --path alertReceivers.%s.credential`", r.Name)}
 	case c == "":

@@ -44,10 +44,7 @@ func (s *Stack) ownerSettings(g *settings.Group) {
 func (s *Stack) remoteSettings(g *settings.Group) {
 	w := &monitoring.RemoteWrite{}
 	on := settings.While(func() bool { return w.URL != "" }, "remoteWriteUrl is set")
-	g.Text(&w.URL, "remoteWriteUrl", "https address of a server that Prometheus sends its samples to as well, by remote write.", settings.Valid(func(v string) error {
-		_, err := config.HTTPSPort(v)
-		return err
-	}), s.ownServer())
+	g.Text(&w.URL, "remoteWriteUrl", "https address of a server that Prometheus sends its samples to as well, by remote write.", settings.Valid(config.CheckRemoteURL), s.ownServer())
 	g.Bool(&s.Monitoring.Prometheus.OTLP, "prometheusOtlp", "Take metrics by OTLP over HTTP, too: API, engine and dashboard are told where by OTEL_EXPORTER_OTLP_METRICS_ENDPOINT, and whoever has the login sends through the edge, below /prometheus/api/v1/otlp.",
 		s.ownServer(), settings.Only(room.Kubernetes))
 	g.Text(&w.Username, "remoteWriteUsername", "User of basic authentication there; by default remoteWriteCredential is a bearer token.", settings.Valid(user), on)
@@ -114,8 +111,12 @@ func limits(into any) func(raw string) error {
 
 func limitName(field string) string { return strings.ToLower(field[:1]) + field[1:] }
 
-// limit reads one.
+// limit reads one. The command line may store a number as a text.
 func limit(into reflect.Value, raw json.RawMessage) error {
+	var text string
+	if into.Kind() != reflect.Slice && raw[0] == '"' && json.Unmarshal(raw, &text) == nil {
+		raw = json.RawMessage(strings.TrimSpace(text))
+	}
 	err := json.Unmarshal(raw, into.Addr().Interface())
 	switch into.Kind() {
 	case reflect.Float64:

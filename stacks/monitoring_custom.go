@@ -1,7 +1,11 @@
 package stacks
 
 import (
+	"fmt"
+	"maps"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
@@ -21,7 +25,14 @@ func (s *Stack) customSettings(g *settings.Group) {
 		"Folder with your own rules, dashboards, scrape configurations and routes, relative to the program's; docs/custom-monitoring.md says what is in it. It is checked before anything changes.")
 	g.Variables(&c.credentials, "monitoringCredentials",
 		"Secrets that your own scrape configurations name, as "+custom.CredentialsPath+"/NAME.", settings.Secret,
-		settings.While(func() bool { return c.folder != "" }, "monitoringFolder is set"))
+		settings.While(func() bool { return c.folder != "" && !s.operated.on() }, "monitoringFolder is set, and monitoringBackend is "+MonitoringOwn))
+	g.Check(func(p *settings.Problems) {
+		for _, name := range slices.Sorted(maps.Keys(c.credentials)) {
+			if strings.TrimSpace(c.credentials[name]) == "" {
+				p.Add("monitoringCredentials."+name, "it is empty: `pulumi config set --secret --path monitoringCredentials.%s`", name)
+			}
+		}
+	})
 }
 
 // ownMonitoring is what a user says of a folder.
@@ -30,12 +41,23 @@ type ownMonitoring struct {
 	credentials map[string]string
 }
 
+// read reads the folder. What is wrong with itself is said by its name.
+func (o *ownMonitoring) read() (*custom.Folder, []custom.Problem) {
+	folder, problems := custom.Read(os.DirFS(o.folder))
+	for i, problem := range problems {
+		if problem.File == "" {
+			problems[i].Text = fmt.Sprintf("%q: %s", o.folder, problem.Text)
+		}
+	}
+	return folder, problems
+}
+
 // checkCustom reads the user's folder, and checks it beside what the rooms say.
 func (s *Stack) checkCustom(p *settings.Problems) {
 	if s.custom.folder == "" {
 		return
 	}
-	folder, problems := custom.Read(os.DirFS(s.custom.folder))
+	folder, problems := s.custom.read()
 	a := s.Monitoring
 	a.Custom, a.Prometheus.Credentials = folder, map[string]pulumi.StringInput{}
 	for name, value := range s.custom.credentials {

@@ -83,7 +83,7 @@ func namespaceName(v string) error {
 func httpPort(raw string) (int, error) {
 	u := room.Address(raw, "http")
 	if u == nil || u.User != nil {
-		return 0, fmt.Errorf("%q is no http address: write e.g. http://prometheus-operated.monitoring.svc:9090", raw)
+		return 0, fmt.Errorf("%q is no http address: write e.g. http://prometheus-operated.monitoring.svc:9090", room.Shown(raw))
 	}
 	return room.PortOf(u), nil
 }

@@ -66,12 +66,14 @@ type signalKeys struct {
 // signalSettings say where one signal is kept.
 func (s *Stack) signalSettings(g *settings.Group, to *telemetry.Signal, k signalKeys, backends []telemetry.Backend, what string, floor settings.Option) {
 	local := settings.While(func() bool { return to.Backend == telemetry.Local }, k.key+"Backend is local")
+	// On a Docker host nobody tells an Elasticsearch how long to keep log lines.
 	kept := settings.While(func() bool {
-		return to.Backend == telemetry.Local || to.Backend == telemetry.Elasticsearch && (k.indexed || s.Target == room.Kubernetes)
-	}, k.key+"Backend is local or elasticsearch")
+		return to.Backend == telemetry.Local || to.Backend == telemetry.Elasticsearch && s.Target == room.Kubernetes
+	}, k.key+"Backend is local, or on a cluster elasticsearch")
 	runs := local
 	if k.indexed {
 		runs = settings.While(func() bool { return to.Backend == telemetry.Local || to.Backend == telemetry.Elasticsearch }, k.key+"Backend is local or elasticsearch")
+		kept = runs
 	}
 	remote := settings.While(func() bool { return to.On() && to.Backend != telemetry.Local }, k.key+"Backend is a server of somebody else's")
 	g.Text((*string)(&to.Backend), k.key+"Backend", what, settings.OneOf(backends...))

@@ -35,7 +35,7 @@ func (f Forwarding) validate(problem func(format string, v ...any)) {
 		return
 	}
 	if room.Address(f.To, "http", "https") == nil {
-		problem("Logs.To is %q: write e.g. http://collector:4318", f.To)
+		problem("Logs.To is %q: write e.g. http://collector:4318", room.Shown(f.To))
 	}
 	if f.Image == nil {
 		problem("Logs.Image is missing: pass one of the OpenTelemetry Collector")

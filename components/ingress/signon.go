@@ -78,7 +78,7 @@ func LoginOf(name string) room.Identity {
 func CheckIssuer(v string) error {
 	u := room.Address(v, "https")
 	if u == nil || u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.ContainsAny(v, " $") || strings.HasSuffix(u.Path, "/.well-known/openid-configuration") {
-		return fmt.Errorf("%q is not the https address of a provider: write its issuer, e.g. https://login.example.com/realms/trading, below which /.well-known/openid-configuration is", v)
+		return fmt.Errorf("%q is not the https address of a provider: write its issuer, e.g. https://login.example.com/realms/trading, below which /.well-known/openid-configuration is", room.Shown(v))
 	}
 	return nil
 }

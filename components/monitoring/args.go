@@ -257,7 +257,7 @@ func (a *Args) validate() error {
 		problem("Prometheus.Retention is %q: give a Prometheus duration above zero, such as 15d or 200h", a.Prometheus.Retention)
 	}
 	if w := a.Prometheus.RemoteWrite; w != nil {
-		if _, err := config.HTTPSPort(w.URL); err != nil {
+		if err := config.CheckRemoteURL(w.URL); err != nil {
 			problem("Prometheus.RemoteWrite.URL: %w", err)
 		}
 	}

@@ -2,6 +2,7 @@ package monitoring
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -23,6 +24,7 @@ func (a *Args) CheckCustom(on room.Target) (problems, warnings []custom.Problem)
 		Credentials: slices.Collect(maps.Keys(a.Prometheus.Credentials)),
 		Receivers:   []string{config.ReceiverNone},
 		Lines:       a.LogsURL != "",
+		Together:    a.Operator != nil,
 	}
 	if a.Watched.KubeStateMetrics != "" && on == room.Kubernetes {
 		k.Observed = slices.Sorted(maps.Keys(config.Observed))
@@ -48,6 +50,9 @@ func (a *Args) CheckCustom(on room.Target) (problems, warnings []custom.Problem)
 		k.Dashboards, k.Expressions = append(k.Dashboards, uid), append(k.Expressions, queries...)
 	}
 	problems, warnings = a.Custom.Check(k)
+	if a.Operator == nil {
+		problems = append(problems, a.tooMuch()...)
+	}
 	if c := a.Custom; a.Operator != nil {
 		if len(c.Scrapes) > 0 {
 			problems = append(problems, custom.Problem{File: custom.ScrapeFolder, Text: "an Operator's Prometheus reads no such files: write ScrapeConfig objects, and take the folder away"})
@@ -58,6 +63,26 @@ func (a *Args) CheckCustom(on room.Target) (problems, warnings []custom.Problem)
 	}
 	return problems, warnings
 }
+
+// tooMuch is said of routes that, with the receivers and what is rendered beside them, do not
+// fit into a ConfigMap.
+func (a *Args) tooMuch() []custom.Problem {
+	files, _, err := a.AlertmanagerFiles()
+	if err != nil {
+		return []custom.Problem{{File: custom.RoutesFolder, Text: fmt.Sprintf("Alertmanager's configuration cannot be written: %v", err)}}
+	}
+	sum := 0
+	for _, content := range files {
+		sum += len(content)
+	}
+	if sum > maxConfiguration {
+		return []custom.Problem{{File: custom.RoutesFolder, Text: fmt.Sprintf("with them Alertmanager's configuration holds %d KiB, and a ConfigMap has room for %d: leave some out", sum>>10, maxConfiguration>>10)}}
+	}
+	return nil
+}
+
+// maxConfiguration leaves some of a ConfigMap's 1 MiB to its names.
+const maxConfiguration = 1000 << 10
 
 // asked are the uid and the queries of one of the stack's own dashboards.
 func asked(content string) (uid string, queries []string) {

@@ -31,7 +31,7 @@ func CheckLogsPlugin(v string) error {
 	}
 	u := room.Address(v, "https")
 	if u == nil || u.User != nil || u.Fragment != "" || strings.ContainsAny(v, " $") {
-		return fmt.Errorf("%q is neither a version, nor the https address of an archive, nor a folder of Grafana's image: write e.g. %s", v, defaultLogsPlugin)
+		return fmt.Errorf("%q is neither a version, nor the https address of an archive, nor a folder of Grafana's image: write e.g. %s", room.Shown(v), defaultLogsPlugin)
 	}
 	return nil
 }

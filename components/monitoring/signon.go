@@ -47,7 +47,7 @@ const (
 func CheckSignOnURL(v string) error {
 	u := room.Address(v, "https")
 	if u == nil || u.User != nil || u.Fragment != "" || strings.ContainsAny(v, " $") {
-		return fmt.Errorf("%q is not an https address of a provider: write e.g. https://login.example.com/oauth2/authorize", v)
+		return fmt.Errorf("%q is not an https address of a provider: write e.g. https://login.example.com/oauth2/authorize", room.Shown(v))
 	}
 	return nil
 }

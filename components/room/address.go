@@ -39,6 +39,42 @@ func Address(raw string, schemes ...string) *url.URL {
 	return u
 }
 
+// Shown is an address as a message may repeat it, whether it is one or not: without who logs
+// in, and of the query with the names alone. A password may hold whatever parts an address.
+func Shown(raw string) string {
+	scheme, rest, found := strings.Cut(raw, "://")
+	if found {
+		scheme += "://"
+	} else {
+		scheme, rest = "", raw
+	}
+	if at := strings.LastIndex(rest, "@"); at >= 0 {
+		rest = hidden + rest[at:]
+	}
+	rest, fragment, fragmented := strings.Cut(rest, "#")
+	rest, query, asks := strings.Cut(rest, "?")
+	if asks {
+		var names []string
+		for part := range strings.SplitSeq(query, "&") {
+			name, _, named := strings.Cut(part, "=")
+			if !named {
+				name = ""
+			} else {
+				name += "="
+			}
+			names = append(names, name+hidden)
+		}
+		rest += "?" + strings.Join(names, "&")
+	}
+	if fragmented && fragment != "" {
+		rest += "#" + hidden
+	}
+	return scheme + rest
+}
+
+// hidden stands for what no message repeats.
+const hidden = "…"
+
 // PortOf is the port of an address with the scheme http or https, which is the scheme's own
 // where the address names none: what a link to it has to let through.
 func PortOf(u *url.URL) int {

@@ -26,6 +26,23 @@ func TestAddress(t *testing.T) {
 	}
 }
 
+// What a message repeats of an address has nothing that logs in, whatever else is wrong with it.
+func TestShown(t *testing.T) {
+	for raw, want := range map[string]string{
+		"https://a.example.com:8443/x": "https://a.example.com:8443/x", "a b:25": "a b:25", "": "",
+		"http://u:hunter2@a.example.com/x":                         "http://…@a.example.com/x",
+		"https://u:hun/ter2@a.example.com":                         "https://…@a.example.com",
+		"https://u:hun?t=er2@a.example.com":                        "https://…@a.example.com",
+		"https://u:hun@ter2@a.example.com":                         "https://…@a.example.com",
+		"u:hunter2@smtp.example.com:587":                           "…@smtp.example.com:587",
+		"https://a.example.com/?token=hunter2&hunter2&x=1#hunter2": "https://a.example.com/?token=…&…&x=…#…",
+	} {
+		if got := Shown(raw); got != want {
+			t.Errorf("%q is shown as %q, want %q", raw, got, want)
+		}
+	}
+}
+
 func TestPortOf(t *testing.T) {
 	for address, want := range map[string]int{
 		"https://a.example.com": 443, "https://a.example.com:8443/dex": 8443, "https://[fd00::1]:9443": 9443, "https://[fd00::1]/": 443,

@@ -255,7 +255,7 @@ func portOf(address string) (int, error) {
 	u := room.Address(address, "https")
 	switch {
 	case u == nil:
-		return 0, fmt.Errorf("%q is not an https address: write e.g. https://otlp.example.com", address)
+		return 0, fmt.Errorf("%q is not an https address: write e.g. https://otlp.example.com", room.Shown(address))
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
 		return 0, errors.New("it holds a user, a query or a fragment: a credential is set apart")
 	}

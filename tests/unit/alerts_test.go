@@ -60,7 +60,7 @@ func deployedRules(t *testing.T, with map[string]string) map[string]struct {
 func TestOwnersAndLimitsOfAlerts(t *testing.T) {
 	alerts := deployedRules(t, map[string]string{
 		"alertOwners":         `{"database":"dba","trading":"desk","monitoring":"sre","edge":"network"}`,
-		"databaseAlertLimits": `{"connections":0.71,"lagSeconds":7,"transactionSeconds":77,"deadlocks":17,"rollbacks":0.17,"temporaryBytes":777,"poolerWaitSeconds":27}`,
+		"databaseAlertLimits": `{"connections":"0.71","lagSeconds":7,"transactionSeconds":77,"deadlocks":"17","rollbacks":0.17,"temporaryBytes":777,"poolerWaitSeconds":27}`,
 		"cacheAlertLimits":    `{"hitRatio":0.91}`,
 		"edgeAlertLimits":     `{"errors":0.004,"slow":0.06,"limited":0.21,"avoided":0.022,"handshakes":0.23}`,
 		"backendAlertLimits":  `{"errors":0.002,"slow":0.03}`,

@@ -1,8 +1,11 @@
 package unit
 
 import (
+	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -116,4 +119,48 @@ func TestCustomFolderIsChecked(t *testing.T) {
 	s, err := stacks.Parse("prod", config, nil, stacks.Previous{})
 	require.NoError(t, err)
 	assert.Equal(t, []string{"monitoringFolder: rules/b.yaml:4: Few asks for signal_accurracy_total, which nothing is known to serve; did you mean signal_accuracy_total?"}, s.Warnings)
+}
+
+// What fits where the stack has servers of its own may not fit where an Operator reads one object, and
+// what is right by itself may be too much beside the rest, or be told to nobody.
+func TestCustomFolderBesideTheRest(t *testing.T) {
+	const group = "groups:\n- name: mine\n  rules:\n  - {record: 'mine:%', expr: up}\n"
+	// Short as it is written, and long as it is rendered: each level takes more blanks.
+	block := "- receiver: none\n  matchers:\n  - a=b\n"
+	indent := "  "
+	for range 10 {
+		block += indent + "routes:\n" + indent + "- continue: true\n"
+		indent += "  "
+	}
+	block += indent + "group_by:\n"
+	for label := range 20 {
+		block += fmt.Sprintf("%s- l%d\n", indent, label)
+	}
+	for name, c := range map[string]struct {
+		files, with map[string]string
+		says        string
+	}{
+		"groups of an Operator": {map[string]string{"rules/a.yaml": strings.ReplaceAll(group, "%", "a"), "rules/b.yaml": strings.ReplaceAll(group, "%", "b")}, operatorAlone, `monitoringFolder: rules/b.yaml:2: rules/a.yaml has a group of rules called "mine"`},
+		"groups of our own":     {map[string]string{"rules/a.yaml": strings.ReplaceAll(group, "%", "a"), "rules/b.yaml": strings.ReplaceAll(group, "%", "b")}, nil, ""},
+		"long routes":           {map[string]string{"routes/a.yaml": "routes:\n" + strings.Repeat(block, (690<<10)/len(block))}, nil, "monitoringFolder: routes: with them Alertmanager's configuration holds"},
+	} {
+		folder := t.TempDir()
+		for file, text := range c.files {
+			require.NoError(t, os.MkdirAll(filepath.Join(folder, filepath.Dir(file)), 0o700))
+			require.NoError(t, os.WriteFile(filepath.Join(folder, file), []byte(text), 0o600))
+		}
+		config, err := recorder.StackConfig("prod")
+		require.NoError(t, err)
+		maps.Copy(config, c.with)
+		config["monitoringFolder"] = folder
+		_, err = stacks.Parse("prod", config, nil, stacks.Previous{})
+		if c.says == "" {
+			require.NoError(t, err, name)
+			continue
+		}
+		require.ErrorContains(t, err, "has 1 problem(s)", name)
+		require.ErrorContains(t, err, c.says, name)
+	}
+	assert.Contains(t, warned(t, map[string]string{"monitoringFolder": customFolder, "alertReceivers": deskReceiver, "monitoringCredentials": `{"GATEWAY_TOKEN":"token","OTHER":"x"}`}),
+		"monitoringFolder: no file of scrape names the secret OTHER of monitoringCredentials")
 }

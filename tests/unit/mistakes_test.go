@@ -60,6 +60,15 @@ var mistakes = map[string][]mistake{
 		{key: "databaseStorage", value: "9Ei", says: []string{`"9Ei" is more than 1Pi`}},
 	},
 	"addresses": {
+		{key: "remoteWriteUrl", value: "http://u:hunter2@x.example.com/", says: []string{`"http://…@x.example.com/" is no https URL`}},
+		{key: "remoteWriteUrl", value: "https://x.example.com/write?Token=hunter2", says: []string{"holds a credential in its query", "set it as remoteWriteCredential"}},
+		{key: "logsUrl", value: "http://u:hunter2@x.example.com", with: map[string]string{"logsBackend": "otlp"}, says: []string{`"http://…@x.example.com" is not an https address`}},
+		{key: "grafanaLogsPlugin", value: "https://u:hunter2@x.example.com/a.zip", with: map[string]string{"logsBackend": "local"}, says: []string{"https://…@x.example.com/a.zip"}},
+		{key: "grafanaOidcAuthUrl", value: "https://u:hunter2@x.example.com/a?key=hunter2", with: others(signedOn, "grafanaOidcAuthUrl"), says: []string{`"https://…@x.example.com/a?key=…" is not`}},
+		{key: "edgeOidcIssuer", value: "https://u:hunter2@x.example.com", with: others(knownUsers, "edgeOidcIssuer"), says: []string{`"https://…@x.example.com" is not`}},
+		{key: "operatorPrometheusUrl", value: "http://u:hunter2@x.example.com", with: operatorAlone, says: []string{`"http://…@x.example.com" is no http address`}},
+		{key: "databaseBackupEndpoint", value: "https://u:hunter2@s3.example.com", says: []string{`"https://…@s3.example.com": want host or host:port`}},
+		{key: "dockerHost", value: "ssh://u:hunter2%zz@x.example.com", with: map[string]string{"buildImages": "true", "registry": "ghcr.io/acme"}, says: []string{`"ssh://…@x.example.com" is not the address of an engine`}},
 		{key: "remoteWriteUrl", value: "https://x.example.com:99999/", says: []string{"is no https URL"}},
 		{key: "remoteWriteUrl", value: "https://x.example.com:0/", says: []string{"is no https URL"}},
 		{key: "logsUrl", value: "https://x..y", with: map[string]string{"logsBackend": "otlp"}, says: []string{"is not an https address"}},
@@ -130,6 +139,8 @@ var mistakes = map[string][]mistake{
 		{key: "alertOwners", value: `{"database":" "}`, says: []string{"alertOwners.database: it is empty"}},
 		{key: "databaseAlertLimits", value: `{"connections":80}`, says: []string{"connections: 80 is no share", "at most 1"}},
 		{key: "databaseAlertLimits", value: `{"lag":5,"deadlocks":0.5}`, says: []string{"there is no limit lag: choose from connections", "deadlocks: 0.5: set a whole number"}},
+		{key: "workloadAlertLimits", value: `{"throttled":"many"}`, says: []string{"throttled: many is no share"}},
+		{key: "databaseAlertLimits", value: `{"deadlocks":"0.5"}`, says: []string{"deadlocks: 0.5: set a whole number"}},
 		{key: "cacheAlertLimits", value: `{"hitRatio":0}`, says: []string{"hitRatio: 0 is no share"}},
 		{key: "edgeAlertLimits", value: `{"limited":5,"tls":0.1}`, says: []string{"limited: 5 is no share", "there is no limit tls: choose from errors, slow, limited, avoided, handshakes"}},
 		{key: "backendAlertLimits", value: `[1]`, says: []string{"not an object of limits", "errors"}},
@@ -181,6 +192,7 @@ var mistakes = map[string][]mistake{
 		{key: "alertReceivers", value: `{"hook":{"webhook":{},"credential":"https://hooks.slack.com/services/T0/B0/secret"}}`, says: []string{"alertReceivers.hook: credential", "Slack", "with slack"}},
 		{key: "alertReceivers", value: `{"key":{"pagerDuty":{},"credential":"secret and more"}}`, says: []string{"alertReceivers.key: credential", "spaces"}},
 		{key: "alertReceivers", value: `{"mail":{"email":{"smarthost":"smtp.example.com","from":"a@example.com","to":["b@example.com"]},"credential":"secret"}}`, says: []string{`receiver mail: smarthost "smtp.example.com"`}},
+		{key: "alertReceivers", value: `{"mail":{"email":{"smarthost":"smtp.example.com:587","from":"a@example.com","to":["b@example.com"],"username":"a"}}}`, says: []string{"alertReceivers.mail: its credential is missing, and email.username is set"}},
 		{key: "alertReceivers", value: `{"Mail Box":{"webhook":{},"credential":"https://hooks.example.com/secret"}}`, says: []string{`"Mail Box"`, "small letters"}},
 		{key: "alertReceivers", value: `{"webhook":{"webhook":{},"credential":"https://hooks.example.com/secret"}}`, with: map[string]string{"alertWebhookUrl": "https://hooks.example.com/secret"}, says: []string{"alertWebhookUrl is the receiver of that name"}},
 	},
@@ -318,7 +330,13 @@ var mistakes = map[string][]mistake{
 	"scaling": {
 		{key: "backendMemoryUtilization", value: "0", with: map[string]string{"backendCpuUtilization": "0"}, says: []string{"backendCpuUtilization is 0 too"}},
 	},
+	"own monitoring": {
+		{key: "monitoringFolder", value: "/nonexistent", says: []string{`monitoringFolder: "/nonexistent": the folder cannot be read`}},
+		{key: "monitoringCredentials", value: `{"GATEWAY_TOKEN":"token","EMPTY":" "}`, with: map[string]string{"monitoringFolder": customFolder, "alertReceivers": deskReceiver}, says: []string{"monitoringCredentials.EMPTY: it is empty"}},
+		{key: "monitoringCredentials", value: `{"GATEWAY_TOKEN":"token"}`, with: map[string]string{"monitoringFolder": customFolder, "alertReceivers": deskReceiver, "monitoringBackend": "operator"}, says: []string{"only while monitoringFolder is set, and monitoringBackend is own"}},
+	},
 	"no effect": {
+		{key: "logsRetention", value: "30d", with: map[string]string{"logsBackend": "otlp", "logsUrl": "https://x.example.com"}, says: []string{"only while logsBackend is local, or on a cluster elasticsearch"}},
 		{key: "tlsCertificate", value: provided[0].chain, says: []string{"only while tlsMode is provided", "config rm tlsCertificate"}},
 		{key: "tlsPrivateKey", value: provided[0].key, says: []string{"only while tlsMode is provided", "config rm tlsPrivateKey"}},
 		{key: "edgeIngressClass", value: "nginx", says: []string{"only while edgeExposure is ingress", "config rm edgeIngressClass"}},
@@ -380,6 +398,8 @@ func TestNearMistakesAreAccepted(t *testing.T) {
 		{"cacheImage": "redis@sha256:" + strings.Repeat("0", 64)},
 		{"imagePullCredentials": `{"auths":{"ghcr.io":{"auth":"dXNlcjpwdw=="},"quay.io":{"username":"u","password":"p"},"acme.azurecr.io":{"identitytoken":"t"}},"HttpHeaders":{}}`},
 		{"alertWebhookUrl": "https://slack.com.example.com/hook", "heartbeatWebhookUrl": "https://hc-ping.com/uuid"},
+		{"remoteWriteUrl": "https://metrics.example.com/write?tenant=a&keys=2"},
+		{"alertReceivers": `{"mail":{"email":{"smarthost":"smtp.example.com:587","from":"a@example.com","to":["b@example.com"]}}}`},
 		{"domain": "10-0-0-1.example.com"},
 		{"tradingAlertLimits": `{"routine":["(","a|b","$job","x.y","q\"","back\\slash","%d"]}`},
 		{"alertOwners": `{"database":"dba's \"team\" (EU)"}`},
@@ -397,6 +417,21 @@ func TestNearMistakesAreAccepted(t *testing.T) {
 	}
 	run(t, "prod", map[string]string{"backendMemoryUtilization": "0"})
 	run(t, "prod", map[string]string{"kubeconfig": "/etc/kubernetes/admin.conf"})
+}
+
+// How long an Elasticsearch keeps log lines is told to it on a cluster alone.
+func TestRetentionOfAnElasticsearch(t *testing.T) {
+	for stack, says := range map[string]string{"prod": "", "single": "logsRetention: it has an effect only while logsBackend is local, or on a cluster elasticsearch"} {
+		config, err := recorder.StackConfig(stack)
+		require.NoError(t, err)
+		maps.Copy(config, map[string]string{"logsBackend": "elasticsearch", "logsUrl": "https://es.example.com", "logsRetention": "30d"})
+		_, err = stacks.Parse(stack, config, nil, stacks.Previous{})
+		if says == "" {
+			require.NoError(t, err)
+			continue
+		}
+		require.ErrorContains(t, err, says)
+	}
 }
 
 // warned is what the stack prod warns of with these settings.

@@ -12,6 +12,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/alphapulse/alphapulse-infra/components/room"
 )
 
 // Port of pgBackRest's server beside each member, TLS both ways.
@@ -75,7 +77,7 @@ func (r *Repository) Port() int {
 // Endpoint checks the address of an S3 server.
 func Endpoint(v string) error {
 	if !endpointPattern.MatchString(v) {
-		return fmt.Errorf("%q: want host or host:port, without https://", v)
+		return fmt.Errorf("%q: want host or host:port, without https://", room.Shown(v))
 	}
 	return nil
 }

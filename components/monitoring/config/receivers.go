@@ -137,8 +137,8 @@ func (r Receiver) kinds() []string {
 	return set
 }
 
-// AsksForCredential tells whether the kind cannot do without one.
-func (r Receiver) AsksForCredential() bool { return r.Email == nil }
+// AsksForCredential tells whether it cannot do without one: a mail server may be told no user.
+func (r Receiver) AsksForCredential() bool { return r.Email == nil || r.Email.Username != "" }
 
 // CredentialIsURL tells whether the credential is the address that is posted to.
 func (r Receiver) CredentialIsURL() bool { return r.Slack != nil || r.Teams != nil || r.Webhook != nil }
@@ -170,8 +170,15 @@ func ValidateReceivers(all []Receiver) error {
 			problems = append(problems, fmt.Errorf("receiver %s: %w", r.Name, problem))
 		}
 	}
+	if file, err := (Alertmanager{Receivers: all}).Render(); err == nil && len(file) > maxReceivers {
+		problems = append(problems, fmt.Errorf("%d receivers take %d KiB of Alertmanager's configuration, which has room for %d of them: take some away, or name less in each", len(all), len(file)>>10, maxReceivers>>10))
+	}
 	return errors.Join(problems...)
 }
+
+// maxReceivers is how much of Alertmanager's configuration receivers may take, in bytes: it is
+// a ConfigMap, which has room for 1 MiB, with the routes of users in it.
+const maxReceivers = 256 << 10
 
 func (r Receiver) problems() []error {
 	var problems []error
@@ -186,7 +193,7 @@ func (r Receiver) problems() []error {
 	}
 	for _, u := range r.urls() {
 		if !LetOut(u) {
-			problem("URL %q: want an https URL on port 443, which is all that the network policy lets out", u)
+			problem("URL %q: want an https URL on port 443, which is all that the network policy lets out", room.Shown(u))
 		}
 	}
 	if r.RoutesOnly && (len(r.Severities)+len(r.Owners)+len(r.Workloads) > 0 || r.Hours != nil) {
@@ -252,7 +259,7 @@ func (e Email) problems() []error {
 	var problems []error
 	host, port, err := net.SplitHostPort(e.Smarthost)
 	if err != nil || !room.IsHost(host) || !room.IsPort(port) {
-		problems = append(problems, fmt.Errorf("smarthost %q: want a host and a port, such as smtp.example.com:587", e.Smarthost))
+		problems = append(problems, fmt.Errorf("smarthost %q: want a host and a port, such as smtp.example.com:587", room.Shown(e.Smarthost)))
 	}
 	if len(e.To) == 0 {
 		problems = append(problems, errors.New("to is missing: name at least one address"))
@@ -300,7 +307,7 @@ func clock(text string) int {
 		return 24 * 60
 	}
 	t, err := time.Parse("15:04", text)
-	if err != nil {
+	if err != nil || len(text) != len("15:04") { // Alertmanager asks for the zero of 08:00
 		return -1
 	}
 	return t.Hour()*60 + t.Minute()

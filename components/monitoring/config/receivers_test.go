@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -27,9 +28,15 @@ func TestValidateReceiversReportsEverything(t *testing.T) {
 		{Name: "relay", Email: &Email{Smarthost: "a b:25", From: "a@example.com", To: []string{"{{x}}@example.com"}}},
 		{Name: "zero", Email: &Email{Smarthost: "smtp.example.com:0", From: "a@example.com", To: []string{"a@example.com"}}},
 		{Name: "clock", Webhook: &Webhook{}, Hours: &Hours{From: "8", To: "25:00"}},
+		{Name: "early", Webhook: &Webhook{}, Hours: &Hours{From: "8:00", To: "18:00"}},
+		{Name: "login", Opsgenie: &Opsgenie{URL: "https://u:hunter2@api.example.com:8443/?key=hunter2"}},
+		{Name: "letter", Email: &Email{Smarthost: "u:hunter2@smtp.example.com:587", From: "a@example.com", To: []string{"a@example.com"}}},
 	})
 	if err == nil {
 		t.Fatal("accepted")
+	}
+	if strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("a password is repeated: %v", err)
 	}
 	for _, want := range []string{
 		`receiver 1 is called "Chat Room"`, `receiver 3 is called "a", as another one is`, `receiver 4 is called "heartbeat"`,
@@ -38,10 +45,25 @@ func TestValidateReceiversReportsEverything(t *testing.T) {
 		"receiver bot: ChatID is missing", `smarthost "smtp.example.com"`, "to is missing", `address "nobody"`,
 		`receiver room: "#{{ .x" holds {{`, `receiver team: "{{x}}" holds {{`, "receiver topic: ThreadID -5", `receiver relay: "{{x}}@example.com" holds {{`,
 		`smarthost "a b:25"`, `smarthost "smtp.example.com:0"`, `days "friday:monday"`, `days "fri"`, `from "18:00" to "08:00": want From before To`, `location "Berlin"`, `from "8" to "25:00"`,
+		`receiver early: hours: from "8:00" to "18:00": want times such as 08:00`, `URL "https://…@api.example.com:8443/?key=…"`, `smarthost "…@smtp.example.com:587"`,
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("not reported: %s\n%v", want, err)
 		}
+	}
+}
+
+// As many as do not fit are refused, not left to the API server.
+func TestReceiversThatDoNotFit(t *testing.T) {
+	all := make([]Receiver, 1200)
+	for i := range all {
+		all[i] = Receiver{Name: fmt.Sprintf("chat-%d", i), Slack: &Slack{}}
+	}
+	if err := ValidateReceivers(all); err == nil || !strings.Contains(err.Error(), "1200 receivers take") {
+		t.Error(err)
+	}
+	if err := ValidateReceivers(all[:100]); err != nil {
+		t.Error(err)
 	}
 }
 

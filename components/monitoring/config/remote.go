@@ -1,7 +1,10 @@
 package config
 
 import (
+	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/alphapulse/alphapulse-infra/components/room"
 )
@@ -20,12 +23,29 @@ type RemoteWrite struct {
 func HTTPSPort(raw string) (int, error) {
 	u := room.Address(raw, "https")
 	if u == nil {
-		return 0, fmt.Errorf("%q is no https URL: write e.g. https://metrics.example.com/api/v1/write", raw)
+		return 0, fmt.Errorf("%q is no https URL: write e.g. https://metrics.example.com/api/v1/write", room.Shown(raw))
 	}
 	if u.User != nil {
-		return 0, fmt.Errorf("the URL holds a login, in plain text: leave it out, set it as a secret, and renew it")
+		return 0, errors.New("the URL holds a login, in plain text: leave it out, set it as a secret, and renew it")
 	}
 	return room.PortOf(u), nil
+}
+
+// credentialNames are what parameters of a query are called that log somebody in.
+var credentialNames = []string{"token", "key", "apikey", "api_key", "access_token", "password", "secret"}
+
+// CheckRemoteURL reports an address that samples cannot be sent to, or that holds a credential:
+// the configuration has it in plain text.
+func CheckRemoteURL(raw string) error {
+	if _, err := HTTPSPort(raw); err != nil {
+		return err
+	}
+	for name := range room.Address(raw, "https").Query() {
+		if slices.Contains(credentialNames, strings.ToLower(name)) {
+			return errors.New("the URL holds a credential in its query, in plain text: leave it out, set it as remoteWriteCredential, and renew it")
+		}
+	}
+	return nil
 }
 
 func (w *RemoteWrite) render() []remoteWrite {

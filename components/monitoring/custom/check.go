@@ -25,6 +25,8 @@ type Known struct {
 	Receivers []string
 	// Intervals are the names of the time intervals that there are.
 	Intervals []string
+	// Together tells that all rules lie in one list, whose groups go by their names.
+	Together bool
 	// Credentials are the names of the secrets below CredentialsPath.
 	Credentials []string
 	// Jobs are the names of scrape configurations and of scraped workloads, Names those of
@@ -69,7 +71,12 @@ func (c *checker) rules() {
 		}
 	}
 	delete(own, "")
+	files := map[string]string{}
 	for _, g := range c.groups {
+		if file, taken := files[g.name]; taken && file != g.file && c.known.Together {
+			c.problem(g.located, "%s has a group of rules called %q, and a PrometheusRule has one of a name: choose another name", file, g.name)
+		}
+		files[g.name] = g.file
 		if what, taken := own[g.name]; taken && what == groupOfRules {
 			c.problem(g.located, "the stack has %s called %q: choose another name", what, g.name)
 		}
@@ -127,10 +134,17 @@ func (c *checker) scrapes() {
 			c.problem(t.located, "target %q is no container that Prometheus shares a network with: name an address that the host reaches", t.name)
 		}
 	}
+	used := map[string]bool{}
 	for _, file := range c.credentials {
+		used[strings.TrimPrefix(file.name, CredentialsPath+"/")] = true
 		name, below := strings.CutPrefix(file.name, CredentialsPath+"/")
 		if !below || !slices.Contains(c.known.Credentials, name) {
 			c.problem(file, "there is no file %q: set the secret NAME, and write %s/NAME; there are %s", file.name, CredentialsPath, list(c.known.Credentials))
+		}
+	}
+	for _, name := range slices.Sorted(slices.Values(c.known.Credentials)) {
+		if !used[name] {
+			c.warnings = append(c.warnings, Problem{Text: fmt.Sprintf("no file of %s names the secret %s of monitoringCredentials: write %s/%s, or take it away", ScrapeFolder, name, CredentialsPath, name)})
 		}
 	}
 }

@@ -6,6 +6,7 @@
 package custom
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,6 +15,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/prometheus/prometheus/model/rulefmt"
 	"go.yaml.in/yaml/v3"
@@ -110,6 +112,8 @@ type placedRule struct {
 type reader struct {
 	*Folder
 	problems []Problem
+	// bytes are how much the files of each folder hold.
+	bytes map[string]int
 }
 
 func (r *reader) problem(file string, line int, format string, v ...any) {
@@ -124,33 +128,47 @@ var fileName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`)
 func Read(fsys fs.FS) (*Folder, []Problem) {
 	r := &reader{Folder: &Folder{
 		Rules: map[string]string{}, Dashboards: map[string]string{}, Scrapes: map[string]string{}, served: map[string]bool{},
-	}}
+	}, bytes: map[string]int{}}
 	entries, err := fs.ReadDir(fsys, ".")
 	if err != nil {
 		r.problem("", 0, "the folder cannot be read: %v", unwrapped(err))
 		return r.Folder, r.problems
 	}
-	found := false
-	for _, e := range entries {
-		known := extensions[e.Name()] != nil
-		found = found || known
-		if e.IsDir() && !known {
-			r.problem(e.Name(), 0, "no such folder: the folders are %s", strings.Join(slices.Sorted(maps.Keys(extensions)), ", "))
-		}
-	}
-	if !found {
-		r.problem("", 0, "it has none of the folders %s: create one", strings.Join(slices.Sorted(maps.Keys(extensions)), ", "))
-	}
+	known := r.root(entries)
 	for _, f := range []struct {
 		folder string
 		read   func(file string, content []byte)
 	}{
 		{MetricsFolder, r.metrics}, {RulesFolder, r.rules}, {DashboardsFolder, r.dashboard}, {ScrapeFolder, r.scrapes}, {RoutesFolder, r.routes},
 	} {
-		r.files(fsys, f.folder, f.read)
+		if known[f.folder] {
+			r.files(fsys, f.folder, f.read)
+		}
 	}
 	r.sizes()
 	return r.Folder, r.problems
+}
+
+// root checks what lies in the folder itself, and returns which of our folders do.
+func (r *reader) root(entries []fs.DirEntry) map[string]bool {
+	known, folders := map[string]bool{}, strings.Join(slices.Sorted(maps.Keys(extensions)), ", ")
+	for _, e := range entries {
+		name := e.Name()
+		switch {
+		case extensions[name] != nil:
+			known[name] = true
+		case strings.HasPrefix(name, "."):
+		case e.IsDir():
+			r.problem(name, 0, "no such folder: the folders are %s", folders)
+		case path.Ext(name) == ".md" || strings.HasPrefix(name, "README"):
+		default:
+			r.problem(name, 0, "nobody reads it here: move it into one of the folders %s, or out", folders)
+		}
+	}
+	if len(known) == 0 {
+		r.problem("", 0, "it has none of the folders %s: create one", folders)
+	}
+	return known
 }
 
 // unwrapped is an error without the path that the message names itself.
@@ -165,9 +183,6 @@ func unwrapped(err error) error {
 // files reads each file of a folder, in the order of their names.
 func (r *reader) files(fsys fs.FS, folder string, read func(file string, content []byte)) {
 	entries, err := fs.ReadDir(fsys, folder)
-	if errors.Is(err, fs.ErrNotExist) {
-		return
-	}
 	if err != nil {
 		r.problem(folder, 0, "it cannot be read: %v", unwrapped(err))
 	}
@@ -188,26 +203,49 @@ func (r *reader) files(fsys fs.FS, folder string, read func(file string, content
 			r.problem(file, 0, "it cannot be read: %v", unwrapped(err))
 			continue
 		}
+		content = bytes.TrimPrefix(content, []byte("\ufeff"))
+		if !utf8.Valid(content) || bytes.IndexByte(content, 0) >= 0 {
+			r.problem(file, 0, "it is no text in UTF-8: save it as UTF-8; > of Windows PowerShell writes UTF-16, and Out-File -Encoding utf8 does not")
+			continue
+		}
+		r.bytes[folder] += len(content)
+		if slices.Contains(extensions[folder], ".yaml") && r.gaps(file, content) {
+			continue
+		}
 		read(file, content)
 	}
+}
+
+// gaps reports empty entries of lists, which whoever reads YAML leaves out without a word.
+func (r *reader) gaps(file string, content []byte) (found bool) {
+	var look func(n *yaml.Node)
+	look = func(n *yaml.Node) {
+		for _, below := range n.Content {
+			if n.Kind == yaml.SequenceNode && below.ShortTag() == "!!null" {
+				r.problem(file, below.Line, "this entry of a list is empty: fill it or take it away")
+				found = true
+			}
+			look(below)
+		}
+	}
+	var n yaml.Node
+	if yaml.Unmarshal(content, &n) == nil { // what cannot be read is said by who reads it
+		look(&n)
+	}
+	return found
 }
 
 // sizes reports more than fits into a ConfigMap.
 func (r *reader) sizes() {
 	for _, c := range []struct {
-		what  string
-		files []map[string]string
+		what string
+		sum  int
 	}{
-		{RulesFolder + " and " + ScrapeFolder, []map[string]string{r.Rules, r.Scrapes}}, {DashboardsFolder, []map[string]string{r.Dashboards}},
+		{RulesFolder + " and " + ScrapeFolder, r.bytes[RulesFolder] + r.bytes[ScrapeFolder]}, {DashboardsFolder, r.bytes[DashboardsFolder]},
+		{RoutesFolder, r.bytes[RoutesFolder]},
 	} {
-		sum := 0
-		for _, files := range c.files {
-			for _, content := range files {
-				sum += len(content)
-			}
-		}
-		if sum > maxBytes {
-			r.problem("", 0, "the files of %s hold %d KiB together, and a ConfigMap has room for %d: leave some out", c.what, sum>>10, maxBytes>>10)
+		if c.sum > maxBytes {
+			r.problem("", 0, "the files of %s hold %d KiB together, and a ConfigMap has room for %d: leave some out", c.what, c.sum>>10, maxBytes>>10)
 		}
 	}
 }

@@ -22,7 +22,7 @@ var beside = custom.Known{
 		`pg_up`, `signal_accuracy_total`,
 	},
 	Observed: []string{"pods"}, Dashboards: []string{"alphapulse-overview"}, Receivers: []string{"none", "chat"}, Intervals: []string{"chat"},
-	Credentials: []string{"TOKEN"}, Jobs: []string{"pods", "backend"}, Names: []string{"backend", "cache"},
+	Jobs: []string{"pods", "backend"}, Names: []string{"backend", "cache"},
 	Namespace: "trading", On: room.Kubernetes,
 }
 
@@ -75,6 +75,18 @@ func TestMistakesAreSaid(t *testing.T) {
 		"a file that nobody reads":  {map[string]string{"rules/a.rules": "groups: []"}, "rules/a.rules: nobody reads it: files here end with .yaml or .yml"},
 		"a name for no key":         {map[string]string{"rules/a b.yaml": "groups: []"}, `rules/a b.yaml: the name cannot be`},
 		"too much":                  {map[string]string{"rules/a.yaml": strings.Replace(goodRule, "%s", "up # "+strings.Repeat("x", 800<<10), 1)}, "a ConfigMap has room for 700"},
+		"too many routes":           {routed("# " + strings.Repeat("x", 800<<10) + "\ntime_intervals:\n- name: nights\n  time_intervals: [{weekdays: [monday]}]\n"), "the files of routes hold 800 KiB together"},
+		"UTF-16":                    {map[string]string{"rules/mine.yaml": utf16("groups: []")}, "rules/mine.yaml: it is no text in UTF-8: save it as UTF-8"},
+		"UTF-16 without its mark":   {map[string]string{"scrape/mine.yaml": strings.TrimPrefix(utf16("scrape_configs: []"), "\xff\xfe")}, "scrape/mine.yaml: it is no text in UTF-8"},
+		"a page of codes":           {map[string]string{"metrics/a.prom": "a{b=\"\xfc\"} 1\n"}, "metrics/a.prom: it is no text in UTF-8"},
+		"a file beside the folders": {map[string]string{"orders.yaml": "groups: []", "rules/a.yaml": ""}, "orders.yaml: nobody reads it here: move it into one of the folders dashboards"},
+		"two documents":             {map[string]string{"rules/mine.yaml": strings.Replace(goodRule, "%s", "up", 1) + "---\n" + strings.Replace(goodRule, "%s", "up", 1)}, "rules/mine.yaml:7: a second document begins"},
+		"two documents, one wrong":  {map[string]string{"rules/mine.yaml": strings.Replace(goodRule, "%s", "up", 1) + "---\na: ["}, "rules/mine.yaml:1: a second document begins"},
+		"no rule":                   {map[string]string{"rules/mine.yaml": "groups:\n- name: mine\n  rules: [null]\n"}, "rules/mine.yaml:3: this entry of a list is empty"},
+		"no rule between others":    {map[string]string{"rules/mine.yaml": strings.Replace(goodRule, "%s", "up", 1) + "  -\n"}, "rules/mine.yaml:7: this entry of a list is empty"},
+		"no route":                  {routed("routes:\n- null\n- receiver: chat\n  matchers: ['a=\"b\"']\n"), "routes/mine.yaml:2: this entry of a list is empty"},
+		"no scrape":                 {map[string]string{"scrape/mine.yaml": "scrape_configs: [~]\n"}, "scrape/mine.yaml:1: this entry of a list is empty"},
+		"no group":                  {map[string]string{"rules/mine.yaml": "groups: [null]\n"}, "rules/mine.yaml:1: this entry of a list is empty"},
 		"PromQL":                    {ruled("rate(http_requests_total)"), `rules/mine.yaml:5: group "mine", rule 1, "Mine": could not parse expression`},
 		"a template":                {map[string]string{"rules/mine.yaml": strings.Replace(goodRule, "%s", "up", 1) + "    annotations: {summary: \"{{ $labels.job\"}\n"}, `annotation "summary"`},
 		"an unknown field":          {map[string]string{"rules/mine.yaml": strings.Replace(goodRule, "%s", "up\n    fore: 5m", 1)}, "rules/mine.yaml:6: field fore not found"},
@@ -143,6 +155,43 @@ func TestMistakesAreSaid(t *testing.T) {
 	}
 }
 
+// utf16 is a text as Windows PowerShell's > writes it.
+func utf16(text string) string {
+	s := "\xff\xfe"
+	for _, b := range []byte(text) {
+		s += string([]byte{b, 0})
+	}
+	return s
+}
+
+// A link that leads nowhere, or to a folder of another name, is not left out without a word.
+func TestLinks(t *testing.T) {
+	root := t.TempDir()
+	for name, to := range map[string]string{"rules": root + "/nowhere", "alerts": t.TempDir()} {
+		if err := os.Symlink(to, root+"/"+name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, problems := custom.Read(os.DirFS(root))
+	if len(problems) != 2 || !strings.HasPrefix(problems[0].String(), "alerts: nobody reads it here") || !strings.HasPrefix(problems[1].String(), "rules: it cannot be read") {
+		t.Error(problems)
+	}
+}
+
+// A PrometheusRule keeps its groups by their names, and Prometheus those of each file.
+func TestGroupsOfOneName(t *testing.T) {
+	files := ruled("up")
+	files["rules/more.yaml"] = strings.ReplaceAll(files["rules/mine.yaml"], "Mine", "More")
+	if problems, _ := found(files, beside); problems != "" {
+		t.Errorf("of two files: %s", problems)
+	}
+	k := beside
+	k.Together = true
+	if problems, _ := found(files, k); problems != "rules/more.yaml:2: rules/mine.yaml has a group of rules called \"mine\", and a PrometheusRule has one of a name: choose another name\n" {
+		t.Errorf("of one list: %q", problems)
+	}
+}
+
 // What is right is neither refused nor warned of.
 func TestWhatIsRightPasses(t *testing.T) {
 	for name, files := range map[string]map[string]string{
@@ -158,7 +207,9 @@ func TestWhatIsRightPasses(t *testing.T) {
 		"the frame of the API":           {"dashboards/a.json": `{"overwrite": true, "dashboard": {"id": 7, "uid": "mine", "title": "Mine"}}`},
 		"an exporter of many targets":    scraped("  static_configs: [{targets: ['https://a.example.com/']}]\n  relabel_configs: [{source_labels: [__address__], target_label: __param_target}, {target_label: __address__, replacement: 'blackbox:9115'}]"),
 		"a receiver of nothing":          routed("routes:\n- receiver: none\n  matchers: ['alertname=\"APIDown\"']\n  mute_time_intervals: [chat]\n"),
-		"notes beside":                   {"rules/README.md": "x", "rules/.gitkeep": "", "metrics/a.prom": ""},
+		"notes beside":                   {"rules/README.md": "x", "rules/.gitkeep": "", "metrics/a.prom": "", "README": "x", "NOTES.md": "x"},
+		"what tools leave":               {".git/config": "x", ".DS_Store": "\x00\xff", ".github/workflows/a.yaml": "x", "rules/.mine.yaml.swp": "\x00", "metrics/a.prom": ""},
+		"the mark of UTF-8":              {"rules/mine.yaml": "\ufeff" + strings.Replace(goodRule, "%s", "up", 1), "dashboards/mine.json": "\ufeff" + `{"uid": "mine", "title": "Mine"}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if problems, warnings := found(files, beside); problems+warnings != "" {
@@ -188,6 +239,8 @@ func TestLogLinesMayBeAskedForWhereTheyAre(t *testing.T) {
 }
 
 func TestWhatNothingServesIsWarnedOf(t *testing.T) {
+	k := beside
+	k.Credentials = []string{"TOKEN"}
 	for name, c := range map[string]struct {
 		files map[string]string
 		says  string
@@ -197,9 +250,10 @@ func TestWhatNothingServesIsWarnedOf(t *testing.T) {
 		"of nobody":            {ruled("node_load1 > 4"), "save what its target answers as metrics/NAME.prom"},
 		"what may not be read": {ruled("kube_node_info > 4"), "kube_node_info, which nothing is known to serve"},
 		"no room with it":      {ruled("redis_up == 0"), "redis_up, which nothing is known to serve"},
+		"a secret of nobody":   {scraped("  static_configs: [{targets: ['a.example.com:1']}]"), "no file of scrape names the secret TOKEN of monitoringCredentials"},
 		"no severity":          {map[string]string{"rules/mine.yaml": "groups:\n- name: mine\n  rules:\n  - {alert: Mine, expr: up == 0}\n"}, "rules/mine.yaml:4: the alert Mine has no label severity"},
 	} {
-		if problems, warnings := found(c.files, beside); problems != "" || !strings.Contains(warnings, c.says) {
+		if problems, warnings := found(c.files, k); problems != "" || !strings.Contains(warnings, c.says) {
 			t.Errorf("%s: problems %q, warnings %q, want %q", name, problems, warnings, c.says)
 		}
 	}

@@ -1,6 +1,9 @@
 package custom
 
 import (
+	"bytes"
+	"errors"
+	"io"
 	"log/slog"
 	"path"
 	"regexp"
@@ -65,6 +68,9 @@ func (r *reader) rules(file string, content []byte) {
 	if read == nil {
 		return
 	}
+	if line := second(content); line > 0 {
+		r.problem(file, line, "a second document begins, and Prometheus reads the first alone: make a file of its own of it")
+	}
 	if len(read.Groups) == 0 {
 		r.problem(file, 0, "it has no group of rules: begin with groups:")
 	}
@@ -88,6 +94,16 @@ func (r *reader) rules(file string, content []byte) {
 		r.groups = append(r.groups, at)
 	}
 	r.Rules[path.Base(file)] = string(content)
+}
+
+// second is the line on which a second document of YAML begins; 0 where there is none.
+func second(content []byte) int {
+	d := yaml.NewDecoder(bytes.NewReader(content))
+	var n yaml.Node
+	if d.Decode(&n) != nil || errors.Is(d.Decode(&n), io.EOF) {
+		return 0
+	}
+	return max(n.Line, 1)
 }
 
 func number(digits string) int {
