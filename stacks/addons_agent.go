@@ -7,7 +7,6 @@ import (
 
 	"github.com/alphapulse/alphapulse-infra/components/addons"
 	"github.com/alphapulse/alphapulse-infra/components/room"
-	"github.com/alphapulse/alphapulse-infra/components/telemetry/config"
 	"github.com/alphapulse/alphapulse-infra/stacks/live"
 	"github.com/alphapulse/alphapulse-infra/stacks/settings"
 )
@@ -29,7 +28,7 @@ func defaultLogAgent() LogAgent {
 	l := LogAgent{Args: addons.LogAgentDefaults()}
 	// The edge's forwarder, and the processes of the application, send theirs themselves, but
 	// for what they write to stderr.
-	l.Args.Exclude = []string{edgeName + "-*/nginx" + config.OfStdout, backendName + "-*/*" + config.OfStdout}
+	l.Args.Exclude = []string{edgeName + "-*/nginx" + addons.OfStdout, backendName + "-*/*" + addons.OfStdout}
 	return l
 }
 

@@ -36,7 +36,7 @@ type LogAgentArgs struct {
 	// GatewayPort is that of the gateways' pods.
 	GatewayPort int
 	// Exclude are containers that are not read, as PODS/CONTAINERS with * for any
-	// characters: those that send their lines themselves. With config.OfStdout behind it
+	// characters: those that send their lines themselves. With OfStdout behind it
 	// what they write to stderr is read all the same.
 	Exclude []string
 }
@@ -59,7 +59,10 @@ const (
 	agentGraceSecs = 30
 )
 
-var excluded = regexp.MustCompile(`^[a-z0-9*-]+/[a-z0-9*-]+(?:` + config.OfStdout + `)?$`)
+// OfStdout behind one of Exclude leaves it to what is written to stdout.
+const OfStdout = config.OfStdout
+
+var excluded = regexp.MustCompile(`^[a-z0-9*-]+/[a-z0-9*-]+(?:` + OfStdout + `)?$`)
 
 // ExcludedContainers is what one of Exclude has to be.
 func ExcludedContainers(v string) error {
