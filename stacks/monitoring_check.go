@@ -10,7 +10,7 @@ import (
 )
 
 // shaping are the settings that rules of the stack are written with.
-var shaping = []string{"alertOwners", "databaseAlertLimits", "cacheAlertLimits", "backendAlertLimits", "tradingAlertLimits", "workloadAlertLimits"}
+var shaping = []string{"alertOwners", "databaseAlertLimits", "cacheAlertLimits", "edgeAlertLimits", "backendAlertLimits", "tradingAlertLimits", "workloadAlertLimits"}
 
 // checkWatching holds what monitoring would be told against what reads it: rules against
 // Prometheus' own code, and what receivers choose by against what alerts can have. It looks
