@@ -129,11 +129,16 @@ func passes(err error) bool {
 func (s Streams) again(ctx context.Context, method, path string, body, answer any) error {
 	ctx, stop := context.WithTimeout(ctx, s.Patience)
 	defer stop()
+	var before error
 	for {
 		err := s.ask(ctx, method, path, body, answer)
 		if err == nil || !passes(err) {
 			return err
 		}
+		if before != nil && ctx.Err() != nil {
+			err = before // that the time was over in the middle tells nothing
+		}
+		before = err
 		s.Log.Warn("Elasticsearch is asked again", "reason", err.Error())
 		select {
 		case <-ctx.Done():
