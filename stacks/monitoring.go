@@ -12,6 +12,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/api/resource"
 
+	"github.com/alphapulse/alphapulse-infra/components/database"
 	"github.com/alphapulse/alphapulse-infra/components/monitoring"
 	"github.com/alphapulse/alphapulse-infra/components/monitoring/config"
 	"github.com/alphapulse/alphapulse-infra/components/platform"
@@ -179,6 +180,14 @@ func (s *Stack) arrangeMonitoring() {
 	a.APIServerPorts, a.Quota = numbers(s.Cluster.APIServerPorts), platformName
 	a.ExternalURL = pulumi.String(s.Edge.URLs()["grafana"])
 	a.StorageClass, a.Protect = s.Cluster.StorageClass, s.Platform.Protect
+	if s.Target == room.Kubernetes {
+		// The members' StatefulSet is called otherwise after each restore.
+		for i, r := range a.Alertmanager.Receivers {
+			if set := database.Set(databaseName, s.Database.Generation); slices.Contains(r.Workloads, databaseName) && !slices.Contains(r.Workloads, set) {
+				a.Alertmanager.Receivers[i].Workloads = append(slices.Clone(r.Workloads), set)
+			}
+		}
+	}
 	if a.Prometheus.OTLP {
 		s.Backend.Telemetry.Metrics = fmt.Sprintf("http://%s:%d%s/v1/metrics", monitoring.PrometheusOf(monitoringName).Name, monitoring.PrometheusPort, monitoring.OTLPPath)
 	}

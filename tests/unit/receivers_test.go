@@ -122,3 +122,21 @@ func TestDocumentedReceivers(t *testing.T) {
 		})
 	}
 }
+
+// Who names the database as a workload means its members, whatever their StatefulSet is called
+// after a restore.
+func TestADatabaseIsItsMembers(t *testing.T) {
+	alerts := deployedRules(t, nil)
+	require.Equal(t, "database-g1", alerts["DatabaseDown"].Labels["workload"])
+	for workloads, want := range map[string]string{`["database"]`: "database|database-g1", `["database-g1","database"]`: "database-g1|database", `["cache"]`: "cache"} {
+		objects, err := run(t, "prod", map[string]string{
+			"alertReceivers": `{"dba":{"webhook":{},"credential":"https://a.example.com/h","workloads":` + workloads + `}}`,
+		}).Objects()
+		require.NoError(t, err)
+		found := ""
+		for _, c := range recorder.Of[*corev1.ConfigMap](objects) {
+			found += c.Data["alertmanager.yml"]
+		}
+		assert.Contains(t, found, `workload=~"`+want+`"`, workloads)
+	}
+}
