@@ -181,3 +181,6 @@ func (s *Stack) databaseCredentials(c *platform.Credentials) {
 	s.Database.ControlPassword, s.Database.FormerControl = c.DatabaseControl, c.FormerControl
 	s.Database.AuthoritySeed, s.Database.TrustedSeeds = c.AuthoritySeed, c.TrustedSeeds
 }
+
+// membersSet is what the members' StatefulSet is called, which is otherwise after each restore.
+func (s *Stack) membersSet() string { return database.Set(databaseName, s.Database.Generation) }

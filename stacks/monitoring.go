@@ -12,7 +12,6 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/api/resource"
 
-	"github.com/alphapulse/alphapulse-infra/components/database"
 	"github.com/alphapulse/alphapulse-infra/components/monitoring"
 	"github.com/alphapulse/alphapulse-infra/components/monitoring/config"
 	"github.com/alphapulse/alphapulse-infra/components/platform"
@@ -181,9 +180,8 @@ func (s *Stack) arrangeMonitoring() {
 	a.ExternalURL = pulumi.String(s.Edge.URLs()["grafana"])
 	a.StorageClass, a.Protect = s.Cluster.StorageClass, s.Platform.Protect
 	if s.Target == room.Kubernetes {
-		// The members' StatefulSet is called otherwise after each restore.
 		for i, r := range a.Alertmanager.Receivers {
-			if set := database.Set(databaseName, s.Database.Generation); slices.Contains(r.Workloads, databaseName) && !slices.Contains(r.Workloads, set) {
+			if set := s.membersSet(); slices.Contains(r.Workloads, databaseName) && !slices.Contains(r.Workloads, set) {
 				a.Alertmanager.Receivers[i].Workloads = append(slices.Clone(r.Workloads), set)
 			}
 		}
