@@ -3,8 +3,6 @@ package observe
 import (
 	"cmp"
 	"fmt"
-	"regexp"
-	"strings"
 
 	"github.com/alphapulse/alphapulse-infra/components/room/rule"
 )
@@ -74,17 +72,8 @@ func (w Watched) business() []rule.Rule {
 			"Signals of {{ $labels.indicator }} are mostly wrong",
 			"{{ $value | humanizePercentage }} of the signals of {{ $labels.indicator }} that were scored in six hours were right."),
 		rule.Alert("OrdersRefused", rule.Warning, "",
-			on(`sum by (job, reason) (increase(trading_orders_refused_total{$job,reason!~%q}[15m])) >= %d`, anyOf(t.Routine), t.Refused),
+			on(`sum by (job, reason) (increase(trading_orders_refused_total{$job,reason!~%q}[15m])) >= %d`, rule.AnyOf(t.Routine), t.Refused),
 			"Orders are refused",
 			"{{ $value | humanize }} orders were refused within a quarter of an hour: {{ $labels.reason }}."),
 	}
-}
-
-// anyOf is the pattern of these values, whatever they hold.
-func anyOf(values []string) string {
-	quoted := make([]string, len(values))
-	for i, v := range values {
-		quoted[i] = regexp.QuoteMeta(v)
-	}
-	return strings.Join(quoted, "|")
 }

@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/alphapulse/alphapulse-infra/components/room/rule"
@@ -91,11 +90,7 @@ func (r Receiver) route() route {
 		values []string
 	}{{"severity", severities}, {rule.OwnerLabel, r.Owners}, {rule.WorkloadLabel, r.Workloads}} {
 		if len(m.values) > 0 {
-			quoted := make([]string, len(m.values))
-			for i, v := range m.values {
-				quoted[i] = regexp.QuoteMeta(v)
-			}
-			to.Matchers = append(to.Matchers, fmt.Sprintf("%s=~%q", m.label, strings.Join(quoted, "|")))
+			to.Matchers = append(to.Matchers, fmt.Sprintf("%s=~%q", m.label, rule.AnyOf(m.values)))
 		}
 	}
 	if r.Hours != nil && r.Hours.Outside {

@@ -63,7 +63,7 @@ func (w Watched) volumes() []rule.Rule {
 	}
 	return rule.About{Owner: rule.Platform, Workload: ofClaim, Dashboard: board.Infrastructure.UID}.Alerts(append(own,
 		filling(rule.Critical, "5m", fmt.Sprintf(`%s > %g`, rule.VolumeUsed, volumeFull), share+"Once it is full, writes fail."),
-		filling(rule.Warning, "15m", fmt.Sprintf(`%s > %g`, rule.VolumeUsed, w.Limits.withDefaults().Volumes), share+"Enlarge it before it is full."),
+		filling(rule.Warning, "15m", fmt.Sprintf(`%s > %g`, rule.VolumeUsed, w.Limits.Volumes), share+"Enlarge it before it is full."),
 		growing,
 	)...)
 }

@@ -34,7 +34,7 @@ func (w Watched) containers() []rule.Rule {
 		return nil
 	}
 	return []rule.Rule{rule.Alert("ContainerThrottled", rule.Warning, "15m",
-		fmt.Sprintf(`%s > %g`, throttled("job, namespace, pod, container", "5m", fmt.Sprint(busy)), w.Limits.withDefaults().Throttled),
+		fmt.Sprintf(`%s > %g`, throttled("job, namespace, pod, container", "5m", fmt.Sprint(busy)), w.Limits.Throttled),
 		"A container is held back at its CPU limit",
 		"Container {{ $labels.container }} of pod {{ $labels.pod }} has had to wait in {{ $value | humanizePercentage }} of the time in which it had work, for 15 minutes: its CPU limit is too low for what it does.")}
 }
@@ -68,7 +68,7 @@ func (w Watched) taken() []board.Contribution {
 				Description("What the containers of a pod take together, of what they may take together."),
 			board.Line(board.Series("Throttled", "percentunit", 3, board.Query{Expr: throttled("pod, container", "5m", ""), Legend: "{{pod}} {{container}}"}).
 				Description(fmt.Sprintf("In which share of its time a container waited at its CPU limit. The alert leaves out those that have work in less than %d of 3000 periods.", busy)).Max(1),
-				w.Limits.withDefaults().Throttled)),
+				w.Limits.Throttled)),
 		row("Memory",
 			board.Series("Memory of pods", "bytes", 2, byPod(memory, "{{pod}}")).Description("The working set, which counts against the limit."),
 			board.Series("Memory of their limits", "percentunit", 2, used(memory, "memory")).

@@ -47,7 +47,7 @@ func (w Watched) panels() []board.Contribution {
 	if w.KubeStateMetrics != "" {
 		workloads = []board.Panel{
 			board.Line(board.Series("Volumes", "percentunit", 1, q(rule.VolumeUsed, "{{persistentvolumeclaim}}")).
-				Description("What each program knows of its own files, against the size of its claim.").Max(1), w.Limits.withDefaults().Volumes),
+				Description("What each program knows of its own files, against the size of its claim.").Max(1), w.Limits.Volumes),
 		}
 	}
 	panels := []board.Panel{board.Series("Targets", "short", 3, q(`count by (job) (up == 1)`, "{{job}} up"), q(`count by (job) (up == 0)`, "{{job}} down"))}

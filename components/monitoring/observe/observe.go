@@ -65,10 +65,12 @@ func Rules(w Watched, rooms []rule.Group) []rule.Group {
 // Own are monitoring's own rules: those that come before the rooms', and those that come
 // after them.
 func Own(w Watched) (before, after []rule.Group) {
+	w.Limits = w.Limits.withDefaults()
 	return []rule.Group{w.targets()}, w.own()
 }
 
 // Panels are those of the rooms and monitoring's own around them.
 func Panels(w Watched, rooms []board.Contribution) []board.Contribution {
+	w.Limits = w.Limits.withDefaults()
 	return slices.Concat([]board.Contribution{w.now()}, rooms, w.panels())
 }

@@ -49,6 +49,6 @@ func (w Watched) platform() []board.Contribution {
 				q(`kube_horizontalpodautoscaler_status_target_metric / kube_horizontalpodautoscaler_spec_target_metric`, "{{horizontalpodautoscaler}} {{metric_name}}")).
 				Description("Above 100 % pods are added, once it is more than a tenth above.")),
 		row("Quota",
-			board.Line(board.Series("Quota used", "percentunit", 1, q(quotaUsed, "{{resource}}")).Max(1), w.Limits.withDefaults().Quota)),
+			board.Line(board.Series("Quota used", "percentunit", 1, q(quotaUsed, "{{resource}}")).Max(1), w.Limits.Quota)),
 	}, w.taken()...)
 }

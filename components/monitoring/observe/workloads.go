@@ -43,7 +43,7 @@ const quotaUsed = `kube_resourcequota{type="used"} / ignoring(type) (kube_resour
 // quotaNearlyUsed leaves out of the stack's own quota what it counts out to the last one, and
 // what comes with nothing but an update, which makes it larger before.
 func (w Watched) quotaNearlyUsed() string {
-	expr := fmt.Sprintf(`%s > %g`, quotaUsed, w.Limits.withDefaults().Quota)
+	expr := fmt.Sprintf(`%s > %g`, quotaUsed, w.Limits.Quota)
 	if w.Quota != "" {
 		expr += fmt.Sprintf(` unless ignoring(type) kube_resourcequota{resourcequota=%q,resource=~"persistentvolumeclaims|requests.storage|services",type="hard"}`, w.Quota)
 	}
@@ -126,7 +126,7 @@ func (w Watched) objects() []rule.Rule {
 			"{{ $labels.horizontalpodautoscaler }} does not scale",
 			"The autoscaler of {{ $labels.horizontalpodautoscaler }} cannot read the usage of its pods, mostly because the metrics server does not answer. The number of pods stays as it is."),
 		rule.Alert("AutoscalerFlapping", rule.Warning, "15m",
-			fmt.Sprintf(`changes(kube_horizontalpodautoscaler_status_desired_replicas[30m]) > %d`, w.Limits.withDefaults().Flapping),
+			fmt.Sprintf(`changes(kube_horizontalpodautoscaler_status_desired_replicas[30m]) > %d`, w.Limits.Flapping),
 			"The autoscaler of {{ $labels.horizontalpodautoscaler }} goes up and down",
 			"The autoscaler of {{ $labels.horizontalpodautoscaler }} changed the number of pods {{ $value }} times within half an hour. Each change costs starts and drained connections."),
 	}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -184,6 +185,15 @@ func Missing(name string, severity Severity, wait, metric, job, summary, descrip
 	r := Alert(name, severity, wait, On(job, `absent(`+metric+`{$job} == 1)`), summary, description)
 	r.Labels["job"] = job
 	return r
+}
+
+// AnyOf is the regular expression of these values of a label, whatever they hold.
+func AnyOf(values []string) string {
+	quoted := make([]string, len(values))
+	for i, v := range values {
+		quoted[i] = regexp.QuoteMeta(v)
+	}
+	return strings.Join(quoted, "|")
 }
 
 // On is the expression with every $job in it replaced by the label of that job, so
